@@ -1,0 +1,1 @@
+//! The benchmark harness: Weir side by side with other proxies.

@@ -1,0 +1,1 @@
+//! The gateway: Pingora server, the way of a request, config, admin API, telemetry, CLI.

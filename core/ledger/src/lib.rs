@@ -1,0 +1,1 @@
+//! Principals, keys, budgets, limits, reservations and postings over SQLite.

@@ -1,0 +1,1 @@
+//! The policy contract: hooks, verdicts, views, manifest, the ordered pipeline. Knows no engine.

@@ -1,0 +1,1 @@
+//! The Rhai engine: compiles scripts into policies.

@@ -1,0 +1,1 @@
+//! The wasmtime engine: compiles components into policies, builds plugins into components.

@@ -1,0 +1,1 @@
+//! A guard that masks e-mail addresses and card numbers in requests.

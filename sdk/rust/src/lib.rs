@@ -1,0 +1,1 @@
+//! What authors of Weir plugins in Rust use.
