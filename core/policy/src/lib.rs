@@ -1,1 +1,38 @@
-//! The policy contract: hooks, verdicts, views, manifest, the ordered pipeline. Knows no engine.
+//! The policy contract: hooks, verdicts, the views a policy gets, its manifest, and the ordered pipeline.
+//!
+//! A policy is a script or a component plus a [`Manifest`]. Both engines (`weir-script`, `weir-wasm`) compile to a
+//! [`Policy`]; the gateway asks policies only through a [`Pipeline`]. Nothing here knows an engine, a socket or a clock
+//! other than [`std::time::Instant`].
+//!
+//! # Layout
+//!
+//! - [`head`]: the small facts about a request that every hook gets.
+//! - [`request`]: content by reference: segments, slices, JSON pointers, native scan.
+//! - [`target`]: what routing sees: the static table and the live facts.
+//! - [`verdict`]: the typed answers of the hooks.
+//! - [`manifest`]: what a policy says of itself and asks for.
+//! - [`matcher`]: literal and regex sets, compiled at load, run by the host.
+//! - [`policy`]: the trait that an engine implements, and how a call fails.
+//! - [`pipeline`]: the ordered policies of a snapshot, their failure modes and breakers.
+//! - [`cases`]: golden cases: request in, expected verdict out.
+
+pub mod cases;
+pub mod head;
+pub mod manifest;
+pub mod matcher;
+pub mod pipeline;
+pub mod policy;
+pub mod request;
+pub mod target;
+pub mod verdict;
+
+pub use head::{Api, DataClass, Head, Needs, Retention};
+pub use manifest::{Capability, FailureMode, Hook, Limits, Manifest};
+pub use pipeline::Pipeline;
+pub use policy::{Fault, FaultKind, LoadError, Policy};
+pub use request::{AccessError, Hit, RequestView, Role, SegmentInfo, SegmentKind};
+pub use target::{Breaker, Candidates, Live, LiveFacts, Target, TargetTable};
+pub use verdict::{
+    AttemptError, Decision, Deny, Edit, ErrorClass, Finding, Guarded, GuardVerdict, Plan, Recovery, Replacement,
+    RetryOn, Severity, Step, Strategy,
+};

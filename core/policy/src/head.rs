@@ -1,0 +1,142 @@
+//! The small facts about a request that every hook gets (≤ 1 KiB when lowered into a guest).
+
+use std::sync::Arc;
+
+/// The API that the caller speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Api {
+    /// `POST /v1/chat/completions`
+    Chat,
+    /// `POST /v1/responses`
+    Responses,
+    /// `POST /v1/messages`
+    Messages,
+}
+
+impl Api {
+    /// The name that policies and metrics use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Responses => "responses",
+            Self::Messages => "messages",
+        }
+    }
+}
+
+/// What a target does with content; ordered from strictest to loosest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum Retention {
+    /// Nothing is stored at rest once the reply has been sent.
+    Zero,
+    /// Nothing is stored but what abuse screening flags.
+    ZeroExceptSafety,
+    /// Stored for this many days.
+    Days(u16),
+    /// Not known: counts as retained.
+    #[default]
+    Unknown,
+}
+
+impl Retention {
+    /// `zero`, `zero-except-safety`, `days-30`, `unknown`.
+    #[must_use]
+    pub fn name(self) -> String {
+        match self {
+            Self::Zero => "zero".into(),
+            Self::ZeroExceptSafety => "zero-except-safety".into(),
+            Self::Days(n) => format!("days-{n}"),
+            Self::Unknown => "unknown".into(),
+        }
+    }
+
+    /// The inverse of [`Retention::name`].
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "zero" => Some(Self::Zero),
+            "zero-except-safety" => Some(Self::ZeroExceptSafety),
+            "unknown" => Some(Self::Unknown),
+            _ => name.strip_prefix("days-")?.parse().ok().map(Self::Days),
+        }
+    }
+
+    /// Whether a target with terms `self` may serve a request that asks for `wanted`.
+    #[must_use]
+    pub fn satisfies(self, wanted: Self) -> bool {
+        self <= wanted
+    }
+}
+
+/// How sensitive the caller's data is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum DataClass {
+    /// May be published.
+    Public,
+    /// The default.
+    #[default]
+    Internal,
+    /// Need to know.
+    Confidential,
+    /// Regulated.
+    Restricted,
+}
+
+/// What the request needs a model to be able to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[allow(clippy::struct_excessive_bools, missing_docs, reason = "a flag set, each flag named as in the WIT")]
+pub struct Needs {
+    pub tools: bool,
+    pub vision: bool,
+    pub audio_in: bool,
+    pub audio_out: bool,
+    pub json_schema: bool,
+    pub reasoning: bool,
+    pub logprobs: bool,
+    pub prompt_cache: bool,
+    pub parallel_tools: bool,
+}
+
+/// The head of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Head {
+    /// Weir's id of the exchange, `req_…`.
+    pub request_id: Arc<str>,
+    /// The API that the caller speaks.
+    pub api: Api,
+    /// The model name as the caller wrote it.
+    pub requested_model: Arc<str>,
+    /// Whether the caller wants a stream.
+    pub stream: bool,
+    /// Organisation id.
+    pub tenant: Arc<str>,
+    /// Team id; empty if the key has none.
+    pub project: Arc<str>,
+    /// Id of the key (never the key).
+    pub key_id: Arc<str>,
+    /// Keyed hash of the caller's `user` field.
+    pub user_hash: Option<Arc<str>>,
+    /// Where this gateway runs, from config; may be empty.
+    pub region: Arc<str>,
+    /// Sensitivity of the caller's data.
+    pub class: DataClass,
+    /// The strictest of organisation, team, key and request; `Unknown` means: no wish.
+    pub retention: Retention,
+    /// Tags of the key and of `x-weir-tags`, sorted by name.
+    pub tags: Arc<[(String, String)]>,
+    /// Milliseconds until the exchange is cut.
+    pub deadline_ms: u32,
+    /// A guess at the input tokens, for routing; not for money.
+    pub est_input_tokens: u32,
+    /// What the caller allows the model to write.
+    pub max_output_tokens: Option<u32>,
+    /// How many segments of content the body has; 0 until something asks for content.
+    pub segment_count: u32,
+    /// Length of the body as received.
+    pub body_bytes: u64,
+    /// What the request needs of a model.
+    pub needs: Needs,
+    /// Attempts made so far.
+    pub attempt: u8,
+}
