@@ -1,0 +1,59 @@
+# `make run` and `make test` are all a stranger needs; `make help` lists the rest.
+# Build output lives in the cache folder, so a fresh clone does not build the world again.
+
+SHELL := bash
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/weir
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+export PATH := $(CACHE)/tools/bin:$(HOME)/.cargo/bin:$(PATH)
+
+DATA ?= .weir
+ARGS ?=
+FUZZ_SECONDS ?= 60
+
+PLUGINS := $(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/manifest.yaml))))
+PLUGIN_SOURCES := $(shell find sdk plugins -type f -not -path '*/target/*' -not -name '*.wasm' 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint bench fuzz plugins clean-data
+
+help: ## this list
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
+
+run: ## build Weir and its plugins, start it with embedded defaults (ARGS="--config weir.yaml" for your own)
+	@.ci/setup run
+	@cargo build --quiet --release --locked -p weir
+	@$(MAKE) --no-print-directory plugins WEIR=$(CARGO_TARGET_DIR)/release/weir
+	@exec $(CARGO_TARGET_DIR)/release/weir serve $(ARGS)
+
+test: ## everything: unit, golden, end to end, plugins, the official Python SDK
+	@.ci/setup test
+	cargo build --locked -p weir
+	@$(MAKE) --no-print-directory plugins WEIR=$(CARGO_TARGET_DIR)/debug/weir
+	@.ci/test
+
+lint: ## format, clippy, docs, licences and sources of dependencies
+	@.ci/setup lint
+	@.ci/lint
+
+bench: ## Weir beside nginx and a bare pingora-proxy: a table and target/bench.json (ARGS=--quick for a look)
+	@.ci/setup bench
+	cargo build --release --locked -p weir -p weir-benches
+	@$(MAKE) --no-print-directory plugins WEIR=$(CARGO_TARGET_DIR)/release/weir
+	@PATH="$$PATH:/usr/sbin:$(CACHE)/nginx/usr/sbin" $(CARGO_TARGET_DIR)/release/weir-bench run \
+	    --weir $(CARGO_TARGET_DIR)/release/weir --out target/bench.json $(ARGS)
+
+fuzz: ## each parser's fuzz target for FUZZ_SECONDS (60)
+	@.ci/setup fuzz
+	@cd core/llm && for target in $$(cargo +nightly fuzz list); do \
+	    echo "== $$target, $(FUZZ_SECONDS) s"; \
+	    cargo +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done
+
+plugins: $(PLUGINS:%=$(CARGO_TARGET_DIR)/plugins/%.wasm) ## the shipped Wasm plugins, if their sources changed
+
+# The component lands in the cache folder; `weir plugin build` says where a plugin author's own goes.
+$(CARGO_TARGET_DIR)/plugins/%.wasm: $(PLUGIN_SOURCES)
+	@mkdir -p $(@D)
+	@$(WEIR) plugin build plugins/$* --out $@
+
+clean-data: ## forget the local ledger, keys and caches of `make run`
+	rm -rf $(DATA)
