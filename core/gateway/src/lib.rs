@@ -1,1 +1,3 @@
 //! The gateway: Pingora server, the way of a request, config, admin API, telemetry, CLI.
+
+pub mod telemetry;
