@@ -14,6 +14,7 @@
 
 pub mod buffered;
 pub mod cache;
+pub mod config;
 pub mod drain;
 pub mod egress;
 pub mod exchange;
@@ -21,5 +22,8 @@ pub mod gateway;
 pub mod ingress;
 pub mod models;
 pub mod refusal;
+pub mod reload;
+pub mod sim;
 pub mod snapshot;
+pub mod telemetry;
 pub mod upstream;
