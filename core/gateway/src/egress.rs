@@ -1,7 +1,7 @@
 //! What goes to a provider: the request head, with the provider's own key and nothing of the caller's.
 
 use crate::upstream::{Dialer, Patience};
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT};
 use pingora::http::RequestHeader;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub struct Parts<'a> {
     /// The provider's keys; none for a provider that asks for none.
     pub keys: Vec<&'a str>,
     /// The operator's extra headers.
-    pub headers: &'a [(String, String)],
+    pub headers: &'a [(HeaderName, HeaderValue)],
 }
 
 impl Endpoint {
@@ -99,7 +99,7 @@ fn head(parts: &Parts<'_>, key: Option<&str>) -> Result<RequestHeader, String> {
         set(AUTHORIZATION.as_str(), &format!("Bearer {key}"), true)?;
     }
     for (name, value) in parts.headers {
-        set(&name.to_ascii_lowercase(), value, true)?;
+        head.insert_header(name.clone(), value.clone()).map_err(|_| format!("headers.{name}: not usable"))?;
     }
     Ok(head)
 }

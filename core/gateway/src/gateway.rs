@@ -3,13 +3,11 @@
 use crate::buffered::Budget;
 use crate::cache::Replies;
 use crate::drain::{Drain, Phase};
-use crate::exchange::Exchange;
+use crate::exchange::{self, Exchange};
 use crate::ingress::respond;
 use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
 use crate::telemetry::Telemetry;
-use crate::telemetry::live::Live;
-use crate::telemetry::record;
 use crate::upstream::Upstreams;
 use arc_swap::ArcSwap;
 use hmac::{Hmac, Mac};
@@ -36,8 +34,6 @@ pub struct Gateway {
     pub replies: Replies,
     /// Metrics, logs, traces.
     pub telemetry: Arc<Telemetry>,
-    /// Live facts of the targets.
-    pub live: Arc<Live>,
     /// Bytes held for callers.
     pub buffered: Budget,
     /// What is under way.
@@ -130,7 +126,7 @@ impl Gateway {
         };
         let started = Instant::now();
         let traceparent = session.req_header().headers.get("traceparent").and_then(|value| value.to_str().ok());
-        let record = record::Exchange::begin(&self.telemetry, &snapshot, Arc::clone(&id), traceparent);
+        let record = exchange::record(&self.telemetry, &snapshot, Arc::clone(&id), traceparent);
         let held = self.buffered.open();
         Exchange { gateway: self, snapshot, session, id, started, watched: true, held, record }.run().await;
     }

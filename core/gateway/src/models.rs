@@ -3,6 +3,7 @@
 use crate::exchange::{End, Exchange};
 use crate::ingress::respond;
 use crate::refusal::Refusal;
+use crate::telemetry::record::Model;
 use serde_json::{Value, json};
 
 /// Lists the aliases that the key may use.
@@ -31,7 +32,7 @@ pub async fn one(exchange: &mut Exchange<'_>, id: &str) -> Result<(), End> {
     let caller = exchange.identify()?;
     let route = exchange.snapshot.route(id).filter(|_| caller.principal.may_use(id));
     let route = route.ok_or_else(|| Refusal::unknown_model(id))?;
-    let owner = if route.label.as_ref() == "direct" { id.split('/').next().unwrap_or("weir") } else { "weir" };
+    let owner = if route.label == Model::Direct { id.split('/').next().unwrap_or("weir") } else { "weir" };
     write(exchange, &card(id, owner)).await
 }
 

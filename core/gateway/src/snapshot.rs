@@ -2,13 +2,18 @@
 
 use crate::config::Config;
 use crate::egress::Endpoint;
+use crate::telemetry::live::Live;
+use crate::telemetry::meters::Meters;
+use crate::telemetry::record::Model;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use weir_llm::price::Prices;
 use weir_policy::{LiveFacts, Pipeline, Plan, Retention, TargetTable};
 
-/// One generation of config, policies, prices and targets.
+/// One generation of config, policies, prices and targets. Its parts are shared with the generations that have them
+/// too, so a copy is a handful of pointers.
+#[derive(Clone)]
 pub struct Snapshot {
     /// Counts from 1; the order in which snapshots were swapped in.
     pub generation: u64,
@@ -19,19 +24,23 @@ pub struct Snapshot {
     /// Routes by alias.
     pub routes: HashMap<Arc<str>, Arc<Route>>,
     /// The policies, in order.
-    pub pipeline: Pipeline,
+    pub pipeline: Arc<Pipeline>,
     /// Digest of what can change content or route; part of every cache key.
     pub digest: [u8; 32],
     /// Makes routes for `provider/model` names.
-    pub direct: Direct,
+    pub direct: Arc<Direct>,
+    /// Live facts of the targets.
+    pub live: Live,
+    /// Metric handles of the generation.
+    pub meters: Arc<Meters>,
 }
 
 /// Where requests for one model name may go.
 pub struct Route {
     /// The alias, or `provider/model`.
     pub name: Arc<str>,
-    /// The name under which metrics count it: an alias, or `direct`.
-    pub label: Arc<str>,
+    /// What metrics count it as.
+    pub label: Model,
     /// All targets of the generation (for a direct name: the one).
     pub table: TargetTable,
     /// How to reach and bill each of `table`.
@@ -92,6 +101,12 @@ impl Direct {
 }
 
 impl Snapshot {
+    /// The same under another number: what a rollback swaps in.
+    #[must_use]
+    pub fn as_generation(&self, generation: u64) -> Self {
+        Self { generation, generation_text: generation.to_string().into(), ..self.clone() }
+    }
+
     /// The route for a model name: an alias, or `provider/model`.
     pub fn route(&self, name: &str) -> Option<Arc<Route>> {
         self.routes.get(name).cloned().or_else(|| self.direct.route(name))
