@@ -7,7 +7,7 @@ use crate::policy::{Fault, FaultKind};
 use crate::request::RequestView;
 use crate::target::Candidates;
 use crate::verdict::{
-    Decision, Deny, Edit, Finding, Guarded, GuardVerdict, Plan, Recovery, Replacement, Step, Strategy,
+    Decision, Deny, Edit, Finding, GuardVerdict, Guarded, Plan, Recovery, Replacement, Step, Strategy,
 };
 use weir_llm::chat::SegmentEdit;
 
@@ -169,7 +169,9 @@ fn edits(mut edits: Vec<Edit>, view: &RequestView, limits: &Limits) -> Result<Ve
     edits.sort_by_key(|edit| (edit.segment, edit.start, edit.end));
     let clash = edits.windows(2).find(|two| two[0].segment == two[1].segment && two[1].start < two[0].end);
     match clash {
-        Some(two) => Err(bad(format!("two edits of segment {} overlap at byte {}", two[1].segment, two[1].start))),
+        Some(two) => {
+            Err(bad(format!("two edits of segment {} overlap at byte {}", two[1].segment, two[1].start)))
+        }
         None => Ok(edits),
     }
 }
@@ -193,7 +195,7 @@ fn segment_edit(edit: &Edit) -> SegmentEdit<'_> {
         Replacement::Text(text) => Some(text.as_str()),
         Replacement::Drop | Replacement::Vault(_) | Replacement::Hash(_) => None,
     };
-    SegmentEdit { segment: edit.segment, start: edit.start, end: edit.end, text }
+    SegmentEdit { segment: edit.segment as usize, start: edit.start as usize, end: edit.end as usize, text }
 }
 
 fn replacement_bytes(edit: &Edit) -> Result<u64, Fault> {

@@ -185,7 +185,9 @@ impl Pipeline {
                 None => match stage.failure {
                     FailureMode::Open => continue,
                     FailureMode::Closed => Routed::Refused(stage.failed()),
-                    FailureMode::StaticPlan => return RouteOutcome { decision: Routed::Static, by: None, trace },
+                    FailureMode::StaticPlan => {
+                        return RouteOutcome { decision: Routed::Static, by: None, trace };
+                    }
                 },
             };
             return RouteOutcome { decision, by, trace };

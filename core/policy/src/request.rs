@@ -188,7 +188,12 @@ impl RequestView {
         let (mut hits, mut found) = (Vec::new(), Vec::new());
         for segment in 0..self.segment_count() {
             set.scan(&self.decoded(segment)?, &mut found).map_err(|_| AccessError::Budget)?;
-            hits.extend(found.drain(..).map(|TextHit { pattern, start, end }| Hit { pattern, segment, start, end }));
+            hits.extend(found.drain(..).map(|TextHit { pattern, start, end }| Hit {
+                pattern,
+                segment,
+                start,
+                end,
+            }));
             if hits.len() > crate::matcher::MAX_HITS {
                 return Err(AccessError::Budget);
             }
@@ -200,7 +205,10 @@ impl RequestView {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.read_other();
-        self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 
     /// What an earlier policy of this exchange noted under a key, else the request's tag of that name.

@@ -25,7 +25,13 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    pub(super) fn new(id: PolicyId, bound: &Bound, hook: Hook, breaker: BreakerSettings, now: Instant) -> Self {
+    pub(super) fn new(
+        id: PolicyId,
+        bound: &Bound,
+        hook: Hook,
+        breaker: BreakerSettings,
+        now: Instant,
+    ) -> Self {
         let manifest = bound.policy.manifest();
         Self {
             id,
@@ -150,7 +156,10 @@ impl Stage {
     fn rules(&self, scope: TaintScope, view: &RequestView) -> Result<Rules<'_>, Fault> {
         let manifest = self.policy.manifest();
         if manifest.reads == Reads::Head && scope.read_content(view) {
-            return Err(Fault::new(FaultKind::BadAnswer, "content was read but the manifest says `reads: head`"));
+            return Err(Fault::new(
+                FaultKind::BadAnswer,
+                "content was read but the manifest says `reads: head`",
+            ));
         }
         Ok(Rules { limits: &manifest.limits, declares: &manifest.declares, tainted: scope.tainted(view) })
     }
