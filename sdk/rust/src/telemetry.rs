@@ -1,6 +1,6 @@
 //! Logs and metrics. Needs the capability `telemetry`; does nothing in host tests.
 //!
-//! Once content has been read, a text that is not part of the plugin's own code becomes `undeclared`.
+//! Once content has been read, a text that the manifest does not declare becomes `undeclared`.
 
 pub use crate::bindings::imports::weir::policy::telemetry::Level;
 #[cfg(target_arch = "wasm32")]

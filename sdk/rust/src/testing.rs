@@ -160,7 +160,7 @@ impl Request for FakeRequest {
         }
     }
     fn scan(&self, matcher: &str) -> Result<Vec<Hit>, AccessError> {
-        let find = self.matchers.get(matcher).ok_or(AccessError::NoSuchMatcher)?;
+        let find = self.matchers.get(matcher).ok_or(AccessError::NotGranted)?;
         let hits_in = |(info, text): &(SegInfo, String)| {
             let segment = info.index;
             find(text)
