@@ -31,13 +31,16 @@ use crate::ingress::{self, Endpoint, body, framing, headers, respond};
 use crate::models;
 use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
-use crate::telemetry::record;
+use crate::telemetry::{Telemetry, record};
 use attempt::Committed;
 use pingora::protocols::http::ServerSession;
 use settle::{Close, Outcome};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 use weir_llm::chat::ChatRequest;
+use weir_llm::price::Nanos;
+use weir_llm::usage::Usage;
+use weir_policy::Api;
 
 /// One client request and all that happens until its reply is finished and settled.
 pub struct Exchange<'g> {
@@ -80,21 +83,63 @@ impl From<Gone> for End {
     }
 }
 
+/// The record of an exchange that has just begun: refused, until it is something better.
+pub fn record(
+    telemetry: &Telemetry,
+    snapshot: &Snapshot,
+    request_id: Arc<str>,
+    traceparent: Option<&str>,
+) -> record::Exchange {
+    let nobody: Arc<str> = Arc::clone(&snapshot.nobody);
+    record::Exchange {
+        meters: Arc::clone(&snapshot.meters),
+        request_id,
+        trace: telemetry.trace(traceparent),
+        started_at: SystemTime::now(),
+        api: Api::Chat,
+        model: record::Model::Unknown,
+        target: None,
+        response_model: None,
+        finish_reason: None,
+        status: 0,
+        outcome: record::Outcome::Refused,
+        error: None,
+        stream: false,
+        cache: record::CacheState::Bypass,
+        usage: Usage::default(),
+        charged: Nanos(0),
+        provider_cost: Some(Nanos(0)),
+        ttft: None,
+        total: Duration::ZERO,
+        overhead: Duration::ZERO,
+        generation: snapshot.generation,
+        key_id: Arc::clone(&nobody),
+        tenant: nobody,
+        bytes_in: 0,
+        bytes_out: 0,
+        attempts: Vec::new(),
+    }
+}
+
 impl Exchange<'_> {
     /// Runs the exchange to its end and records it.
     pub async fn run(mut self) {
         if let Err(end) = self.answer().await {
-            self.record.refused(&end);
             match end {
                 End::Refused(refusal) => {
+                    self.record.status = refusal.status;
                     if respond::refuse(self.session, &refusal, &self.id).await.is_err() {
                         self.session.set_keepalive(None);
                     }
                 }
-                End::Gone => self.session.set_keepalive(None),
+                End::Gone => {
+                    self.record.outcome = record::Outcome::ClientAbort;
+                    self.session.set_keepalive(None);
+                }
             }
         }
-        self.record.finished(self.started.elapsed());
+        self.record.total = self.started.elapsed();
+        self.record.overhead = self.own_time();
         self.gateway.telemetry.record(self.record);
     }
 
@@ -140,6 +185,16 @@ impl Exchange<'_> {
                 Err(End::Gone)
             }
         }
+    }
+
+    /// What was not spent in waiting for a provider.
+    fn own_time(&self) -> Duration {
+        let waited: Duration = self.record.attempts.iter().map(|attempt| attempt.ended.saturating_sub(attempt.started)).sum();
+        let streamed = match self.record.ttft {
+            Some(ttft) if self.record.stream => self.record.total.saturating_sub(ttft),
+            _ => Duration::ZERO,
+        };
+        self.record.total.saturating_sub(waited).saturating_sub(streamed)
     }
 
     /// Reads and parses the body.

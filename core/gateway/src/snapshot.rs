@@ -19,6 +19,8 @@ pub struct Snapshot {
     pub generation: u64,
     /// The same, ready for a header.
     pub generation_text: Arc<str>,
+    /// Where this gateway runs; may be empty.
+    pub region: Arc<str>,
     /// The config it was built from.
     pub config: Arc<Config>,
     /// Routes by alias.
@@ -29,6 +31,8 @@ pub struct Snapshot {
     pub digest: [u8; 32],
     /// Makes routes for `provider/model` names.
     pub direct: Arc<Direct>,
+    /// Stands for a key or tenant that is not known.
+    pub nobody: Arc<str>,
     /// Live facts of the targets.
     pub live: Live,
     /// Metric handles of the generation.

@@ -5,11 +5,11 @@ use super::{End, Exchange};
 use crate::refusal::Refusal;
 use crate::snapshot::Route;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use weir_ledger::{Principal, Refused, Reservation};
 use weir_llm::chat::ChatRequest;
 use weir_llm::estimate;
-use weir_llm::price::Nanos;
+use weir_llm::price::{Nanos, Prices};
 use weir_policy::{Candidates, Retention};
 
 /// An exchange that has been let in. It ends in exactly one [`Exchange::settle`].
@@ -38,7 +38,7 @@ impl Exchange<'_> {
             return Err(Refusal::unknown_model(model).into());
         }
         let route = self.snapshot.route(model).ok_or_else(|| Refusal::unknown_model(model))?;
-        self.record.route(&route);
+        self.record.model = route.label;
         self.gateway.ledger.admit(principal, Instant::now()).map_err(|limited| {
             Refusal {
                 retry_after_ms: Some(limited.retry_after_ms),
@@ -57,22 +57,10 @@ impl Exchange<'_> {
             return Err(none_eligible(&route, retention, hard).into());
         }
         let hold = if hard { hold(&route, &allowed, request)? } else { Nanos(0) };
-        let timeout = self.longest(&route, &allowed);
-        let reservation = self
-            .gateway
-            .ledger
-            .reserve(principal, &self.id, hold, timeout)
-            .await
-            .map_err(over_budget)?;
+        let reservation = self.gateway.ledger.reserve(principal, &self.id, hold).await.map_err(over_budget)?;
         let candidates =
             Arc::new(Candidates { table: Arc::clone(&route.table), allowed, facts: Arc::clone(&route.facts) });
         Ok(Admitted { caller, route, candidates, retention, reservation })
-    }
-
-    /// How long the exchange may take with every attempt at its slowest: the life of its reservation.
-    fn longest(&self, route: &Route, allowed: &[u16]) -> Duration {
-        let slowest = allowed.iter().filter_map(|&index| route.bound.get(usize::from(index))).map(|b| b.endpoint.total);
-        slowest.max().unwrap_or_default().saturating_mul(u32::from(route.max_attempts.max(1)))
     }
 }
 
@@ -120,13 +108,25 @@ fn hold(route: &Route, allowed: &[u16], request: &ChatRequest) -> Result<Nanos, 
             }
         };
         let output = output.saturating_mul(request.choices().max(1));
-        let bound = prices.bound(input, output).map_err(|_| {
+        let bound = bound_cost(prices, input, output).ok_or_else(|| {
             Refusal::invalid("too_expensive", "The most that this request could cost does not fit the ledger; lower max_tokens.")
                 .about("max_tokens")
         })?;
         most = most.max(bound);
     }
     Ok(most)
+}
+
+/// Every input token at the dearest input class, every output token at the dearest output class, rounded up.
+fn bound_cost(prices: &Prices, input: u64, output: u64) -> Option<Nanos> {
+    let dearest = |output: bool| {
+        let side = prices.rates.iter().filter(|rate| rate.class.as_str().starts_with("output") == output);
+        side.map(|rate| u128::from(rate.pico_per_unit)).max().unwrap_or(0)
+    };
+    let pico = u128::from(input)
+        .checked_mul(dearest(false))?
+        .checked_add(u128::from(output).checked_mul(dearest(true))?)?;
+    i64::try_from(pico.div_ceil(1000)).ok().map(Nanos)
 }
 
 fn over_budget(refused: Refused) -> Refusal {
@@ -139,6 +139,7 @@ fn over_budget(refused: Refused) -> Refusal {
                 "The budget of this key does not cover this request: limit {limit}, spent {posted}, held by requests under way {pending}, this request at most {hold}. Lower max_tokens, or raise the budget.",
             ),
         ),
+        Refused::Duplicate => Refusal::busy("duplicate_exchange", "The gateway made one id twice; send the request again.", 0),
         Refused::Closed => Refusal::busy("shutting_down", "The gateway is shutting down.", 1000).closing(),
         Refused::Storage(_) => {
             Refusal::busy("ledger_unavailable", "The ledger cannot be written, so no money can be held.", 5000)

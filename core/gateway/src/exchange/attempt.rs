@@ -7,17 +7,21 @@ use super::{End, Exchange};
 use crate::refusal::Refusal;
 use crate::snapshot::Bound;
 use crate::telemetry::record::Attempt;
+use crate::telemetry::trace::span_id;
 use crate::upstream::{Failure, Response};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use weir_llm::chat::{ChatRequest, Encode, Reply, UpstreamError};
+use weir_llm::chat::{ChatRequest, Encode, Hint, Reply, StreamScan, UpstreamError};
+use weir_llm::sse;
 use weir_policy::{AttemptError, ErrorClass, Recovery, RequestView, Step, Target};
 
 /// Longest reply that is not streamed, in bytes.
 pub const REPLY: usize = 32 << 20;
 /// Longest error body that is read for its message.
 const ERROR_BODY: usize = 64 << 10;
+/// Longest first event of a stream; a longer one is passed on unread.
+const FIRST_EVENT: usize = 1 << 20;
 /// First pause before the same target is asked again; doubles each time.
 const BACKOFF: Duration = Duration::from_millis(200);
 /// Longest pause; a provider that asks for a longer one is passed over for the next target.
@@ -108,14 +112,13 @@ impl Exchange<'_> {
             return Err(Refusal::busy("no_target", "The route has no target that may serve this request.", 1000).into());
         };
         loop {
-            self.record.attempts += 1;
             let failed = match self.attempt(admitted, request, &step).await? {
                 Ok(committed) => return Ok(committed),
                 Err(failed) => failed,
             };
             let class = failed.error.class;
             progress.errors.push(failed.error);
-            if self.record.attempts >= u32::from(most) {
+            if self.record.attempts.len() >= usize::from(most) {
                 return Err(failed.refusal.into());
             }
             let recovery = if ask || self.snapshot.pipeline.has_on_error(&admitted.route.name) {
@@ -147,27 +150,42 @@ impl Exchange<'_> {
         let (Some(target), Some(bound)) = (admitted.route.table.get(at), admitted.route.bound.get(at)) else {
             return Err(Refusal::busy("no_target", "The plan names a target that the route does not have.", 1000).into());
         };
-        let call = Call::new(self, request, step, target, bound);
+        let span = span_id();
+        let call = Call::new(self, request, step, target, bound, span);
         let began = call.began;
-        let in_flight = self.gateway.live.started(bound.live);
+        let in_flight = self.snapshot.live.started(bound.live);
         let outcome = attend(self.session, &mut self.watched, call.run(request.stream())).await;
         drop(in_flight);
-        let elapsed = began.elapsed();
         let Ok(outcome) = outcome else {
-            self.record.attempt(Attempt::new(target, began, elapsed, None, Some(ErrorClass::Cancelled)));
+            self.note(bound, span, began, None, Some(ErrorClass::Cancelled));
             return Err(End::Gone);
         };
         Ok(match outcome {
             Ok(committed) => {
-                self.record.served(target, began, elapsed);
+                self.note(bound, span, began, Some(200), None);
                 Ok(committed)
             }
             Err(failed) => {
-                self.gateway.live.failed(bound.live, failed.error.class);
-                self.record.attempt(Attempt::new(target, began, elapsed, failed.error.status, Some(failed.error.class)));
+                self.snapshot.live.failed(bound.live, failed.error.class);
+                self.note(bound, span, began, failed.error.status, Some(failed.error.class));
                 Err(failed)
             }
         })
+    }
+
+    /// Tells telemetry of one try.
+    fn note(&mut self, bound: &Bound, span_id: u64, began: Instant, status: Option<u16>, error: Option<ErrorClass>) {
+        self.record.target = Some(bound.live);
+        self.record.error = error;
+        self.record.attempts.push(Attempt {
+            target: bound.live,
+            span_id,
+            started: began.saturating_duration_since(self.started),
+            ended: self.started.elapsed(),
+            ttft: error.is_none().then(|| began.elapsed()),
+            status,
+            error,
+        });
     }
 }
 
@@ -213,7 +231,14 @@ struct Call {
 }
 
 impl Call {
-    fn new(exchange: &Exchange<'_>, request: &ChatRequest, step: &Step, target: &Target, bound: &Bound) -> Self {
+    fn new(
+        exchange: &Exchange<'_>,
+        request: &ChatRequest,
+        step: &Step,
+        target: &Target,
+        bound: &Bound,
+        span: u64,
+    ) -> Self {
         let began = Instant::now();
         let body = request.encode(&Encode {
             model: &target.model,
@@ -228,7 +253,7 @@ impl Call {
             target: step.target,
             id: Arc::clone(&target.id),
             bound: bound.clone(),
-            head: endpoint.head(body.len(), exchange.record.traceparent().as_deref()),
+            head: endpoint.head(body.len(), exchange.record.trace.traceparent(span).as_deref()),
             body,
             first_byte: or(step.timeout_first_token_ms, endpoint.patience.first_byte),
             until: began + or(step.timeout_total_ms, endpoint.total),
@@ -283,7 +308,7 @@ impl Call {
             self.failed(Failure { replied: true, ..Failure::new(ErrorClass::ServerError, format!("the reply is not a chat completion: {error}")) })
         })?;
         if let Some(error) = reply.error() {
-            return Err(self.rejected(error, Some(200), None));
+            return Err(self.rejected(error.clone(), Some(200), None));
         }
         Ok(Committed::Whole(Box::new(Whole { served, body, reply })))
     }
@@ -292,6 +317,7 @@ impl Call {
     async fn open(&self, served: Served, mut response: Response) -> Result<Committed, Failed> {
         let wait = self.first_byte.saturating_sub(self.began.elapsed());
         let mut first = bytes::BytesMut::new();
+        let (mut parser, mut scan) = (sse::Parser::new(FIRST_EVENT), StreamScan::new());
         loop {
             let chunk = match pingora::time::timeout(wait, response.chunk()).await {
                 Ok(chunk) => chunk.map_err(|failure| self.failed(failure))?,
@@ -309,10 +335,14 @@ impl Call {
                 }));
             };
             first.extend_from_slice(&chunk);
-            match weir_llm::chat::first_event(&first) {
-                None if first.len() < ERROR_BODY => {}
-                Some(Some(error)) => return Err(self.rejected(error, Some(200), None)),
-                _ => break,
+            let read = parser.push(&chunk, &mut |event| {
+                scan.feed(event.data);
+            });
+            if let Some(error) = scan.error() {
+                return Err(self.rejected(error.clone(), Some(200), None));
+            }
+            if read.is_err() || scan.chunks() > 0 || scan.done() {
+                break;
             }
         }
         let opened = Opened { served, response, first: first.freeze(), until: self.until };
@@ -333,7 +363,7 @@ impl Call {
 
     /// The provider said no.
     fn rejected(&self, said: UpstreamError, status: Option<u16>, retry_after_ms: Option<u32>) -> Failed {
-        let class = said.class.map_or_else(|| by_status(status), class);
+        let class = class(said.hint, status);
         let shown = match (class, status) {
             // The provider's refusal of OUR key is no refusal of the caller's.
             (ErrorClass::Auth, _) | (_, None | Some(200 | 300..=399)) => 502,
@@ -398,18 +428,19 @@ const fn by_status(status: Option<u16>) -> ErrorClass {
 }
 
 /// What the dialect made of an error body, in the words of the policy contract.
-const fn class(said: weir_llm::chat::ErrorClass) -> ErrorClass {
-    use weir_llm::chat::ErrorClass as Said;
-    match said {
-        Said::RateLimited => ErrorClass::RateLimited,
-        Said::Overloaded => ErrorClass::Overloaded,
-        Said::Auth => ErrorClass::Auth,
-        Said::Quota => ErrorClass::Quota,
-        Said::ContextTooLong => ErrorClass::ContextTooLong,
-        Said::ContentFilter => ErrorClass::ContentFilter,
-        Said::BadRequest => ErrorClass::BadRequest,
-        Said::ModelNotFound => ErrorClass::ModelNotFound,
-        Said::ServerError => ErrorClass::ServerError,
+const fn class(hint: Hint, status: Option<u16>) -> ErrorClass {
+    match hint {
+        Hint::RateLimited => ErrorClass::RateLimited,
+        Hint::Quota => ErrorClass::Quota,
+        Hint::Overloaded => ErrorClass::Overloaded,
+        Hint::Timeout => ErrorClass::TimeoutFirstToken,
+        Hint::ContextTooLong => ErrorClass::ContextTooLong,
+        Hint::ContentFilter => ErrorClass::ContentFilter,
+        Hint::Auth => ErrorClass::Auth,
+        Hint::ModelNotFound => ErrorClass::ModelNotFound,
+        Hint::BadRequest => ErrorClass::BadRequest,
+        Hint::ServerError => ErrorClass::ServerError,
+        Hint::Other => by_status(status),
     }
 }
 

@@ -92,7 +92,7 @@ impl Exchange<'_> {
             project: Arc::clone(&principal.team_id),
             key_id: Arc::clone(&principal.key_id),
             user_hash: request.user().map(|user| self.gateway.user_hash(&principal.organisation_id, &user)),
-            region: Arc::clone(&self.snapshot.config.server.region),
+            region: Arc::clone(&self.snapshot.region),
             class: DataClass::default(),
             retention: admitted.retention,
             tags: tags(admitted),

@@ -23,7 +23,8 @@ impl Exchange<'_> {
         let headers = &self.session.req_header().headers;
         let key = headers::key(headers)?;
         let principal = self.gateway.ledger.identify(key).map_err(|error| bad_key(&error))?;
-        self.record.principal(&principal);
+        self.record.key_id = Arc::clone(&principal.key_id);
+        self.record.tenant = Arc::clone(&principal.organisation_id);
         Ok(Caller { principal, wishes: headers::wishes(headers)? })
     }
 }

@@ -31,10 +31,10 @@ impl Exchange<'_> {
             |usage| (usage, Source::Provider),
         );
         let took = served.began.elapsed();
-        self.gateway.live.succeeded(served.bound.live, took, usage.output, took);
+        self.snapshot.live.succeeded(served.bound.live, took, usage.output, took);
         let close = Close { outcome: Outcome::Ok, served: Some(served.clone()), usage, source, saved: Nanos(0) };
         let money = self.settle(admitted, close).await?;
-        if let Some(recording) = recording {
+        if let Some(recording) = recording.filter(|_| reply.is_complete()) {
             self.store(recording, &body, &served, usage, money);
         }
         self.record.status = 200;

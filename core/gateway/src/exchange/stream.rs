@@ -12,7 +12,7 @@ use crate::upstream::Response;
 use bytes::{Bytes, BytesMut};
 use std::pin::pin;
 use std::time::Instant;
-use weir_llm::chat::{self, ChatRequest, Seen, StreamScan};
+use weir_llm::chat::{self, ChatRequest, Chunk, Collector, StreamScan};
 use weir_llm::price::Nanos;
 use weir_llm::sse;
 use weir_llm::usage::{Source, Usage};
@@ -59,11 +59,11 @@ impl Exchange<'_> {
         let live = served.bound.live;
         let outcome = match &finish {
             Finish::Complete => {
-                self.gateway.live.succeeded(live, ttft, usage.output, served.began.elapsed());
+                self.snapshot.live.succeeded(live, ttft, usage.output, served.began.elapsed());
                 Outcome::Ok
             }
             Finish::Cut(_) | Finish::Failed => {
-                self.gateway.live.failed(live, weir_policy::ErrorClass::Network);
+                self.snapshot.live.failed(live, weir_policy::ErrorClass::Network);
                 Outcome::UpstreamCut
             }
             Finish::Gone => Outcome::ClientAbort,
@@ -163,8 +163,8 @@ struct Relay {
     /// The last event, which waits for the posting.
     held: Bytes,
     end: Option<Ended>,
-    recorded: Option<Vec<Bytes>>,
-    marks: Vec<(usize, Seen)>,
+    recorded: Option<Collector>,
+    marks: Vec<(usize, Chunk)>,
 }
 
 impl Relay {
@@ -177,7 +177,7 @@ impl Relay {
             ready: Vec::new(),
             held: Bytes::new(),
             end: None,
-            recorded: record.then(Vec::new),
+            recorded: record.then(Collector::new),
             marks: Vec::new(),
         }
     }
@@ -188,27 +188,27 @@ impl Relay {
         marks.clear();
         parser.push(chunk, &mut |event| {
             if let Some(recorded) = recorded {
-                recorded.push(Bytes::copy_from_slice(event.data));
+                recorded.push(event.data);
             }
-            marks.push((event.end, scan.event(event.data)));
+            marks.push((event.end, scan.feed(event.data)));
         })?;
         let (mut start, mut at) = (0, 0);
         for index in 0..self.marks.len() {
             let (end, seen) = self.marks[index];
             match seen {
-                Seen::UsageOnly if self.hide_usage => {
+                Chunk::UsageOnly if self.hide_usage => {
                     self.pass(chunk, start..at);
                     self.tail.clear();
                     start = end;
                 }
-                Seen::Done => {
+                Chunk::Done => {
                     self.pass(chunk, start..at);
                     self.tail.extend_from_slice(&chunk[at.max(start)..end]);
                     self.held = self.tail.split().freeze();
                     self.end = Some(Ended::Done);
                     break;
                 }
-                Seen::Error => {
+                Chunk::Error => {
                     self.pass(chunk, start..end);
                     self.end = Some(Ended::Error);
                     break;
@@ -244,7 +244,7 @@ impl Relay {
 
     /// The body ended. Some providers forget `[DONE]`; a stream in which every choice finished is whole without it.
     fn ended(&mut self) -> Finish {
-        if !self.scan.finished() {
+        if self.scan.error().is_some() || self.scan.finish_reason().is_none() {
             return Finish::Cut("it ended before its last event".to_owned());
         }
         self.held = Bytes::from_static(b"data: [DONE]\n\n");
@@ -264,7 +264,7 @@ impl Relay {
 
     /// The stream as one complete reply, for the cache.
     fn recorded(&mut self) -> Option<Bytes> {
-        chat::collect(&self.recorded.take()?)
+        self.recorded.take()?.finish()
     }
 }
 

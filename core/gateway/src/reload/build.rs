@@ -95,10 +95,12 @@ impl Builder {
         Ok(Snapshot {
             generation,
             generation_text: generation.to_string().into(),
+            region: config.server.region.as_str().into(),
             routes,
             pipeline: Arc::new(pipeline),
             digest,
             direct: Arc::new(direct(&config, endpoints, facts)),
+            nobody: "".into(),
             live,
             meters,
             config,
