@@ -84,12 +84,10 @@ impl StreamScan {
         self.content_bytes += choice.get("delta").map_or(0, content_bytes);
         if let Some(reason) = choice.get("finish_reason").and_then(|reason| reason.as_str()) {
             let index = choice.get("index").and_then(|index| index.as_u64()).unwrap_or(0);
-            let known = self.finish_reasons.iter().position(|(of, _)| *of == index);
-            match known.and_then(|position| self.finish_reasons.get_mut(position)) {
-                Some((_, earlier)) => *earlier = reason.into_owned(),
-                None if self.finish_reasons.len() < MAX_CHOICES => {
-                    self.finish_reasons.push((index, reason.into_owned()));
-                }
+            let reasons = &mut self.finish_reasons;
+            match reasons.iter().position(|(of, _)| *of == index) {
+                Some(known) => reasons[known].1 = reason.into_owned(),
+                None if reasons.len() < MAX_CHOICES => reasons.push((index, reason.into_owned())),
                 None => {}
             }
         }
