@@ -7,7 +7,7 @@ use crate::policy::{Fault, FaultKind};
 use crate::request::RequestView;
 use crate::target::Candidates;
 use crate::verdict::{
-    Decision, Deny, Edit, Finding, Guarded, GuardVerdict, Plan, Recovery, Replacement, Step, Strategy,
+    Decision, Deny, Edit, Finding, GuardVerdict, Guarded, Plan, Recovery, Replacement, Step, Strategy,
 };
 use weir_llm::chat::SegmentEdit;
 
@@ -169,7 +169,9 @@ fn edits(mut edits: Vec<Edit>, view: &RequestView, limits: &Limits) -> Result<Ve
     edits.sort_by_key(|edit| (edit.segment, edit.start, edit.end));
     let clash = edits.windows(2).find(|two| two[0].segment == two[1].segment && two[1].start < two[0].end);
     match clash {
-        Some(two) => Err(bad(format!("two edits of segment {} overlap at byte {}", two[1].segment, two[1].start))),
+        Some(two) => {
+            Err(bad(format!("two edits of segment {} overlap at byte {}", two[1].segment, two[1].start)))
+        }
         None => Ok(edits),
     }
 }
@@ -177,12 +179,13 @@ fn edits(mut edits: Vec<Edit>, view: &RequestView, limits: &Limits) -> Result<Ve
 fn check_range(edit: &Edit, view: &RequestView) -> Result<(), Fault> {
     let Edit { segment, start, end, .. } = *edit;
     let place = |what: &str| bad(format!("the edit of bytes {start}..{end} of segment {segment} {what}"));
-    let text = view.decoded(segment).map_err(|_| place("names no segment"))?;
+    let text = view.raw(segment).map_err(|_| place("names no segment"))?;
     let (from, to) = (start as usize, end as usize);
     if from > to || to > text.len() {
         return Err(place("is out of range"));
     }
-    if !text.is_char_boundary(from) || !text.is_char_boundary(to) {
+    let inside = |at: usize| text.get(at).is_some_and(|byte| byte & 0b1100_0000 == 0b1000_0000);
+    if inside(from) || inside(to) {
         return Err(place("cuts a character"));
     }
     Ok(())
@@ -193,7 +196,7 @@ fn segment_edit(edit: &Edit) -> SegmentEdit<'_> {
         Replacement::Text(text) => Some(text.as_str()),
         Replacement::Drop | Replacement::Vault(_) | Replacement::Hash(_) => None,
     };
-    SegmentEdit { segment: edit.segment, start: edit.start, end: edit.end, text }
+    SegmentEdit { segment: edit.segment as usize, start: edit.start as usize, end: edit.end as usize, text }
 }
 
 fn replacement_bytes(edit: &Edit) -> Result<u64, Fault> {

@@ -35,6 +35,6 @@ pub use policy::{Fault, FaultKind, LoadError, Policy};
 pub use request::{AccessError, Hit, RequestView, Role, SegmentInfo, SegmentKind};
 pub use target::{Breaker, Candidates, Live, LiveFacts, Target, TargetTable};
 pub use verdict::{
-    AttemptError, Decision, Deny, Edit, ErrorClass, Finding, Guarded, GuardVerdict, Plan, Recovery, Replacement,
-    RetryOn, Severity, Step, Strategy,
+    AttemptError, Decision, Deny, Edit, ErrorClass, Finding, GuardVerdict, Guarded, Plan, Recovery,
+    Replacement, RetryOn, Severity, Step, Strategy,
 };

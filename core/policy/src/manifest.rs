@@ -166,7 +166,9 @@ impl Hook {
     #[must_use]
     pub const fn default_failure_mode(self) -> FailureMode {
         match self {
-            Self::Admit | Self::Guard | Self::Redact | Self::GuardResponse | Self::Stream => FailureMode::Closed,
+            Self::Admit | Self::Guard | Self::Redact | Self::GuardResponse | Self::Stream => {
+                FailureMode::Closed
+            }
             Self::Route => FailureMode::StaticPlan,
             Self::Attempt | Self::OnError | Self::Price | Self::Complete => FailureMode::Open,
         }

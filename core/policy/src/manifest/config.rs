@@ -6,7 +6,10 @@ use serde_json::Value;
 pub(super) fn check(schema: Option<&Value>, file: &str, config: &Value) -> Result<(), LoadError> {
     let Some(schema) = schema else { return accept_empty(file, config) };
     let validator = jsonschema::validator_for(schema).map_err(|error| {
-        LoadError::new(file, format!("config_schema is no JSON Schema: {error} at `{}`", error.instance_path()))
+        LoadError::new(
+            file,
+            format!("config_schema is no JSON Schema: {error} at `{}`", error.instance_path()),
+        )
     })?;
     let config = if config.is_null() { &Value::Object(serde_json::Map::new()) } else { config };
     let wrong: Vec<String> = validator.iter_errors(config).map(|e| describe(&e)).collect();

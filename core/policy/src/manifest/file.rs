@@ -1,6 +1,8 @@
 //! The manifest as it is written, and its checks.
 
-use super::{Capability, Declares, FailureMode, Hook, Isolation, Limits, Manifest, MatcherSpec, Reads, Surface, When};
+use super::{
+    Capability, Declares, FailureMode, Hook, Isolation, Limits, Manifest, MatcherSpec, Reads, Surface, When,
+};
 use crate::policy::LoadError;
 use crate::yaml::{self, nearest};
 use serde::Deserialize;
@@ -155,8 +157,12 @@ fn check_failure_mode(
 ) -> Result<(), LoadError> {
     match mode {
         Some(mode) if mode.value == FailureMode::StaticPlan && hooks != [Hook::Route] => {
-            let error = LoadError::new(file, "on_failure `static-plan` is for policies whose only hook is `route`");
-            Err(yaml::at(error.hint("use `closed` or `open`, or leave it out for the default of each hook"), mode.referenced))
+            let error =
+                LoadError::new(file, "on_failure `static-plan` is for policies whose only hook is `route`");
+            Err(yaml::at(
+                error.hint("use `closed` or `open`, or leave it out for the default of each hook"),
+                mode.referenced,
+            ))
         }
         _ => Ok(()),
     }

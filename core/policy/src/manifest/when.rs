@@ -28,7 +28,8 @@ impl When {
     #[must_use]
     pub fn holds(&self, head: &Head) -> bool {
         let model = |names: &Vec<String>| names.iter().any(|name| covers(name, &head.requested_model));
-        let tagged = |(name, value): (&String, &String)| head.tags.iter().any(|t| t.0 == *name && t.1 == *value);
+        let tagged =
+            |(name, value): (&String, &String)| head.tags.iter().any(|t| t.0 == *name && t.1 == *value);
         self.models.as_ref().is_none_or(model)
             && self.apis.as_ref().is_none_or(|apis| apis.iter().any(|api| api.0 == head.api))
             && self.stream.is_none_or(|stream| stream == head.stream)

@@ -133,7 +133,11 @@ mod tests {
         assert_eq!(breaker.ask(|| later), Some(Leave::Probe));
         assert_eq!(breaker.ask(|| later), None, "one probe at a time");
         breaker.failed(Leave::Probe, later);
-        assert_eq!(breaker.ask(|| later + Duration::from_millis(99)), None, "a failed probe cools down again");
+        assert_eq!(
+            breaker.ask(|| later + Duration::from_millis(99)),
+            None,
+            "a failed probe cools down again"
+        );
         assert_eq!(breaker.ask(|| later + Duration::from_millis(100)), Some(Leave::Probe));
         breaker.succeeded(Leave::Probe);
         assert_eq!(breaker.ask(|| later), Some(Leave::Normal));

@@ -4,7 +4,7 @@ use crate::answer::label;
 use crate::manifest::{Declares, Hook};
 use crate::policy::Fault;
 use crate::request::RequestView;
-use crate::verdict::{Decision, Deny, Finding, Guarded, GuardVerdict, Plan, Recovery};
+use crate::verdict::{Decision, Deny, Finding, GuardVerdict, Guarded, Plan, Recovery};
 use std::sync::Arc;
 use std::time::Duration;
 

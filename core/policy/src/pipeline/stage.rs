@@ -25,7 +25,13 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    pub(super) fn new(id: PolicyId, bound: &Bound, hook: Hook, breaker: BreakerSettings, now: Instant) -> Self {
+    pub(super) fn new(
+        id: PolicyId,
+        bound: &Bound,
+        hook: Hook,
+        breaker: BreakerSettings,
+        now: Instant,
+    ) -> Self {
         let manifest = bound.policy.manifest();
         Self {
             id,
@@ -63,6 +69,14 @@ impl Stage {
     /// Want of a slot is load, not a fault of the policy.
     pub(super) fn breaks(&self, fault: &Fault) -> bool {
         fault.kind != FaultKind::NoSlot
+    }
+
+    /// Load must not open a way past a guard, whatever its author allows for its own faults.
+    pub(super) fn mode_after(&self, fault: &Fault) -> FailureMode {
+        match self.hook {
+            Hook::Guard if fault.kind == FaultKind::NoSlot => FailureMode::Closed,
+            _ => self.failure,
+        }
     }
 
     pub(super) fn guard(&self, view: &Arc<RequestView>) -> Result<Guarding, Fault> {
@@ -150,7 +164,10 @@ impl Stage {
     fn rules(&self, scope: TaintScope, view: &RequestView) -> Result<Rules<'_>, Fault> {
         let manifest = self.policy.manifest();
         if manifest.reads == Reads::Head && scope.read_content(view) {
-            return Err(Fault::new(FaultKind::BadAnswer, "content was read but the manifest says `reads: head`"));
+            return Err(Fault::new(
+                FaultKind::BadAnswer,
+                "content was read but the manifest says `reads: head`",
+            ));
         }
         Ok(Rules { limits: &manifest.limits, declares: &manifest.declares, tainted: scope.tainted(view) })
     }
