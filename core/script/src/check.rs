@@ -5,7 +5,7 @@ use crate::fault;
 use rhai::{AST, ASTNode, Engine, Expr, Position, Stmt};
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
-use weir_policy::{Hook, LoadError, Manifest};
+use weir_policy::{Capability, Hook, LoadError, Manifest};
 
 /// A hook as a script function: its name and its parameters. A hook may be written without its last, optional ones.
 pub(crate) struct Shape {
@@ -51,6 +51,7 @@ pub(crate) fn script(file: &str, manifest: &Manifest, ast: &AST) -> Result<Vec<(
             (false, None) => {}
         }
     }
+    provided(file, manifest)?;
     match manifest.hooks.iter().find(|hook| !SHAPES.iter().any(|shape| shape.hook == **hook)) {
         Some(hook) => Err(LoadError::new(file, format!("hook `{}` is not in this version of scripts", hook.as_str()))),
         None => Ok(hooks),
@@ -60,6 +61,17 @@ pub(crate) fn script(file: &str, manifest: &Manifest, ast: &AST) -> Result<Vec<(
 /// Whether the script has a `self_test`.
 pub(crate) fn has_self_test(ast: &AST) -> bool {
     ast.iter_functions().any(|function| function.name == SELF_TEST)
+}
+
+/// What a hook is handed needs no asking for; nothing else is there yet.
+fn provided(file: &str, manifest: &Manifest) -> Result<(), LoadError> {
+    match manifest.capabilities.iter().find(|capability| **capability != Capability::Targets) {
+        Some(capability) => {
+            let message = format!("scripts have no `{}` in this version", capability.as_str());
+            Err(LoadError::new(file, message).hint("leave it out of `capabilities`"))
+        }
+        None => Ok(()),
+    }
 }
 
 struct Function {
