@@ -2,10 +2,10 @@
 
 use crate::engine::LIBRARY;
 use crate::fault;
-use rhai::{AST, ASTNode, Expr, Position, Stmt};
+use rhai::{AST, ASTNode, Engine, Expr, Position, Stmt};
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
-use weir_policy::{Hook, LoadError, Manifest};
+use weir_policy::{Capability, Hook, LoadError, Manifest};
 
 /// A hook as a script function: its name and its parameters. A hook may be written without its last, optional ones.
 pub(crate) struct Shape {
@@ -51,6 +51,7 @@ pub(crate) fn script(file: &str, manifest: &Manifest, ast: &AST) -> Result<Vec<(
             (false, None) => {}
         }
     }
+    provided(file, manifest)?;
     match manifest.hooks.iter().find(|hook| !SHAPES.iter().any(|shape| shape.hook == **hook)) {
         Some(hook) => Err(LoadError::new(file, format!("hook `{}` is not in this version of scripts", hook.as_str()))),
         None => Ok(hooks),
@@ -60,6 +61,17 @@ pub(crate) fn script(file: &str, manifest: &Manifest, ast: &AST) -> Result<Vec<(
 /// Whether the script has a `self_test`.
 pub(crate) fn has_self_test(ast: &AST) -> bool {
     ast.iter_functions().any(|function| function.name == SELF_TEST)
+}
+
+/// What a hook is handed needs no asking for; nothing else is there yet.
+fn provided(file: &str, manifest: &Manifest) -> Result<(), LoadError> {
+    match manifest.capabilities.iter().find(|capability| **capability != Capability::Targets) {
+        Some(capability) => {
+            let message = format!("scripts have no `{}` in this version", capability.as_str());
+            Err(LoadError::new(file, message).hint("leave it out of `capabilities`"))
+        }
+        None => Ok(()),
+    }
 }
 
 struct Function {
@@ -141,8 +153,10 @@ fn known_functions(file: &str, ast: &AST) -> Result<(), LoadError> {
 /// Names of the functions that scripts can call: the library's and what Rhai resolves by itself.
 static KNOWN: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     let builtin = ["call", "type_of", "is_def_var", "is_def_fn", "is_shared", "this"].map(str::to_owned);
-    let library = LIBRARY.gen_fn_signatures_with_mapper(std::borrow::Cow::Borrowed);
-    library.filter_map(|signature| signature.split('(').next().map(str::to_owned)).chain(builtin).collect()
+    let mut engine = Engine::new_raw();
+    engine.register_global_module(LIBRARY.clone());
+    let library = engine.collect_fn_metadata(None, |function| Some(function.metadata.name.to_string()), true);
+    library.into_iter().chain(builtin).collect()
 });
 
 fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Option<&'a str> {

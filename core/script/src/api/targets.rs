@@ -1,5 +1,6 @@
 //! The list of targets: filters and ways to combine lists. Every function answers with a new list.
 
+use super::errors::Errors;
 use super::facts::Facts;
 use super::target::TargetHandle;
 use crate::fault::misuse;
@@ -149,6 +150,9 @@ fn combinations(module: &mut Module) {
     });
     module.set_native_fn("without", |list: &mut Targets, one: TargetHandle| {
         Ok(list.keep(|_, _, p| one.position != p))
+    });
+    module.set_native_fn("without", |list: &mut Targets, tried: Errors| {
+        Ok(list.keep(|_, facts, p| tried.0.iter().all(|error| error.target != facts.index(p))))
     });
     module.set_native_fn("take", |list: &mut Targets, most: INT| {
         let most = usize::try_from(most).unwrap_or(0);

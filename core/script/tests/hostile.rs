@@ -1,0 +1,223 @@
+//! Scripts that mean harm or are merely wrong: each ends as the right error, and nothing else notices.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod bench;
+
+use bench::{candidates, request};
+use serde_json::Value;
+use std::sync::Arc;
+use weir_policy::{Decision, Fault, FaultKind, LoadError, Policy};
+
+fn script(body: &str) -> String {
+    format!("//! name: hostile\n//! version: 1.0.0\n//! hooks: [route]\n{body}")
+}
+
+fn load(body: &str) -> Result<Arc<dyn Policy>, LoadError> {
+    weir_script::compile("hostile.rhai", &script(body), &Value::Null)
+}
+
+fn refused(body: &str) -> LoadError {
+    load(body).err().unwrap_or_else(|| panic!("this was loaded: {body}"))
+}
+
+/// A `route` with this body, asked once.
+fn route(body: &str) -> Result<Decision, Fault> {
+    load(&format!("fn route(head, targets, config) {{\n{body}\n}}")).unwrap().route(&request(), &candidates())
+}
+
+fn fault(body: &str) -> Fault {
+    match route(body) {
+        Err(fault) => fault,
+        Ok(decision) => panic!("{body} answered {decision:?}"),
+    }
+}
+
+#[test]
+fn endless_work_runs_out_of_time() {
+    for body in [
+        "loop {}",
+        "let x = 0; while true { x += 1 }",
+        "for i in 0..9223372036854775807 {} abstain()",
+        // What stops a script cannot be caught by it.
+        "loop { try { loop {} } catch { } }",
+        // A closure called from native code counts for the call as a whole.
+        "let a = []; a.pad(1000, 1); a.map(|x| a.map(|y| a.map(|z| x * y * z).len()).len()); abstain()",
+        "let a = []; a.pad(1000, 1); a.sort(|x, y| a.filter(|z| z > x).len() - y); loop {}",
+    ] {
+        assert_eq!(fault(body).kind, FaultKind::Deadline, "{body}");
+    }
+}
+
+#[test]
+fn a_heavy_operation_runs_out_of_cpu_before_operations() {
+    let source = "//! name: heavy\n//! version: 1.0.0\n//! hooks: [route]\n//! limits: { operations: 10000000 }\n\
+        fn route(head, targets, config) { let a = []; a.pad(10000, 1); loop { a.index_of(2); } }";
+    let policy = weir_script::compile("heavy.rhai", source, &Value::Null).unwrap();
+    let fault = policy.route(&request(), &candidates()).unwrap_err();
+    assert_eq!((fault.kind, fault.message.as_str()), (FaultKind::Deadline, "out of CPU time"));
+}
+
+#[test]
+fn growth_runs_out_of_memory() {
+    for body in [
+        r#"let s = "0123456789"; loop { s += s; }"#,
+        r#"let s = "x"; s.pad(1000000000, "y"); abstain()"#,
+        r#"let s = "x"; loop { s = `${s}${s}`; }"#,
+        "let a = []; a.pad(1000000000, 1); abstain()",
+        "let a = [1, 2, 3, 4]; loop { a += a; }",
+        "let a = [1]; loop { a = [a, a, a, a]; }",
+        r#"let m = #{}; let n = 0; loop { m["k" + n] = n; n += 1; }"#,
+        "let m = #{}; loop { m = #{ a: m, b: m, c: m }; }",
+    ] {
+        let fault = fault(body);
+        assert_eq!(fault.kind, FaultKind::Memory, "{body}: {fault}");
+    }
+}
+
+#[test]
+fn recursion_ends_as_memory() {
+    let recursive = load("fn down(n) { down(n + 1) }\nfn route(head, targets, config) { down(0) }").unwrap();
+    assert_eq!(recursive.route(&request(), &candidates()).unwrap_err().kind, FaultKind::Memory);
+    let mutual = load("fn a(n) { b(n) }\nfn b(n) { a(n) }\nfn route(head, targets, config) { a(0) }").unwrap();
+    assert_eq!(mutual.route(&request(), &candidates()).unwrap_err().kind, FaultKind::Memory);
+    let deep = format!("fn route(head, targets, config) {{ {}1{} }}", "(".repeat(500), ")".repeat(500));
+    assert!(refused(&deep).message.contains("complexity"), "{}", refused(&deep));
+}
+
+#[test]
+fn a_throw_says_where_and_not_what() {
+    for (body, column) in [
+        (r#"throw "the secret is 1234""#, 1),
+        (r#"let x = "the secret is 1234"; x.parse_int(); abstain()"#, 34),
+        (r#"let m = ["the secret is 1234"]; m[7]; abstain()"#, 34),
+    ] {
+        let fault = fault(body);
+        assert_eq!(fault.kind, FaultKind::Trap, "{body}");
+        assert!(!fault.to_string().contains("1234"), "{fault}");
+        let place = fault.place.unwrap();
+        assert!(place.starts_with("hostile.rhai:5:"), "{place}");
+        assert!(body.len() > column, "{body}");
+    }
+    assert_eq!(fault(r#"throw "x""#).place.unwrap(), "hostile.rhai:5:1");
+}
+
+#[test]
+fn faults_deep_in_a_script_name_the_innermost_place() {
+    let policy = load("fn inner(t) {\n  t.ctx_tokens / 0\n}\nfn route(head, targets, config) {\n  inner(targets[0])\n}").unwrap();
+    let fault = policy.route(&request(), &candidates()).unwrap_err();
+    assert_eq!((fault.kind, fault.place.as_deref()), (FaultKind::Trap, Some("hostile.rhai:5:16")), "{fault}");
+}
+
+#[test]
+fn what_scripts_cannot_say_is_refused_at_load() {
+    for (body, line) in [
+        (r#"eval("1")"#, 5),
+        (r#"import "std" as s;"#, 5),
+        (r#"print("x")"#, 5),
+        (r#"debug("x")"#, 5),
+        (r#"Fn("x")"#, 5),
+        ("sleep(10)", 5),
+        ("unknown_variable", 5),
+        ("let x = 1;\nlet y = x + z;", 6),
+        ("targets.cheepest()", 5),
+        ("no_such_function(1)", 5),
+        ("let = 1;", 5),
+    ] {
+        let error = refused(&format!("fn route(head, targets, config) {{\n{body}\n}}"));
+        assert_eq!(error.line, Some(line), "{body}: {error}");
+        assert!(error.column.is_some(), "{body}: {error}");
+    }
+    let typo = refused("fn route(head, targets, config) {\n  plan(targets.cheepest())\n}");
+    assert_eq!(typo.hint.as_deref(), Some("did you mean `cheapest`?"));
+    let global = refused("let x = 1;\nfn route(head, targets, config) { abstain() }");
+    assert_eq!(global.line, Some(4), "{global}");
+}
+
+#[test]
+fn hooks_are_checked_against_the_manifest() {
+    let missing = refused("fn ruote(head, targets, config) { abstain() }");
+    assert!(missing.message.contains("no such function"), "{missing}");
+    let few = refused("\n\nfn route(head) { abstain() }");
+    assert_eq!((few.line, few.hint.as_deref()), (Some(6), Some("write fn route(head, targets, config[, request])")), "{few}");
+    let unnamed = refused("fn route(head, targets, config) { abstain() }\nfn guard(request, config) { pass() }");
+    assert_eq!((unnamed.line, unnamed.hint.as_deref()), (Some(5), Some("hooks: [guard]")), "{unnamed}");
+}
+
+#[test]
+fn the_manifest_is_checked_with_its_own_lines() {
+    let compile = |source: &str| weir_script::compile("x.rhai", source, &Value::Null).err().unwrap();
+    let none = compile("fn route(head, targets, config) { abstain() }");
+    assert_eq!((none.line, none.message.as_str()), (Some(1), "the script has no manifest"));
+    let unknown = compile("//! name: x\n//! version: 1.0.0\n//! hoks: [route]\nfn route(head, targets, config) { abstain() }");
+    assert_eq!((unknown.line, unknown.column), (Some(3), Some(5)), "{unknown}");
+    let later = compile("//! name: x\n//! version: 1.0.0\n//! hooks: [price]\n");
+    assert_eq!(later.line, Some(3), "{later}");
+    let asks = compile("//! name: x\n//! version: 1.0.0\n//! hooks: [route]\n//! capabilities: [telemetry]\nfn route(head, targets, config) { abstain() }");
+    assert!(asks.message.contains("telemetry"), "{asks}");
+}
+
+#[test]
+fn answers_are_checked() {
+    for (body, said) in [
+        ("42", "a number"),
+        (r#""a/0""#, "a string"),
+        ("if head.stream { abstain() }", "nothing"),
+        ("targets", "a list of targets"),
+        ("targets[0]", "a target"),
+        ("#{ plan: 1 }", "a map"),
+        ("pass()", "something else"),
+        ("plan(step(99))", "target 99 is not a candidate"),
+        ("plan([step(0), step(7)])", "target 7 is not a candidate"),
+        ("plan(step(-1))", "there is no target -1"),
+        ("plan(step(65536))", "there is no target 65536"),
+        (r#"plan(targets.with_tag("nobody"))"#, "the plan names no target"),
+    ] {
+        let fault = fault(body);
+        assert_eq!(fault.kind, FaultKind::BadAnswer, "{body}: {fault}");
+        assert!(fault.message.contains(said), "{body}: {fault}");
+    }
+    assert_eq!(fault("plan([1, 2])").kind, FaultKind::Trap);
+    assert_eq!(fault("targets[99]").kind, FaultKind::Trap);
+}
+
+#[test]
+fn a_self_test_that_throws_refuses_the_version() {
+    let source = "//! name: x\n//! version: 1.0.0\n//! hooks: [route]\n//! config_schema: { type: object }\n\
+        fn self_test(config) {\n  if config.share > 1.0 { throw \"share is a part of 1\"; }\n}\n\
+        fn route(head, targets, config) { abstain() }";
+    let compile = |config: Value| weir_script::compile("x.rhai", source, &config);
+    assert!(compile(serde_json::json!({ "share": 0.5 })).is_ok());
+    let error = compile(serde_json::json!({ "share": 2.5 })).err().unwrap();
+    assert_eq!((error.line, error.message.as_str()), (Some(6), "self_test failed: share is a part of 1"));
+    let endless = source.replace("if config.share > 1.0 {", "loop {").replace("throw \"share is a part of 1\";", "");
+    assert!(weir_script::compile("x.rhai", &endless, &Value::Null).is_err());
+}
+
+#[test]
+fn a_fault_leaves_the_policy_as_it_was() {
+    let policy = load("fn route(head, targets, config) { if targets.len == 1 { loop {} } plan(targets) }").unwrap();
+    let one = Arc::new(weir_policy::Candidates { allowed: Arc::new([0]), ..(*candidates()).clone() });
+    let good = policy.route(&request(), &candidates()).unwrap();
+    for _ in 0..3 {
+        assert_eq!(policy.route(&request(), &one).unwrap_err().kind, FaultKind::Deadline);
+        assert_eq!(policy.route(&request(), &candidates()).unwrap(), good);
+    }
+}
+
+#[test]
+fn many_threads_share_a_policy() {
+    let source = script("fn route(head, targets, config) { let n = 0; for t in targets { n += t.index; } if n == 6 { plan(targets.reverse()) } else { abstain() } }");
+    let policy = weir_script::compile("shared.rhai", &source, &Value::Null).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let (request, candidates) = (request(), candidates());
+                for _ in 0..200 {
+                    let Decision::Plan(plan) = policy.route(&request, &candidates).unwrap() else { panic!("no plan") };
+                    assert_eq!(plan.steps.iter().map(|step| step.target).collect::<Vec<_>>(), [3, 2, 1, 0]);
+                }
+            });
+        }
+    });
+}
