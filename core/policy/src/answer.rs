@@ -179,12 +179,13 @@ fn edits(mut edits: Vec<Edit>, view: &RequestView, limits: &Limits) -> Result<Ve
 fn check_range(edit: &Edit, view: &RequestView) -> Result<(), Fault> {
     let Edit { segment, start, end, .. } = *edit;
     let place = |what: &str| bad(format!("the edit of bytes {start}..{end} of segment {segment} {what}"));
-    let text = view.decoded(segment).map_err(|_| place("names no segment"))?;
+    let text = view.raw(segment).map_err(|_| place("names no segment"))?;
     let (from, to) = (start as usize, end as usize);
     if from > to || to > text.len() {
         return Err(place("is out of range"));
     }
-    if !text.is_char_boundary(from) || !text.is_char_boundary(to) {
+    let inside = |at: usize| text.get(at).is_some_and(|byte| byte & 0b1100_0000 == 0b1000_0000);
+    if inside(from) || inside(to) {
         return Err(place("cuts a character"));
     }
     Ok(())

@@ -142,13 +142,12 @@ impl Pipeline {
         let mut outcome = GuardOutcome::pass(Arc::clone(view));
         for stage in applicable(&self.guards, view.head()) {
             let asked = self.ask(stage, &mut outcome.trace, |stage| stage.guard(&outcome.view));
-            let Some(guarding) = asked else {
-                match stage.failure {
-                    FailureMode::Open => continue,
-                    FailureMode::Closed | FailureMode::StaticPlan => {
-                        outcome.end = GuardEnd::Blocked(stage.failed());
-                        break;
-                    }
+            let guarding = match asked {
+                Ok(guarding) => guarding,
+                Err(FailureMode::Open) => continue,
+                Err(FailureMode::Closed | FailureMode::StaticPlan) => {
+                    outcome.end = GuardEnd::Blocked(stage.failed());
+                    break;
                 }
             };
             if let Some(after) = guarding.after {
@@ -177,18 +176,16 @@ impl Pipeline {
         for stage in applicable(&self.routes, view.head()) {
             let by = Some(stage.id);
             let decision = match self.ask(stage, &mut trace, |stage| stage.route(view, candidates)) {
-                Some(routing) => match routing.decision {
+                Ok(routing) => match routing.decision {
                     Decision::Plan(plan) => Routed::Plan(plan),
                     Decision::Deny(deny) => Routed::Refused(stage.refused(deny)),
                     Decision::Abstain => continue,
                 },
-                None => match stage.failure {
-                    FailureMode::Open => continue,
-                    FailureMode::Closed => Routed::Refused(stage.failed()),
-                    FailureMode::StaticPlan => {
-                        return RouteOutcome { decision: Routed::Static, by: None, trace };
-                    }
-                },
+                Err(FailureMode::Open) => continue,
+                Err(FailureMode::Closed) => Routed::Refused(stage.failed()),
+                Err(FailureMode::StaticPlan) => {
+                    return RouteOutcome { decision: Routed::Static, by: None, trace };
+                }
             };
             return RouteOutcome { decision, by, trace };
         }
@@ -209,29 +206,30 @@ impl Pipeline {
         let rest = self.recoveries.iter().filter(|stage| Some(stage.id) != planner);
         for stage in first.chain(rest).filter(|stage| stage.applies(view.head())) {
             match self.ask(stage, &mut trace, |stage| stage.on_error(view, candidates, errors)) {
-                Some(recovering) if recovering.recovery == Recovery::FollowPlan => {}
-                Some(recovering) => return RecoveryOutcome { recovery: recovering.recovery, trace },
-                None if stage.failure == FailureMode::Closed => {
+                Ok(recovering) if recovering.recovery == Recovery::FollowPlan => {}
+                Ok(recovering) => return RecoveryOutcome { recovery: recovering.recovery, trace },
+                Err(FailureMode::Closed) => {
                     return RecoveryOutcome { recovery: Recovery::Fail(stage.failed().deny), trace };
                 }
-                None => {}
+                Err(FailureMode::Open | FailureMode::StaticPlan) => {}
             }
         }
         RecoveryOutcome { recovery: Recovery::FollowPlan, trace }
     }
 
-    /// One call: breaker, clock, observer and trace around it. `None` if there is no answer.
+    /// One call: breaker, clock, observer and trace around it. No answer is an error: what the policy declares to
+    /// follow then.
     fn ask<T: Verdict>(
         &self,
         stage: &Stage,
         trace: &mut Vec<TraceLine>,
         call: impl FnOnce(&Stage) -> Result<T, Fault>,
-    ) -> Option<T> {
+    ) -> Result<T, FailureMode> {
         let Some(leave) = stage.breaker.ask(|| (self.clock)()) else {
             let line = stage.line("breaker-open", Duration::ZERO);
             self.tell(stage, &line, false);
             trace.push(line);
-            return None;
+            return Err(stage.failure);
         };
         let start = (self.clock)();
         let answer = call(stage);
@@ -242,12 +240,13 @@ impl Pipeline {
             Ok(verdict) => {
                 stage.breaker.succeeded(leave);
                 verdict.note(&mut line);
-                Some(verdict)
+                Ok(verdict)
             }
             Err(fault) => {
                 opened = stage.breaks(&fault) && stage.breaker.failed(leave, end);
+                let mode = stage.mode_after(&fault);
                 line.fault = Some(fault);
-                None
+                Err(mode)
             }
         };
         self.tell(stage, &line, opened);

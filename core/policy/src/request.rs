@@ -3,9 +3,8 @@
 use crate::head::Head;
 use crate::matcher::{Matchers, TextHit};
 use bytes::Bytes;
-use std::borrow::Cow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use weir_llm::chat::{ChatRequest, Encode, SegmentEdit};
 
 pub use weir_llm::chat::{Role, SegmentKind};
@@ -20,14 +19,10 @@ pub struct RequestView {
     chat: Arc<ChatRequest>,
     headers: Arc<[(String, String)]>,
     attributes: Arc<[(String, String)]>,
-    decoded: Decoded,
+    unescaped: OnceLock<Box<[OnceLock<Box<str>>]>>,
     content_reads: AtomicU32,
     other_reads: AtomicU32,
 }
-
-/// Unescaped texts by segment: a guest that reads a long text slice by slice must not make the host unescape it anew
-/// each time. Segments without escapes borrow from the body and are not kept here.
-type Decoded = std::sync::OnceLock<Box<[std::sync::OnceLock<Box<str>>]>>;
 
 /// What a segment is, without its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,7 +98,7 @@ impl RequestView {
             chat,
             headers: headers.into(),
             attributes: Arc::default(),
-            decoded: Decoded::new(),
+            unescaped: OnceLock::new(),
             content_reads: AtomicU32::new(0),
             other_reads: AtomicU32::new(0),
         }
@@ -148,9 +143,9 @@ impl RequestView {
     /// No such segment or range, or an offset inside a character.
     pub fn text(&self, segment: u32, start: u32, end: u32) -> Result<String, AccessError> {
         self.read_content();
-        let text = self.decoded(segment)?;
-        let range = range(text.len(), start, end)?;
-        text.get(range).map(str::to_owned).ok_or(AccessError::NotUtf8)
+        let text = self.raw(segment)?;
+        let slice = &text[range(text.len(), start, end)?];
+        std::str::from_utf8(slice).map(str::to_owned).map_err(|_| AccessError::NotUtf8)
     }
 
     /// A slice of a segment's decoded text as bytes; offsets may fall inside a character.
@@ -159,9 +154,8 @@ impl RequestView {
     /// No such segment or range.
     pub fn bytes(&self, segment: u32, start: u32, end: u32) -> Result<Vec<u8>, AccessError> {
         self.read_content();
-        let text = self.decoded(segment)?;
-        let range = range(text.len(), start, end)?;
-        Ok(text.as_bytes()[range].to_vec())
+        let text = self.raw(segment)?;
+        Ok(text[range(text.len(), start, end)?].to_vec())
     }
 
     /// The JSON text of the node at an RFC 6901 pointer of the body as it stands; `None` if there is none.
@@ -187,7 +181,7 @@ impl RequestView {
         let set = matchers.get(name).ok_or(AccessError::NotGranted)?;
         let (mut hits, mut found) = (Vec::new(), Vec::new());
         for segment in 0..self.segment_count() {
-            set.scan(&self.decoded(segment)?, &mut found).map_err(|_| AccessError::Budget)?;
+            set.scan(self.decoded(segment)?, &mut found).map_err(|_| AccessError::Budget)?;
             hits.extend(found.drain(..).map(|TextHit { pattern, start, end }| Hit {
                 pattern,
                 segment,
@@ -266,22 +260,24 @@ impl RequestView {
     }
 
     /// The decoded text of a segment, without a note: for the host's own checks.
-    pub(crate) fn decoded(&self, segment: u32) -> Result<Cow<'_, str>, AccessError> {
+    pub(crate) fn decoded(&self, segment: u32) -> Result<&str, AccessError> {
+        std::str::from_utf8(self.raw(segment)?).map_err(|_| AccessError::NotUtf8)
+    }
+
+    /// As [`RequestView::decoded`] without looking at the bytes: a guest that reads a long text slice by slice costs
+    /// its slices, not the text each time. What has escapes is unescaped once and kept.
+    pub(crate) fn raw(&self, segment: u32) -> Result<&[u8], AccessError> {
         let index = segment as usize;
-        let count = self.chat.segments().len();
-        if index >= count {
-            return Err(AccessError::OutOfRange);
+        let known = self.chat.segments().get(index).ok_or(AccessError::OutOfRange)?;
+        // Every escape is longer than what it stands for.
+        if known.bytes as usize + 2 == known.span.len() {
+            let inside = known.span.start + 1..known.span.end - 1;
+            return self.chat.body().get(inside).ok_or(AccessError::OutOfRange);
         }
-        if let Some(kept) = self.decoded.get().and_then(|all| all[index].get()) {
-            return Ok(Cow::Borrowed(kept));
-        }
-        match self.chat.text(index).ok_or(AccessError::OutOfRange)? {
-            Cow::Borrowed(text) => Ok(Cow::Borrowed(text)),
-            Cow::Owned(text) => {
-                let all = self.decoded.get_or_init(|| (0..count).map(|_| Default::default()).collect());
-                Ok(Cow::Borrowed(all[index].get_or_init(|| text.into_boxed_str())))
-            }
-        }
+        let all =
+            self.unescaped.get_or_init(|| self.chat.segments().iter().map(|_| OnceLock::new()).collect());
+        let text = all[index].get_or_init(|| self.chat.text(index).unwrap_or_default().into());
+        Ok(text.as_bytes())
     }
 
     fn fresh(&self) -> Self {
@@ -290,7 +286,7 @@ impl RequestView {
             chat: Arc::clone(&self.chat),
             headers: Arc::clone(&self.headers),
             attributes: Arc::clone(&self.attributes),
-            decoded: Decoded::new(),
+            unescaped: OnceLock::new(),
             content_reads: AtomicU32::new(0),
             other_reads: AtomicU32::new(0),
         }

@@ -161,7 +161,7 @@ fn got(seen: &Seen) -> String {
 
 fn texts(view: &RequestView) -> Vec<String> {
     let texts = (0..view.segment_count()).map(|segment| view.decoded(segment));
-    texts.map(|text| text.map(|t| t.into_owned()).unwrap_or_default()).collect()
+    texts.map(|text| text.unwrap_or_default().to_owned()).collect()
 }
 
 fn body(view: &RequestView) -> String {

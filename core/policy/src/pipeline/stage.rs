@@ -71,6 +71,14 @@ impl Stage {
         fault.kind != FaultKind::NoSlot
     }
 
+    /// Load must not open a way past a guard, whatever its author allows for its own faults.
+    pub(super) fn mode_after(&self, fault: &Fault) -> FailureMode {
+        match self.hook {
+            Hook::Guard if fault.kind == FaultKind::NoSlot => FailureMode::Closed,
+            _ => self.failure,
+        }
+    }
+
     pub(super) fn guard(&self, view: &Arc<RequestView>) -> Result<Guarding, Fault> {
         let asked = self.view_for(view);
         let scope = TaintScope::new(&asked);
