@@ -1,0 +1,457 @@
+//! The file's shape. The doc comments of the fields are the reference: `weir schema` and the README are made of them.
+
+use super::place::{At, Table};
+use super::program::{Dialect, LedgerSync, Level};
+use super::scalar::{
+    Address, Any, Choice, Count, FilePath, Flag, Hidden, Kept, Name, Price, Share, Size, Span, TargetName, Text, Url,
+};
+use schemars::JsonSchema;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, Deserialize, Deserializer, Visitor};
+use std::borrow::Cow;
+use std::fmt;
+
+/// What is used where the file says nothing: parsed like the file itself.
+pub(super) mod default {
+    pub(crate) const LISTEN: &str = "127.0.0.1:8080";
+    pub(crate) const ADMIN: &str = "127.0.0.1:8081";
+    pub(crate) const BODY: &str = "32MiB";
+    pub(crate) const BUFFERED: &str = "512MiB";
+    pub(crate) const HEADER: &str = "64KiB";
+    pub(crate) const IN_FLIGHT: &str = "10000";
+    pub(crate) const HEADER_TIME: &str = "75s";
+    pub(crate) const BODY_TIME: &str = "30s";
+    pub(crate) const WRITE_TIME: &str = "60s";
+    pub(crate) const GRACE: &str = "30s";
+    pub(crate) const DATA: &str = ".weir";
+    pub(crate) const SYNC: &str = "normal";
+    pub(crate) const DIALECT: &str = "openai-chat";
+    pub(crate) const RETENTION: &str = "unknown";
+    pub(crate) const TRAINS: &str = "false";
+    pub(crate) const CONNECT: &str = "5s";
+    pub(crate) const FIRST_BYTE: &str = "60s";
+    pub(crate) const IDLE: &str = "60s";
+    pub(crate) const TOTAL: &str = "600s";
+    pub(crate) const WEIGHT: &str = "1";
+    pub(crate) const RETRIES: &str = "1";
+    pub(crate) const MAX_ATTEMPTS: &str = "4";
+    pub(crate) const DIRECT: &str = "true";
+    pub(crate) const ENABLED: &str = "true";
+    pub(crate) const OPTIONAL: &str = "false";
+    pub(crate) const CACHE_BYTES: &str = "64MiB";
+    pub(crate) const LEVEL: &str = "info";
+    pub(crate) const ACCESS: &str = "true";
+}
+
+/// The JSON value of a default that is no string.
+fn literal(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap_or_default()
+}
+
+/// Configuration of Weir, the programmable LLM gateway. Every string may hold `${env:NAME}` and `${file:PATH}`; `$${`
+/// writes a literal `${`. Relative paths start at this file's folder.
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "weir.yaml")]
+pub(super) struct File {
+    /// Where and how Weir listens.
+    #[serde(default)]
+    pub(super) server: ServerFile,
+    /// Folder of the ledger, the pepper and the compiled plugins. Needs a restart.
+    #[schemars(extend("default" = default::DATA))]
+    pub(super) data: Option<At<FilePath>>,
+    /// How postings are stored.
+    #[serde(default)]
+    pub(super) ledger: LedgerFile,
+    /// Who serves models, by name.
+    #[serde(default)]
+    pub(super) providers: Table<ProviderFile>,
+    /// What callers may ask for as `model`, by name.
+    #[serde(default)]
+    pub(super) models: Table<ModelFile>,
+    /// Whether callers may also name a model as `provider/model`, past every alias.
+    #[schemars(extend("default" = literal(default::DIRECT)))]
+    pub(super) direct: Option<At<Flag>>,
+    /// Scripts and plugins, asked in this order.
+    #[serde(default)]
+    pub(super) policies: Vec<PolicyFile>,
+    /// A JSON file of prices and limits that extends and overrides the embedded catalogue.
+    pub(super) catalogue: Option<At<FilePath>>,
+    /// The response cache, shared by all models that switch it on.
+    #[serde(default)]
+    pub(super) cache: CacheFile,
+    /// Logs and traces.
+    #[serde(default)]
+    pub(super) telemetry: TelemetryFile,
+    /// The admin API.
+    #[serde(default)]
+    pub(super) admin: AdminFile,
+}
+
+/// Where and how Weir listens.
+#[derive(serde::Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ServerFile {
+    /// Address for callers. Needs a restart.
+    #[schemars(extend("default" = default::LISTEN))]
+    pub(super) listen: Option<At<Address>>,
+    /// Certificate and key for callers; plain HTTP without it. Needs a restart.
+    pub(super) tls: Option<TlsFile>,
+    /// Address for health, metrics and the admin API. Needs a restart.
+    #[schemars(extend("default" = default::ADMIN))]
+    pub(super) admin: Option<At<Address>>,
+    /// Worker threads; the number of cores unless set. Needs a restart.
+    pub(super) workers: Option<At<Count<1, 1024>>>,
+    /// Where this gateway runs; policies see it.
+    #[schemars(extend("default" = ""))]
+    pub(super) region: Option<At<Text>>,
+    /// Bounds on what callers send.
+    #[serde(default)]
+    pub(super) limits: LimitsFile,
+    /// How long Weir waits for callers.
+    #[serde(default)]
+    pub(super) timeouts: ServerTimeoutsFile,
+}
+
+/// Certificate and key, as PEM files.
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TlsFile {
+    /// The certificate chain.
+    pub(super) cert: At<FilePath>,
+    /// The private key.
+    pub(super) key: At<FilePath>,
+}
+
+/// Bounds on what callers send.
+#[derive(serde::Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LimitsFile {
+    /// Longest request body; a longer one is answered with 413.
+    #[schemars(extend("default" = default::BODY))]
+    pub(super) body: Option<At<Size>>,
+    /// Bytes that all bodies together may hold in memory; at the bound new requests are answered with 503.
+    #[schemars(extend("default" = default::BUFFERED))]
+    pub(super) buffered: Option<At<Size>>,
+    /// Longest request header, from 4KiB to 1MiB.
+    #[schemars(extend("default" = default::HEADER))]
+    pub(super) header: Option<At<Size>>,
+    /// Exchanges at one time; more are answered with 503.
+    #[schemars(extend("default" = literal(default::IN_FLIGHT)))]
+    pub(super) in_flight: Option<At<Count<1, 1_000_000>>>,
+}
+
+/// How long Weir waits for callers.
+#[derive(serde::Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ServerTimeoutsFile {
+    /// For the next request on a connection, header included; then it is closed.
+    #[schemars(extend("default" = default::HEADER_TIME))]
+    pub(super) header: Option<At<Span>>,
+    /// For the whole body; then 408.
+    #[schemars(extend("default" = default::BODY_TIME))]
+    pub(super) body: Option<At<Span>>,
+    /// For a caller that stopped reading; then it counts as gone.
+    #[schemars(extend("default" = default::WRITE_TIME))]
+    pub(super) write: Option<At<Span>>,
+    /// For exchanges under way when Weir is told to stop; it stops sooner when they are done.
+    #[schemars(extend("default" = default::GRACE))]
+    pub(super) grace: Option<At<Span>>,
+}
+
+/// How postings are stored.
+#[derive(serde::Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LedgerFile {
+    /// `normal` survives `kill -9`, `full` also a power cut. Needs a restart.
+    #[schemars(extend("default" = default::SYNC))]
+    pub(super) sync: Option<At<LedgerSync>>,
+}
+
+/// A provider: either `builtin`, or `base_url` and what belongs to it.
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProviderFile {
+    /// `sim`: the built-in simulated provider, for trying things out and for tests.
+    pub(super) builtin: Option<At<BuiltinName>>,
+    /// Where its API is, with the version: `https://api.openai.com/v1`.
+    pub(super) base_url: Option<At<Url>>,
+    /// The protocol it speaks.
+    #[schemars(extend("default" = default::DIALECT))]
+    pub(super) dialect: Option<At<Dialect>>,
+    /// API keys, used in turn. Write them as `${env:NAME}` or `${file:PATH}`.
+    #[serde(default)]
+    pub(super) keys: Vec<At<Hidden>>,
+    /// Headers added to every request.
+    #[serde(default)]
+    pub(super) headers: Table<At<Hidden>>,
+    /// Where it runs; policies see it.
+    #[schemars(extend("default" = ""))]
+    pub(super) region: Option<At<Text>>,
+    /// How long it keeps content: `zero`, `zero-except-safety`, `days-N` or `unknown`.
+    #[schemars(extend("default" = default::RETENTION))]
+    pub(super) retention: Option<At<Kept>>,
+    /// Whether it may train on content.
+    #[schemars(extend("default" = literal(default::TRAINS)))]
+    pub(super) trains: Option<At<Flag>>,
+    /// A PEM file with one more root certificate to trust.
+    pub(super) ca: Option<At<FilePath>>,
+    /// How long Weir waits for it.
+    #[serde(default)]
+    pub(super) timeouts: ProviderTimeoutsFile,
+}
+
+/// How long Weir waits for a provider.
+#[derive(serde::Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProviderTimeoutsFile {
+    /// For the connection, TLS included.
+    #[schemars(extend("default" = default::CONNECT))]
+    pub(super) connect: Option<At<Span>>,
+    /// From the request's last byte to the reply's first.
+    #[schemars(extend("default" = default::FIRST_BYTE))]
+    pub(super) first_byte: Option<At<Span>>,
+    /// Between two pieces of a reply.
+    #[schemars(extend("default" = default::IDLE))]
+    pub(super) idle: Option<At<Span>>,
+    /// For an attempt from beginning to end.
+    #[schemars(extend("default" = default::TOTAL))]
+    pub(super) total: Option<At<Span>>,
+}
+
+/// A model name for callers, and what may serve it.
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ModelFile {
+    /// Models at providers, first choice first: `provider/model`, or a map that says more.
+    #[serde(default)]
+    #[schemars(required, length(min = 1))]
+    pub(super) targets: Vec<TargetFile>,
+    /// Keeps complete replies; off unless set.
+    pub(super) cache: Option<ModelCacheFile>,
+    /// Further tries at the same target after a failure that may pass.
+    #[schemars(extend("default" = literal(default::RETRIES)))]
+    pub(super) retries: Option<At<Count<0, 10>>>,
+    /// Attempts for one request, over all targets.
+    #[schemars(extend("default" = literal(default::MAX_ATTEMPTS)))]
+    pub(super) max_attempts: Option<At<Count<1, 32>>>,
+    /// Labels; policies see them.
+    #[serde(default)]
+    pub(super) tags: Vec<At<Name>>,
+}
+
+/// One target.
+pub(super) enum TargetFile {
+    /// `provider/model`.
+    Name(At<TargetName>),
+    /// With more to say.
+    Map(Box<TargetMapFile>),
+}
+
+/// A target with more to say than its name.
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TargetMapFile {
+    /// `provider/model`.
+    pub(super) target: At<TargetName>,
+    /// Its share in weighted plans.
+    #[schemars(extend("default" = literal(default::WEIGHT)))]
+    pub(super) weight: Option<At<Count<1, 65_535>>>,
+    /// Labels; policies see them.
+    #[serde(default)]
+    pub(super) tags: Vec<At<Name>>,
+    /// How good it is, from 0 to 1; policies see it.
+    pub(super) quality: Option<At<Share>>,
+    /// Context length in tokens; the catalogue's unless set.
+    pub(super) context: Option<At<Count<1, { u32::MAX }>>>,
+    /// Longest output in tokens; the catalogue's unless set.
+    pub(super) max_output: Option<At<Count<1, { u32::MAX }>>>,
+    /// What it costs; the catalogue's prices unless set.
+    pub(super) prices: Option<PricesFile>,
+}
+
+/// USD per million tokens, exact to six decimals.
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PricesFile {
+    /// Input.
+    pub(super) input: At<Price>,
+    /// Output.
+    pub(super) output: At<Price>,
+    /// Input that the provider's prompt cache held; as `input` unless set.
+    pub(super) cached_input: Option<At<Price>>,
+    /// Input written to the prompt cache for five minutes; as `input` unless set.
+    pub(super) cache_write_5m: Option<At<Price>>,
+    /// Input written to the prompt cache for an hour; as `input` unless set.
+    pub(super) cache_write_1h: Option<At<Price>>,
+    /// Output spent on reasoning; as `output` unless set.
+    pub(super) reasoning: Option<At<Price>>,
+    /// Input audio.
+    pub(super) input_audio: Option<At<Price>>,
+    /// Output audio.
+    pub(super) output_audio: Option<At<Price>>,
+    /// Input images.
+    pub(super) image: Option<At<Price>>,
+}
+
+/// The response cache of one model.
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ModelCacheFile {
+    /// How long a reply is kept.
+    pub(super) ttl: At<Span>,
+}
+
+/// A script or plugin.
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PolicyFile {
+    /// A `.rhai` script or a `.wasm` component.
+    pub(super) file: At<FilePath>,
+    /// Handed to the policy, which checks it against its own schema.
+    pub(super) config: Option<At<Any>>,
+    /// The models it is bound to; all unless set.
+    pub(super) models: Option<Vec<At<Text>>>,
+    /// What it may use beyond the request: `targets`, `env`, `telemetry`.
+    #[serde(default)]
+    pub(super) grants: Vec<At<Grant>>,
+    /// Whether it is loaded.
+    #[schemars(extend("default" = literal(default::ENABLED)))]
+    pub(super) enabled: Option<At<Flag>>,
+    /// Whether Weir starts without it if its file is not there; never for a guard that must hold.
+    #[schemars(extend("default" = literal(default::OPTIONAL)))]
+    pub(super) optional: Option<At<Flag>>,
+}
+
+/// The response cache.
+#[derive(serde::Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CacheFile {
+    /// Bytes that all kept replies together may take. Needs a restart.
+    #[schemars(extend("default" = default::CACHE_BYTES))]
+    pub(super) max_bytes: Option<At<Size>>,
+}
+
+/// Logs and traces.
+#[derive(serde::Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TelemetryFile {
+    /// The log: JSON lines, never with content.
+    #[serde(default)]
+    pub(super) log: LogFile,
+    /// Traces by OTLP over HTTP; off unless set. Needs a restart.
+    pub(super) otlp: Option<OtlpFile>,
+}
+
+/// The log.
+#[derive(serde::Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LogFile {
+    /// The least level that is written. Needs a restart.
+    #[schemars(extend("default" = default::LEVEL))]
+    pub(super) level: Option<At<Level>>,
+    /// Whether every exchange writes one line.
+    #[schemars(extend("default" = literal(default::ACCESS)))]
+    pub(super) access: Option<At<Flag>>,
+}
+
+/// Where traces go.
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OtlpFile {
+    /// The collector: `http://127.0.0.1:4318`.
+    pub(super) endpoint: At<Url>,
+}
+
+/// The admin API.
+#[derive(serde::Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AdminFile {
+    /// The bearer token of `/admin/v1`; made at the first start and kept in the data folder unless set.
+    pub(super) token: Option<At<Hidden>>,
+}
+
+impl<'de> Deserialize<'de> for TargetFile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TargetVisitor)
+    }
+}
+
+struct TargetVisitor;
+
+impl<'de> Visitor<'de> for TargetVisitor {
+    type Value = TargetFile;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("`provider/model` or a map")
+    }
+
+    fn visit_u64<E: de::Error>(self, id: u64) -> Result<TargetFile, E> {
+        usize::try_from(id).map(At::new).map(TargetFile::Name).map_err(E::custom)
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<TargetFile, A::Error> {
+        TargetMapFile::deserialize(MapAccessDeserializer::new(map)).map(Box::new).map(TargetFile::Map)
+    }
+}
+
+impl JsonSchema for TargetFile {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Target".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let name = generator.subschema_for::<At<TargetName>>();
+        let map = generator.subschema_for::<TargetMapFile>();
+        schemars::json_schema!({ "anyOf": [name, map] })
+    }
+}
+
+/// The name of a built-in provider.
+#[derive(Clone, Copy)]
+pub(super) enum BuiltinName {
+    Sim,
+}
+
+impl Choice for BuiltinName {
+    const NAME: &'static str = "built-in provider";
+    const WORDS: &'static [(&'static str, Self)] = &[("sim", Self::Sim)];
+}
+
+impl Choice for Dialect {
+    const NAME: &'static str = "dialect";
+    const WORDS: &'static [(&'static str, Self)] = &[("openai-chat", Self::OpenAiChat)];
+}
+
+impl Choice for LedgerSync {
+    const NAME: &'static str = "sync mode";
+    const WORDS: &'static [(&'static str, Self)] = &[("normal", Self::Normal), ("full", Self::Full)];
+}
+
+impl Choice for Level {
+    const NAME: &'static str = "level";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("error", Self::Error),
+        ("warn", Self::Warn),
+        ("info", Self::Info),
+        ("debug", Self::Debug),
+        ("trace", Self::Trace),
+    ];
+}
+
+/// What a policy may be granted.
+#[derive(Clone, Copy)]
+pub(super) struct Grant(pub(super) weir_policy::Capability);
+
+impl Choice for Grant {
+    const NAME: &'static str = "capability";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("targets", Self(weir_policy::Capability::Targets)),
+        ("env", Self(weir_policy::Capability::Env)),
+        ("telemetry", Self(weir_policy::Capability::Telemetry)),
+    ];
+}

@@ -1,0 +1,159 @@
+//! `providers`.
+
+use super::Lower;
+use crate::config::endpoint::Endpoint;
+use crate::config::file::{ProviderFile, ProviderTimeoutsFile, default};
+use crate::config::nearest::did_you_mean;
+use crate::config::place::{At, Table};
+use crate::config::program::{Provider, ProviderKind, ProviderTimeouts};
+use crate::config::scalar::{Hidden, Name, Span};
+use http::{HeaderName, HeaderValue};
+use std::time::Duration;
+use weir_policy::Retention;
+
+/// Headers that the gateway itself writes, or that belong to one connection.
+const OWN_HEADERS: [&str; 11] = [
+    "host",
+    "content-length",
+    "content-type",
+    "content-encoding",
+    "transfer-encoding",
+    "connection",
+    "keep-alive",
+    "te",
+    "trailer",
+    "upgrade",
+    "expect",
+];
+
+impl Lower<'_> {
+    pub(super) fn providers(&mut self, table: &Table<ProviderFile>) -> Option<Vec<Provider>> {
+        if table.0.is_empty() && self.problems.is_empty() {
+            self.error(0, "`providers` is empty: at least one is needed, such as `sim: { builtin: sim }`");
+        }
+        let providers: Vec<_> = table.0.iter().map(|(key, file)| self.provider(*key, file)).collect();
+        providers.into_iter().collect()
+    }
+
+    fn provider(&mut self, key: At<Name>, file: &ProviderFile) -> Option<Provider> {
+        let name = self.value(key);
+        let kind = self.kind(key, file);
+        let dialect = self.or(file.dialect, default::DIALECT);
+        let keys: Vec<_> = file.keys.iter().map(|at| self.secret(*at, "key")).collect();
+        let headers: Vec<_> = file.headers.0.iter().map(|(name, value)| self.header(*name, *value, file)).collect();
+        let region = self.or(file.region, "");
+        let retention = self.or(file.retention, default::RETENTION);
+        let trains = self.or(file.trains, default::TRAINS);
+        let ca = file.ca.map(|at| self.file(at));
+        let timeouts = self.provider_timeouts(&file.timeouts);
+        if let (Some(Retention::Zero), Some(true), Some(at)) = (retention, trains, file.trains) {
+            self.error(at.id, "who trains on content keeps it: this contradicts `retention: zero`");
+        }
+        let ca = match ca {
+            None => None,
+            Some(ca) => Some(ca?),
+        };
+        Some(Provider {
+            name: name?,
+            kind: kind?,
+            dialect: dialect?,
+            keys: keys.into_iter().collect::<Option<_>>()?,
+            headers: headers.into_iter().collect::<Option<_>>()?,
+            region: region?,
+            retention: retention?,
+            trains: trains?,
+            ca,
+            timeouts: timeouts?,
+        })
+    }
+
+    fn kind(&mut self, key: At<Name>, file: &ProviderFile) -> Option<ProviderKind> {
+        match (file.builtin, file.base_url) {
+            (Some(at), None) => {
+                let builtin = self.value(at);
+                self.no_network(file);
+                builtin.map(|_| ProviderKind::Sim)
+            }
+            (Some(_), Some(at)) => {
+                self.error(at.id, "a built-in provider has no `base_url`: leave one of the two out");
+                None
+            }
+            (None, Some(at)) => {
+                let endpoint = self.value(at)?;
+                self.clear_text(at.id, &endpoint);
+                Some(ProviderKind::Http(endpoint))
+            }
+            (None, None) => {
+                if !self.is_reported(key.id) {
+                    self.error(key.id, "`base_url` is missing (or `builtin: sim`)");
+                }
+                None
+            }
+        }
+    }
+
+    /// What only a provider on the network can have.
+    fn no_network(&mut self, file: &ProviderFile) {
+        let keys = file.keys.first().map(|at| (at.id, "keys"));
+        let headers = file.headers.0.first().map(|(at, _)| (at.id, "headers"));
+        let ca = file.ca.map(|at| (at.id, "ca"));
+        for (id, what) in [keys, headers, ca].into_iter().flatten() {
+            self.error(id, format!("a built-in provider has no `{what}`"));
+        }
+    }
+
+    fn clear_text(&mut self, id: usize, endpoint: &Endpoint) {
+        if !endpoint.tls && !endpoint.is_loopback() {
+            self.warn(id, "keys and prompts cross the network in clear text: `https://` protects them");
+        }
+    }
+
+    fn header(&mut self, key: At<Name>, at: At<Hidden>, file: &ProviderFile) -> Option<(HeaderName, HeaderValue)> {
+        let value = self.value(at);
+        let written = self.written(key.id)?.to_ascii_lowercase();
+        let refused = match written.as_str() {
+            name if OWN_HEADERS.contains(&name) => Some("Weir writes this header itself"),
+            name if name.starts_with("x-weir-") => Some("no `x-weir-` header leaves Weir"),
+            "authorization" if !file.keys.is_empty() => Some("`keys` already write this header"),
+            _ => None,
+        };
+        let name = HeaderName::from_bytes(written.as_bytes());
+        if let Some(why) = refused.or(name.is_err().then_some("this is no header name")) {
+            self.error(key.id, why);
+            return None;
+        }
+        let mut value = HeaderValue::from_str(&value?).ok()?;
+        value.set_sensitive(true);
+        Some((name.ok()?, value))
+    }
+
+    fn provider_timeouts(&mut self, file: &ProviderTimeoutsFile) -> Option<ProviderTimeouts> {
+        let connect = self.or(file.connect, default::CONNECT);
+        let first_byte = self.or(file.first_byte, default::FIRST_BYTE);
+        let idle = self.or(file.idle, default::IDLE);
+        let total = self.or(file.total, default::TOTAL)?;
+        let connect = self.within(file.connect, connect?, total);
+        let first_byte = self.within(file.first_byte, first_byte?, total);
+        let idle = self.within(file.idle, idle?, total);
+        Some(ProviderTimeouts { connect, first_byte, idle, total })
+    }
+
+    /// No part waits longer than the whole.
+    fn within(&mut self, at: Option<At<Span>>, part: Duration, total: Duration) -> Duration {
+        if let Some(at) = at.filter(|_| part > total) {
+            self.warn(at.id, "is longer than `total`, which ends the attempt first");
+        }
+        part.min(total)
+    }
+
+    /// The index of a provider; an unknown one is an error at `id`.
+    pub(super) fn provider_index(&mut self, id: usize, name: &str, table: &Table<ProviderFile>) -> Option<usize> {
+        let names: Vec<&str> = table.0.iter().filter_map(|(key, _)| self.written(key.id)).collect();
+        let index = names.iter().position(|known| *known == name);
+        if index.is_none() {
+            let message = format!("there is no provider `{name}`{}", did_you_mean(name, names));
+            self.error(id, message);
+        }
+        index
+    }
+}

@@ -1,0 +1,231 @@
+//! The program's shape: parsed, resolved, checked; nothing here can be wrong any more.
+
+use super::endpoint::Endpoint;
+use super::secret::Secret;
+use http::{HeaderName, HeaderValue};
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+use weir_llm::price::Rate;
+use weir_policy::{Capability, Retention};
+
+/// How Weir listens.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Server {
+    /// Where callers come in.
+    pub listen: SocketAddr,
+    /// Certificate and key; plain HTTP without.
+    pub tls: Option<Tls>,
+    /// Where health, metrics and the admin API are.
+    pub admin: SocketAddr,
+    /// Worker threads.
+    pub workers: NonZeroUsize,
+    /// Where this gateway runs; may be empty.
+    pub region: String,
+    /// Bounds on what callers send.
+    pub limits: Limits,
+    /// How long to wait for callers.
+    pub timeouts: ServerTimeouts,
+}
+
+/// PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate chain.
+    pub cert: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// Bounds on what callers send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of one body.
+    pub body: usize,
+    /// Bytes that all bodies together may hold.
+    pub buffered: usize,
+    /// Bytes of one header.
+    pub header: usize,
+    /// Exchanges at one time.
+    pub in_flight: u32,
+}
+
+/// How long to wait for callers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerTimeouts {
+    /// For the next request on a connection, header included.
+    pub header: Duration,
+    /// For the whole body.
+    pub body: Duration,
+    /// For a caller that stopped reading.
+    pub write: Duration,
+    /// For exchanges under way at shutdown.
+    pub grace: Duration,
+}
+
+/// How postings are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LedgerSync {
+    /// Survives `kill -9`.
+    Normal,
+    /// Survives a power cut.
+    Full,
+}
+
+/// Who serves models.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Provider {
+    /// Its name in targets.
+    pub name: String,
+    /// Built in, or reached over the network.
+    pub kind: ProviderKind,
+    /// The protocol it speaks.
+    pub dialect: Dialect,
+    /// Used in turn; may be empty.
+    pub keys: Vec<Secret>,
+    /// Added to every request; the values are marked sensitive.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Where it runs; may be empty.
+    pub region: String,
+    /// How long it keeps content.
+    pub retention: Retention,
+    /// Whether it may train on content.
+    pub trains: bool,
+    /// One more root certificate (PEM).
+    pub ca: Option<PathBuf>,
+    /// How long to wait for it.
+    pub timeouts: ProviderTimeouts,
+}
+
+/// What kind of provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProviderKind {
+    /// The built-in simulated one.
+    Sim,
+    /// At a URL; `Endpoint::host` is also the name that TLS verifies.
+    Http(Endpoint),
+}
+
+/// A wire protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// `openai-chat`
+    OpenAiChat,
+}
+
+/// How long to wait for a provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProviderTimeouts {
+    /// For the connection, TLS included.
+    pub connect: Duration,
+    /// From the request's last byte to the reply's first.
+    pub first_byte: Duration,
+    /// Between two pieces of a reply.
+    pub idle: Duration,
+    /// For the attempt.
+    pub total: Duration,
+}
+
+/// A model name for callers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Alias {
+    /// The name; never holds `/`.
+    pub name: String,
+    /// What may serve it, first choice first; never empty.
+    pub targets: Vec<TargetRef>,
+    /// How long replies are kept; `None`: they are not, unless a request asks.
+    pub cache_ttl: Option<Duration>,
+    /// Further tries at the same target.
+    pub retries: u8,
+    /// Attempts for one request.
+    pub max_attempts: u8,
+    /// Operator's labels.
+    pub tags: Vec<String>,
+}
+
+/// A model at a provider, with what the operator says of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TargetRef {
+    /// Index into [`super::Config::providers`].
+    pub provider: usize,
+    /// The model name that the provider knows.
+    pub model: String,
+    /// Share in weighted plans, at least 1.
+    pub weight: u16,
+    /// Operator's labels.
+    pub tags: Vec<String>,
+    /// From 0 to 1.
+    pub quality: Option<f32>,
+    /// Context length in tokens; `None`: the catalogue's.
+    pub context: Option<u32>,
+    /// Longest output in tokens; `None`: the catalogue's.
+    pub max_output: Option<u32>,
+    /// What it costs; `None`: the catalogue's.
+    pub rates: Option<Vec<Rate>>,
+}
+
+/// A policy to load; only enabled ones are here.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PolicyBinding {
+    /// The script or component; it was there when the config was read.
+    pub file: PathBuf,
+    /// What compiles it.
+    pub engine: Engine,
+    /// Checked against the policy's own schema when it is compiled; an empty object unless set.
+    pub config: serde_json::Value,
+    /// Aliases and `provider/model` names it is bound to; `None`: all.
+    pub models: Option<Vec<String>>,
+    /// What it may use.
+    pub grants: Vec<Capability>,
+}
+
+/// What compiles a policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// A `.rhai` script.
+    Rhai,
+    /// A `.wasm` component.
+    Wasm,
+}
+
+/// What is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Log {
+    /// The least level that is written.
+    pub level: Level,
+    /// One line per exchange.
+    pub access: bool,
+}
+
+/// A log level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the usual five")]
+pub enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl Level {
+    /// As `tracing` filters spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+/// Where traces go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Otlp {
+    /// The collector.
+    pub endpoint: Endpoint,
+}
