@@ -1,9 +1,10 @@
 //! The file's shape. The doc comments of the fields are the reference: `weir schema` and the README are made of them.
 
+use super::choice::{BuiltinName, Grant};
 use super::place::{At, Table};
 use super::program::{Dialect, LedgerSync, Level};
 use super::scalar::{
-    Address, Any, Choice, Count, FilePath, Flag, Hidden, Kept, Name, Price, Share, Size, Span, TargetName, Text, Url,
+    Address, Any, Count, FilePath, Flag, Hidden, Kept, Name, Price, Share, Size, Span, TargetName, Text, Url,
 };
 use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
@@ -409,49 +410,4 @@ impl JsonSchema for TargetFile {
         let map = generator.subschema_for::<TargetMapFile>();
         schemars::json_schema!({ "anyOf": [name, map] })
     }
-}
-
-/// The name of a built-in provider.
-#[derive(Clone, Copy)]
-pub(super) enum BuiltinName {
-    Sim,
-}
-
-impl Choice for BuiltinName {
-    const NAME: &'static str = "built-in provider";
-    const WORDS: &'static [(&'static str, Self)] = &[("sim", Self::Sim)];
-}
-
-impl Choice for Dialect {
-    const NAME: &'static str = "dialect";
-    const WORDS: &'static [(&'static str, Self)] = &[("openai-chat", Self::OpenAiChat)];
-}
-
-impl Choice for LedgerSync {
-    const NAME: &'static str = "sync mode";
-    const WORDS: &'static [(&'static str, Self)] = &[("normal", Self::Normal), ("full", Self::Full)];
-}
-
-impl Choice for Level {
-    const NAME: &'static str = "level";
-    const WORDS: &'static [(&'static str, Self)] = &[
-        ("error", Self::Error),
-        ("warn", Self::Warn),
-        ("info", Self::Info),
-        ("debug", Self::Debug),
-        ("trace", Self::Trace),
-    ];
-}
-
-/// What a policy may be granted.
-#[derive(Clone, Copy)]
-pub(super) struct Grant(pub(super) weir_policy::Capability);
-
-impl Choice for Grant {
-    const NAME: &'static str = "capability";
-    const WORDS: &'static [(&'static str, Self)] = &[
-        ("targets", Self(weir_policy::Capability::Targets)),
-        ("env", Self(weir_policy::Capability::Env)),
-        ("telemetry", Self(weir_policy::Capability::Telemetry)),
-    ];
 }

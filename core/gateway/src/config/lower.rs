@@ -94,14 +94,18 @@ impl<'a> Lower<'a> {
         let path = self.file(at)?;
         let parsed = std::fs::read(&path).map_err(|e| paths::reason(&e));
         let parsed = parsed.and_then(|json| Catalogue::parse(&json).map_err(|e| e.to_string()));
-        let merged = parsed.and_then(|own| Catalogue::embedded().extended_by(&own).map_err(|e| e.to_string()));
+        let merged =
+            parsed.and_then(|own| Catalogue::embedded().extended_by(&own).map_err(|e| e.to_string()));
         merged.map_err(|why| self.error(at.id, format!("`{}`: {why}", path.display()))).ok()
     }
 
     fn token(&mut self, at: At<Hidden>) -> Option<Secret> {
         let token = self.secret(at, "token")?;
         if token.expose().len() < MIN_TOKEN {
-            self.error(at.id, format!("the value is shorter than {MIN_TOKEN} characters: it could be guessed"));
+            self.error(
+                at.id,
+                format!("the value is shorter than {MIN_TOKEN} characters: it could be guessed"),
+            );
         }
         Some(token)
     }
@@ -110,7 +114,12 @@ impl<'a> Lower<'a> {
     fn secret(&mut self, at: At<Hidden>, what: &str) -> Option<Secret> {
         let text = self.value(at)?;
         if !self.is_interpolated(at.id) {
-            self.warn(at.id, format!("this {what} stands in the file itself: `${{env:NAME}}` or `${{file:PATH}}` keeps it out"));
+            self.warn(
+                at.id,
+                format!(
+                    "this {what} stands in the file itself: `${{env:NAME}}` or `${{file:PATH}}` keeps it out"
+                ),
+            );
         }
         Some(Secret::new(&text))
     }
@@ -185,7 +194,8 @@ impl<'a> Lower<'a> {
     /// would be told twice.
     fn is_reported(&self, id: NodeId) -> bool {
         let path = self.tree.path(id);
-        let below = |p: &Problem| p.message.strip_prefix(&path).is_some_and(|rest| rest.starts_with([':', '.', '[']));
+        let below =
+            |p: &Problem| p.message.strip_prefix(&path).is_some_and(|rest| rest.starts_with([':', '.', '[']));
         self.problems.iter().any(below)
     }
 

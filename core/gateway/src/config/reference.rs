@@ -31,7 +31,8 @@ pub fn reference_markdown() -> String {
     if let Some(text) = root.get("description").and_then(Value::as_str) {
         let _ = writeln!(out, "{}\n", one_line(text));
     }
-    let (plain, sections): (Vec<_>, Vec<_>) = properties(root).into_iter().partition(|(_, s)| rows_below(root, s).is_empty());
+    let (plain, sections): (Vec<_>, Vec<_>) =
+        properties(root).into_iter().partition(|(_, s)| rows_below(root, s).is_empty());
     table(&mut out, &plain.iter().map(|(name, schema)| row(root, name, schema)).collect::<Vec<_>>());
     for (name, section) in sections {
         let _ = writeln!(out, "\n### `{name}`\n\n{}\n", describe(root, section));
