@@ -8,7 +8,7 @@
 //! - `tree`: YAML as a tree that knows the place of every key and value, and keeps numbers as written.
 //! - `shape`: the tree against the JSON Schema: unknown, missing, repeated keys, wrong kinds.
 //! - `decode`, `place`, `file`: from the tree to the file's shape, by serde.
-//! - `scalar`, `endpoint`: what a single value may be.
+//! - `scalar`, `choice`, `endpoint`: what a single value may be.
 //! - `interpolate`, `paths`: `${env:NAME}`, `${file:PATH}`, and files that must be there.
 //! - `lower`: from the file's shape to the program's; everything that needs more than one value to judge.
 //! - `program`, `secret`: the program's shape.
@@ -16,6 +16,7 @@
 //! - `reference`: JSON Schema and Markdown.
 //! - `reload`: what needs a restart.
 
+mod choice;
 mod decode;
 mod endpoint;
 mod file;

@@ -61,7 +61,9 @@ pub(super) fn parse(text: &str) -> Result<Endpoint, String> {
     let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
     let port = match authority.as_str().strip_prefix(authority.host()) {
         Some("") => None,
-        _ => Some(authority.port_u16().filter(|p| *p > 0).ok_or("has a port that is no number from 1 to 65535")?),
+        _ => Some(
+            authority.port_u16().filter(|p| *p > 0).ok_or("has a port that is no number from 1 to 65535")?,
+        ),
     };
     if host.is_empty() {
         return Err("has no host".to_owned());
@@ -85,8 +87,15 @@ mod tests {
             assert_eq!((e.host.as_str(), e.port, e.prefix.as_str()), (host, port, prefix), "{url}");
             assert_eq!(e.to_string(), again);
         }
-        for bad in ["api.openai.com", "ftp://x", "https://", "https://u:p@x/", "http://x:0", "http://x:99999", "http://x/?q"]
-        {
+        for bad in [
+            "api.openai.com",
+            "ftp://x",
+            "https://",
+            "https://u:p@x/",
+            "http://x:0",
+            "http://x:99999",
+            "http://x/?q",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

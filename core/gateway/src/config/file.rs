@@ -1,9 +1,10 @@
 //! The file's shape. The doc comments of the fields are the reference: `weir schema` and the README are made of them.
 
+use super::choice::{BuiltinName, Grant};
 use super::place::{At, Table};
 use super::program::{Dialect, LedgerSync, Level};
 use super::scalar::{
-    Address, Any, Choice, Count, FilePath, Flag, Hidden, Kept, Name, Price, Share, Size, Span, TargetName, Text, Url,
+    Address, Any, Count, FilePath, Flag, Hidden, Kept, Name, Price, Share, Size, Span, TargetName, Text, Url,
 };
 use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
@@ -43,6 +44,11 @@ pub(super) mod default {
     pub(crate) const ACCESS: &str = "true";
 }
 
+/// The JSON value of a default that is no string.
+fn literal(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap_or_default()
+}
+
 /// Configuration of Weir, the programmable LLM gateway. Every string may hold `${env:NAME}` and `${file:PATH}`; `$${`
 /// writes a literal `${`. Relative paths start at this file's folder.
 #[derive(serde::Deserialize, JsonSchema)]
@@ -65,7 +71,7 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) models: Table<ModelFile>,
     /// Whether callers may also name a model as `provider/model`, past every alias.
-    #[schemars(extend("default" = default::DIRECT))]
+    #[schemars(extend("default" = literal(default::DIRECT)))]
     pub(super) direct: Option<At<Flag>>,
     /// Scripts and plugins, asked in this order.
     #[serde(default)]
@@ -132,7 +138,7 @@ pub(super) struct LimitsFile {
     #[schemars(extend("default" = default::HEADER))]
     pub(super) header: Option<At<Size>>,
     /// Exchanges at one time; more are answered with 503.
-    #[schemars(extend("default" = 10_000))]
+    #[schemars(extend("default" = literal(default::IN_FLIGHT)))]
     pub(super) in_flight: Option<At<Count<1, 1_000_000>>>,
 }
 
@@ -187,7 +193,7 @@ pub(super) struct ProviderFile {
     #[schemars(extend("default" = default::RETENTION))]
     pub(super) retention: Option<At<Kept>>,
     /// Whether it may train on content.
-    #[schemars(extend("default" = false))]
+    #[schemars(extend("default" = literal(default::TRAINS)))]
     pub(super) trains: Option<At<Flag>>,
     /// A PEM file with one more root certificate to trust.
     pub(super) ca: Option<At<FilePath>>,
@@ -225,10 +231,10 @@ pub(super) struct ModelFile {
     /// Keeps complete replies; off unless set.
     pub(super) cache: Option<ModelCacheFile>,
     /// Further tries at the same target after a failure that may pass.
-    #[schemars(extend("default" = 1))]
+    #[schemars(extend("default" = literal(default::RETRIES)))]
     pub(super) retries: Option<At<Count<0, 10>>>,
     /// Attempts for one request, over all targets.
-    #[schemars(extend("default" = 4))]
+    #[schemars(extend("default" = literal(default::MAX_ATTEMPTS)))]
     pub(super) max_attempts: Option<At<Count<1, 32>>>,
     /// Labels; policies see them.
     #[serde(default)]
@@ -250,7 +256,7 @@ pub(super) struct TargetMapFile {
     /// `provider/model`.
     pub(super) target: At<TargetName>,
     /// Its share in weighted plans.
-    #[schemars(extend("default" = 1))]
+    #[schemars(extend("default" = literal(default::WEIGHT)))]
     pub(super) weight: Option<At<Count<1, 65_535>>>,
     /// Labels; policies see them.
     #[serde(default)]
@@ -311,10 +317,10 @@ pub(super) struct PolicyFile {
     #[serde(default)]
     pub(super) grants: Vec<At<Grant>>,
     /// Whether it is loaded.
-    #[schemars(extend("default" = true))]
+    #[schemars(extend("default" = literal(default::ENABLED)))]
     pub(super) enabled: Option<At<Flag>>,
     /// Whether Weir starts without it if its file is not there; never for a guard that must hold.
-    #[schemars(extend("default" = false))]
+    #[schemars(extend("default" = literal(default::OPTIONAL)))]
     pub(super) optional: Option<At<Flag>>,
 }
 
@@ -346,7 +352,7 @@ pub(super) struct LogFile {
     #[schemars(extend("default" = default::LEVEL))]
     pub(super) level: Option<At<Level>>,
     /// Whether every exchange writes one line.
-    #[schemars(extend("default" = true))]
+    #[schemars(extend("default" = literal(default::ACCESS)))]
     pub(super) access: Option<At<Flag>>,
 }
 
@@ -404,49 +410,4 @@ impl JsonSchema for TargetFile {
         let map = generator.subschema_for::<TargetMapFile>();
         schemars::json_schema!({ "anyOf": [name, map] })
     }
-}
-
-/// The name of a built-in provider.
-#[derive(Clone, Copy)]
-pub(super) enum BuiltinName {
-    Sim,
-}
-
-impl Choice for BuiltinName {
-    const NAME: &'static str = "built-in provider";
-    const WORDS: &'static [(&'static str, Self)] = &[("sim", Self::Sim)];
-}
-
-impl Choice for Dialect {
-    const NAME: &'static str = "dialect";
-    const WORDS: &'static [(&'static str, Self)] = &[("openai-chat", Self::OpenAiChat)];
-}
-
-impl Choice for LedgerSync {
-    const NAME: &'static str = "sync mode";
-    const WORDS: &'static [(&'static str, Self)] = &[("normal", Self::Normal), ("full", Self::Full)];
-}
-
-impl Choice for Level {
-    const NAME: &'static str = "level";
-    const WORDS: &'static [(&'static str, Self)] = &[
-        ("error", Self::Error),
-        ("warn", Self::Warn),
-        ("info", Self::Info),
-        ("debug", Self::Debug),
-        ("trace", Self::Trace),
-    ];
-}
-
-/// What a policy may be granted.
-#[derive(Clone, Copy)]
-pub(super) struct Grant(pub(super) weir_policy::Capability);
-
-impl Choice for Grant {
-    const NAME: &'static str = "capability of this version";
-    const WORDS: &'static [(&'static str, Self)] = &[
-        ("targets", Self(weir_policy::Capability::Targets)),
-        ("env", Self(weir_policy::Capability::Env)),
-        ("telemetry", Self(weir_policy::Capability::Telemetry)),
-    ];
 }

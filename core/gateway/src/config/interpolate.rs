@@ -28,7 +28,8 @@ pub(super) fn interpolate(text: &str, from: &Sources<'_>, read: &mut Vec<PathBuf
             out.push_str("${");
             rest = after;
         } else if let Some(after) = rest.strip_prefix("${") {
-            let (reference, after) = after.split_once('}').ok_or("`${` without a closing `}`; write `$${` for a literal `${`")?;
+            let (reference, after) =
+                after.split_once('}').ok_or("`${` without a closing `}`; write `$${` for a literal `${`")?;
             out.push_str(&resolve(reference, from, read)?);
             rest = after;
         } else {
@@ -51,10 +52,16 @@ fn resolve(reference: &str, from: &Sources<'_>, read: &mut Vec<PathBuf>) -> Resu
             read.push(path);
             text
         }
-        _ => Err(format!(
-            "`${{{reference}}}` is unknown: write `${{env:NAME}}` or `${{file:PATH}}`, or `$${{` for a literal `${{`"
-        )),
+        None if is_variable(reference) => {
+            Err(format!("`${{{reference}}}`: did you mean `${{env:{reference}}}`?"))
+        }
+        _ => Err("`${…}` needs `${env:NAME}` or `${file:PATH}`; write `$${` for a literal `${`".to_owned()),
     }
+}
+
+fn is_variable(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_uppercase())
+        && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
 }
 
 /// The content without the line break at its end.

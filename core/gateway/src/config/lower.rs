@@ -94,14 +94,18 @@ impl<'a> Lower<'a> {
         let path = self.file(at)?;
         let parsed = std::fs::read(&path).map_err(|e| paths::reason(&e));
         let parsed = parsed.and_then(|json| Catalogue::parse(&json).map_err(|e| e.to_string()));
-        let merged = parsed.and_then(|own| Catalogue::embedded().extended_by(&own).map_err(|e| e.to_string()));
+        let merged =
+            parsed.and_then(|own| Catalogue::embedded().extended_by(&own).map_err(|e| e.to_string()));
         merged.map_err(|why| self.error(at.id, format!("`{}`: {why}", path.display()))).ok()
     }
 
     fn token(&mut self, at: At<Hidden>) -> Option<Secret> {
         let token = self.secret(at, "token")?;
         if token.expose().len() < MIN_TOKEN {
-            self.error(at.id, format!("the value is shorter than {MIN_TOKEN} characters: it could be guessed"));
+            self.error(
+                at.id,
+                format!("the value is shorter than {MIN_TOKEN} characters: it could be guessed"),
+            );
         }
         Some(token)
     }
@@ -110,7 +114,12 @@ impl<'a> Lower<'a> {
     fn secret(&mut self, at: At<Hidden>, what: &str) -> Option<Secret> {
         let text = self.value(at)?;
         if !self.is_interpolated(at.id) {
-            self.warn(at.id, format!("this {what} stands in the file itself: `${{env:NAME}}` or `${{file:PATH}}` keeps it out"));
+            self.warn(
+                at.id,
+                format!(
+                    "this {what} stands in the file itself: `${{env:NAME}}` or `${{file:PATH}}` keeps it out"
+                ),
+            );
         }
         Some(Secret::new(&text))
     }
@@ -149,7 +158,7 @@ impl<'a> Lower<'a> {
     /// How an error names a value: as written, and not at all where a secret belongs.
     fn subject<K: Scalar>(&self, id: NodeId) -> String {
         let written = self.written(id).unwrap_or_default();
-        match K::SECRET {
+        match K::hides(written) {
             true => "the value".to_owned(),
             false if self.is_interpolated(id) => format!("the value of `{written}`"),
             false => format!("`{written}`"),
@@ -179,6 +188,15 @@ impl<'a> Lower<'a> {
 
     fn is_interpolated(&self, id: NodeId) -> bool {
         self.written(id).is_some_and(|text| text.replace("$${", "").contains("${"))
+    }
+
+    /// Whether something at or below this key was reported before: then what it lacks is no news, for a misspelt key
+    /// would be told twice.
+    fn is_reported(&self, id: NodeId) -> bool {
+        let path = self.tree.path(id);
+        let below =
+            |p: &Problem| p.message.strip_prefix(&path).is_some_and(|rest| rest.starts_with([':', '.', '[']));
+        self.problems.iter().any(below)
     }
 
     /// A path from the config's folder, to a file that must be there.

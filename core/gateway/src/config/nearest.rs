@@ -3,7 +3,8 @@
 /// The candidate with the fewest edits, if that is few for its length.
 pub(super) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let typed_low = typed.to_lowercase().replace('-', "_");
-    let scored = known.into_iter().map(|word| (edits(&typed_low, &word.to_lowercase().replace('-', "_")), word));
+    let scored =
+        known.into_iter().map(|word| (edits(&typed_low, &word.to_lowercase().replace('-', "_")), word));
     let (distance, word) = scored.min_by_key(|(distance, _)| *distance)?;
     let longest = typed.chars().count().max(word.chars().count());
     (distance <= (longest / 3).max(1)).then_some(word)

@@ -31,8 +31,9 @@ pub fn reference_markdown() -> String {
     if let Some(text) = root.get("description").and_then(Value::as_str) {
         let _ = writeln!(out, "{}\n", one_line(text));
     }
-    let (plain, sections): (Vec<_>, Vec<_>) = properties(root).into_iter().partition(|(_, s)| rows_below(root, s).is_empty());
-    table(&mut out, &plain.iter().map(|(name, schema)| row(name, resolve(root, schema), schema)).collect::<Vec<_>>());
+    let (plain, sections): (Vec<_>, Vec<_>) =
+        properties(root).into_iter().partition(|(_, s)| rows_below(root, s).is_empty());
+    table(&mut out, &plain.iter().map(|(name, schema)| row(root, name, schema)).collect::<Vec<_>>());
     for (name, section) in sections {
         let _ = writeln!(out, "\n### `{name}`\n\n{}\n", describe(root, section));
         let mut rows = Vec::new();
@@ -93,17 +94,22 @@ fn table(out: &mut String, rows: &[Row]) {
 
 /// Everything below a schema, depth first.
 fn collect(root: &Value, schema: &Value, prefix: &str, rows: &mut Vec<Row>) {
+    let list = |schema: &Value| schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut required = list(resolve(root, schema));
+    let alternatives = resolve(root, schema).get("anyOf").and_then(Value::as_array);
+    required.extend(alternatives.into_iter().flatten().flat_map(|option| list(resolve(root, option))));
     for (name, schema, separator) in children(root, schema) {
-        let key = if prefix.is_empty() { name } else { format!("{prefix}{separator}{name}") };
-        if properties(resolve(root, schema)).is_empty() || !separator.is_empty() && !key.ends_with('>') && key != "[]" {
-            push(root, &key, schema, rows);
+        let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}{separator}{name}") };
+        // What stands for any name or any item says nothing; what holds it does.
+        if !key.ends_with(['>', ']']) {
+            let mut row = row(root, &key, schema);
+            if required.iter().any(|r| *r == name) {
+                "required".clone_into(&mut row.default);
+            }
+            rows.push(row);
         }
         collect(root, schema, &key, rows);
     }
-}
-
-fn push(root: &Value, key: &str, schema: &Value, rows: &mut Vec<Row>) {
-    rows.push(row(key, resolve(root, schema), schema));
 }
 
 /// What stands below: named keys, `<name>` of a table, or what a list's maps hold.
@@ -142,16 +148,15 @@ fn describe(root: &Value, schema: &Value) -> String {
     own.and_then(Value::as_str).map(one_line).unwrap_or_default()
 }
 
-fn row(key: &str, resolved: &Value, schema: &Value) -> Row {
-    let text = schema.get("description").or_else(|| resolved.get("description"));
-    let text = text.and_then(Value::as_str).map(one_line).unwrap_or_default();
+fn row(root: &Value, key: &str, schema: &Value) -> Row {
+    let text = describe(root, schema).replace('|', "\\|");
     let default = match schema.get("default") {
         Some(Value::String(text)) if text.is_empty() => "empty".to_owned(),
         Some(Value::String(text)) => format!("`{text}`"),
         Some(Value::Array(_) | Value::Object(_)) | None => String::new(),
         Some(value) => format!("`{value}`"),
     };
-    Row { key: key.to_owned(), kind: kind(resolved), default, text: text.replace('|', "\\|") }
+    Row { key: key.to_owned(), kind: kind(resolve(root, schema)), default, text }
 }
 
 fn kind(schema: &Value) -> String {
@@ -163,8 +168,11 @@ fn kind(schema: &Value) -> String {
     match text("type") {
         Some("object") => "map".to_owned(),
         Some("array") => {
-            let item = schema.get("items").and_then(|item| item.get("title")).and_then(Value::as_str);
-            format!("list of {}s", item.unwrap_or("map"))
+            match schema.get("items").and_then(|item| item.get("title")).and_then(Value::as_str) {
+                Some("capability") => "list of capabilities".to_owned(),
+                Some(item) => format!("list of {item}s"),
+                None => "list".to_owned(),
+            }
         }
         _ => text("title").unwrap_or("value").to_owned(),
     }

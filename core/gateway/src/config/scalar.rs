@@ -4,7 +4,6 @@
 
 use super::nearest::did_you_mean;
 use schemars::{Schema, json_schema};
-use serde_json::json;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -14,8 +13,10 @@ pub(super) trait Scalar {
     type Value;
     /// What errors and the reference call it.
     const NAME: &'static str;
-    /// Whether errors must not quote it.
-    const SECRET: bool = false;
+    /// Whether errors must not quote what is written.
+    fn hides(_written: &str) -> bool {
+        false
+    }
     /// Reads it after interpolation.
     fn parse(text: &str) -> Result<Self::Value, String>;
     /// What an editor checks; interpolation must pass.
@@ -133,7 +134,9 @@ impl Scalar for Name {
         match text {
             "" => Err("is empty: a name is needed".to_owned()),
             _ if text.contains('/') => Err("must not hold `/`: it divides provider and model".to_owned()),
-            _ if !text.chars().all(known) => Err("may hold only letters, digits, `.`, `_`, `-` and `:`".to_owned()),
+            _ if !text.chars().all(known) => {
+                Err("may hold only letters, digits, `.`, `_`, `-` and `:`".to_owned())
+            }
             _ if text.len() > 64 => Err("is longer than 64 characters".to_owned()),
             _ => Ok(text.to_owned()),
         }
@@ -175,7 +178,10 @@ pub(super) struct Hidden;
 impl Scalar for Hidden {
     type Value = String;
     const NAME: &'static str = "secret";
-    const SECRET: bool = true;
+
+    fn hides(_: &str) -> bool {
+        true
+    }
 
     fn parse(text: &str) -> Result<String, String> {
         match text {
@@ -248,11 +254,16 @@ impl Scalar for Price {
 
     fn parse(text: &str) -> Result<u64, String> {
         use weir_llm::price::{DecimalError, pico_per_token_from_usd_per_mtok};
-        pico_per_token_from_usd_per_mtok(text).map_err(|error| match error {
-            DecimalError::NotDecimal => "is not a price: write USD per million tokens as a plain decimal, such as 0.15",
-            DecimalError::TooFine => "is finer than a millionth of a USD per million tokens",
-            DecimalError::TooLarge => "is too large",
-        }.to_owned())
+        pico_per_token_from_usd_per_mtok(text).map_err(|error| {
+            match error {
+                DecimalError::NotDecimal => {
+                    "is not a price: write USD per million tokens as a plain decimal, such as 0.15"
+                }
+                DecimalError::TooFine => "is finer than a millionth of a USD per million tokens",
+                DecimalError::TooLarge => "is too large",
+            }
+            .to_owned()
+        })
     }
 
     fn schema() -> Schema {
@@ -266,6 +277,11 @@ pub(super) struct Url;
 impl Scalar for Url {
     type Value = super::endpoint::Endpoint;
     const NAME: &'static str = "URL";
+
+    /// A user with password, or a query with a key.
+    fn hides(written: &str) -> bool {
+        written.contains(['@', '?'])
+    }
 
     fn parse(text: &str) -> Result<Self::Value, String> {
         super::endpoint::parse(text)
@@ -305,32 +321,5 @@ impl Scalar for Any {
 
     fn schema() -> Schema {
         json_schema!({})
-    }
-}
-
-/// One of a few words.
-pub(super) trait Choice: Copy + 'static {
-    /// What errors and the reference call it.
-    const NAME: &'static str;
-    /// Every word with its meaning.
-    const WORDS: &'static [(&'static str, Self)];
-}
-
-impl<C: Choice> Scalar for C {
-    type Value = C;
-    const NAME: &'static str = C::NAME;
-
-    fn parse(text: &str) -> Result<C, String> {
-        let found = C::WORDS.iter().find(|(word, _)| *word == text).map(|(_, choice)| *choice);
-        found.ok_or_else(|| {
-            let words: Vec<_> = C::WORDS.iter().map(|(word, _)| format!("`{word}`")).collect();
-            let hint = did_you_mean(text, C::WORDS.iter().map(|(word, _)| *word));
-            format!("is not a {}: {}{hint}", C::NAME, words.join(", "))
-        })
-    }
-
-    fn schema() -> Schema {
-        let words: Vec<_> = C::WORDS.iter().map(|(word, _)| *word).collect();
-        json_schema!({ "type": "string", "enum": json!(words) })
     }
 }

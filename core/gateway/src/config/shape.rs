@@ -30,7 +30,7 @@ impl<'a> Check<'a> {
                 self.map(id, entries, schema);
             }
             Value::Seq(items) => {
-                let Some(item_schema) = schema.get("items") else { return };
+                let item_schema = schema.get("items").unwrap_or(&ANYTHING);
                 for item in items.clone() {
                     self.node(item, item_schema);
                 }
@@ -70,14 +70,13 @@ impl<'a> Check<'a> {
                     continue;
                 }
                 Some(value_schema) => self.node(entry.value, value_schema),
-                None => {}
+                None => self.node(entry.value, &ANYTHING),
             }
             kept.push(entry);
         }
-        let required = schema.get("required").and_then(Json::as_array).into_iter().flatten();
-        let names = kept.iter().map(|e| e.name.clone()).collect::<Vec<_>>();
+        let missing: Vec<_> = required(schema).filter(|name| !kept.iter().any(|k| k.name == *name)).collect();
         self.tree.set_entries(id, kept);
-        for name in required.filter_map(Json::as_str).filter(|name| !names.iter().any(|n| n == name)) {
+        for name in missing {
             self.report(id, id, format!("`{name}` is missing"));
             self.tree.poison_missing(id, name);
         }
@@ -99,7 +98,19 @@ impl<'a> Check<'a> {
             _ => format!("expected {expected}, found {}", found.kind()),
         };
         self.report(id, id, message);
+        self.stand_in(id, schema);
+    }
+
+    /// What was reported is replaced by what decodes silently: for a map, one with its required keys.
+    fn stand_in(&mut self, id: NodeId, schema: &'a Json) {
         self.tree.poison(id);
+        let Some(schema) = self.resolve(schema).as_object() else { return };
+        if schema.get("type").is_some_and(|kind| kind == "object") {
+            self.tree.set_entries(id, Vec::new());
+            for name in required(schema) {
+                self.tree.poison_missing(id, name);
+            }
+        }
     }
 
     fn expected(&self, schema: &'a Json) -> String {
@@ -118,8 +129,13 @@ impl<'a> Check<'a> {
     }
 }
 
-/// Of a schema that says nothing.
+/// The schema that says nothing.
 static EMPTY: LazyLock<Map<String, Json>> = LazyLock::new(Map::new);
+static ANYTHING: Json = Json::Null;
+
+fn required(schema: &Map<String, Json>) -> impl Iterator<Item = &str> {
+    schema.get("required").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str)
+}
 
 /// Scalars are interchangeable here: `"2"`, `2` and `${env:N}` may all stand for a number.
 fn takes(schema: &Map<String, Json>, value: &Value) -> bool {

@@ -44,14 +44,18 @@ fn every_case_prints_what_the_golden_file_says() {
         let (name, yaml) = case.split_once('\n').unwrap();
         let yaml: String = yaml.split_inclusive('\n').filter(|line| !line.starts_with("> ")).collect();
         let lines: Vec<String> = match parse(&yaml) {
-            Ok(config) => config.warnings.iter().map(|w| format!("warning: {}", w.in_file(&"weir.yaml"))).collect(),
+            Ok(config) => {
+                config.warnings.iter().map(|w| format!("warning: {}", w.in_file(&"weir.yaml"))).collect()
+            }
             Err(errors) => {
                 refused += 1;
                 errors.to_string().lines().map(str::to_owned).collect()
             }
         };
         let _ = write!(now, "=== {name}\n{yaml}");
-        lines.iter().for_each(|line| drop(writeln!(now, "> {line}")));
+        for line in &lines {
+            let _ = writeln!(now, "> {line}");
+        }
         assert!(!lines.concat().contains("SECRET"), "{name} shows a secret: {lines:#?}");
     }
     assert!(refused >= 25, "only {refused} cases are refused");
@@ -88,13 +92,19 @@ fn a_provider_and_its_model_arrive() {
     let [sim, openai] = config.providers.as_slice() else { panic!("two providers") };
     assert_eq!((sim.kind.clone(), sim.retention), (ProviderKind::Sim, Retention::Unknown));
     let ProviderKind::Http(endpoint) = &openai.kind else { panic!("on the network") };
-    assert_eq!((endpoint.host.as_str(), endpoint.port, endpoint.prefix.as_str()), ("api.example.com", 443, "/v1"));
-    assert_eq!(openai.keys.iter().map(Secret::expose).collect::<Vec<_>>(), [
-        "env-SECRET-0123456789",
-        "file-SECRET-0123456789"
-    ]);
+    assert_eq!(
+        (endpoint.host.as_str(), endpoint.port, endpoint.prefix.as_str()),
+        ("api.example.com", 443, "/v1")
+    );
+    assert_eq!(
+        openai.keys.iter().map(Secret::expose).collect::<Vec<_>>(),
+        ["env-SECRET-0123456789", "file-SECRET-0123456789"]
+    );
     let (name, value) = &openai.headers[0];
-    assert_eq!((name.as_str(), value.as_bytes(), value.is_sensitive()), ("openai-organization", &b"org-acme"[..], true));
+    assert_eq!(
+        (name.as_str(), value.as_bytes(), value.is_sensitive()),
+        ("openai-organization", &b"org-acme"[..], true)
+    );
     assert_eq!((openai.retention, openai.trains), (Retention::Days(30), false));
     assert_eq!(openai.timeouts.total, Duration::from_secs(4));
 
@@ -171,7 +181,48 @@ fn every_key_of_the_schema_stands_in_the_full_file() {
     }
 }
 
+/// Every value of the full file replaced by every kind of value, or taken out: always words, never a mismatch.
+#[test]
+fn no_value_of_any_kind_in_any_place_upsets_the_reader() {
+    let whole: serde_json::Value = serde_saphyr::from_str(&full()).unwrap();
+    let mut places = Vec::new();
+    pointers(&whole, String::new(), &mut places);
+    assert!(places.len() > 100, "only {} places", places.len());
+    let (mut accepted, mut refused) = (0, 0);
+    for place in &places {
+        for kind in ["null", "true", "-1", r#""x""#, "[]", r#"["x"]"#, "{}", r#"{"x":{}}"#] {
+            let mut damaged = whole.clone();
+            *damaged.pointer_mut(place).unwrap() = serde_json::from_str(kind).unwrap();
+            match parse(&damaged.to_string()) {
+                Ok(_) => accepted += 1,
+                Err(errors) => {
+                    refused += 1;
+                    assert!(!errors.to_string().contains("does not fit"), "{place} = {kind}: {errors}");
+                }
+            }
+        }
+    }
+    assert!(accepted > 50 && refused > 500, "{accepted} accepted, {refused} refused");
+}
+
+fn pointers(value: &serde_json::Value, path: String, found: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(map) => {
+            map.iter().for_each(|(key, child)| {
+                pointers(child, format!("{path}/{}", key.replace('/', "~1")), found)
+            });
+        }
+        serde_json::Value::Array(items) => {
+            items.iter().enumerate().for_each(|(i, child)| pointers(child, format!("{path}/{i}"), found));
+        }
+        _ => {}
+    }
+    found.push(path);
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     /// Whatever happens to a file: no panic, no mismatch of schema and shape, no secret in a message.
     #[test]
     fn a_damaged_file_is_refused_in_words(cuts in proptest::collection::vec((0usize..2_000, 0usize..40, 0usize..12), 1..4)) {

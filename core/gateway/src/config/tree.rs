@@ -77,7 +77,8 @@ impl Tree {
             strict_booleans: true,
         };
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let raw = serde_saphyr::from_str_with_options::<Spanned<Raw>>(text, options).map_err(|e| syntax(&e))?;
+        let raw =
+            serde_saphyr::from_str_with_options::<Spanned<Raw>>(text, options).map_err(|e| syntax(&e))?;
         let mut tree = Self { nodes: Vec::new() };
         tree.add(raw, None, Label::Root, text);
         Ok(tree)
@@ -149,7 +150,12 @@ impl Tree {
         id
     }
 
-    fn add_entry(&mut self, (key, value): (Spanned<String>, Spanned<Raw>), map: NodeId, source: &str) -> Entry {
+    fn add_entry(
+        &mut self,
+        (key, value): (Spanned<String>, Spanned<Raw>),
+        map: NodeId,
+        source: &str,
+    ) -> Entry {
         let name = key.value;
         let key_value = Value::Text(name.clone());
         let key = self.push(pos(&key.referenced), key_value, Some(map), Label::Key(name.clone()));

@@ -9,7 +9,11 @@ use weir_llm::price::Rate;
 use weir_llm::usage::Class;
 
 impl Lower<'_> {
-    pub(super) fn models(&mut self, table: &Table<ModelFile>, providers: &Table<ProviderFile>) -> Option<Vec<Alias>> {
+    pub(super) fn models(
+        &mut self,
+        table: &Table<ModelFile>,
+        providers: &Table<ProviderFile>,
+    ) -> Option<Vec<Alias>> {
         let models: Vec<_> = table.0.iter().map(|(key, file)| self.alias(*key, file, providers)).collect();
         models.into_iter().collect()
     }
@@ -17,7 +21,7 @@ impl Lower<'_> {
     fn alias(&mut self, key: At<Name>, file: &ModelFile, providers: &Table<ProviderFile>) -> Option<Alias> {
         let name = self.value(key);
         let targets: Vec<_> = file.targets.iter().map(|target| self.target(target, providers)).collect();
-        if file.targets.is_empty() && !self.is_reported(key) {
+        if file.targets.is_empty() && !self.is_reported(key.id) {
             self.error(key.id, "has no targets: at least one `provider/model` is needed");
         }
         self.repeated(&file.targets);
@@ -33,12 +37,6 @@ impl Lower<'_> {
             max_attempts: u8::try_from(max_attempts?).ok()?,
             tags: tags?,
         })
-    }
-
-    /// Whether something at or below this entry was reported before: then its emptiness is no news.
-    fn is_reported(&self, key: At<Name>) -> bool {
-        let path = self.tree.path(key.id);
-        self.problems.iter().any(|p| p.message.starts_with(&path))
     }
 
     fn target(&mut self, file: &TargetFile, providers: &Table<ProviderFile>) -> Option<TargetRef> {
@@ -59,7 +57,11 @@ impl Lower<'_> {
         }
     }
 
-    fn target_name(&mut self, at: At<TargetName>, providers: &Table<ProviderFile>) -> Option<(usize, String)> {
+    fn target_name(
+        &mut self,
+        at: At<TargetName>,
+        providers: &Table<ProviderFile>,
+    ) -> Option<(usize, String)> {
         let (provider, model) = self.value(at)?;
         Some((self.provider_index(at.id, &provider, providers)?, model))
     }
@@ -71,10 +73,10 @@ impl Lower<'_> {
         let context = self.maybe(file.context);
         let max_output = self.maybe(file.max_output);
         let rates = file.prices.as_ref().map(|prices| self.rates(prices));
-        if let (Some(context), Some(output), Some(at)) = (context, max_output, file.max_output) {
-            if output > context {
-                self.error(at.id, format!("`{output}` is more than the whole `context` of {context} tokens"));
-            }
+        if let (Some(context), Some(output), Some(at)) = (context, max_output, file.max_output)
+            && output > context
+        {
+            self.error(at.id, format!("`{output}` is more than the whole `context` of {context} tokens"));
         }
         let weight = u16::try_from(weight?).ok()?;
         Some(TargetRef { weight, tags: tags?, quality, context, max_output, rates, ..plain })
@@ -118,10 +120,12 @@ impl Lower<'_> {
             return;
         }
         let targets = file.models.0.iter().flat_map(|(_, model)| &model.targets);
-        let used: Vec<String> = targets.filter_map(|t| self.written(t.name().id).map(str::to_owned)).collect();
+        let used: Vec<String> =
+            targets.filter_map(|t| self.written(t.name().id).map(str::to_owned)).collect();
         for (key, _) in &file.providers.0 {
             let Some(name) = self.written(key.id) else { continue };
-            if !used.iter().any(|target| target.split_once('/').is_some_and(|(provider, _)| provider == name)) {
+            if !used.iter().any(|target| target.split_once('/').is_some_and(|(provider, _)| provider == name))
+            {
                 self.warn(key.id, "no model uses this provider, and `direct` is false");
             }
         }

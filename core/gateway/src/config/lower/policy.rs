@@ -46,12 +46,10 @@ impl Lower<'_> {
             let subject = self.subject::<FilePath>(at.id);
             self.error(at.id, format!("{subject} is neither a `.rhai` script nor a `.wasm` component"));
         }
-        if !enabled {
-            return None;
-        }
+        let engine = engine.filter(|_| enabled)?;
         self.files.push(path.clone());
         match paths::unusable(&path) {
-            None => Some((path, engine?)),
+            None => Some((path, engine)),
             Some(why) if optional => {
                 self.warn(at.id, format!("left out, `{}`: {why}", path.display()));
                 None

@@ -40,7 +40,8 @@ impl Lower<'_> {
         let kind = self.kind(key, file);
         let dialect = self.or(file.dialect, default::DIALECT);
         let keys: Vec<_> = file.keys.iter().map(|at| self.secret(*at, "key")).collect();
-        let headers: Vec<_> = file.headers.0.iter().map(|(name, value)| self.header(*name, *value, file)).collect();
+        let headers: Vec<_> =
+            file.headers.0.iter().map(|(name, value)| self.header(*name, *value, file)).collect();
         let region = self.or(file.region, "");
         let retention = self.or(file.retention, default::RETENTION);
         let trains = self.or(file.trains, default::TRAINS);
@@ -84,7 +85,9 @@ impl Lower<'_> {
                 Some(ProviderKind::Http(endpoint))
             }
             (None, None) => {
-                self.error(key.id, "`base_url` is missing (or `builtin: sim`)");
+                if !self.is_reported(key.id) {
+                    self.error(key.id, "`base_url` is missing (or `builtin: sim`)");
+                }
                 None
             }
         }
@@ -106,7 +109,12 @@ impl Lower<'_> {
         }
     }
 
-    fn header(&mut self, key: At<Name>, at: At<Hidden>, file: &ProviderFile) -> Option<(HeaderName, HeaderValue)> {
+    fn header(
+        &mut self,
+        key: At<Name>,
+        at: At<Hidden>,
+        file: &ProviderFile,
+    ) -> Option<(HeaderName, HeaderValue)> {
         let value = self.value(at);
         let written = self.written(key.id)?.to_ascii_lowercase();
         let refused = match written.as_str() {
@@ -145,7 +153,12 @@ impl Lower<'_> {
     }
 
     /// The index of a provider; an unknown one is an error at `id`.
-    pub(super) fn provider_index(&mut self, id: usize, name: &str, table: &Table<ProviderFile>) -> Option<usize> {
+    pub(super) fn provider_index(
+        &mut self,
+        id: usize,
+        name: &str,
+        table: &Table<ProviderFile>,
+    ) -> Option<usize> {
         let names: Vec<&str> = table.0.iter().filter_map(|(key, _)| self.written(key.id)).collect();
         let index = names.iter().position(|known| *known == name);
         if index.is_none() {

@@ -19,7 +19,8 @@ impl Lower<'_> {
         let admin = self.or(file.admin, default::ADMIN);
         let tls = file.tls.as_ref().map(|tls| self.tls(tls));
         let workers = self.maybe(file.workers).map(|n| n as usize);
-        let workers = workers.and_then(NonZeroUsize::new).or_else(|| std::thread::available_parallelism().ok());
+        let workers =
+            workers.and_then(NonZeroUsize::new).or_else(|| std::thread::available_parallelism().ok());
         let region = self.or(file.region, "");
         let limits = self.limits(&file.limits);
         let timeouts = self.server_timeouts(&file.timeouts);
@@ -54,7 +55,10 @@ impl Lower<'_> {
         let in_flight = self.or(file.in_flight, default::IN_FLIGHT);
         let (body, buffered) = (body?, buffered?);
         if let Some(at) = file.buffered.or(file.body).filter(|_| buffered < body) {
-            self.error(at.id, format!("all bodies together ({buffered} bytes) may hold less than one ({body} bytes)"));
+            self.error(
+                at.id,
+                format!("all bodies together ({buffered} bytes) may hold less than one ({body} bytes)"),
+            );
         }
         Some(Limits { body, buffered, header: header?, in_flight: in_flight? })
     }

@@ -1,0 +1,82 @@
+//! Values that are one of a few words.
+
+use super::nearest::did_you_mean;
+use super::program::{Dialect, LedgerSync, Level};
+use super::scalar::Scalar;
+use schemars::{Schema, json_schema};
+use serde_json::json;
+use weir_policy::Capability;
+
+/// One of a few words.
+pub(super) trait Choice: Copy + 'static {
+    /// What errors and the reference call it.
+    const NAME: &'static str;
+    /// Every word with its meaning.
+    const WORDS: &'static [(&'static str, Self)];
+}
+
+impl<C: Choice> Scalar for C {
+    type Value = C;
+    const NAME: &'static str = C::NAME;
+
+    fn parse(text: &str) -> Result<C, String> {
+        let found = C::WORDS.iter().find(|(word, _)| *word == text).map(|(_, choice)| *choice);
+        found.ok_or_else(|| {
+            let words: Vec<_> = C::WORDS.iter().map(|(word, _)| format!("`{word}`")).collect();
+            // One word is its own hint.
+            let others = if C::WORDS.len() > 1 { C::WORDS } else { &[] };
+            let hint = did_you_mean(text, others.iter().map(|(word, _)| *word));
+            format!("is not a {}: {}{hint}", C::NAME, words.join(", "))
+        })
+    }
+
+    fn schema() -> Schema {
+        let words: Vec<_> = C::WORDS.iter().map(|(word, _)| *word).collect();
+        json_schema!({ "type": "string", "enum": json!(words) })
+    }
+}
+
+/// The name of a built-in provider.
+#[derive(Clone, Copy)]
+pub(super) enum BuiltinName {
+    Sim,
+}
+
+impl Choice for BuiltinName {
+    const NAME: &'static str = "built-in provider";
+    const WORDS: &'static [(&'static str, Self)] = &[("sim", Self::Sim)];
+}
+
+impl Choice for Dialect {
+    const NAME: &'static str = "dialect";
+    const WORDS: &'static [(&'static str, Self)] = &[("openai-chat", Self::OpenAiChat)];
+}
+
+impl Choice for LedgerSync {
+    const NAME: &'static str = "sync mode";
+    const WORDS: &'static [(&'static str, Self)] = &[("normal", Self::Normal), ("full", Self::Full)];
+}
+
+impl Choice for Level {
+    const NAME: &'static str = "level";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("error", Self::Error),
+        ("warn", Self::Warn),
+        ("info", Self::Info),
+        ("debug", Self::Debug),
+        ("trace", Self::Trace),
+    ];
+}
+
+/// What a policy may be granted.
+#[derive(Clone, Copy)]
+pub(super) struct Grant(pub(super) Capability);
+
+impl Choice for Grant {
+    const NAME: &'static str = "capability";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("targets", Self(Capability::Targets)),
+        ("env", Self(Capability::Env)),
+        ("telemetry", Self(Capability::Telemetry)),
+    ];
+}
