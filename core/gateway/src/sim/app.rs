@@ -283,9 +283,12 @@ impl Exchange {
 
     /// Until the client goes away or the server stops.
     async fn stand_still(&mut self) -> Result<(), Gone> {
-        self.wait(std::future::pending()).await
+        let mut shutdown = self.shutdown.clone();
+        self.wait(async move { drop(shutdown.wait_for(|stop| *stop).await) }).await?;
+        Err(Gone)
     }
 
+    /// A reply under way goes on while the server stops: the gateway in front of it lets its streams finish.
     async fn until(&mut self, instant: Instant) -> Result<(), Gone> {
         if instant <= Instant::now() {
             return Ok(());
@@ -297,7 +300,6 @@ impl Exchange {
         tokio::select! {
             () = what => Ok(()),
             _ = self.http.read_body_or_idle(true) => Err(Gone),
-            _ = self.shutdown.wait_for(|stop| *stop) => Err(Gone),
         }
     }
 
@@ -312,7 +314,12 @@ impl Exchange {
         self.http.write_response_header(Box::new(head)).await.map_err(|_| Gone)
     }
 
-    fn build(&self, status: u16, content_type: &str, length: Option<usize>) -> pingora::Result<ResponseHeader> {
+    fn build(
+        &self,
+        status: u16,
+        content_type: &str,
+        length: Option<usize>,
+    ) -> pingora::Result<ResponseHeader> {
         let mut head = ResponseHeader::build(status, Some(8))?;
         head.insert_header("content-type", content_type)?;
         match length {

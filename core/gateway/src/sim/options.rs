@@ -130,8 +130,12 @@ impl Options {
                 "retry_after" => {
                     self.retry_after = Some(value.parse().map_err(|_| wrong("a whole number of seconds"))?);
                 }
-                "cut" => self.cut = Some(point(value).ok_or(wrong("`headers`, `body` or a number of chunks"))?),
-                "hang" => self.hang = Some(point(value).ok_or(wrong("`headers`, `body` or a number of chunks"))?),
+                "cut" => {
+                    self.cut = Some(point(value).ok_or(wrong("`headers`, `body` or a number of chunks"))?)
+                }
+                "hang" => {
+                    self.hang = Some(point(value).ok_or(wrong("`headers`, `body` or a number of chunks"))?)
+                }
                 "headroom" => self.headroom = Some(share(value).ok_or(wrong("a share from 0 to 1"))?),
                 "seed" => self.seed = value.parse().map_err(|_| wrong("a whole number"))?,
                 _ => {
@@ -197,7 +201,8 @@ fn failure(text: &str) -> Option<u16> {
 }
 
 fn code(text: &str) -> Option<String> {
-    let fits = (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase());
+    let fits =
+        (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase());
     fits.then(|| text.to_owned())
 }
 

@@ -22,9 +22,38 @@ const PROFILES: [Profile; 3] = [
 ];
 
 const WORDS: [&str; 32] = [
-    "water", "runs", "over", "the", "weir", "and", "slows", "before", "it", "falls", "while", "a", "heron", "waits",
-    "by", "stones", "that", "nobody", "moved", "since", "spring", "because", "every", "gate", "holds", "some", "river",
-    "back", "until", "evening", "comes", "downstream",
+    "water",
+    "runs",
+    "over",
+    "the",
+    "weir",
+    "and",
+    "slows",
+    "before",
+    "it",
+    "falls",
+    "while",
+    "a",
+    "heron",
+    "waits",
+    "by",
+    "stones",
+    "that",
+    "nobody",
+    "moved",
+    "since",
+    "spring",
+    "because",
+    "every",
+    "gate",
+    "holds",
+    "some",
+    "river",
+    "back",
+    "until",
+    "evening",
+    "comes",
+    "downstream",
 ];
 
 /// A finished answer.
@@ -66,7 +95,8 @@ impl Reply {
         let wanted = u64::from(request.options.reasoning.unwrap_or(profile.reasoning));
         let reasoning = request.max_tokens.map_or(wanted, |most| wanted.min(most));
         let visible = request.max_tokens.map(|most| most - reasoning);
-        let choices: Vec<_> = (0..request.choices).map(|i| Choice::to(request, profile, i, visible)).collect();
+        let choices: Vec<_> =
+            (0..request.choices).map(|i| Choice::to(request, profile, i, visible)).collect();
         let written: usize = choices.iter().map(|choice| choice.pieces.len()).sum();
         let usage = Usage {
             prompt,
@@ -238,7 +268,8 @@ fn words(request: &Request, profile: &Profile, choice: u64) -> Vec<String> {
     let more = if asked.len() > ECHOED { " …" } else { "" };
     let opening = format!("{} says: you wrote “{echo}{more}”.", request.model);
     let mut words: Vec<String> = opening.split(' ').map(str::to_owned).collect();
-    let most = request.options.tokens.map_or(words.len().max(profile.tokens as usize), |tokens| tokens as usize);
+    let most =
+        request.options.tokens.map_or(words.len().max(profile.tokens as usize), |tokens| tokens as usize);
     words.truncate(most);
     let mut state = hash(request.asked.as_bytes(), request.options.seed.wrapping_add(choice));
     words.extend((words.len()..most).map(|_| {

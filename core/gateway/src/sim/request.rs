@@ -69,14 +69,17 @@ impl Request {
     pub fn parse(body: &[u8], defaults: &Options) -> Result<Self, Rejection> {
         let body: Value = serde_json::from_slice(body)
             .map_err(|error| Rejection::bad(None, format!("The body is not valid JSON: {error}.")))?;
-        let named = body["model"].as_str().ok_or_else(|| Rejection::bad(Some("model"), "`model` is missing."))?;
+        let named =
+            body["model"].as_str().ok_or_else(|| Rejection::bad(Some("model"), "`model` is missing."))?;
         let (model, options) = named.split_once('?').unwrap_or((named, ""));
         if !model.starts_with("sim-") {
             return Err(Rejection::no_model(model));
         }
-        let options = defaults.clone().parse(options).map_err(|error: OptionError| Rejection::bad_option(&error))?;
+        let options =
+            defaults.clone().parse(options).map_err(|error: OptionError| Rejection::bad_option(&error))?;
         let messages = body["messages"].as_array().filter(|messages| !messages.is_empty());
-        let messages = messages.ok_or_else(|| Rejection::bad(Some("messages"), "`messages` is missing or empty."))?;
+        let messages =
+            messages.ok_or_else(|| Rejection::bad(Some("messages"), "`messages` is missing or empty."))?;
         let by_user = messages.iter().rev().find(|message| message["role"] == "user");
         let limit = [&body["max_completion_tokens"], &body["max_tokens"]];
         Ok(Self {
