@@ -1,0 +1,160 @@
+//! Weir for the benchmark: the shipped config, with our address and upstream, a hundred keys, eight targets.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::failure::{Context, Result};
+use crate::process::{SYSTEM_CORE, free_address, output, pinned};
+
+/// What is added to the shipped config.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variant {
+    /// Nothing.
+    Default,
+    /// A hard budget on every key.
+    Budget,
+    /// The Wasm guard that masks addresses and card numbers.
+    Guard,
+}
+
+/// A config, a data folder and its keys.
+pub struct Site {
+    /// What it adds to the shipped config.
+    pub variant: Variant,
+    /// The binary.
+    pub weir: PathBuf,
+    /// Its config file.
+    pub config: PathBuf,
+    /// The routing script, which a reload may rewrite.
+    pub script: PathBuf,
+    /// Its data folder.
+    pub data: PathBuf,
+    /// File with its keys, one a line.
+    pub keys: PathBuf,
+    /// Where it takes chat requests.
+    pub address: String,
+    /// Its admin listener.
+    pub admin: String,
+}
+
+/// Where Weir's shipped parts are.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Shipped {
+    /// The binary.
+    #[arg(long)]
+    pub weir: PathBuf,
+    /// The routing script.
+    #[arg(long, default_value = "policies/route.rhai")]
+    pub script: PathBuf,
+    /// The guard, built.
+    #[arg(long)]
+    pub guard: PathBuf,
+}
+
+/// Prices of all eight targets, pico-dollars a token: 0.15, 0.075 and 0.6 USD a million.
+pub const PICO_INPUT: u64 = 150_000;
+/// See [`PICO_INPUT`].
+pub const PICO_CACHED: u64 = 75_000;
+/// See [`PICO_INPUT`].
+pub const PICO_OUTPUT: u64 = 600_000;
+
+/// What the guard leaves where an address was.
+pub const MASK: &str = "[email]";
+
+const KEYS: usize = 100;
+const TARGETS: usize = 8;
+/// High enough never to refuse, so that the limit is reckoned and the load goes through.
+const REQUESTS_A_MINUTE: &str = "60000000";
+/// The same for money: a hard budget that is never reached.
+const BUDGET_USD: &str = "1000000";
+
+impl Variant {
+    /// Its name in figures and in the table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Variant::Default => "weir",
+            Variant::Budget => "weir_budget",
+            Variant::Guard => "weir_guard",
+        }
+    }
+}
+
+impl Site {
+    /// Lays out config, data folder and keys below `work`.
+    pub fn lay_out(variant: Variant, shipped: &Shipped, upstream: &str, work: &Path) -> Result<Site> {
+        let home = work.join(format!("site-{}", variant.name()));
+        fs::create_dir_all(&home)?;
+        let script = home.join("route.rhai");
+        fs::copy(&shipped.script, &script).context(shipped.script.display())?;
+        let site = Site {
+            variant,
+            weir: shipped.weir.canonicalize().context(shipped.weir.display())?,
+            config: home.join("weir.yaml"),
+            script,
+            data: home.join("data"),
+            keys: home.join("keys"),
+            address: free_address()?,
+            admin: free_address()?,
+        };
+        fs::write(&site.config, site.yaml(upstream, shipped)?)?;
+        site.create_keys()?;
+        Ok(site)
+    }
+
+    /// The command that serves it.
+    pub fn serve(&self) -> Command {
+        let mut command = pinned(SYSTEM_CORE, &self.weir);
+        command.arg("serve").arg("--config").arg(&self.config);
+        command
+    }
+
+    /// The admin API's token.
+    pub fn admin_token(&self) -> Result<String> {
+        let file = self.data.join("admin.token");
+        Ok(fs::read_to_string(&file).context(file.display())?.trim().to_owned())
+    }
+
+    fn create_keys(&self) -> Result<()> {
+        let mut keys = String::new();
+        for n in 0..KEYS {
+            let mut command = Command::new(&self.weir);
+            command.args(["key", "create", "--name", &format!("bench-{n}"), "--rpm", REQUESTS_A_MINUTE]);
+            command.arg("--config").arg(&self.config);
+            if self.variant == Variant::Budget {
+                command.args(["--budget", BUDGET_USD, "--hard"]);
+            }
+            let said = output(&mut command)?;
+            let key = said.split_whitespace().find(|word| word.starts_with("weir_sk_"));
+            writeln!(keys, "{}", key.unwrap_or_default()).context("key")?;
+        }
+        Ok(fs::write(&self.keys, keys)?)
+    }
+
+    /// All that a config file says that the embedded defaults do not.
+    fn yaml(&self, upstream: &str, shipped: &Shipped) -> Result<String> {
+        let mut targets = String::new();
+        for n in 0..TARGETS {
+            writeln!(
+                targets,
+                "      - {{ target: mock/m{n}, prices: {{ input: 0.15, cached_input: 0.075, output: 0.6 }} }}"
+            )
+            .context("config")?;
+        }
+        let guard = match self.variant {
+            Variant::Guard => format!("  - file: {}\n", shipped.guard.canonicalize()?.display()),
+            Variant::Default | Variant::Budget => String::new(),
+        };
+        Ok(format!(
+            "server:\n  listen: {}\n  admin: {}\ndata: {}\n\
+             providers:\n  mock:\n    base_url: http://{upstream}/v1\n    keys: [mock-key]\n\
+             models:\n  chat:\n    targets:\n{targets}\
+             policies:\n  - file: {}\n    grants: [targets]\n{guard}",
+            self.address,
+            self.admin,
+            self.data.display(),
+            self.script.display(),
+        ))
+    }
+}
