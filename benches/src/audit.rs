@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::failure::{Context, Failure, Result};
 use crate::mock::{CACHED_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS, Stats};
 use crate::system::System;
-use crate::weir::{PICO_CACHED, PICO_INPUT, PICO_OUTPUT};
+use crate::weir::prices;
 
 /// A posting as this check needs it.
 struct Row {
@@ -80,8 +80,8 @@ fn check_sums(rows: &[Row], seen: &Stats) -> Result<()> {
         return Err(Failure::new(format!("by model {models:?}, the upstream served {:?}", seen.models)));
     }
     let charged: i64 = rows.iter().map(|row| row.charged).sum();
-    let due = nanos_a_reply() * i64::try_from(rows.len()).context("rows")?;
-    if charged == due {
+    let due = models.iter().map(|(model, count)| Ok(nanos_a_reply(model)? * count)).sum::<Result<u64>>()?;
+    if charged.cast_unsigned() == due {
         Ok(())
     } else {
         Err(Failure::new(format!("{charged} nano-dollars charged, {due} due")))
@@ -89,10 +89,12 @@ fn check_sums(rows: &[Row], seen: &Stats) -> Result<()> {
 }
 
 /// Reckoned apart from Weir: pico-dollars, rounded half up to nano-dollars once.
-fn nanos_a_reply() -> i64 {
-    let input = (INPUT_TOKENS - CACHED_TOKENS) * PICO_INPUT + CACHED_TOKENS * PICO_CACHED;
-    let pico = input + OUTPUT_TOKENS * PICO_OUTPUT;
-    i64::try_from((pico + 500) / 1000).unwrap_or(i64::MAX)
+fn nanos_a_reply(model: &str) -> Result<u64> {
+    let n = model.strip_prefix('m').and_then(|digits| digits.parse().ok());
+    let (input, cached, output) =
+        prices(n.ok_or_else(|| Failure::new(format!("no target serves '{model}'")))?);
+    let pico = (INPUT_TOKENS - CACHED_TOKENS) * input + CACHED_TOKENS * cached + OUTPUT_TOKENS * output;
+    Ok((pico + 500) / 1000)
 }
 
 /// How the ledger writes a complete reply.

@@ -45,26 +45,24 @@ pub struct Shipped {
     /// The binary.
     #[arg(long)]
     pub weir: PathBuf,
-    /// The routing script.
-    #[arg(long, default_value = "policies/route.rhai")]
-    pub script: PathBuf,
+    /// Folder of the scripts.
+    #[arg(long, default_value = "policies")]
+    pub policies: PathBuf,
     /// The guard, built.
     #[arg(long)]
     pub guard: PathBuf,
 }
 
-/// Prices of all eight targets, pico-dollars a token: 0.15, 0.075 and 0.6 USD a million.
-pub const PICO_INPUT: u64 = 150_000;
-/// See [`PICO_INPUT`].
-pub const PICO_CACHED: u64 = 75_000;
-/// See [`PICO_INPUT`].
-pub const PICO_OUTPUT: u64 = 600_000;
+/// The price of target `n` in pico-dollars a token: input, cached input, output. Each is a little dearer than the last.
+pub fn prices(n: u64) -> (u64, u64, u64) {
+    (150_000 + 10_000 * n, 75_000 + 5_000 * n, 600_000 + 40_000 * n)
+}
 
 /// What the guard leaves where an address was.
 pub const MASK: &str = "[email]";
 
 const KEYS: usize = 100;
-const TARGETS: usize = 8;
+const TARGETS: u64 = 8;
 /// High enough never to refuse, so that the limit is reckoned and the load goes through.
 const REQUESTS_A_MINUTE: &str = "60000000";
 /// The same for money: a hard budget that is never reached.
@@ -86,13 +84,15 @@ impl Site {
     pub fn lay_out(variant: Variant, shipped: &Shipped, upstream: &str, work: &Path) -> Result<Site> {
         let home = work.join(format!("site-{}", variant.name()));
         fs::create_dir_all(&home)?;
-        let script = home.join("route.rhai");
-        fs::copy(&shipped.script, &script).context(shipped.script.display())?;
+        for name in ["route.rhai", "fallback.rhai"] {
+            let from = shipped.policies.join(name);
+            fs::copy(&from, home.join(name)).context(from.display())?;
+        }
         let site = Site {
             variant,
             weir: shipped.weir.canonicalize().context(shipped.weir.display())?,
             config: home.join("weir.yaml"),
-            script,
+            script: home.join("route.rhai"),
             data: home.join("data"),
             keys: home.join("keys"),
             address: free_address()?,
@@ -136,11 +136,11 @@ impl Site {
     fn yaml(&self, upstream: &str, shipped: &Shipped) -> Result<String> {
         let mut targets = String::new();
         for n in 0..TARGETS {
-            writeln!(
-                targets,
-                "      - {{ target: mock/m{n}, prices: {{ input: 0.15, cached_input: 0.075, output: 0.6 }} }}"
-            )
-            .context("config")?;
+            let (input, cached, output) = prices(n);
+            // A pico-dollar a token is a millionth of a dollar a million tokens.
+            let prices =
+                format!("{{ input: 0.{input:06}, cached_input: 0.{cached:06}, output: 0.{output:06} }}");
+            writeln!(targets, "      - {{ target: mock/m{n}, prices: {prices} }}").context("config")?;
         }
         let guard = match self.variant {
             Variant::Guard => format!("  - file: {}\n", shipped.guard.canonicalize()?.display()),
@@ -150,11 +150,11 @@ impl Site {
             "server:\n  listen: {}\n  admin: {}\ndata: {}\n\
              providers:\n  mock:\n    base_url: http://{upstream}/v1\n    keys: [mock-key]\n\
              models:\n  chat:\n    targets:\n{targets}\
-             policies:\n  - file: {}\n    grants: [targets]\n{guard}",
+             policies:\n{guard}\
+             \x20 - {{ file: route.rhai, grants: [targets] }}\n  - {{ file: fallback.rhai, grants: [targets] }}\n",
             self.address,
             self.admin,
             self.data.display(),
-            self.script.display(),
         ))
     }
 }
