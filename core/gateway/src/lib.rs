@@ -1,1 +1,29 @@
-//! The gateway: Pingora server, the way of a request, config, admin API, telemetry, CLI.
+//! Weir, the programmable gateway for LLM APIs: server, config, admin API, telemetry and command line.
+//!
+//! # Layout, outermost first
+//!
+//! - [`cli`]: the commands of the binary `weir`.
+//! - [`server`]: listeners, start and stop.
+//! - [`admin`]: the second listener: health, metrics, reload, policies, keys.
+//! - [`gateway`]: what lives as long as the process.
+//! - [`reload`]: builds a [`snapshot`] off the request path and swaps it in.
+//! - [`exchange`]: the way of a request, one sentence a step.
+//! - [`ingress`], [`egress`], [`cache`], [`upstream`]: the caller's side, the provider's side.
+//! - [`sim`]: the built-in simulated provider.
+//! - [`config`], [`telemetry`]: the file and the figures.
+
+pub mod buffered;
+pub mod cache;
+pub mod config;
+pub mod drain;
+pub mod egress;
+pub mod exchange;
+pub mod gateway;
+pub mod ingress;
+pub mod models;
+pub mod refusal;
+pub mod reload;
+pub mod sim;
+pub mod snapshot;
+pub mod telemetry;
+pub mod upstream;

@@ -1,0 +1,105 @@
+//! What goes to a provider: the request head, with the provider's own key and nothing of the caller's.
+
+use crate::upstream::{Dialer, Patience};
+use http::{HeaderName, HeaderValue};
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT};
+use pingora::http::RequestHeader;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use weir_policy::Retention;
+
+/// One provider, ready to be called.
+pub struct Endpoint {
+    /// Name in config.
+    pub name: Arc<str>,
+    /// Where the endpoint is; may be empty.
+    pub region: Arc<str>,
+    /// What it does with content.
+    pub retention: Retention,
+    /// Whether it may train on content.
+    pub trains: bool,
+    /// Connects to it.
+    pub dialer: Arc<Dialer>,
+    /// Until the first byte, and between two.
+    pub patience: Patience,
+    /// For one attempt as a whole.
+    pub total: Duration,
+    /// One ready request head a key; their order is the operator's.
+    heads: Vec<RequestHeader>,
+    turn: AtomicUsize,
+}
+
+/// What a request head is made of.
+pub struct Parts<'a> {
+    /// The path of the endpoint's chat completions, prefix included.
+    pub path: &'a str,
+    /// The `Host` header.
+    pub host: &'a str,
+    /// The provider's keys; none for a provider that asks for none.
+    pub keys: Vec<&'a str>,
+    /// The operator's extra headers.
+    pub headers: &'a [(HeaderName, HeaderValue)],
+}
+
+impl Endpoint {
+    /// An endpoint with its heads made ready, so that a request only copies one.
+    ///
+    /// # Errors
+    /// Says which part no HTTP head may carry.
+    #[allow(clippy::too_many_arguments, reason = "a row of facts, named at the one call")]
+    pub fn new(
+        name: Arc<str>,
+        region: Arc<str>,
+        retention: Retention,
+        trains: bool,
+        dialer: Arc<Dialer>,
+        patience: Patience,
+        total: Duration,
+        parts: &Parts<'_>,
+    ) -> Result<Self, String> {
+        let keys: Vec<Option<&str>> =
+            if parts.keys.is_empty() { vec![None] } else { parts.keys.iter().copied().map(Some).collect() };
+        let heads = keys.into_iter().map(|key| head(parts, key)).collect::<Result<_, _>>()?;
+        Ok(Self { name, region, retention, trains, dialer, patience, total, heads, turn: AtomicUsize::new(0) })
+    }
+
+    /// How many keys there are to turn to.
+    pub fn keys(&self) -> usize {
+        self.heads.len()
+    }
+
+    /// A head for the next key in turn.
+    pub fn head(&self, length: usize, traceparent: Option<&str>) -> RequestHeader {
+        let turn = if self.heads.len() > 1 { self.turn.fetch_add(1, Ordering::Relaxed) % self.heads.len() } else { 0 };
+        let mut head = self.heads[turn].clone();
+        // Both names are constants and both values plain, so inserting cannot fail.
+        let _ = head.insert_header(CONTENT_LENGTH, HeaderValue::from(length));
+        if let Some(value) = traceparent.and_then(|text| HeaderValue::from_str(text).ok()) {
+            let _ = head.insert_header("traceparent", value);
+        }
+        head
+    }
+}
+
+fn head(parts: &Parts<'_>, key: Option<&str>) -> Result<RequestHeader, String> {
+    let path = parts.path.as_bytes();
+    let mut head = RequestHeader::build("POST", path, Some(12)).map_err(|_| "base_url: not a path".to_owned())?;
+    let mut set = |name: &str, value: &str, secret: bool| {
+        let mut value = HeaderValue::from_str(value).map_err(|_| format!("{name}: not a header value"))?;
+        value.set_sensitive(secret);
+        head.insert_header(name.to_owned(), value).map_err(|_| format!("{name}: not a header name")).map(|_| ())
+    };
+    set(HOST.as_str(), parts.host, false)?;
+    set(CONTENT_TYPE.as_str(), "application/json", false)?;
+    set(ACCEPT.as_str(), "application/json, text/event-stream", false)?;
+    set(ACCEPT_ENCODING.as_str(), "identity", false)?;
+    set(USER_AGENT.as_str(), concat!("weir/", env!("CARGO_PKG_VERSION")), false)?;
+    if let Some(key) = key {
+        set(AUTHORIZATION.as_str(), &format!("Bearer {key}"), true)?;
+    }
+    for (name, value) in parts.headers {
+        head.insert_header(name.clone(), value.clone()).map_err(|_| format!("headers.{name}: not usable"))?;
+    }
+    Ok(head)
+}

@@ -1,0 +1,162 @@
+//! The way of a request, one sentence a step. Every step is a call; nothing else happens to a request.
+//!
+//! # Layout
+//!
+//! - [`identify`]: the caller's key becomes a principal.
+//! - [`admit`]: rate limit, eligible targets, and the money that is held.
+//! - [`guard`]: content policies.
+//! - [`replay`]: the response cache.
+//! - [`plan`]: route policies.
+//! - [`attempt`]: one target after another, until one commits.
+//! - [`reply`]: a whole reply.
+//! - [`stream`]: a streamed reply.
+//! - [`settle`]: the one posting.
+//! - [`attend`]: waiting for work while watching the caller.
+
+pub mod admit;
+pub mod attempt;
+pub mod attend;
+pub mod guard;
+pub mod identify;
+pub mod plan;
+pub mod replay;
+pub mod reply;
+pub mod settle;
+pub mod stream;
+
+use crate::buffered::Held;
+use crate::gateway::Gateway;
+use crate::ingress::respond::Gone;
+use crate::ingress::{self, Endpoint, body, framing, headers, respond};
+use crate::models;
+use crate::refusal::Refusal;
+use crate::snapshot::Snapshot;
+use crate::telemetry::record;
+use attempt::Committed;
+use pingora::protocols::http::ServerSession;
+use settle::{Close, Outcome};
+use std::sync::Arc;
+use std::time::Instant;
+use weir_llm::chat::ChatRequest;
+
+/// One client request and all that happens until its reply is finished and settled.
+pub struct Exchange<'g> {
+    /// What lives longer than the exchange.
+    pub gateway: &'g Gateway,
+    /// The generation that this exchange keeps to its end.
+    pub snapshot: Arc<Snapshot>,
+    /// The caller's side.
+    pub session: &'g mut ServerSession,
+    /// Our id of it.
+    pub id: Arc<str>,
+    /// When its head had come.
+    pub started: Instant,
+    /// Whether the caller can still be watched for leaving: not once it has sent bytes past its body.
+    pub watched: bool,
+    /// Bytes held for it.
+    pub held: Held<'g>,
+    /// What telemetry will be told.
+    pub record: record::Exchange,
+}
+
+/// Why an exchange did not end in a reply.
+#[derive(Debug)]
+pub enum End {
+    /// The gateway, a policy or the last provider said no; the caller is to be told.
+    Refused(Box<Refusal>),
+    /// The caller has gone.
+    Gone,
+}
+
+impl From<Refusal> for End {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(Box::new(refusal))
+    }
+}
+
+impl From<Gone> for End {
+    fn from(_: Gone) -> Self {
+        Self::Gone
+    }
+}
+
+impl Exchange<'_> {
+    /// Runs the exchange to its end and records it.
+    pub async fn run(mut self) {
+        if let Err(end) = self.answer().await {
+            self.record.refused(&end);
+            match end {
+                End::Refused(refusal) => {
+                    if respond::refuse(self.session, &refusal, &self.id).await.is_err() {
+                        self.session.set_keepalive(None);
+                    }
+                }
+                End::Gone => self.session.set_keepalive(None),
+            }
+        }
+        self.record.finished(self.started.elapsed());
+        self.gateway.telemetry.record(self.record);
+    }
+
+    async fn answer(&mut self) -> Result<(), End> {
+        if let Some(http1) = self.session.as_http1() {
+            framing::check(&http1.get_headers_raw_bytes(), self.snapshot.config.server.limits.header)?;
+        }
+        let head = self.session.req_header();
+        match ingress::endpoint(&head.method, head.uri.path())? {
+            Endpoint::Chat => self.chat().await,
+            Endpoint::Models => models::list(self).await,
+            Endpoint::Model(id) => models::one(self, &id).await,
+        }
+    }
+
+    /// `POST /v1/chat/completions`: the list that the design calls *the way of a request*.
+    async fn chat(&mut self) -> Result<(), End> {
+        let caller = self.identify()?;
+        let request = self.read().await?;
+        let admitted = self.admit(caller, &request).await?;
+        let asked = guard::Asked { stream: request.stream(), usage: request.include_usage() };
+        let (request, view) = match self.guard(&admitted, request) {
+            Ok(guarded) => guarded,
+            Err(stop) => return self.stopped(admitted, stop, asked).await,
+        };
+        let replay = match self.look_up(&admitted, &request) {
+            replay::Found::Hit(reply) => return self.replay(admitted, &request, &reply).await,
+            replay::Found::Miss(replay) => replay,
+        };
+        let planned = match self.plan(&admitted, &view) {
+            Ok(planned) => planned,
+            Err(refusal) => return self.refused(admitted, refusal).await,
+        };
+        match self.attempts(&admitted, &request, &view, planned).await {
+            Ok(Committed::Whole(whole)) => self.reply(admitted, &request, *whole, replay).await,
+            Ok(Committed::Stream(stream)) => self.stream(admitted, &request, *stream, replay).await,
+            Err(End::Refused(refusal)) => {
+                self.settle(admitted, Close::nothing(Outcome::Failed)).await?;
+                Err(End::Refused(refusal))
+            }
+            Err(End::Gone) => {
+                self.settle(admitted, Close::nothing(Outcome::ClientAbort)).await?;
+                Err(End::Gone)
+            }
+        }
+    }
+
+    /// Reads and parses the body.
+    async fn read(&mut self) -> Result<ChatRequest, End> {
+        let server = &self.snapshot.config.server;
+        let bounds = body::Bounds { limit: server.limits.body, deadline: server.timeouts.body };
+        body::check_head(&self.session.req_header().headers, bounds)?;
+        let body = body::read(self.session, bounds, &mut self.held).await?;
+        self.record.bytes_in = body.len() as u64;
+        let request = ChatRequest::parse(body).map_err(Refusal::from)?;
+        self.record.stream = request.stream();
+        Ok(request)
+    }
+
+    /// A policy or the plan said no after admission: nothing is billed.
+    async fn refused(&mut self, admitted: admit::Admitted, refusal: Refusal) -> Result<(), End> {
+        self.settle(admitted, Close::nothing(Outcome::Refused)).await?;
+        Err(refusal.into())
+    }
+}

@@ -1,0 +1,147 @@
+//! Admission: the model, the rate limit, the eligible targets, and the money that is held.
+
+use super::identify::Caller;
+use super::{End, Exchange};
+use crate::refusal::Refusal;
+use crate::snapshot::Route;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use weir_ledger::{Principal, Refused, Reservation};
+use weir_llm::chat::ChatRequest;
+use weir_llm::estimate;
+use weir_llm::price::Nanos;
+use weir_policy::{Candidates, Retention};
+
+/// An exchange that has been let in. It ends in exactly one [`Exchange::settle`].
+pub struct Admitted {
+    /// Who asks.
+    pub caller: Caller,
+    /// Where it may go.
+    pub route: Arc<Route>,
+    /// The eligible targets with their live facts.
+    pub candidates: Arc<Candidates>,
+    /// What a target may do with content at most.
+    pub retention: Retention,
+    /// The money held.
+    pub reservation: Reservation,
+}
+
+impl Exchange<'_> {
+    /// Lets the exchange in, or says why not.
+    ///
+    /// # Errors
+    /// 404 for the model, 429 for the rate, 403 when no target is eligible, 402 when the budget does not cover it.
+    pub async fn admit(&mut self, caller: Caller, request: &ChatRequest) -> Result<Admitted, End> {
+        let principal = &caller.principal;
+        let model = request.model();
+        if !principal.may_use(model) {
+            return Err(Refusal::unknown_model(model).into());
+        }
+        let route = self.snapshot.route(model).ok_or_else(|| Refusal::unknown_model(model))?;
+        self.record.route(&route);
+        self.gateway.ledger.admit(principal, Instant::now()).map_err(|limited| {
+            Refusal {
+                retry_after_ms: Some(limited.retry_after_ms),
+                ..Refusal::new(
+                    429,
+                    "rate_limit_error",
+                    "rate_limit_exceeded",
+                    format!("This key may make {} requests a minute; try again in {} ms.", limited.limit, limited.retry_after_ms),
+                )
+            }
+        })?;
+        let retention = strictest(principal, caller.wishes.retention);
+        let hard = principal.budget.as_ref().is_some_and(|budget| budget.hard);
+        let allowed = route.eligible(retention, hard);
+        if allowed.is_empty() {
+            return Err(none_eligible(&route, retention, hard).into());
+        }
+        let hold = if hard { hold(&route, &allowed, request)? } else { Nanos(0) };
+        let timeout = self.longest(&route, &allowed);
+        let reservation = self
+            .gateway
+            .ledger
+            .reserve(principal, &self.id, hold, timeout)
+            .await
+            .map_err(over_budget)?;
+        let candidates =
+            Arc::new(Candidates { table: Arc::clone(&route.table), allowed, facts: Arc::clone(&route.facts) });
+        Ok(Admitted { caller, route, candidates, retention, reservation })
+    }
+
+    /// How long the exchange may take with every attempt at its slowest: the life of its reservation.
+    fn longest(&self, route: &Route, allowed: &[u16]) -> Duration {
+        let slowest = allowed.iter().filter_map(|&index| route.bound.get(usize::from(index))).map(|b| b.endpoint.total);
+        slowest.max().unwrap_or_default().saturating_mul(u32::from(route.max_attempts.max(1)))
+    }
+}
+
+/// A request may tighten what organisation, team and key say, never loosen it.
+fn strictest(principal: &Principal, wished: Option<Retention>) -> Retention {
+    let stored = Retention::parse(&principal.retention).unwrap_or(Retention::Zero);
+    wished.map_or(stored, |wished| wished.min(stored))
+}
+
+fn none_eligible(route: &Route, retention: Retention, hard: bool) -> Refusal {
+    let kept = route.eligible(retention, false);
+    if hard && !kept.is_empty() {
+        return Refusal::forbidden(
+            "no_priced_target",
+            format!(
+                "This key has a hard budget, and no target of `{}` has a known price. Give it one under `prices` in weir.yaml.",
+                route.name
+            ),
+        );
+    }
+    Refusal::forbidden(
+        "no_eligible_target",
+        format!("No target of `{}` keeps content for as short a time as {} asks. Nothing was sent.", route.name, retention.name()),
+    )
+}
+
+/// The most that the request can cost at any eligible target.
+fn hold(route: &Route, allowed: &[u16], request: &ChatRequest) -> Result<Nanos, Refusal> {
+    let input = estimate::input_bound(request);
+    let mut most = Nanos(0);
+    for &index in allowed {
+        let at = usize::from(index);
+        let (Some(target), Some(bound)) = (route.table.get(at), route.bound.get(at)) else { continue };
+        let Some(prices) = &bound.prices else { continue };
+        let limit = (target.max_output_tokens > 0).then_some(u64::from(target.max_output_tokens));
+        let output = match (request.max_output_tokens(), limit) {
+            (Some(asked), Some(limit)) => asked.min(limit),
+            (Some(only), None) | (None, Some(only)) => only,
+            (None, None) => {
+                return Err(Refusal::invalid(
+                    "max_tokens_required",
+                    format!("This key has a hard budget and the longest output of `{}` is not known; send max_tokens.", target.id),
+                )
+                .about("max_tokens"));
+            }
+        };
+        let output = output.saturating_mul(request.choices().max(1));
+        let bound = prices.bound(input, output).map_err(|_| {
+            Refusal::invalid("too_expensive", "The most that this request could cost does not fit the ledger; lower max_tokens.")
+                .about("max_tokens")
+        })?;
+        most = most.max(bound);
+    }
+    Ok(most)
+}
+
+fn over_budget(refused: Refused) -> Refusal {
+    match refused {
+        Refused::OverBudget { limit, posted, pending, hold } => Refusal::new(
+            402,
+            "insufficient_quota",
+            "budget_exceeded",
+            format!(
+                "The budget of this key does not cover this request: limit {limit}, spent {posted}, held by requests under way {pending}, this request at most {hold}. Lower max_tokens, or raise the budget.",
+            ),
+        ),
+        Refused::Closed => Refusal::busy("shutting_down", "The gateway is shutting down.", 1000).closing(),
+        Refused::Storage(_) => {
+            Refusal::busy("ledger_unavailable", "The ledger cannot be written, so no money can be held.", 5000)
+        }
+    }
+}

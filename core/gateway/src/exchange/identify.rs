@@ -1,0 +1,39 @@
+//! The caller's key becomes a principal, and its wishes are read.
+
+use super::{End, Exchange};
+use crate::ingress::headers::{self, Wishes};
+use crate::refusal::Refusal;
+use std::sync::Arc;
+use weir_ledger::{IdentifyError, Principal};
+
+/// Who asks, and what it asked of the gateway itself.
+pub struct Caller {
+    /// The key's owner.
+    pub principal: Arc<Principal>,
+    /// The `x-weir-*` headers.
+    pub wishes: Wishes,
+}
+
+impl Exchange<'_> {
+    /// Reads the key and the `x-weir-*` headers.
+    ///
+    /// # Errors
+    /// 401 for a key that is missing or not good, 400 for a header of ours that is not understood.
+    pub fn identify(&mut self) -> Result<Caller, End> {
+        let headers = &self.session.req_header().headers;
+        let key = headers::key(headers)?;
+        let principal = self.gateway.ledger.identify(key).map_err(|error| bad_key(&error))?;
+        self.record.principal(&principal);
+        Ok(Caller { principal, wishes: headers::wishes(headers)? })
+    }
+}
+
+fn bad_key(error: &IdentifyError) -> Refusal {
+    let (code, why) = match error {
+        IdentifyError::Malformed => ("malformed_api_key", "is not a key of Weir's: it was cut, mistyped or is a provider's"),
+        IdentifyError::Unknown => ("invalid_api_key", "is not known here"),
+        IdentifyError::Revoked => ("revoked_api_key", "has been revoked"),
+        IdentifyError::Expired => ("expired_api_key", "has expired"),
+    };
+    Refusal::unauthenticated(code, format!("The API key {why}. `weir key create` makes a new one."))
+}

@@ -1,0 +1,86 @@
+//! Route policies make the plan; without one, the alias's own order is it.
+
+use super::Exchange;
+use super::admit::Admitted;
+use crate::refusal::Refusal;
+use std::sync::Arc;
+use weir_policy::pipeline::{PolicyId, Routed};
+use weir_policy::{Plan, RequestView, Strategy};
+
+/// A plan, and whose it is.
+pub struct Planned {
+    /// The plan.
+    pub plan: Plan,
+    /// The policy that made it; `None`: the operator's own order.
+    pub by: Option<PolicyId>,
+}
+
+impl Exchange<'_> {
+    /// Asks the route policies.
+    ///
+    /// # Errors
+    /// A policy refused.
+    pub fn plan(&mut self, admitted: &Admitted, view: &Arc<RequestView>) -> Result<Planned, Refusal> {
+        let routed = self.snapshot.pipeline.route(view, &admitted.candidates);
+        let mut plan = match routed.decision {
+            Routed::Plan(plan) => plan,
+            Routed::Refused(refused) => return Err(refused.deny.into()),
+            Routed::Static => fallback(admitted),
+        };
+        if plan.strategy == Strategy::Weighted {
+            draw(&mut plan, self.gateway.random());
+        }
+        Ok(Planned { plan, by: routed.by })
+    }
+}
+
+/// The operator's own order, less what is not eligible for this request.
+fn fallback(admitted: &Admitted) -> Plan {
+    let mut plan = admitted.route.plan.clone();
+    plan.steps.retain(|step| admitted.candidates.allowed.contains(&step.target));
+    plan
+}
+
+/// Moves a step to the front, drawn by weight; the others keep their order.
+fn draw(plan: &mut Plan, random: u64) {
+    let total: u64 = plan.steps.iter().map(|step| u64::from(step.weight)).sum();
+    let Some(mut left) = random.checked_rem(total) else { return };
+    let drawn = plan.steps.iter().position(|step| {
+        let weight = u64::from(step.weight);
+        let hit = left < weight;
+        left = left.saturating_sub(weight);
+        hit
+    });
+    if let Some(steps) = drawn.and_then(|at| plan.steps.get_mut(..=at)) {
+        steps.rotate_right(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_policy::Step;
+
+    fn drawn(weights: &[u16], random: u64) -> Vec<u16> {
+        let mut plan = Plan::ordered(0..u16::try_from(weights.len()).unwrap(), "test");
+        for (step, weight) in plan.steps.iter_mut().zip(weights) {
+            *step = Step { weight: *weight, ..step.clone() };
+        }
+        draw(&mut plan, random);
+        plan.steps.iter().map(|step| step.target).collect()
+    }
+
+    #[test]
+    fn every_random_number_falls_on_the_step_whose_weight_covers_it() {
+        assert_eq!(drawn(&[1, 2, 1], 0), [0, 1, 2]);
+        assert_eq!(drawn(&[1, 2, 1], 1), [1, 0, 2]);
+        assert_eq!(drawn(&[1, 2, 1], 2), [1, 0, 2]);
+        assert_eq!(drawn(&[1, 2, 1], 3), [2, 0, 1]);
+        assert_eq!(drawn(&[1, 2, 1], 4), [0, 1, 2]);
+    }
+
+    #[test]
+    fn no_weight_at_all_leaves_the_order() {
+        assert_eq!(drawn(&[0, 0], 7), [0, 1]);
+    }
+}

@@ -1,0 +1,106 @@
+//! The response cache: asked after the guards, written after the reply.
+
+use super::admit::Admitted;
+use super::attempt::Served;
+use super::settle::{Close, Money, Outcome};
+use super::{End, Exchange};
+use crate::cache::{Entry, Key, Scope};
+use crate::ingress::headers::CacheWish;
+use crate::ingress::respond;
+use crate::telemetry::record::CacheState;
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+use weir_llm::chat::{self, ChatRequest};
+use weir_llm::usage::Usage;
+use weir_policy::{Api, Retention};
+
+/// How long a reply is kept when the request asks for the cache and the alias has no opinion.
+const TTL: Duration = Duration::from_secs(300);
+
+/// A reply that is to be kept when it is complete.
+pub struct Recording {
+    key: Key,
+    ttl: Duration,
+}
+
+/// What the cache said.
+pub enum Found {
+    /// It has the reply.
+    Hit(Box<Entry>),
+    /// It has not; whether to keep the one that comes.
+    Miss(Option<Recording>),
+}
+
+impl Exchange<'_> {
+    /// Looks the request up, if alias or request asks for it.
+    pub fn look_up(&mut self, admitted: &Admitted, request: &ChatRequest) -> Found {
+        let wish = admitted.caller.wishes.cache;
+        let asked = match wish {
+            CacheWish::Off => None,
+            CacheWish::On | CacheWish::Refresh => Some(admitted.route.cache.unwrap_or(TTL)),
+            CacheWish::Alias => admitted.route.cache,
+        };
+        // Content that may not be kept anywhere is not kept here either.
+        let Some(ttl) = asked.filter(|_| admitted.retention != Retention::Zero) else {
+            self.record.cache = CacheState::Bypass;
+            return Found::Miss(None);
+        };
+        let key = self.gateway.replies.key(
+            &Scope {
+                tenant: &admitted.caller.principal.organisation_id,
+                api: Api::Chat.as_str(),
+                alias: &admitted.route.name,
+                retention: &admitted.retention.name(),
+                digest: &self.snapshot.digest,
+            },
+            request.json().root(),
+        );
+        self.record.cache = CacheState::Miss;
+        if wish != CacheWish::Refresh
+            && let Some(entry) = self.gateway.replies.get(&key)
+        {
+            self.record.cache = CacheState::Hit;
+            return Found::Hit(Box::new(entry));
+        }
+        Found::Miss(Some(Recording { key, ttl }))
+    }
+
+    /// Keeps a complete reply.
+    pub fn store(&self, recording: Recording, body: &Bytes, served: &Served, usage: Usage, money: Money) {
+        let entry = Entry {
+            // The reply may be a slice of a larger read buffer, which must not be kept alive with it.
+            body: Bytes::copy_from_slice(body),
+            target: Arc::clone(&served.id),
+            usage,
+            paid: money.charged,
+            ttl: recording.ttl,
+        };
+        self.gateway.replies.put(recording.key, entry);
+    }
+
+    /// Serves a reply again: it costs nothing, and is posted with what it saved.
+    ///
+    /// # Errors
+    /// The ledger did not take the posting, or the caller has gone.
+    pub async fn replay(&mut self, admitted: Admitted, request: &ChatRequest, entry: &Entry) -> Result<(), End> {
+        let close = Close { saved: entry.paid, ..Close::nothing(Outcome::CacheHit) };
+        self.settle(admitted, close).await?;
+        self.record.status = 200;
+        self.record.ttft = Some(self.started.elapsed());
+        if request.stream() {
+            let mut head = respond::stream_head(&self.id)?;
+            self.mark_hit(&mut head, entry);
+            return Ok(respond::frames(self.session, head, chat::replay(&entry.body, request.include_usage())).await?);
+        }
+        let mut head = respond::json_head(200, entry.body.len(), &self.id)?;
+        self.mark_hit(&mut head, entry);
+        Ok(respond::whole(self.session, head, entry.body.clone()).await?)
+    }
+
+    fn mark_hit(&self, head: &mut pingora::http::ResponseHeader, entry: &Entry) {
+        self.mark(head, None);
+        respond::put_text(head, "x-weir-target", &entry.target);
+        respond::put_text(head, "x-weir-cost", "0.000000000");
+    }
+}

@@ -1,0 +1,102 @@
+//! A whole reply: settled, marked with our headers, written.
+
+use super::admit::Admitted;
+use super::attempt::{Served, Whole};
+use super::replay::Recording;
+use super::settle::{Close, Money, Outcome};
+use super::{End, Exchange};
+use crate::ingress::respond;
+use crate::telemetry::record::CacheState;
+use pingora::http::ResponseHeader;
+use weir_llm::chat::{self, ChatRequest};
+use weir_llm::estimate;
+use weir_llm::price::Nanos;
+use weir_llm::usage::{Source, Usage};
+
+impl Exchange<'_> {
+    /// Settles and writes a complete reply.
+    ///
+    /// # Errors
+    /// The ledger did not take the posting, or the caller has gone.
+    pub async fn reply(
+        &mut self,
+        admitted: Admitted,
+        request: &ChatRequest,
+        whole: Whole,
+        recording: Option<Recording>,
+    ) -> Result<(), End> {
+        let Whole { served, body, reply } = whole;
+        let (usage, source) = reply.usage().map_or_else(
+            || (guessed(request, reply.content_bytes()), Source::Estimate),
+            |usage| (usage, Source::Provider),
+        );
+        let took = served.began.elapsed();
+        self.gateway.live.succeeded(served.bound.live, took, usage.output, took);
+        let close = Close { outcome: Outcome::Ok, served: Some(served.clone()), usage, source, saved: Nanos(0) };
+        let money = self.settle(admitted, close).await?;
+        if let Some(recording) = recording {
+            self.store(recording, &body, &served, usage, money);
+        }
+        self.record.status = 200;
+        if request.stream() {
+            // The provider answered a request for a stream with a whole reply; the caller gets what it asked for.
+            let mut head = respond::stream_head(&self.id)?;
+            self.mark(&mut head, Some((&served, Some(money))));
+            let frames = chat::replay(&body, request.include_usage());
+            self.record.bytes_out = frames.iter().map(|frame| frame.len() as u64).sum();
+            return Ok(respond::frames(self.session, head, frames).await?);
+        }
+        let mut head = respond::json_head(200, body.len(), &self.id)?;
+        self.mark(&mut head, Some((&served, Some(money))));
+        self.record.ttft = Some(self.started.elapsed());
+        self.record.bytes_out = body.len() as u64;
+        Ok(respond::whole(self.session, head, body).await?)
+    }
+
+    /// Adds our headers: what happened on the way, without content.
+    pub fn mark(&self, head: &mut ResponseHeader, served: Option<(&Served, Option<Money>)>) {
+        use respond::{put, put_text};
+        put_text(head, "x-weir-policy-generation", &self.snapshot.generation_text);
+        put_text(head, "x-weir-cache", self.record.cache.as_str());
+        put(head, "x-weir-attempts", self.record.attempts.len().into());
+        let Some((served, money)) = served else { return };
+        put_text(head, "x-weir-target", &served.id);
+        if let Some(money) = money {
+            let cost = money.cost.map_or_else(|| "unknown".to_owned(), |_| usd(money.charged));
+            put_text(head, "x-weir-cost", &cost);
+        }
+        if self.record.cache != CacheState::Hit {
+            for (name, value) in &served.headers {
+                put_text(head, name, value);
+            }
+        }
+    }
+}
+
+/// Counted here since the provider did not count: marked as an estimate wherever it is shown.
+pub fn guessed(request: &ChatRequest, content_bytes: u64) -> Usage {
+    Usage {
+        input: estimate::input_guess(request),
+        output: estimate::output_guess(content_bytes),
+        ..Usage::default()
+    }
+}
+
+/// Dollars with all nine decimals, exactly.
+pub fn usd(amount: Nanos) -> String {
+    let (sign, nanos) = (if amount.0 < 0 { "-" } else { "" }, amount.0.unsigned_abs());
+    format!("{sign}{}.{:09}", nanos / 1_000_000_000, nanos % 1_000_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dollars_are_exact() {
+        assert_eq!(usd(Nanos(0)), "0.000000000");
+        assert_eq!(usd(Nanos(1)), "0.000000001");
+        assert_eq!(usd(Nanos(-12_345_678_901)), "-12.345678901");
+        assert_eq!(usd(Nanos(i64::MIN)), "-9223372036.854775808");
+    }
+}

@@ -1,0 +1,166 @@
+//! The one posting of an exchange. The last byte of a reply leaves only after it is committed.
+
+use super::admit::Admitted;
+use super::attempt::Served;
+use super::{End, Exchange};
+use crate::refusal::Refusal;
+use crate::telemetry::record;
+use std::time::{SystemTime, UNIX_EPOCH};
+use weir_ledger::{Posting, SettleError};
+use weir_llm::price::Nanos;
+use weir_llm::usage::{Source, Usage};
+
+/// How an exchange ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// A complete reply.
+    Ok,
+    /// A policy answered; no model was asked.
+    Answered,
+    /// The reply came from the cache.
+    CacheHit,
+    /// The caller went away.
+    ClientAbort,
+    /// The provider broke off after the commit.
+    UpstreamCut,
+    /// No attempt gave a reply.
+    Failed,
+    /// A policy said no.
+    Refused,
+}
+
+/// What is to be posted.
+pub struct Close {
+    /// How the exchange ended.
+    pub outcome: Outcome,
+    /// Who served it.
+    pub served: Option<Served>,
+    /// Tokens by class.
+    pub usage: Usage,
+    /// Who counted them.
+    pub source: Source,
+    /// What the response cache saved.
+    pub saved: Nanos,
+}
+
+/// What the exchange came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Money {
+    /// What the customer pays.
+    pub charged: Nanos,
+    /// What the provider takes; `None` if its price is unknown.
+    pub cost: Option<Nanos>,
+}
+
+impl Close {
+    /// Nothing was used and nothing is billed.
+    pub fn nothing(outcome: Outcome) -> Self {
+        Self { outcome, served: None, usage: Usage::default(), source: Source::Provider, saved: Nanos(0) }
+    }
+}
+
+impl Exchange<'_> {
+    /// Posts and waits until it is committed.
+    ///
+    /// # Errors
+    /// 503 if the ledger did not take it: the reply must not be handed out then.
+    pub async fn settle(&mut self, admitted: Admitted, close: Close) -> Result<Money, End> {
+        let (posting, money) = self.posting(&admitted, &close);
+        self.record.outcome = recorded(close.outcome);
+        self.record.usage = close.usage;
+        self.record.charged = money.charged;
+        self.record.provider_cost = money.cost;
+        match admitted.reservation.settle(posting).await {
+            Ok(()) => Ok(money),
+            Err(error @ SettleError::OverHold { charged, .. }) => {
+                tracing::warn!(request_id = &*self.id, %error, "a charge was cut to its hold");
+                self.record.charged = charged;
+                Ok(Money { charged, ..money })
+            }
+            Err(error) => {
+                tracing::error!(request_id = &*self.id, %error, "an exchange could not be settled");
+                let refusal =
+                    Refusal::busy("ledger_unavailable", "The ledger could not be written, so the reply is withheld.", 5000);
+                Err(refusal.into())
+            }
+        }
+    }
+
+    fn posting(&self, admitted: &Admitted, close: &Close) -> (Posting, Money) {
+        let bound = close.served.as_ref().map(|served| &served.bound);
+        let prices = bound.and_then(|bound| bound.prices.as_deref());
+        let cost = match (&close.served, prices) {
+            (None, _) => Some(Nanos(0)),
+            // A class without a rate is as unknown as a model without one.
+            (Some(_), Some(prices)) => prices.cost(&close.usage).ok(),
+            (Some(_), None) => None,
+        };
+        let charged = match close.outcome {
+            Outcome::Ok => cost.unwrap_or_default(),
+            Outcome::ClientAbort if admitted.reservation.is_hard() => {
+                cost.unwrap_or_default().min(admitted.reservation.hold())
+            }
+            Outcome::ClientAbort => cost.unwrap_or_default(),
+            _ => Nanos(0),
+        };
+        let list = prices.and_then(|prices| prices.list_cost_without_cache(&close.usage).ok());
+        let saved_by_cached_input = match (list, cost) {
+            (Some(list), Some(cost)) if charged.0 > 0 => Nanos(list.0.saturating_sub(cost.0)),
+            _ => Nanos(0),
+        };
+        let (provider, model) = close.served.as_ref().and_then(|served| served.id.split_once('/')).unwrap_or_default();
+        let posting = Posting {
+            request_id: None,
+            at_ms: unix_ms(),
+            api: "chat".into(),
+            alias: admitted.route.name.clone(),
+            provider: provider.into(),
+            model: model.into(),
+            status: posted(close.outcome),
+            attempts: u32::try_from(self.record.attempts.len()).unwrap_or(u32::MAX),
+            stream: self.record.stream,
+            usage: close.usage,
+            usage_source: close.source,
+            charged,
+            provider_cost: cost,
+            saved_by_cached_input,
+            saved_by_cache: close.saved,
+            catalogue_version: prices.map_or_else(|| "".into(), |prices| prices.catalogue_version.as_str().into()),
+            generation: self.snapshot.generation,
+            ttft_ms: self.record.ttft.map(|ttft| millis(ttft.as_millis())),
+            total_ms: millis(self.started.elapsed().as_millis()),
+        };
+        (posting, Money { charged, cost })
+    }
+}
+
+fn millis(ms: u128) -> u32 {
+    u32::try_from(ms).unwrap_or(u32::MAX)
+}
+
+fn unix_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+const fn posted(outcome: Outcome) -> weir_ledger::Outcome {
+    match outcome {
+        Outcome::Ok | Outcome::Answered => weir_ledger::Outcome::Ok,
+        Outcome::CacheHit => weir_ledger::Outcome::CacheHit,
+        Outcome::ClientAbort => weir_ledger::Outcome::ClientAbort,
+        Outcome::UpstreamCut => weir_ledger::Outcome::UpstreamCut,
+        Outcome::Failed => weir_ledger::Outcome::Failed,
+        Outcome::Refused => weir_ledger::Outcome::Refused,
+    }
+}
+
+const fn recorded(outcome: Outcome) -> record::Outcome {
+    match outcome {
+        Outcome::Ok | Outcome::Answered => record::Outcome::Ok,
+        Outcome::CacheHit => record::Outcome::CacheHit,
+        Outcome::ClientAbort => record::Outcome::ClientAbort,
+        Outcome::UpstreamCut => record::Outcome::UpstreamCut,
+        Outcome::Failed => record::Outcome::Failed,
+        Outcome::Refused => record::Outcome::Refused,
+    }
+}

@@ -1,0 +1,186 @@
+//! What lives as long as the process, and takes the callers' connections.
+
+use crate::buffered::Budget;
+use crate::cache::Replies;
+use crate::drain::{Drain, Phase};
+use crate::exchange::{self, Exchange};
+use crate::ingress::respond;
+use crate::refusal::Refusal;
+use crate::snapshot::Snapshot;
+use crate::telemetry::Telemetry;
+use crate::upstream::Upstreams;
+use arc_swap::ArcSwap;
+use hmac::{Hmac, Mac};
+use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream};
+use pingora::protocols::http::ServerSession;
+use pingora::server::ShutdownWatch;
+use pingora::time::timeout;
+use sha2::Sha256;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use weir_ledger::Ledger;
+
+/// What lives as long as the process.
+pub struct Gateway {
+    /// Swapped by a reload.
+    pub snapshot: ArcSwap<Snapshot>,
+    /// Keys and money.
+    pub ledger: Ledger,
+    /// Connections to providers.
+    pub upstreams: Arc<Upstreams>,
+    /// The response cache.
+    pub replies: Replies,
+    /// Metrics, logs, traces.
+    pub telemetry: Arc<Telemetry>,
+    /// Bytes held for callers.
+    pub buffered: Budget,
+    /// What is under way.
+    pub drain: Drain,
+    /// Makes ids and random numbers.
+    pub ids: Ids,
+    /// Takes HTTP/2 without TLS too, and bounds idle connections.
+    pub options: HttpServerOptions,
+    /// Keys the hashes of callers' `user` fields.
+    pub users: Hmac<Sha256>,
+}
+
+/// Ids that grow with time, so that the ledger's index is written at its end; and numbers for jitter and draws.
+pub struct Ids {
+    start: u64,
+    seed: u64,
+    count: AtomicU64,
+}
+
+impl Ids {
+    /// Seeds from the operating system.
+    ///
+    /// # Errors
+    /// It has no random bytes to give.
+    pub fn new() -> Result<Self, getrandom::Error> {
+        let mut seed = [0; 8];
+        getrandom::fill(&mut seed)?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let start = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        Ok(Self { start, seed: u64::from_le_bytes(seed), count: AtomicU64::new(0) })
+    }
+
+    /// `req_` and 32 hex digits: when the process began, which process, which request.
+    pub fn request(&self) -> Arc<str> {
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        let mut id = String::with_capacity(36);
+        // Writing to a string cannot fail.
+        let _ = write!(
+            id,
+            "req_{:012x}{:010x}{:010x}",
+            self.start & 0xffff_ffff_ffff,
+            self.seed & 0xff_ffff_ffff,
+            count & 0xff_ffff_ffff
+        );
+        id.into()
+    }
+
+    /// A number that nobody can choose: for jitter and weighted draws, not for secrets.
+    pub fn random(&self) -> u64 {
+        // SplitMix64 over a counter.
+        let step = self.count.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.seed.wrapping_add(step);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+impl Gateway {
+    /// A number for jitter and weighted draws.
+    pub fn random(&self) -> u64 {
+        self.ids.random()
+    }
+
+    /// A caller's `user` field as policies see it: the same within an organisation, meaningless outside of it.
+    pub fn user_hash(&self, organisation: &str, user: &str) -> Arc<str> {
+        let mut hash = self.users.clone();
+        hash.update(organisation.as_bytes());
+        hash.update(&[0]);
+        hash.update(user.as_bytes());
+        hex::encode(&hash.finalize().into_bytes()[..16]).into()
+    }
+
+    /// One exchange on a session whose head has been read.
+    async fn exchange(&self, session: &mut ServerSession) {
+        let id = self.ids.request();
+        let snapshot = self.snapshot.load_full();
+        let timeouts = &snapshot.config.server.timeouts;
+        if self.drain.phase() == Phase::Open {
+            session.set_keepalive(Some(timeouts.header.as_secs().max(1)));
+        } else {
+            session.set_keepalive(None);
+        }
+        session.set_write_timeout(Some(timeouts.write));
+        let Some(_guest) = self.drain.enter() else {
+            let refusal = Refusal::busy("overloaded", "The gateway has as many requests under way as it may.", 1000);
+            // A caller that cannot be told has gone.
+            let _ = respond::refuse(session, &refusal.closing(), &id).await;
+            return;
+        };
+        let started = Instant::now();
+        let traceparent = session.req_header().headers.get("traceparent").and_then(|value| value.to_str().ok());
+        let record = exchange::record(&self.telemetry, &snapshot, Arc::clone(&id), traceparent);
+        let held = self.buffered.open();
+        Exchange { gateway: self, snapshot, session, id, started, watched: true, held, record }.run().await;
+    }
+}
+
+#[async_trait::async_trait]
+impl HttpServerApp for Gateway {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        mut session: ServerSession,
+        _shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        let patience = self.snapshot.load().config.server.timeouts.header;
+        // Pingora times each read; only a deadline around them all stops a caller that sends a byte a minute.
+        match timeout(patience, session.read_request()).await {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) | Err(_) => return None,
+            Ok(Err(_)) => {
+                session.set_keepalive(None);
+                // Nothing of the head can be trusted, so the answer is fixed.
+                let _ = session.respond_error(400).await;
+                return None;
+            }
+        }
+        self.exchange(&mut session).await;
+        if self.drain.phase() != Phase::Open {
+            session.set_keepalive(None);
+        }
+        let settings = HttpPersistentSettings::for_session(&session);
+        let stream = session.finish().await.ok()??;
+        Some(ReusedHttpStream::from_reusable_stream(stream, settings))
+    }
+
+    fn server_options(&self) -> Option<&HttpServerOptions> {
+        Some(&self.options)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_unique_and_grow() {
+        let ids = Ids::new().unwrap();
+        let made: Vec<_> = (0..1000).map(|_| ids.request()).collect();
+        assert!(made.windows(2).all(|pair| pair[0] < pair[1]));
+        assert!(made.iter().all(|id| id.len() == 36));
+    }
+
+    #[test]
+    fn random_numbers_spread() {
+        let ids = Ids::new().unwrap();
+        let low = (0..10_000).filter(|_| ids.random() % 10 == 0).count();
+        assert!((800..1200).contains(&low), "{low}");
+    }
+}

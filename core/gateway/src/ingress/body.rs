@@ -1,0 +1,115 @@
+//! The request body: bounded for the request and for the process, read within a deadline.
+
+use crate::buffered::Held;
+use crate::refusal::Refusal;
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap};
+use pingora::protocols::http::ServerSession;
+use std::time::Duration;
+
+/// What a body may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Most bytes.
+    pub limit: usize,
+    /// Most time, from the head to the last byte.
+    pub deadline: Duration,
+}
+
+/// Checks what the head says of the body, before a byte of it is read.
+///
+/// # Errors
+/// 415 for an encoding or charset that our parser and the provider's could read differently, 413 for a body that says
+/// of itself that it is too large.
+pub fn check_head(headers: &HeaderMap, bounds: Bounds) -> Result<(), Refusal> {
+    if let Some(encoding) = headers.get(CONTENT_ENCODING)
+        && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
+    {
+        return Err(unsupported("Content-Encoding: send the body as it is, without compression."));
+    }
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if let Some((_, parameters)) = kind.split_once(';') {
+        let charset = parameters.to_ascii_lowercase();
+        if charset.contains("charset") && !charset.contains("utf-8") && !charset.contains("utf8") {
+            return Err(unsupported("Content-Type: the body must be JSON in UTF-8."));
+        }
+    }
+    if kind.starts_with("multipart/") {
+        return Err(unsupported("Content-Type: the body must be application/json."));
+    }
+    match announced(headers) {
+        Some(length) if length > bounds.limit => Err(Refusal::too_large("request body", bounds.limit)),
+        _ => Ok(()),
+    }
+}
+
+fn unsupported(message: &str) -> Refusal {
+    Refusal::new(415, "invalid_request_error", "unsupported_media_type", message).closing()
+}
+
+fn announced(headers: &HeaderMap) -> Option<usize> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Reads the whole body. Its bytes are taken from the process's budget as they come.
+///
+/// # Errors
+/// 408 when it takes too long, 413 when it is too large, 503 when the process is out of buffer, 400 when it breaks off.
+pub async fn read(session: &mut ServerSession, bounds: Bounds, held: &mut Held<'_>) -> Result<Bytes, Refusal> {
+    if session.req_header().headers.get(EXPECT).is_some_and(|e| e.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        session.write_continue_response().await.map_err(|_| broken_off())?;
+    }
+    let length = announced(&session.req_header().headers);
+    match pingora::time::timeout(bounds.deadline, collect(session, length, bounds.limit, held)).await {
+        Ok(body) => body,
+        Err(_) => Err(Refusal::new(
+            408,
+            "invalid_request_error",
+            "request_timeout",
+            format!("The request body was not complete after {} s.", bounds.deadline.as_secs()),
+        )
+        .closing()),
+    }
+}
+
+async fn collect(
+    session: &mut ServerSession,
+    length: Option<usize>,
+    limit: usize,
+    held: &mut Held<'_>,
+) -> Result<Bytes, Refusal> {
+    let mut first = Bytes::new();
+    let mut rest = BytesMut::new();
+    while let Some(chunk) = session.read_request_body().await.map_err(|_| broken_off())? {
+        let size = first.len() + rest.len() + chunk.len();
+        if size > limit {
+            return Err(Refusal::too_large("request body", limit));
+        }
+        if !held.grow(chunk.len()) {
+            return Err(Refusal::busy(
+                "out_of_buffer",
+                "The gateway holds as many bytes for its callers as it may; try again shortly.",
+                1000,
+            )
+            .closing());
+        }
+        if first.is_empty() {
+            // Most bodies come in one piece and need no copy.
+            first = chunk;
+        } else {
+            if rest.is_empty() {
+                rest.reserve(length.unwrap_or(0).min(limit).max(size));
+                rest.extend_from_slice(&first);
+            }
+            rest.extend_from_slice(&chunk);
+        }
+        if length.is_some_and(|length| first.len().max(rest.len()) >= length) {
+            break;
+        }
+    }
+    Ok(if rest.is_empty() { first } else { rest.freeze() })
+}
+
+fn broken_off() -> Refusal {
+    Refusal::invalid("incomplete_body", "The request body broke off before its end.").closing()
+}

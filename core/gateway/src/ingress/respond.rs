@@ -1,0 +1,93 @@
+//! Whole replies and refusals, written to the caller.
+
+use crate::refusal::Refusal;
+use bytes::Bytes;
+use http::HeaderValue;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, TRANSFER_ENCODING};
+use pingora::http::ResponseHeader;
+use pingora::protocols::http::ServerSession;
+
+/// Why writing to the caller failed: it has gone, or reads too slowly.
+#[derive(Debug)]
+pub struct Gone;
+
+/// A JSON reply's head.
+///
+/// # Errors
+/// Never for a status from 100 to 999; pingora's constructor says so by type only.
+pub fn json_head(status: u16, length: usize, request_id: &str) -> Result<ResponseHeader, Gone> {
+    let mut head = ResponseHeader::build(status, Some(12)).map_err(|_| Gone)?;
+    put(&mut head, CONTENT_TYPE.as_str(), HeaderValue::from_static("application/json"));
+    put(&mut head, CONTENT_LENGTH.as_str(), HeaderValue::from(length));
+    put_text(&mut head, "x-request-id", request_id);
+    put_text(&mut head, "x-weir-request-id", request_id);
+    Ok(head)
+}
+
+/// Sets a header whose value is known to be good.
+pub fn put(head: &mut ResponseHeader, name: &str, value: HeaderValue) {
+    // The name is one of ours, so inserting cannot fail.
+    let _ = head.insert_header(name.to_owned(), value);
+}
+
+/// Sets a header from text; text that no header may carry is left out.
+pub fn put_text(head: &mut ResponseHeader, name: &str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        put(head, name, value);
+    }
+}
+
+/// Writes a whole reply.
+///
+/// # Errors
+/// The caller has gone.
+pub async fn whole(session: &mut ServerSession, head: ResponseHeader, body: Bytes) -> Result<(), Gone> {
+    session.write_response_header(Box::new(head)).await.map_err(|_| Gone)?;
+    session.write_response_body(body, true).await.map_err(|_| Gone)
+}
+
+/// Writes a refusal in the caller's envelope. A refusal that puts the framing in doubt ends the connection.
+///
+/// # Errors
+/// The caller has gone.
+pub async fn refuse(session: &mut ServerSession, refusal: &Refusal, request_id: &str) -> Result<(), Gone> {
+    if refusal.close {
+        session.set_keepalive(None);
+    }
+    let body = refusal.body(request_id);
+    let mut head = json_head(refusal.status, body.len(), request_id)?;
+    if let Some(ms) = refusal.retry_after_ms {
+        put(&mut head, RETRY_AFTER.as_str(), HeaderValue::from(ms.div_ceil(1000)));
+        put(&mut head, "retry-after-ms", HeaderValue::from(ms));
+    }
+    if let Some(allow) = refusal.allow {
+        put(&mut head, ALLOW.as_str(), HeaderValue::from_static(allow));
+    }
+    whole(session, head, body).await
+}
+
+/// A stream's head.
+///
+/// # Errors
+/// As [`json_head`].
+pub fn stream_head(request_id: &str) -> Result<ResponseHeader, Gone> {
+    let mut head = ResponseHeader::build(200, Some(12)).map_err(|_| Gone)?;
+    put(&mut head, CONTENT_TYPE.as_str(), HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    put(&mut head, CACHE_CONTROL.as_str(), HeaderValue::from_static("no-cache"));
+    put(&mut head, TRANSFER_ENCODING.as_str(), HeaderValue::from_static("chunked"));
+    put_text(&mut head, "x-request-id", request_id);
+    put_text(&mut head, "x-weir-request-id", request_id);
+    Ok(head)
+}
+
+/// Writes ready frames as a stream.
+///
+/// # Errors
+/// The caller has gone.
+pub async fn frames(session: &mut ServerSession, head: ResponseHeader, frames: Vec<Bytes>) -> Result<(), Gone> {
+    session.write_response_header(Box::new(head)).await.map_err(|_| Gone)?;
+    for frame in frames {
+        session.write_response_body(frame, false).await.map_err(|_| Gone)?;
+    }
+    session.write_response_body(Bytes::new(), true).await.map_err(|_| Gone)
+}

@@ -1,0 +1,48 @@
+//! `GET /v1/models` and `GET /v1/models/{id}`: what this key may ask for.
+
+use crate::exchange::{End, Exchange};
+use crate::ingress::respond;
+use crate::refusal::Refusal;
+use crate::telemetry::record::Model;
+use serde_json::{Value, json};
+
+/// Lists the aliases that the key may use.
+///
+/// # Errors
+/// 401, or the caller has gone.
+pub async fn list(exchange: &mut Exchange<'_>) -> Result<(), End> {
+    let caller = exchange.identify()?;
+    let mut names: Vec<&str> = exchange
+        .snapshot
+        .routes
+        .keys()
+        .map(|name| &**name)
+        .filter(|name| caller.principal.may_use(name))
+        .collect();
+    names.sort_unstable();
+    let data: Vec<Value> = names.into_iter().map(|name| card(name, "weir")).collect();
+    write(exchange, &json!({ "object": "list", "data": data })).await
+}
+
+/// One model.
+///
+/// # Errors
+/// 401, 404, or the caller has gone.
+pub async fn one(exchange: &mut Exchange<'_>, id: &str) -> Result<(), End> {
+    let caller = exchange.identify()?;
+    let route = exchange.snapshot.route(id).filter(|_| caller.principal.may_use(id));
+    let route = route.ok_or_else(|| Refusal::unknown_model(id))?;
+    let owner = if route.label == Model::Direct { id.split('/').next().unwrap_or("weir") } else { "weir" };
+    write(exchange, &card(id, owner)).await
+}
+
+fn card(id: &str, owner: &str) -> Value {
+    json!({ "id": id, "object": "model", "created": 0, "owned_by": owner })
+}
+
+async fn write(exchange: &mut Exchange<'_>, body: &Value) -> Result<(), End> {
+    let body = body.to_string();
+    let head = respond::json_head(200, body.len(), &exchange.id)?;
+    exchange.record.status = 200;
+    Ok(respond::whole(exchange.session, head, body.into()).await?)
+}

@@ -1,0 +1,211 @@
+//! Typed refusals: every "no" that the gateway itself says, and how it looks to an OpenAI client.
+
+use bytes::Bytes;
+use std::borrow::Cow;
+use weir_policy::Deny;
+
+/// A "no" with everything the caller needs to mend it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// HTTP status, 400 to 599.
+    pub status: u16,
+    /// OpenAI's `error.type`.
+    pub kind: Cow<'static, str>,
+    /// OpenAI's `error.code`; stable, `snake_case`.
+    pub code: Cow<'static, str>,
+    /// What is wrong and what to do about it; never content.
+    pub message: String,
+    /// The field of the body that is wrong.
+    pub param: Option<String>,
+    /// Becomes `retry-after` (whole seconds, rounded up) and `retry-after-ms`.
+    pub retry_after_ms: Option<u32>,
+    /// For 405: the methods that the path knows.
+    pub allow: Option<&'static str>,
+    /// The connection cannot be used again: its framing is in doubt or its body was not read.
+    pub close: bool,
+}
+
+/// Whose fault a refusal is, for `error.type`.
+const INVALID: &str = "invalid_request_error";
+const SERVER: &str = "server_error";
+
+impl Refusal {
+    /// A refusal with a status, a type, a code and a message.
+    pub fn new(status: u16, kind: &'static str, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            kind: kind.into(),
+            code: code.into(),
+            message: message.into(),
+            param: None,
+            retry_after_ms: None,
+            allow: None,
+            close: false,
+        }
+    }
+
+    /// 400: the request itself is wrong.
+    pub fn invalid(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(400, INVALID, code, message)
+    }
+
+    /// 400 after which the connection is closed, since the two ends may disagree on where a request ends.
+    pub fn framing(message: impl Into<String>) -> Self {
+        Self { close: true, ..Self::new(400, INVALID, "bad_framing", message) }
+    }
+
+    /// 401.
+    pub fn unauthenticated(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(401, "authentication_error", code, message)
+    }
+
+    /// 403.
+    pub fn forbidden(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(403, "permission_error", code, message)
+    }
+
+    /// 404 for a path that Weir does not serve.
+    pub fn unknown_path(path: &str) -> Self {
+        Self::new(
+            404,
+            INVALID,
+            "unknown_path",
+            format!(
+                "Weir does not serve {}. It serves POST /v1/chat/completions, GET /v1/models and GET /v1/models/{{id}}.",
+                short(path)
+            ),
+        )
+    }
+
+    /// 405.
+    pub fn method(method: &str, path: &str, allow: &'static str) -> Self {
+        Self {
+            allow: Some(allow),
+            ..Self::new(
+                405,
+                INVALID,
+                "method_not_allowed",
+                format!("{} is not allowed on {}; use {allow}.", short(method), short(path)),
+            )
+        }
+    }
+
+    /// 404 for a model that is neither an alias nor a target.
+    pub fn unknown_model(model: &str) -> Self {
+        Self {
+            param: Some("model".into()),
+            ..Self::new(
+                404,
+                INVALID,
+                "model_not_found",
+                format!(
+                    "The model `{}` does not exist here or this key may not use it. GET /v1/models lists the models that it may use.",
+                    short(model)
+                ),
+            )
+        }
+    }
+
+    /// 413; the rest of the body is not read, so the connection is closed.
+    pub fn too_large(what: &str, limit: usize) -> Self {
+        Self {
+            close: true,
+            ..Self::new(
+                413,
+                INVALID,
+                "request_too_large",
+                format!("The {what} is larger than the {limit} bytes that this gateway takes."),
+            )
+        }
+    }
+
+    /// 503 with a time after which a retry may help.
+    pub fn busy(code: &'static str, message: impl Into<String>, retry_after_ms: u32) -> Self {
+        Self { retry_after_ms: Some(retry_after_ms), ..Self::new(503, SERVER, code, message) }
+    }
+
+    /// 502: the provider failed in a way that has no status of its own.
+    pub fn bad_gateway(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(502, SERVER, code, message)
+    }
+
+    /// 504: the provider was too slow.
+    pub fn gateway_timeout(message: impl Into<String>) -> Self {
+        Self::new(504, SERVER, "upstream_timeout", message)
+    }
+
+    /// The same refusal about one field.
+    #[must_use]
+    pub fn about(mut self, param: impl Into<String>) -> Self {
+        self.param = Some(param.into());
+        self
+    }
+
+    /// The same refusal, after which the connection is closed.
+    #[must_use]
+    pub fn closing(mut self) -> Self {
+        self.close = true;
+        self
+    }
+
+    /// The body in OpenAI's envelope, with the request id in the message's company.
+    pub fn body(&self, request_id: &str) -> Bytes {
+        let message = format!("{} (request id: {request_id})", self.message);
+        weir_llm::chat::error_body(&message, &self.kind, self.param.as_deref(), Some(&self.code))
+    }
+}
+
+impl From<Deny> for Refusal {
+    fn from(deny: Deny) -> Self {
+        let status = if (400..600).contains(&deny.status) { deny.status } else { 403 };
+        let kind = match status {
+            401 => "authentication_error",
+            403 => "permission_error",
+            429 => "rate_limit_error",
+            500.. => SERVER,
+            _ => INVALID,
+        };
+        Self {
+            code: deny.code.into(),
+            retry_after_ms: deny.retry_after_ms,
+            ..Self::new(status, kind, "denied", deny.message)
+        }
+    }
+}
+
+impl From<weir_llm::chat::RequestError> for Refusal {
+    fn from(error: weir_llm::chat::RequestError) -> Self {
+        Self { param: error.param, ..Self::invalid(error.code, error.message) }
+    }
+}
+
+/// What a caller sent, short enough and plain enough to stand in an error message.
+fn short(text: &str) -> String {
+    let mut plain: String = text.chars().filter(|c| !c.is_control()).take(128).collect();
+    if plain.len() < text.len() {
+        plain.push('…');
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_body_has_all_four_fields_and_the_request_id() {
+        let body = Refusal::unknown_model("gpt-\n9").body("req_1");
+        let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let error = json["error"].as_object().unwrap();
+        assert_eq!(error.keys().map(String::as_str).collect::<Vec<_>>(), ["message", "type", "param", "code"]);
+        assert!(error["message"].as_str().unwrap().contains("`gpt-9…`"));
+        assert!(error["message"].as_str().unwrap().contains("req_1"));
+        assert_eq!(error["param"], "model");
+    }
+
+    #[test]
+    fn a_policys_status_outside_of_the_error_range_becomes_403() {
+        let deny = Deny { status: 200, code: "no".into(), message: "no".into(), retry_after_ms: None };
+        assert_eq!(Refusal::from(deny).status, 403);
+    }
+}

@@ -1,0 +1,321 @@
+//! From a config to a snapshot.
+
+use super::policies::Compiled;
+use crate::config::{Alias, Config, Provider, ProviderKind, TargetRef};
+use crate::egress::{Endpoint, Parts};
+use crate::snapshot::{Bound, Direct, Route, Snapshot};
+use crate::telemetry::Telemetry;
+use crate::telemetry::live::Live;
+use crate::telemetry::meters::Meters;
+use crate::telemetry::record::Model;
+use crate::upstream::{Address, DialKey, Patience, Upstreams};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use weir_llm::catalogue::Catalogue;
+use weir_llm::price::Prices;
+use weir_policy::{LiveFacts, Pipeline, Plan, Step, Strategy, Target, TargetTable};
+
+/// Why no snapshot was built: everything that is wrong, one line each.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, serde::Serialize)]
+pub struct Refused {
+    /// One line each.
+    pub errors: Vec<String>,
+}
+
+impl Refused {
+    /// One reason.
+    pub fn because(why: impl Into<String>) -> Self {
+        Self { errors: vec![why.into()] }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.errors.join("\n"))
+    }
+}
+
+/// Builds snapshots; lives on the reload thread.
+pub struct Builder {
+    /// The config the process started with: what needs a restart is compared with it.
+    pub started: Config,
+    upstreams: Arc<Upstreams>,
+    telemetry: Arc<Telemetry>,
+    compiled: Compiled,
+    sim: PathBuf,
+}
+
+impl Builder {
+    /// A builder for a process whose simulated provider listens at `sim`.
+    pub fn new(
+        started: Config,
+        upstreams: Arc<Upstreams>,
+        telemetry: Arc<Telemetry>,
+        compiled: Compiled,
+        sim: PathBuf,
+    ) -> Self {
+        Self { started, upstreams, telemetry, compiled, sim }
+    }
+
+    /// Builds a snapshot. Live facts and breakers of what stays the same are carried over.
+    ///
+    /// # Errors
+    /// Everything that is wrong, not only the first.
+    pub fn build(
+        &mut self,
+        config: Config,
+        generation: u64,
+        old: Option<&Snapshot>,
+    ) -> Result<Snapshot, Refused> {
+        let mut errors = Vec::new();
+        let endpoints = self.endpoints(&config, &mut errors);
+        let pipeline = self.pipeline(&config, old, &mut errors);
+        let (endpoints, pipeline) = match (endpoints, pipeline) {
+            (Some(endpoints), Some(pipeline)) if errors.is_empty() => (endpoints, pipeline),
+            _ => return Err(Refused { errors }),
+        };
+        let config = Arc::new(config);
+        let targets = Targets::of(&config, &endpoints)?;
+        let ids: Vec<Arc<str>> = targets.table.iter().map(|target| Arc::clone(&target.id)).collect();
+        let live = old.map_or_else(|| Live::new(&ids), |old| old.live.rebind(&ids));
+        let names: Vec<Arc<str>> = config.models.iter().map(|alias| alias.name.as_str().into()).collect();
+        let meters = Meters::new(self.telemetry.metrics(), &names, &targets.table);
+        let facts: Arc<dyn LiveFacts> = Arc::new(live.clone());
+        let aliases = config.models.iter().zip(&names).enumerate();
+        let routes = aliases
+            .map(|(index, (alias, name))| {
+                let label = u16::try_from(index).map_or(Model::Direct, Model::Alias);
+                (Arc::clone(name), Arc::new(targets.route(alias, Arc::clone(name), label, &config, &facts)))
+            })
+            .collect();
+        let digest = content_digest(&config, &pipeline);
+        Ok(Snapshot {
+            generation,
+            generation_text: generation.to_string().into(),
+            routes,
+            pipeline: Arc::new(pipeline),
+            digest,
+            direct: Arc::new(direct(&config, endpoints, facts)),
+            live,
+            meters,
+            config,
+        })
+    }
+
+    fn endpoints(&self, config: &Config, errors: &mut Vec<String>) -> Option<Vec<Arc<Endpoint>>> {
+        let mut endpoints = Vec::with_capacity(config.providers.len());
+        for provider in &config.providers {
+            match self.endpoint(provider) {
+                Ok(endpoint) => endpoints.push(Arc::new(endpoint)),
+                Err(why) => errors.push(format!("providers.{}.{why}", provider.name)),
+            }
+        }
+        (endpoints.len() == config.providers.len()).then_some(endpoints)
+    }
+
+    fn endpoint(&self, provider: &Provider) -> Result<Endpoint, String> {
+        let (address, host, prefix) = match &provider.kind {
+            ProviderKind::Sim => (Address::Socket(self.sim.clone()), "sim".to_owned(), "/v1".to_owned()),
+            ProviderKind::Http(at) => (
+                Address::Host { host: at.host.clone(), port: at.port, tls: at.tls },
+                at.authority(),
+                at.prefix.clone(),
+            ),
+        };
+        let timeouts = provider.timeouts;
+        let key = DialKey { address, ca: provider.ca.clone(), connect: timeouts.connect };
+        let path = format!("{}/chat/completions", prefix.trim_end_matches('/'));
+        let parts = Parts {
+            path: &path,
+            host: &host,
+            keys: provider.keys.iter().map(|key| key.expose()).collect(),
+            headers: &provider.headers,
+        };
+        Endpoint::new(
+            provider.name.as_str().into(),
+            provider.region.as_str().into(),
+            provider.retention,
+            provider.trains,
+            self.upstreams.dialer(&key),
+            Patience { first_byte: timeouts.first_byte, idle: timeouts.idle },
+            timeouts.total,
+            &parts,
+        )
+    }
+
+    fn pipeline(&mut self, config: &Config, old: Option<&Snapshot>, errors: &mut Vec<String>) -> Option<Pipeline> {
+        let mut bound = Vec::with_capacity(config.policies.len());
+        for binding in &config.policies {
+            match self.compiled.policy(binding) {
+                Ok(policy) => {
+                    bound.push(weir_policy::pipeline::Bound { policy, models: binding.models.clone() });
+                }
+                Err(error) => errors.push(error.to_string()),
+            }
+        }
+        if bound.len() < config.policies.len() {
+            return None;
+        }
+        let observer = Arc::clone(&self.telemetry);
+        let built = Pipeline::new(bound).map(|pipeline| pipeline.observed_by(observer));
+        match built {
+            Ok(pipeline) => Some(match old {
+                Some(old) => pipeline.keep_breakers_of(&old.pipeline),
+                None => pipeline,
+            }),
+            Err(error) => {
+                errors.push(error.to_string());
+                None
+            }
+        }
+    }
+}
+
+/// The targets of a generation: each `provider/model` stands in the table once, however many aliases name it.
+struct Targets {
+    table: TargetTable,
+    bound: Arc<[Bound]>,
+    index: HashMap<(usize, String, String), u16>,
+}
+
+impl Targets {
+    fn of(config: &Config, endpoints: &[Arc<Endpoint>]) -> Result<Self, Refused> {
+        let (mut table, mut bound, mut index) = (Vec::new(), Vec::new(), HashMap::new());
+        for target in config.models.iter().flat_map(|alias| &alias.targets) {
+            let Some(endpoint) = endpoints.get(target.provider) else { continue };
+            let key = key(target);
+            if index.contains_key(&key) {
+                continue;
+            }
+            let row = u16::try_from(table.len()).map_err(|_| Refused::because("models: more than 65,535 targets"))?;
+            let (facts, prices) = describe(endpoint, target, &config.catalogue);
+            table.push(facts);
+            bound.push(Bound { endpoint: Arc::clone(endpoint), prices, live: row });
+            index.insert(key, row);
+        }
+        Ok(Self { table: table.into(), bound: bound.into(), index })
+    }
+
+    fn route(
+        &self,
+        alias: &Alias,
+        name: Arc<str>,
+        label: Model,
+        config: &Config,
+        facts: &Arc<dyn LiveFacts>,
+    ) -> Route {
+        let allowed: Arc<[u16]> =
+            alias.targets.iter().filter_map(|target| self.index.get(&key(target)).copied()).collect();
+        let mut plan = Plan::ordered(allowed.iter().copied(), "config");
+        let weighted = alias.targets.iter().any(|target| target.weight != alias.targets[0].weight);
+        plan.strategy = if weighted { Strategy::Weighted } else { Strategy::Ordered };
+        for (step, target) in plan.steps.iter_mut().zip(&alias.targets) {
+            *step = Step { weight: target.weight, max_retries: alias.retries, ..step.clone() };
+        }
+        let _ = config;
+        Route {
+            name,
+            label,
+            table: Arc::clone(&self.table),
+            bound: Arc::clone(&self.bound),
+            allowed,
+            facts: Arc::clone(facts),
+            plan,
+            cache: alias.cache_ttl,
+            max_attempts: alias.max_attempts,
+        }
+    }
+}
+
+/// Two aliases may say different things of one model; then it stands in the table twice.
+fn key(target: &TargetRef) -> (usize, String, String) {
+    let said = format!(
+        "{:?}",
+        (&target.tags, target.quality, target.context, target.max_output, &target.rates, target.weight)
+    );
+    (target.provider, target.model.clone(), said)
+}
+
+/// What policies see of a target, and what it costs: the operator's word first, the catalogue's second.
+fn describe(endpoint: &Endpoint, said: &TargetRef, catalogue: &Catalogue) -> (Target, Option<Arc<Prices>>) {
+    // The simulator takes options behind a question mark; its prices are those of the plain name.
+    let plain = said.model.split('?').next().unwrap_or(&said.model);
+    let known = catalogue.model(&endpoint.name, plain);
+    let prices = match &said.rates {
+        Some(rates) => Some(Prices {
+            rates: rates.clone(),
+            source: "config".into(),
+            catalogue_version: format!("config+{}", catalogue.version),
+        }),
+        None => known.and_then(|model| model.prices(catalogue)),
+    };
+    let target = Target {
+        id: format!("{}/{}", endpoint.name, said.model).into(),
+        provider: Arc::clone(&endpoint.name),
+        model: said.model.as_str().into(),
+        region: Arc::clone(&endpoint.region),
+        retention: endpoint.retention,
+        trains: endpoint.trains,
+        ctx_tokens: said.context.or(known.map(|model| model.ctx_tokens)).unwrap_or(0),
+        max_output_tokens: said.max_output.or(known.map(|model| model.max_output_tokens)).unwrap_or(0),
+        quality: said.quality,
+        rates: prices.as_ref().map(|prices| prices.rates.as_slice().into()).unwrap_or_default(),
+        tags: said.tags.as_slice().into(),
+        weight: said.weight,
+    };
+    (target, prices.map(Arc::new))
+}
+
+/// Routes for `provider/model` names, each with a table of one.
+fn direct(config: &Arc<Config>, endpoints: Vec<Arc<Endpoint>>, facts: Arc<dyn LiveFacts>) -> Direct {
+    let known = Arc::clone(config);
+    let make = move |provider: &str, model: &str| {
+        let at = known.providers.iter().position(|known| known.name == provider)?;
+        let endpoint = endpoints.get(at)?;
+        let said = TargetRef {
+            provider: at,
+            model: model.to_owned(),
+            weight: 1,
+            tags: Vec::new(),
+            quality: None,
+            context: None,
+            max_output: None,
+            rates: said_before(&known, at, model),
+        };
+        let (target, prices) = describe(endpoint, &said, &known.catalogue);
+        // No row of the live table is meant for it: whatever callers name, that table stays the operator's.
+        let bound = Bound { endpoint: Arc::clone(endpoint), prices, live: u16::MAX };
+        Some(Route {
+            name: Arc::clone(&target.id),
+            label: Model::Direct,
+            table: [target].into(),
+            bound: [bound].into(),
+            allowed: [0].into(),
+            facts: Arc::clone(&facts),
+            plan: Plan::ordered([0], "direct"),
+            cache: None,
+            max_attempts: 1,
+        })
+    };
+    Direct::new(config.direct, Box::new(make))
+}
+
+/// The operator's own price for a model that some alias names too.
+fn said_before(config: &Config, provider: usize, model: &str) -> Option<Vec<weir_llm::price::Rate>> {
+    let targets = config.models.iter().flat_map(|alias| &alias.targets);
+    targets.filter(|target| target.provider == provider && target.model == model).find_map(|t| t.rates.clone())
+}
+
+/// What can change content or route: the policies, and all that config says of models and providers but their keys.
+fn content_digest(config: &Config, pipeline: &Pipeline) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(pipeline.digest().as_bytes());
+    for provider in &config.providers {
+        hash.update(format!("{:?}", (&provider.name, &provider.kind, provider.retention)).as_bytes());
+    }
+    hash.update(format!("{:?}", config.models).as_bytes());
+    hash.finalize().into()
+}

@@ -1,0 +1,129 @@
+//! Everything that a reload swaps, as one immutable value: an exchange holds one from its first byte to its last.
+
+use crate::config::Config;
+use crate::egress::Endpoint;
+use crate::telemetry::live::Live;
+use crate::telemetry::meters::Meters;
+use crate::telemetry::record::Model;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use weir_llm::price::Prices;
+use weir_policy::{LiveFacts, Pipeline, Plan, Retention, TargetTable};
+
+/// One generation of config, policies, prices and targets. Its parts are shared with the generations that have them
+/// too, so a copy is a handful of pointers.
+#[derive(Clone)]
+pub struct Snapshot {
+    /// Counts from 1; the order in which snapshots were swapped in.
+    pub generation: u64,
+    /// The same, ready for a header.
+    pub generation_text: Arc<str>,
+    /// The config it was built from.
+    pub config: Arc<Config>,
+    /// Routes by alias.
+    pub routes: HashMap<Arc<str>, Arc<Route>>,
+    /// The policies, in order.
+    pub pipeline: Arc<Pipeline>,
+    /// Digest of what can change content or route; part of every cache key.
+    pub digest: [u8; 32],
+    /// Makes routes for `provider/model` names.
+    pub direct: Arc<Direct>,
+    /// Live facts of the targets.
+    pub live: Live,
+    /// Metric handles of the generation.
+    pub meters: Arc<Meters>,
+}
+
+/// Where requests for one model name may go.
+pub struct Route {
+    /// The alias, or `provider/model`.
+    pub name: Arc<str>,
+    /// What metrics count it as.
+    pub label: Model,
+    /// All targets of the generation (for a direct name: the one).
+    pub table: TargetTable,
+    /// How to reach and bill each of `table`.
+    pub bound: Arc<[Bound]>,
+    /// Indices into `table`, in the operator's order.
+    pub allowed: Arc<[u16]>,
+    /// Where live facts come from.
+    pub facts: Arc<dyn LiveFacts>,
+    /// What to do when no policy says.
+    pub plan: Plan,
+    /// How long a reply may be served again; `None`: only if the request asks.
+    pub cache: Option<Duration>,
+    /// Most attempts over all targets.
+    pub max_attempts: u8,
+}
+
+/// How to reach and bill one target.
+#[derive(Clone)]
+pub struct Bound {
+    /// Its provider.
+    pub endpoint: Arc<Endpoint>,
+    /// What it costs; `None` if unknown.
+    pub prices: Option<Arc<Prices>>,
+    /// Its row in the table of live facts.
+    pub live: u16,
+}
+
+/// Makes and keeps routes for names that are no alias.
+pub struct Direct {
+    /// Whether the operator allows such names.
+    pub enabled: bool,
+    /// Makes a route for a provider's model; `None` if there is no such provider.
+    pub make: Box<dyn Fn(&str, &str) -> Option<Route> + Send + Sync>,
+    made: Mutex<HashMap<String, Arc<Route>>>,
+}
+
+/// Most direct routes kept; past that they are made anew for each request.
+const DIRECT: usize = 1024;
+
+impl Direct {
+    /// Nothing made yet.
+    pub fn new(enabled: bool, make: Box<dyn Fn(&str, &str) -> Option<Route> + Send + Sync>) -> Self {
+        Self { enabled, make, made: Mutex::default() }
+    }
+
+    fn route(&self, name: &str) -> Option<Arc<Route>> {
+        let (provider, model) = name.split_once('/').filter(|_| self.enabled)?;
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(route) = made.get(name) {
+            return Some(Arc::clone(route));
+        }
+        let route = Arc::new((self.make)(provider, model)?);
+        if made.len() < DIRECT {
+            made.insert(name.to_owned(), Arc::clone(&route));
+        }
+        Some(route)
+    }
+}
+
+impl Snapshot {
+    /// The same under another number: what a rollback swaps in.
+    #[must_use]
+    pub fn as_generation(&self, generation: u64) -> Self {
+        Self { generation, generation_text: generation.to_string().into(), ..self.clone() }
+    }
+
+    /// The route for a model name: an alias, or `provider/model`.
+    pub fn route(&self, name: &str) -> Option<Arc<Route>> {
+        self.routes.get(name).cloned().or_else(|| self.direct.route(name))
+    }
+}
+
+impl Route {
+    /// The targets that may serve a request with this wish, and under a hard budget only those with a known price.
+    pub fn eligible(&self, retention: Retention, priced: bool) -> Arc<[u16]> {
+        let fits = |index: u16| {
+            let at = usize::from(index);
+            self.table.get(at).is_some_and(|target| target.retention.satisfies(retention))
+                && (!priced || self.bound.get(at).is_some_and(|bound| bound.prices.is_some()))
+        };
+        if self.allowed.iter().all(|&index| fits(index)) {
+            return Arc::clone(&self.allowed);
+        }
+        self.allowed.iter().copied().filter(|&index| fits(index)).collect()
+    }
+}

@@ -1,0 +1,255 @@
+//! Metric handles of one generation, by alias and by target: the hot path indexes, it never looks a label up.
+
+use super::metrics::Metrics;
+use super::record::{Attempt, CacheState, Exchange, Model, Outcome};
+use prometheus::{Histogram, IntCounter};
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use weir_llm::usage::Usage;
+use weir_policy::{Api, Breaker, ErrorClass, Live, Target};
+
+const STATUS: [&str; 5] = ["2xx", "3xx", "4xx", "5xx", "none"];
+const APIS: usize = 3;
+
+/// The disjoint token classes in the order of their slots, with the names that prices and the ledger use.
+pub(super) const TOKEN_CLASSES: [&str; 9] = [
+    "input",
+    "input.cached",
+    "input.cache-write.5m",
+    "input.cache-write.1h",
+    "output",
+    "output.reasoning",
+    "input.audio",
+    "output.audio",
+    "image",
+];
+
+/// The counts of `usage` in the order of [`TOKEN_CLASSES`].
+pub(super) const fn token_counts(usage: &Usage) -> [u64; 9] {
+    [
+        usage.input,
+        usage.cached_input,
+        usage.cache_write_5m,
+        usage.cache_write_1h,
+        usage.output,
+        usage.reasoning,
+        usage.input_audio,
+        usage.output_audio,
+        usage.image,
+    ]
+}
+
+/// The closed set of label values of a generation, with their handles. A series appears in `/metrics` when it is first
+/// counted; series of names that a later generation dropped stay until restart, as Prometheus expects of counters.
+pub struct Meters {
+    metrics: Arc<Metrics>,
+    aliases: Box<[AliasMeter]>,
+    direct: AliasMeter,
+    unknown: AliasMeter,
+    targets: Box<[TargetMeter]>,
+    cache: [IntCounter; 3],
+}
+
+impl Meters {
+    /// Handles for the aliases and the targets of a generation, in the order of its tables.
+    #[must_use]
+    pub fn new(metrics: &Arc<Metrics>, aliases: &[Arc<str>], targets: &[Target]) -> Arc<Self> {
+        Arc::new(Self {
+            aliases: aliases.iter().cloned().map(AliasMeter::new).collect(),
+            direct: AliasMeter::new("(direct)".into()),
+            unknown: AliasMeter::new("(none)".into()),
+            targets: targets.iter().map(TargetMeter::new).collect(),
+            cache: [CacheState::Hit, CacheState::Miss, CacheState::Bypass]
+                .map(|state| metrics.exchange.cache.with_label_values(&[state.as_str()])),
+            metrics: Arc::clone(metrics),
+        })
+    }
+
+    /// The alias as config names it; `(direct)` for `provider/model`, `(none)` if no model was known.
+    #[must_use]
+    pub fn alias(&self, model: Model) -> &str {
+        &self.alias_meter(model).name
+    }
+
+    /// Id, provider and model of a target.
+    #[must_use]
+    pub fn target(&self, index: u16) -> Option<TargetNames<'_>> {
+        let target = self.targets.get(usize::from(index))?;
+        Some(TargetNames { id: &target.id, provider: &target.provider, model: &target.model })
+    }
+
+    /// Shows live facts as gauges; meant for [`Metrics::on_scrape`].
+    pub fn show(&self, live: impl Fn(u16) -> Live) {
+        for (index, target) in (0_u16..).zip(&self.targets) {
+            let facts = live(index);
+            let labels = [&*target.provider, &*target.model];
+            self.metrics.target.in_flight.with_label_values(&labels).set(i64::from(facts.in_flight));
+            let breaker = match facts.breaker {
+                Breaker::Closed => 0,
+                Breaker::HalfOpen => 1,
+                Breaker::Open => 2,
+            };
+            self.metrics.target.breaker.with_label_values(&labels).set(breaker);
+        }
+    }
+
+    /// Counts one exchange and its attempts.
+    pub(super) fn count(&self, exchange: &Exchange) {
+        let metrics = &*self.metrics;
+        self.alias_meter(exchange.model).count(metrics, exchange);
+        metrics.exchange.overhead.observe(exchange.overhead.as_secs_f64());
+        metrics.exchange.received.inc_by(exchange.bytes_in);
+        metrics.exchange.sent.inc_by(exchange.bytes_out);
+        self.cache[exchange.cache as usize].inc();
+        for attempt in &exchange.attempts {
+            if let Some(target) = self.targets.get(usize::from(attempt.target)) {
+                target.count_attempt(metrics, attempt);
+            }
+        }
+        let served = exchange.target.and_then(|index| self.targets.get(usize::from(index)));
+        // A cache hit names the target that once wrote the reply; nothing was used there this time.
+        if let Some(target) = served.filter(|_| exchange.outcome != Outcome::CacheHit) {
+            target.count_usage(metrics, exchange);
+        }
+    }
+
+    fn alias_meter(&self, model: Model) -> &AliasMeter {
+        match model {
+            Model::Alias(index) => self.aliases.get(usize::from(index)).unwrap_or(&self.unknown),
+            Model::Direct => &self.direct,
+            Model::Unknown => &self.unknown,
+        }
+    }
+}
+
+impl fmt::Debug for Meters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (aliases, targets) = (self.aliases.len(), self.targets.len());
+        f.debug_struct("Meters").field("aliases", &aliases).field("targets", &targets).finish_non_exhaustive()
+    }
+}
+
+/// How a target is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TargetNames<'a> {
+    /// `provider/model`.
+    pub id: &'a str,
+    /// The provider's name in config.
+    pub provider: &'a str,
+    /// The model name that the provider knows.
+    pub model: &'a str,
+}
+
+struct AliasMeter {
+    name: Arc<str>,
+    requests: Slots,
+    duration: [OnceLock<Histogram>; APIS],
+}
+
+impl AliasMeter {
+    fn new(name: Arc<str>) -> Self {
+        let requests = Slots::new(APIS * STATUS.len() * Outcome::ALL.len());
+        Self { name, requests, duration: Default::default() }
+    }
+
+    fn count(&self, metrics: &Metrics, exchange: &Exchange) {
+        let api = api_index(exchange.api);
+        let status = match exchange.status {
+            200..300 => 0,
+            300..400 => 1,
+            400..500 => 2,
+            500..600 => 3,
+            _ => 4,
+        };
+        let slot = (api * STATUS.len() + status) * Outcome::ALL.len() + exchange.outcome as usize;
+        let labels = [exchange.api.as_str(), &self.name, STATUS[status], exchange.outcome.as_str()];
+        self.requests.get(slot, || metrics.exchange.requests.with_label_values(&labels)).inc();
+        let duration = || metrics.exchange.duration.with_label_values(&labels[..2]);
+        self.duration[api].get_or_init(duration).observe(exchange.total.as_secs_f64());
+    }
+}
+
+struct TargetMeter {
+    id: Arc<str>,
+    provider: Arc<str>,
+    model: Arc<str>,
+    attempts: Slots,
+    attempt_duration: OnceLock<Histogram>,
+    first_token: OnceLock<Histogram>,
+    tokens: Slots,
+    money: Slots,
+}
+
+impl TargetMeter {
+    fn new(target: &Target) -> Self {
+        Self {
+            id: Arc::clone(&target.id),
+            provider: Arc::clone(&target.provider),
+            model: Arc::clone(&target.model),
+            attempts: Slots::new(1 + ErrorClass::ALL.len()),
+            attempt_duration: OnceLock::new(),
+            first_token: OnceLock::new(),
+            tokens: Slots::new(TOKEN_CLASSES.len()),
+            money: Slots::new(3),
+        }
+    }
+
+    fn count_attempt(&self, metrics: &Metrics, attempt: &Attempt) {
+        let slot = attempt.error.map_or(0, |class| 1 + class as usize);
+        let class = attempt.error.map_or("ok", ErrorClass::as_str);
+        self.attempts.get(slot, || metrics.target.attempts.with_label_values(&self.labels(class))).inc();
+        let took = attempt.ended.saturating_sub(attempt.started);
+        let duration = || metrics.target.duration.with_label_values(&[&*self.provider, &*self.model]);
+        self.attempt_duration.get_or_init(duration).observe(took.as_secs_f64());
+        if let Some(ttft) = attempt.ttft.filter(|ttft| *ttft > Duration::ZERO) {
+            let first_token =
+                || metrics.target.first_token.with_label_values(&[&*self.provider, &*self.model]);
+            self.first_token.get_or_init(first_token).observe(ttft.as_secs_f64());
+        }
+    }
+
+    fn count_usage(&self, metrics: &Metrics, exchange: &Exchange) {
+        for (slot, count) in token_counts(&exchange.usage).into_iter().enumerate() {
+            if count > 0 {
+                let labels = || metrics.target.tokens.with_label_values(&self.labels(TOKEN_CLASSES[slot]));
+                self.tokens.get(slot, labels).inc_by(count);
+            }
+        }
+        let nanos = |amount: i64| u64::try_from(amount).unwrap_or(0);
+        let charged = || metrics.target.cost.with_label_values(&self.labels("charged"));
+        self.money.get(0, charged).inc_by(nanos(exchange.charged.0));
+        if let Some(cost) = exchange.provider_cost {
+            let provider = || metrics.target.cost.with_label_values(&self.labels("provider"));
+            self.money.get(1, provider).inc_by(nanos(cost.0));
+        } else {
+            let unpriced = || metrics.target.unpriced.with_label_values(&[&*self.provider, &*self.model]);
+            self.money.get(2, unpriced).inc();
+        }
+    }
+
+    fn labels<'a>(&'a self, last: &'a str) -> [&'a str; 3] {
+        [&self.provider, &self.model, last]
+    }
+}
+
+/// Counters that come into being when they are first counted.
+pub(super) struct Slots(Box<[OnceLock<IntCounter>]>);
+
+impl Slots {
+    pub(super) fn new(len: usize) -> Self {
+        Self((0..len).map(|_| OnceLock::new()).collect())
+    }
+
+    pub(super) fn get(&self, slot: usize, make: impl FnOnce() -> IntCounter) -> &IntCounter {
+        self.0[slot].get_or_init(make)
+    }
+}
+
+const fn api_index(api: Api) -> usize {
+    match api {
+        Api::Chat => 0,
+        Api::Responses => 1,
+        Api::Messages => 2,
+    }
+}

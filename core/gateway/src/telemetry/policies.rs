@@ -1,0 +1,128 @@
+//! Metrics of policy calls: found by comparing a handful of names, not by hashing labels.
+
+use super::meters::Slots;
+use super::metrics::Metrics;
+use arc_swap::ArcSwap;
+use prometheus::{Histogram, IntCounter};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use weir_policy::FaultKind;
+
+/// Every verdict of the contract; `fault` stands for a call that gave none.
+const VERDICTS: [&str; 13] = [
+    "pass",
+    "edit",
+    "block",
+    "answer",
+    "plan",
+    "deny",
+    "abstain",
+    "follow-plan",
+    "retry-after",
+    "switch",
+    "fail",
+    "fault",
+    "other",
+];
+/// Series of older versions of a policy are forgotten, or every edit of a script would leave some behind for ever.
+const VERSIONS_KEPT: usize = 4;
+
+/// Counts calls by policy, version, hook and verdict.
+pub struct Policies {
+    metrics: Arc<Metrics>,
+    known: ArcSwap<Vec<Arc<PolicyMeter>>>,
+    adding: Mutex<()>,
+}
+
+impl Policies {
+    pub(super) fn new(metrics: &Arc<Metrics>) -> Self {
+        Self { metrics: Arc::clone(metrics), known: ArcSwap::default(), adding: Mutex::default() }
+    }
+
+    /// Counts one call. `version` is the digest; its first eight characters become the label. `verdict` is the name of
+    /// the WIT case; an unknown one counts as `other`, and a fault as `fault` whatever it says.
+    pub fn called(&self, name: CallName<'_>, verdict: &str, took: Duration, fault: Option<FaultKind>) {
+        let name = CallName { version: name.version.get(..8).unwrap_or(name.version), ..name };
+        let known = self.known.load();
+        let Some(meter) = known.iter().find(|meter| meter.is(name)) else {
+            drop(known);
+            return self.add(name).count(&self.metrics, verdict, took, fault);
+        };
+        meter.count(&self.metrics, verdict, took, fault);
+    }
+
+    fn add(&self, name: CallName<'_>) -> Arc<PolicyMeter> {
+        let _one_at_a_time = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = Vec::clone(&self.known.load());
+        if let Some(meter) = known.iter().find(|meter| meter.is(name)) {
+            return Arc::clone(meter);
+        }
+        let same = |meter: &Arc<PolicyMeter>| meter.policy == name.policy && meter.hook == name.hook;
+        if known.iter().filter(|meter| same(meter)).count() >= VERSIONS_KEPT
+            && let Some(oldest) = known.iter().position(same)
+        {
+            known.remove(oldest).forget(&self.metrics);
+        }
+        let meter = Arc::new(PolicyMeter::new(&self.metrics, name));
+        known.push(Arc::clone(&meter));
+        self.known.store(Arc::new(known));
+        meter
+    }
+}
+
+/// What was called.
+#[derive(Debug, Clone, Copy)]
+pub struct CallName<'a> {
+    /// The policy's name, from its manifest.
+    pub policy: &'a str,
+    /// Digest of source and config.
+    pub version: &'a str,
+    /// The hook's name in the WIT.
+    pub hook: &'a str,
+}
+
+struct PolicyMeter {
+    policy: String,
+    version: String,
+    hook: String,
+    verdicts: Slots,
+    duration: Histogram,
+}
+
+impl PolicyMeter {
+    fn new(metrics: &Metrics, name: CallName<'_>) -> Self {
+        Self {
+            policy: name.policy.into(),
+            version: name.version.into(),
+            hook: name.hook.into(),
+            verdicts: Slots::new(VERDICTS.len()),
+            duration: metrics.policy.duration.with_label_values(&[name.policy, name.hook]),
+        }
+    }
+
+    fn is(&self, name: CallName<'_>) -> bool {
+        self.hook == name.hook && self.version == name.version && self.policy == name.policy
+    }
+
+    fn count(&self, metrics: &Metrics, verdict: &str, took: Duration, fault: Option<FaultKind>) {
+        let verdict = if fault.is_some() { "fault" } else { verdict };
+        let slot = VERDICTS.iter().position(|known| *known == verdict).unwrap_or(VERDICTS.len() - 1);
+        self.verdicts.get(slot, || self.calls(metrics, slot)).inc();
+        self.duration.observe(took.as_secs_f64());
+        if let Some(kind) = fault {
+            metrics.policy.faults.with_label_values(&[&*self.policy, &*self.hook, kind.as_str()]).inc();
+        }
+    }
+
+    fn calls(&self, metrics: &Metrics, slot: usize) -> IntCounter {
+        metrics.policy.calls.with_label_values(&[&*self.policy, &*self.version, &*self.hook, VERDICTS[slot]])
+    }
+
+    fn forget(&self, metrics: &Metrics) {
+        for verdict in VERDICTS {
+            let labels = [&*self.policy, &*self.version, &*self.hook, verdict];
+            // A verdict that was never given has no series: nothing to remove.
+            metrics.policy.calls.remove_label_values(&labels).ok();
+        }
+    }
+}

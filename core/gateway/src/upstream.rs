@@ -1,0 +1,369 @@
+//! The provider's side: addresses, connections and one request over one of them.
+
+use bytes::Bytes;
+use arc_swap::ArcSwapOption;
+use pingora::connectors::ConnectorOptions;
+use pingora::connectors::http::Connector;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::protocols::http::client::HttpSession;
+use pingora::time::timeout;
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error as PingoraError, ErrorType};
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use weir_policy::ErrorClass;
+
+/// How long a resolved name is believed.
+const NAME_TTL: Duration = Duration::from_secs(30);
+/// How long an unused connection is kept; below the 60 s after which common servers close theirs.
+const IDLE: Duration = Duration::from_secs(50);
+/// Idle connections kept over all endpoints.
+const POOL: usize = 1024;
+
+/// Where an endpoint is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// A Unix domain socket: the built-in simulator.
+    Socket(PathBuf),
+    /// A host (name or literal address) and port.
+    Host {
+        /// Name or literal address, without brackets.
+        host: String,
+        /// TCP port.
+        port: u16,
+        /// Whether to speak TLS; the certificate is verified for `host`.
+        tls: bool,
+    },
+}
+
+/// What makes two endpoints share their connections.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct DialKey {
+    /// Where.
+    pub address: Address,
+    /// Roots to trust in place of the system's.
+    pub ca: Option<PathBuf>,
+    /// Until connected, TLS included.
+    pub connect: Duration,
+}
+
+/// Every dialer of the process. Dialers outlive reloads, so that a reload costs no connection.
+#[derive(Default)]
+pub struct Upstreams {
+    dialers: Mutex<HashMap<DialKey, Arc<Dialer>>>,
+    connectors: Mutex<HashMap<Option<PathBuf>, Arc<Connector>>>,
+}
+
+impl Upstreams {
+    /// The dialer for a key; made at its first use.
+    pub fn dialer(&self, key: &DialKey) -> Arc<Dialer> {
+        let mut dialers = self.dialers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(dialer) = dialers.get(key) {
+            return Arc::clone(dialer);
+        }
+        let dialer = Arc::new(Dialer {
+            key: key.clone(),
+            connector: self.connector(key.ca.as_deref()),
+            group: dialers.len() as u64 + 1,
+            peers: ArcSwapOption::empty(),
+            turn: AtomicUsize::new(0),
+        });
+        dialers.insert(key.clone(), Arc::clone(&dialer));
+        dialer
+    }
+
+    fn connector(&self, ca: Option<&Path>) -> Arc<Connector> {
+        let mut connectors = self.connectors.lock().unwrap_or_else(PoisonError::into_inner);
+        let connector = connectors.entry(ca.map(Path::to_owned)).or_insert_with(|| {
+            let mut options = ConnectorOptions::new(POOL);
+            options.ca_file = ca.map(|path| path.to_string_lossy().into_owned());
+            Arc::new(Connector::new(Some(options)))
+        });
+        Arc::clone(connector)
+    }
+}
+
+/// Connects to one endpoint.
+pub struct Dialer {
+    key: DialKey,
+    connector: Arc<Connector>,
+    group: u64,
+    peers: ArcSwapOption<Peers>,
+    turn: AtomicUsize,
+}
+
+/// What a name resolved to.
+struct Peers {
+    peers: Vec<Arc<HttpPeer>>,
+    until: Option<Instant>,
+}
+
+/// Why one try at an endpoint came to nothing. The message names no key, header or content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What kind.
+    pub class: ErrorClass,
+    /// For the caller's error message.
+    pub message: String,
+    /// Whether a byte of a reply had come.
+    pub replied: bool,
+}
+
+impl Failure {
+    /// A failure before any byte of a reply.
+    pub fn new(class: ErrorClass, message: impl Into<String>) -> Self {
+        Self { class, message: message.into(), replied: false }
+    }
+}
+
+/// A reply whose head has come.
+pub struct Response {
+    session: HttpSession,
+    dialer: Arc<Dialer>,
+    peer: Arc<HttpPeer>,
+    idle: Duration,
+}
+
+/// How long each part of a call may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// From the request's last byte to the reply's head.
+    pub first_byte: Duration,
+    /// Between two reads of the reply's body.
+    pub idle: Duration,
+}
+
+impl Dialer {
+    /// Sends a request and waits for the head of the reply. A reused connection that dies before any byte of a reply is
+    /// replaced by a fresh one, once.
+    ///
+    /// # Errors
+    /// [`Failure`], classified for routing.
+    pub async fn send(
+        self: &Arc<Self>,
+        head: &RequestHeader,
+        body: &Bytes,
+        patience: Patience,
+    ) -> Result<Response, Failure> {
+        let peer = self.peer().await?;
+        let (session, reused) = self.connect(&peer).await?;
+        match self.call(session, &peer, head, body, patience).await {
+            Err(failure) if reused && !failure.replied && failure.class == ErrorClass::Network => {
+                let (session, _) = self.connect(&unshared(&peer)).await?;
+                self.call(session, &peer, head, body, patience).await
+            }
+            result => result,
+        }
+    }
+
+    async fn connect(&self, peer: &HttpPeer) -> Result<(HttpSession, bool), Failure> {
+        // Pingora's own connect timeout covers TCP alone when it dials a Unix socket; this one covers everything.
+        match timeout(self.key.connect, self.connector.get_http_session(peer)).await {
+            Ok(Ok(connected)) => Ok(connected),
+            Ok(Err(error)) => Err(connect_failure(&error)),
+            Err(_) => Err(Failure::new(
+                ErrorClass::TimeoutConnect,
+                format!("no connection within {} ms", self.key.connect.as_millis()),
+            )),
+        }
+    }
+
+    async fn call(
+        self: &Arc<Self>,
+        mut session: HttpSession,
+        peer: &Arc<HttpPeer>,
+        head: &RequestHeader,
+        body: &Bytes,
+        patience: Patience,
+    ) -> Result<Response, Failure> {
+        session.set_write_timeout(Some(patience.idle));
+        let exchange = async {
+            session.write_request_header(Box::new(head.clone())).await?;
+            session.write_request_body(body.clone(), true).await?;
+            session.finish_request_body().await?;
+            read_final_head(&mut session).await
+        };
+        match timeout(patience.first_byte, exchange).await {
+            Ok(Ok(())) => Ok(Response { session, dialer: Arc::clone(self), peer: Arc::clone(peer), idle: patience.idle }),
+            Ok(Err(error)) => Err(call_failure(&error)),
+            Err(_) => Err(Failure::new(
+                ErrorClass::TimeoutFirstToken,
+                format!("no reply within {} ms", patience.first_byte.as_millis()),
+            )),
+        }
+    }
+
+    /// The next address in turn.
+    async fn peer(&self) -> Result<Arc<HttpPeer>, Failure> {
+        let known = self.peers.load();
+        let fresh = known.as_ref().filter(|peers| peers.until.is_none_or(|until| Instant::now() < until));
+        if let Some(peer) = fresh.and_then(|peers| self.pick(peers)) {
+            return Ok(peer);
+        }
+        match self.resolve().await {
+            Ok(peers) => {
+                let peers = Arc::new(peers);
+                self.peers.store(Some(Arc::clone(&peers)));
+                self.pick(&peers).ok_or_else(|| unresolved("it has no address"))
+            }
+            // A name server that is down does not take down providers whose address was known a moment ago.
+            Err(failure) => known.as_ref().and_then(|peers| self.pick(peers)).ok_or(failure),
+        }
+    }
+
+    fn pick(&self, peers: &Peers) -> Option<Arc<HttpPeer>> {
+        let turn = if peers.peers.len() > 1 { self.turn.fetch_add(1, Ordering::Relaxed) } else { 0 };
+        peers.peers.get(turn.checked_rem(peers.peers.len())?).cloned()
+    }
+
+    async fn resolve(&self) -> Result<Peers, Failure> {
+        match &self.key.address {
+            Address::Socket(path) => {
+                let peer = HttpPeer::new_uds(&path.to_string_lossy(), false, String::new())
+                    .map_err(|_| unresolved("its socket path is not usable"))?;
+                Ok(Peers { peers: vec![self.ready(peer)], until: None })
+            }
+            Address::Host { host, port, tls } => {
+                if let Ok(ip) = host.parse::<IpAddr>() {
+                    let peer = HttpPeer::new(SocketAddr::new(ip, *port), *tls, host.clone());
+                    return Ok(Peers { peers: vec![self.ready(peer)], until: None });
+                }
+                let addresses = timeout(self.key.connect, tokio::net::lookup_host((host.as_str(), *port)))
+                    .await
+                    .map_err(|_| unresolved("the name server did not answer in time"))?
+                    .map_err(|_| unresolved("the name does not resolve"))?;
+                let peers = addresses.map(|at| self.ready(HttpPeer::new(at, *tls, host.clone()))).collect();
+                Ok(Peers { peers, until: Some(Instant::now() + NAME_TTL) })
+            }
+        }
+    }
+
+    fn ready(&self, mut peer: HttpPeer) -> Arc<HttpPeer> {
+        peer.group_key = self.group;
+        peer.options.connection_timeout = Some(self.key.connect);
+        peer.options.total_connection_timeout = Some(self.key.connect);
+        peer.options.idle_timeout = Some(IDLE);
+        Arc::new(peer)
+    }
+}
+
+/// The same peer under a group of its own, so that no pooled connection matches.
+fn unshared(peer: &HttpPeer) -> HttpPeer {
+    static NEXT: AtomicU64 = AtomicU64::new(u64::MAX);
+    HttpPeer { group_key: NEXT.fetch_sub(1, Ordering::Relaxed), ..peer.clone() }
+}
+
+/// Reads response heads until one that is not informational.
+async fn read_final_head(session: &mut HttpSession) -> pingora::Result<()> {
+    loop {
+        session.read_response_header().await?;
+        if session.response_header().is_some_and(|head| !head.status.is_informational()) {
+            return Ok(());
+        }
+    }
+}
+
+fn unresolved(why: &str) -> Failure {
+    Failure::new(ErrorClass::Network, format!("the provider's address is not known: {why}"))
+}
+
+fn connect_failure(error: &PingoraError) -> Failure {
+    match error.etype() {
+        ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => {
+            Failure::new(ErrorClass::TimeoutConnect, "the connection timed out")
+        }
+        ErrorType::ConnectRefused => Failure::new(ErrorClass::Network, "the connection was refused"),
+        ErrorType::InvalidCert => Failure::new(ErrorClass::Network, "the provider's certificate is not valid"),
+        ErrorType::TLSHandshakeFailure | ErrorType::TLSWantX509Lookup => {
+            Failure::new(ErrorClass::Network, "the TLS handshake failed")
+        }
+        _ => Failure::new(ErrorClass::Network, "the connection failed"),
+    }
+}
+
+fn call_failure(error: &PingoraError) -> Failure {
+    match error.etype() {
+        ErrorType::ReadTimedout | ErrorType::WriteTimedout => {
+            Failure::new(ErrorClass::TimeoutFirstToken, "the provider stopped reading or answering")
+        }
+        ErrorType::InvalidHTTPHeader | ErrorType::H1Error => Failure {
+            replied: true,
+            ..Failure::new(ErrorClass::ServerError, "the provider's reply is not HTTP as we know it")
+        },
+        _ => Failure::new(ErrorClass::Network, "the connection broke before a reply came"),
+    }
+}
+
+impl Response {
+    /// The head of the reply.
+    pub fn head(&self) -> Option<&ResponseHeader> {
+        self.session.response_header()
+    }
+
+    /// The reply's status; 502 if there is no head, which [`Dialer::send`] rules out.
+    pub fn status(&self) -> u16 {
+        self.head().map_or(502, |head| head.status.as_u16())
+    }
+
+    /// A header of the reply as text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head()?.headers.get(name)?.to_str().ok()
+    }
+
+    /// The next piece of the body; `None` at its proper end.
+    ///
+    /// # Errors
+    /// The body broke off, or nothing came for the idle time.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
+        match timeout(self.idle, self.session.read_response_body()).await {
+            Ok(Ok(chunk)) => Ok(chunk),
+            Ok(Err(_)) => Err(Failure {
+                replied: true,
+                ..Failure::new(ErrorClass::Network, "the provider's reply broke off before its end")
+            }),
+            Err(_) => Err(Failure {
+                replied: true,
+                ..Failure::new(ErrorClass::TimeoutIdle, format!("nothing came for {} ms", self.idle.as_millis()))
+            }),
+        }
+    }
+
+    /// The rest of the body.
+    ///
+    /// # Errors
+    /// As [`Response::chunk`], and when it is larger than `limit`.
+    pub async fn body(&mut self, limit: usize) -> Result<Bytes, Failure> {
+        let mut first = Bytes::new();
+        let mut rest = Vec::new();
+        while let Some(chunk) = self.chunk().await? {
+            if first.len() + rest.len() + chunk.len() > limit {
+                return Err(Failure {
+                    replied: true,
+                    ..Failure::new(ErrorClass::ServerError, format!("the reply is larger than {limit} bytes"))
+                });
+            }
+            if first.is_empty() {
+                first = chunk;
+            } else {
+                if rest.is_empty() {
+                    rest.extend_from_slice(&first);
+                }
+                rest.extend_from_slice(&chunk);
+            }
+        }
+        Ok(if rest.is_empty() { first } else { rest.into() })
+    }
+
+    /// Gives the connection back, if the reply has been read to its end; else closes it.
+    pub async fn release(mut self) {
+        if self.session.response_done() {
+            self.dialer.connector.release_http_session(self.session, &*self.peer, Some(IDLE)).await;
+        } else {
+            self.session.shutdown().await;
+        }
+    }
+}

@@ -1,0 +1,413 @@
+//! The ledger: opened once, cloned everywhere.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+use weir_llm::price::Nanos;
+
+use crate::account::{Account, Budget};
+use crate::clock::Clock;
+use crate::directory::{Directory, Entry, IdentifyError};
+use crate::exchange::{ExchangeId, OpenExchanges};
+use crate::key::{self, SecretKey};
+use crate::limit::RateLimited;
+use crate::lock::{Lock, LockError};
+use crate::people::{self, KeyRow, NewKey, Organisation, Team};
+use crate::pepper::{self, Pepper};
+use crate::principal::Principal;
+use crate::reader::Reader;
+use crate::reservation::{Desk, Refused, Reservation};
+use crate::retention;
+use crate::store::{
+    Changed, Counters, Hold, Loaded, PendingRow, People, SqliteStore, Store, StoreError, Write,
+};
+use crate::usage::{Query, UsageRow};
+
+/// How a ledger is opened.
+#[derive(Clone)]
+pub struct Options {
+    /// What a commit survives.
+    pub sync: Sync,
+    /// The secret under which keys are hashed.
+    pub pepper: Pepper,
+    /// Where this process's admin API listens: told to whoever finds the ledger locked.
+    pub admin_addr: Option<String>,
+    /// How long a hard budget's hold stands if nobody resolves it: the longest an exchange may last, and a margin.
+    pub hold_timeout: Duration,
+    /// The wall clock.
+    pub clock: Clock,
+}
+
+/// What a commit survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sync {
+    /// The end of this process, also by `kill -9`.
+    #[default]
+    Normal,
+    /// The loss of power as well; each commit waits for the disk.
+    Full,
+}
+
+/// Why a ledger was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it.
+    #[error("the ledger is in use by process {}{}", pid.map_or_else(|| "(unknown)".into(), |pid| pid.to_string()),
+        admin.as_ref().map(|at| format!("; its admin API is at {at}")).unwrap_or_default())]
+    Locked {
+        /// Whose pid.
+        pid: Option<u32>,
+        /// Where its admin API listens.
+        admin: Option<String>,
+    },
+    /// A later version of Weir has written it.
+    #[error("the ledger's schema is version {found}, this binary knows {known}: use a newer weir")]
+    Newer {
+        /// In the file.
+        found: i64,
+        /// In this binary.
+        known: i64,
+    },
+    /// It needs a migration, which only a server makes.
+    #[error("the ledger's schema is version {found}, this binary reads {known}: start `weir serve` once")]
+    Older {
+        /// In the file.
+        found: i64,
+        /// In this binary.
+        known: i64,
+    },
+    /// The keys in it were hashed under another pepper.
+    #[error(
+        "the pepper is not the one that the ledger's keys were made with: put the old `pepper` file back"
+    )]
+    WrongPepper,
+    /// There is no ledger.
+    #[error("there is no ledger at {}", .0.display())]
+    Missing(PathBuf),
+    /// The directory or the lock file.
+    #[error("cannot open the ledger's directory: {0}")]
+    Io(#[from] io::Error),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Figures for metrics and readiness.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stats {
+    /// Reservations that are open.
+    pub pending: usize,
+    /// Writes that are queued and not committed.
+    pub queued: usize,
+    /// Reservations that were dropped unresolved: a bug of the caller.
+    pub leaked: u64,
+    /// Holds that outlived their time.
+    pub expired: u64,
+    /// Transactions committed.
+    pub commits: u64,
+    /// Transactions that failed.
+    pub failed_commits: u64,
+    /// Postings committed.
+    pub postings: u64,
+    /// Unix milliseconds of the last commit; `None`: none yet.
+    pub last_commit_ms: Option<i64>,
+}
+
+/// What a budget has spent in its present period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spent {
+    /// Charged by postings.
+    pub posted: Nanos,
+    /// Held for exchanges in flight.
+    pub pending: Nanos,
+}
+
+/// A handle; clones are the same ledger. It closes when the last one goes, or by [`Ledger::close`].
+#[derive(Clone)]
+pub struct Ledger {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    desk: Arc<Desk>,
+    directory: Directory,
+    counters: Arc<Counters>,
+    clock: Clock,
+    dir: PathBuf,
+}
+
+impl Options {
+    /// Default sync and clock, no admin address, ten minutes and a half.
+    #[must_use]
+    pub const fn new(pepper: Pepper) -> Self {
+        let hold_timeout = Duration::from_secs(630);
+        Self { sync: Sync::Normal, pepper, admin_addr: None, hold_timeout, clock: Clock::system() }
+    }
+}
+
+impl Ledger {
+    /// Opens or makes the ledger in `dir`, and keeps others out of it.
+    ///
+    /// # Errors
+    /// If another process has it, or it cannot be read or made.
+    pub fn open(dir: &Path, options: Options) -> Result<Self, OpenError> {
+        pepper::make_private_dir(dir)?;
+        let lock = Lock::take(dir, options.admin_addr.as_deref())?;
+        let mark = hex::encode(options.pepper.tag(b"weir pepper mark"));
+        let store = SqliteStore::start(dir, options.sync, &mark, options.clock.clone(), lock)?;
+        let counters = store.counters();
+        let loaded = store.load()?;
+        let store: Arc<dyn Store> = Arc::new(store);
+        let directory = take_over(&*store, options.pepper, loaded, options.clock.now_ms());
+        let desk = Desk {
+            store,
+            open: Arc::new(OpenExchanges::default()),
+            hold_timeout_ms: AtomicU64::new(millis(options.hold_timeout)),
+            leaked: AtomicU64::new(0),
+        };
+        let shared =
+            Shared { desk: Arc::new(desk), directory, counters, clock: options.clock, dir: dir.to_owned() };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// A view that takes no lock and cannot write, also while a server runs.
+    ///
+    /// # Errors
+    /// If there is no ledger, or it is not of this binary's version.
+    pub fn open_read_only(dir: &Path) -> Result<Reader, OpenError> {
+        Reader::open(dir)
+    }
+
+    /// Who a key's text belongs to. In memory, about a microsecond.
+    ///
+    /// # Errors
+    /// If it is nobody's, or not any more.
+    pub fn identify(&self, key_text: &str) -> Result<Arc<Principal>, IdentifyError> {
+        self.shared.directory.identify(key_text, self.shared.clock.now_ms())
+    }
+
+    /// Takes one request from the key's requests per minute.
+    ///
+    /// # Errors
+    /// If they are used up.
+    pub fn admit(&self, principal: &Principal, now: Instant) -> Result<(), RateLimited> {
+        principal.admit(now)
+    }
+
+    /// Holds money for an exchange. Without a hard budget this is memory only and ready at once; with one it is
+    /// ready when the row is committed. `hold` is an upper bound of what will be charged.
+    ///
+    /// # Errors
+    /// If the budget has no room, the exchange is known, or the row cannot be written.
+    pub async fn reserve(
+        &self,
+        principal: &Arc<Principal>,
+        exchange_id: &str,
+        hold: Nanos,
+    ) -> Result<Reservation, Refused> {
+        let now = self.shared.clock.now_ms();
+        self.shared.desk.reserve(principal, ExchangeId::parse(exchange_id), hold, now).await
+    }
+
+    /// For holds that are made from now on; see [`Options::hold_timeout`].
+    pub fn set_hold_timeout(&self, timeout: Duration) {
+        self.shared.desk.hold_timeout_ms.store(millis(timeout), Ordering::Relaxed);
+    }
+
+    /// What a key's budget has spent in its present period; `None`: it has none.
+    #[must_use]
+    pub fn spent(&self, principal: &Principal) -> Option<Spent> {
+        let (posted, pending) = principal.account.as_ref()?.spent(self.shared.clock.now_ms());
+        Some(Spent { posted: Nanos(posted), pending: Nanos(pending) })
+    }
+
+    /// Makes a key; its text is in the answer and nowhere else. Blocks for one commit.
+    ///
+    /// # Errors
+    /// If something in it is not valid, its team is not there, or the row cannot be written.
+    pub fn create_key(&self, new: NewKey) -> Result<(KeyRow, SecretKey), StoreError> {
+        if let Some(problem) = new.problem() {
+            return Err(StoreError::Invalid(problem));
+        }
+        let secret = SecretKey::generate().map_err(no_random)?;
+        let tag = self.shared.directory.tag(secret.secret());
+        let uid = key::public_id("key_").map_err(no_random)?;
+        let Changed::Key(record) = self.change(People::Key(new, tag, uid))? else {
+            return Err(StoreError::Closed);
+        };
+        let now = self.shared.clock.now_ms();
+        let account = record.key.budget.clone().map(|budget| {
+            let period = budget.period.index(now);
+            Arc::new(Account::new(budget, period, 0, 0))
+        });
+        let principal = Arc::new(record.principal(account));
+        self.shared.directory.insert(&Entry { tag, principal, revoked: false });
+        Ok((record.key, secret))
+    }
+
+    /// Takes a key back, at once. Exchanges under way end and are settled. Blocks for one commit.
+    ///
+    /// # Errors
+    /// If there is no such key, or the row cannot be written.
+    pub fn revoke_key(&self, key_id: &str) -> Result<(), StoreError> {
+        self.change(People::Revoke(key_id.to_owned()))?;
+        self.shared.directory.revoke(key_id);
+        Ok(())
+    }
+
+    /// All keys, revoked ones too, oldest first. Reads the database.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn list_keys(&self) -> Result<Vec<KeyRow>, StoreError> {
+        let records = self.shared.desk.store.keys()?;
+        Ok(records.into_iter().map(|record| record.key).collect())
+    }
+
+    /// Makes an organisation; answers its public id. Blocks for one commit.
+    ///
+    /// # Errors
+    /// If the name is taken or the wish is not valid.
+    pub fn create_organisation(&self, name: &str, wish: Option<&str>) -> Result<String, StoreError> {
+        check_wish(wish)?;
+        let id = key::public_id("org_").map_err(no_random)?;
+        let retention = wish.map(str::to_owned);
+        self.change(People::Organisation(Organisation { id: id.clone(), name: name.to_owned(), retention }))?;
+        Ok(id)
+    }
+
+    /// Makes a team in an organisation (`None`: the default one); answers its public id. Blocks for one commit.
+    ///
+    /// # Errors
+    /// If the name is taken, the organisation is not there, or the wish is not valid.
+    pub fn create_team(
+        &self,
+        organisation: Option<&str>,
+        name: &str,
+        wish: Option<&str>,
+    ) -> Result<String, StoreError> {
+        check_wish(wish)?;
+        let id = key::public_id("team_").map_err(no_random)?;
+        let organisation = organisation.unwrap_or(people::DEFAULT_ORGANISATION).to_owned();
+        let retention = wish.map(str::to_owned);
+        self.change(People::Team(Team { id: id.clone(), organisation, name: name.to_owned(), retention }))?;
+        Ok(id)
+    }
+
+    /// Sums over postings that are committed. Reads the database.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn usage(&self, query: &Query) -> Result<Vec<UsageRow>, StoreError> {
+        self.shared.desk.store.usage(query)
+    }
+
+    /// Resolves when everything queued before it is committed.
+    pub async fn flush(&self) {
+        let (done, flushed) = oneshot::channel();
+        self.shared.desk.store.write(Write::Flush(done));
+        // A closed store has nothing queued.
+        let _ = flushed.await;
+    }
+
+    /// Commits what is queued, lets go of file and lock. Later writes are refused. Blocks.
+    pub fn close(&self) {
+        self.shared.desk.store.close();
+    }
+
+    /// Figures.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let Shared { desk, counters, .. } = &*self.shared;
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Stats {
+            pending: desk.open.len(),
+            queued: desk.store.depth(),
+            leaked: read(&desk.leaked),
+            expired: read(&counters.expired),
+            commits: read(&counters.commits),
+            failed_commits: read(&counters.failed_commits),
+            postings: read(&counters.postings),
+            last_commit_ms: Some(counters.last_commit_ms.load(Ordering::Relaxed)).filter(|at| *at != 0),
+        }
+    }
+
+    /// Where it lives.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.shared.dir
+    }
+
+    fn change(&self, change: People) -> Result<Changed, StoreError> {
+        let (answer, changed) = mpsc::channel();
+        self.shared.desk.store.write(Write::People(Box::new(change), answer));
+        changed.recv().unwrap_or(Err(StoreError::Closed))
+    }
+}
+
+/// Builds memory from rows. Holds of an earlier process count as spent until their time is over.
+fn take_over(store: &dyn Store, pepper: Pepper, loaded: Loaded, now_ms: i64) -> Directory {
+    let posted: HashMap<(i64, i64), i64> =
+        loaded.balances.into_iter().map(|(b, p, sum)| ((b, p), sum)).collect();
+    let mut accounts: HashMap<i64, Arc<Account>> = HashMap::new();
+    let mut entries = Vec::with_capacity(loaded.keys.len());
+    for record in loaded.keys {
+        let account = record.key.budget.as_ref().map(|budget| {
+            let new = || Arc::new(reopen(budget, &posted, &loaded.pending, now_ms));
+            Arc::clone(accounts.entry(budget.id).or_insert_with(new))
+        });
+        let revoked = record.key.revoked_ms.is_some();
+        entries.push(Entry { tag: record.tag, principal: Arc::new(record.principal(account)), revoked });
+    }
+    let adopt = |row: PendingRow| {
+        let account = Arc::clone(accounts.get(&row.budget)?);
+        let PendingRow { exchange, key, period, amount, created_ms, expires_ms, .. } = row;
+        Some(Hold { exchange, key, account, period, amount, created_ms, expires_ms })
+    };
+    store.write(Write::Adopt(loaded.pending.into_iter().filter_map(adopt).collect()));
+    Directory::new(pepper, entries)
+}
+
+fn reopen(
+    budget: &Budget,
+    posted: &HashMap<(i64, i64), i64>,
+    pending: &[PendingRow],
+    now_ms: i64,
+) -> Account {
+    let period = budget.period.index(now_ms);
+    let held = pending.iter().filter(|row| row.budget == budget.id && row.period == period);
+    let sum = posted.get(&(budget.id, period)).copied().unwrap_or(0);
+    Account::new(budget.clone(), period, sum, held.map(|row| row.amount).sum())
+}
+
+fn check_wish(wish: Option<&str>) -> Result<(), StoreError> {
+    match wish.filter(|name| !retention::is_valid(name)) {
+        None => Ok(()),
+        Some(name) => Err(StoreError::Invalid(format!(
+            "retention {name:?} is none of zero, zero-except-safety, days-N"
+        ))),
+    }
+}
+
+fn no_random(error: getrandom::Error) -> StoreError {
+    StoreError::Invalid(format!("the operating system has no random bytes: {error}"))
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl From<LockError> for OpenError {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Held(holder) => Self::Locked { pid: holder.pid, admin: holder.admin },
+            LockError::Io(error) => Self::Io(error),
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Who asks: a key with its team and organisation, ready for the request path.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::account::{Account, Budget};
+use crate::limit::{Limiter, RateLimited};
+
+/// A key and what it may do. Shared by all its exchanges; holds no part of the key's text.
+#[derive(Debug)]
+pub struct Principal {
+    /// Public id of the key, `key_…`.
+    pub key_id: Arc<str>,
+    /// The name its owner gave it.
+    pub key_name: Arc<str>,
+    /// Public id of the team.
+    pub team_id: Arc<str>,
+    /// Public id of the organisation.
+    pub organisation_id: Arc<str>,
+    /// The strictest wish of organisation, team and key: `zero`, `zero-except-safety`, `days-N` or `unknown` (none).
+    pub retention: Arc<str>,
+    /// Tags of the key, sorted by name.
+    pub tags: Arc<[(String, String)]>,
+    /// Requests per minute.
+    pub rpm: Option<u32>,
+    /// What it may spend.
+    pub budget: Option<Budget>,
+    /// `x-weir-*` request headers that it may send, as their owner wrote them.
+    pub scopes: Arc<[String]>,
+    /// Model names that it may ask for; `None`: all.
+    pub models: Option<Arc<[String]>>,
+    /// Unix milliseconds at which the key ends.
+    pub expires_ms: Option<i64>,
+    pub(crate) row: i64,
+    pub(crate) account: Option<Arc<Account>>,
+    pub(crate) limiter: Option<Arc<Limiter>>,
+}
+
+impl Principal {
+    /// Takes one request from the key's requests per minute.
+    ///
+    /// # Errors
+    /// If they are used up.
+    pub fn admit(&self, now: Instant) -> Result<(), RateLimited> {
+        self.limiter.as_ref().map_or(Ok(()), |limiter| limiter.admit(now))
+    }
+
+    /// How many requests would be admitted now; `None`: no limit.
+    #[must_use]
+    pub fn remaining(&self, now: Instant) -> Option<u32> {
+        self.limiter.as_ref().map(|limiter| limiter.remaining(now))
+    }
+
+    /// Whether the key may ask for `model`.
+    #[must_use]
+    pub fn may_use(&self, model: &str) -> bool {
+        self.models.as_ref().is_none_or(|models| models.iter().any(|name| name == model))
+    }
+
+    /// Whether the key may send an `x-weir-*` header, by its scope.
+    #[must_use]
+    pub fn has_scope(&self, scope: &str) -> bool {
+        self.scopes.iter().any(|name| name == scope)
+    }
+
+    /// Whether a reservation is a row, committed before the first attempt.
+    #[must_use]
+    pub fn has_hard_budget(&self) -> bool {
+        self.budget.as_ref().is_some_and(|budget| budget.hard)
+    }
+}

@@ -1,0 +1,216 @@
+//! What the ledger asks of a database, narrow enough that another one can take SQLite's place.
+//!
+//! Writes are a queue: they happen in the order in which they were queued, each atomically, as many in one transaction
+//! as the store likes. The answer comes through the write itself, after the commit. Reads block the caller for as long
+//! as the database takes; nothing on the request path reads.
+//!
+//! The store, not the asker, ends a hold in its [`Account`], after the commit: so memory never shows more room than
+//! the rows do (L3).
+
+mod interned;
+mod migrations;
+mod people;
+mod rows;
+mod sqlite;
+mod sums;
+mod writer;
+
+use std::sync::mpsc;
+use std::sync::{Arc, atomic::AtomicU64};
+
+use tokio::sync::oneshot;
+
+pub use migrations::SCHEMA_VERSION;
+pub(crate) use migrations::TRIGGERS;
+pub use sqlite::SqliteStore;
+pub(crate) use sqlite::{open_reader, read_keys, read_usage};
+
+use crate::account::Account;
+use crate::exchange::{ExchangeId, OpenExchanges};
+use crate::people::{KeyRecord, NewKey, Organisation, Team};
+use crate::posting::Posting;
+use crate::reservation::SettleError;
+use crate::usage::{Query, UsageRow};
+
+/// A database that keeps a ledger.
+pub trait Store: Send + Sync + 'static {
+    /// Queues a write. If the store is closed the write is dropped, and with it its answer's sender.
+    fn write(&self, write: Write);
+    /// Everything that memory is built from at the start.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    fn load(&self) -> Result<Loaded, StoreError>;
+    /// All keys.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    fn keys(&self) -> Result<Vec<KeyRecord>, StoreError>;
+    /// Sums over postings.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    fn usage(&self, query: &Query) -> Result<Vec<UsageRow>, StoreError>;
+    /// Writes that are queued and not committed.
+    fn depth(&self) -> usize;
+    /// Commits what is queued and lets go of the database. Blocks.
+    fn close(&self);
+}
+
+/// One write.
+pub enum Write {
+    /// Takes over holds that an earlier process left.
+    Adopt(Vec<Hold>),
+    /// A hold of a hard budget: a row.
+    Hold(Hold, oneshot::Sender<Result<(), HoldError>>),
+    /// A hold that ends without a posting.
+    Release(ExchangeId, Arc<OpenExchanges>),
+    /// A posting, which ends its exchange's hold.
+    Post(Box<Post>),
+    /// A change to organisations, teams and keys.
+    People(Box<People>, mpsc::Sender<Result<Changed, StoreError>>),
+    /// Answers when everything queued before it is committed, and holds past their time are ended.
+    Flush(oneshot::Sender<()>),
+}
+
+/// Money held for an exchange.
+#[derive(Debug, Clone)]
+pub struct Hold {
+    /// The exchange.
+    pub exchange: ExchangeId,
+    /// Row id of the key.
+    pub key: i64,
+    /// Whose money.
+    pub account: Arc<Account>,
+    /// The budget's period in which it is held.
+    pub period: i64,
+    /// Nano-dollars.
+    pub amount: i64,
+    /// Unix milliseconds.
+    pub created_ms: i64,
+    /// Unix milliseconds after which it is let go by itself.
+    pub expires_ms: i64,
+}
+
+/// A posting on its way.
+pub struct Post {
+    /// The exchange.
+    pub exchange: ExchangeId,
+    /// Row id of the key.
+    pub key: i64,
+    /// What is written.
+    pub posting: Posting,
+    /// The key's account, if it has a budget.
+    pub hold: Option<Hold>,
+    /// Where the exchange is open until now.
+    pub open: Arc<OpenExchanges>,
+    /// Told after the commit.
+    pub done: oneshot::Sender<Result<(), SettleError>>,
+}
+
+/// A change to organisations, teams and keys.
+pub enum People {
+    /// A new organisation with a retention wish.
+    Organisation(Organisation),
+    /// A new team of an organisation (by its public id).
+    Team(Team),
+    /// A new key with its tag and public id.
+    Key(NewKey, [u8; 32], String),
+    /// Takes a key back (by its public id).
+    Revoke(String),
+}
+
+/// What a change made.
+pub enum Changed {
+    /// Done.
+    Done,
+    /// The new key.
+    Key(Box<KeyRecord>),
+}
+
+/// What memory is built from.
+pub struct Loaded {
+    /// All keys, revoked ones too.
+    pub keys: Vec<KeyRecord>,
+    /// `(budget, period, posted)`
+    pub balances: Vec<(i64, i64, i64)>,
+    /// Holds that are rows.
+    pub pending: Vec<PendingRow>,
+}
+
+/// A hold as it stands in its row.
+#[derive(Debug, Clone)]
+pub struct PendingRow {
+    /// The exchange.
+    pub exchange: ExchangeId,
+    /// Row id of the key.
+    pub key: i64,
+    /// Row id of the budget.
+    pub budget: i64,
+    /// Its period.
+    pub period: i64,
+    /// Nano-dollars.
+    pub amount: i64,
+    /// Unix milliseconds.
+    pub created_ms: i64,
+    /// Unix milliseconds.
+    pub expires_ms: i64,
+}
+
+/// What a store counts; shared with its thread.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) queued: AtomicU64,
+    pub(crate) commits: AtomicU64,
+    pub(crate) failed_commits: AtomicU64,
+    pub(crate) postings: AtomicU64,
+    pub(crate) expired: AtomicU64,
+    pub(crate) last_commit_ms: std::sync::atomic::AtomicI64,
+}
+
+/// Why a hold is no row.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HoldError {
+    /// The exchange has a reservation or a posting.
+    #[error("the exchange has been reserved for before")]
+    Duplicate,
+    /// The database failed.
+    #[error(transparent)]
+    Storage(#[from] StoreError),
+}
+
+/// The database failed, or said no.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The database failed; the text is its own.
+    #[error("ledger storage: {0}")]
+    Database(String),
+    /// Something that was named is not there.
+    #[error("no {what} {name:?}")]
+    Missing {
+        /// `organisation`, `team` or `key`.
+        what: &'static str,
+        /// As it was asked for.
+        name: String,
+    },
+    /// A name that is taken.
+    #[error("{what} {name:?} exists already")]
+    Exists {
+        /// `organisation` or `team`.
+        what: &'static str,
+        /// As it was asked for.
+        name: String,
+    },
+    /// A value that cannot be stored.
+    #[error("{0}")]
+    Invalid(String),
+    /// The ledger is shut.
+    #[error("the ledger is closed")]
+    Closed,
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error.to_string())
+    }
+}

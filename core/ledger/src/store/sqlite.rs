@@ -1,0 +1,207 @@
+//! The ledger in one SQLite file: a connection for the writing thread, short-lived ones for reads.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
+
+use super::writer::Writer;
+use super::{Counters, Loaded, PendingRow, Store, StoreError, Write, migrations, people, sums};
+use crate::clock::Clock;
+use crate::exchange::ExchangeId;
+use crate::lock::Lock;
+use crate::people::KeyRecord;
+use crate::usage::{Query, UsageRow};
+use crate::{OpenError, Sync};
+
+const FILE: &str = "ledger.sqlite3";
+/// Another process may read, or copy, while we write; nobody else writes.
+const BUSY: Duration = Duration::from_secs(5);
+/// 16 MiB of write-ahead log between checkpoints: each costs two syncs.
+const CHECKPOINT_PAGES: i64 = 4096;
+
+/// The one [`Store`] of this version.
+pub struct SqliteStore {
+    path: PathBuf,
+    queue: Mutex<Option<Sender<Write>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    counters: Arc<Counters>,
+}
+
+impl SqliteStore {
+    /// Opens or makes `dir/ledger.sqlite3` and starts the writing thread, which keeps the lock until it ends.
+    pub(crate) fn start(
+        dir: &Path,
+        sync: Sync,
+        pepper_mark: &str,
+        clock: Clock,
+        lock: Lock,
+    ) -> Result<Self, OpenError> {
+        let path = dir.join(FILE);
+        let mut conn = Connection::open(&path).map_err(StoreError::from)?;
+        configure(&conn, sync).map_err(StoreError::from)?;
+        let found = migrations::run(&mut conn).map_err(StoreError::from)?;
+        refuse_newer(found)?;
+        check_pepper(&conn, pepper_mark)?;
+        let counters = Arc::new(Counters::default());
+        let (queue, writes) = mpsc::channel();
+        let (started, ready) = mpsc::channel();
+        let shared = Arc::clone(&counters);
+        let run = move || {
+            let _lock = lock;
+            match Writer::new(&conn, &writes, shared, clock) {
+                Ok(writer) => {
+                    let _ = started.send(Ok(()));
+                    writer.run();
+                }
+                Err(error) => drop(started.send(Err(StoreError::from(error)))),
+            }
+        };
+        let thread = thread::Builder::new().name("ledger".into()).spawn(run).map_err(OpenError::Io)?;
+        ready.recv().unwrap_or(Err(StoreError::Closed))?;
+        Ok(Self { path, queue: Mutex::new(Some(queue)), thread: Mutex::new(Some(thread)), counters })
+    }
+
+    pub(crate) fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
+    }
+
+    fn reader(&self) -> Result<Connection, StoreError> {
+        Ok(connect_reader(&self.path)?)
+    }
+}
+
+impl Store for SqliteStore {
+    fn write(&self, write: Write) {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(queue) = queue.as_ref() {
+            self.counters.queued.fetch_add(1, Ordering::Relaxed);
+            // The thread ends only after the queue is gone.
+            let _ = queue.send(write);
+        }
+    }
+
+    fn load(&self) -> Result<Loaded, StoreError> {
+        let conn = self.reader()?;
+        Ok(Loaded { keys: people::keys(&conn)?, balances: balances(&conn)?, pending: pending(&conn)? })
+    }
+
+    fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {
+        people::keys(&self.reader()?)
+    }
+
+    fn usage(&self, query: &Query) -> Result<Vec<UsageRow>, StoreError> {
+        sums::usage(&self.reader()?, query)
+    }
+
+    fn depth(&self) -> usize {
+        usize::try_from(self.counters.queued.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
+    }
+
+    fn close(&self) {
+        drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // A panic of the thread has been reported by the runtime; there is nothing left to close then.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A connection that cannot write, for a command line beside a running server.
+pub(crate) fn open_reader(dir: &Path) -> Result<Connection, OpenError> {
+    let path = dir.join(FILE);
+    if !path.is_file() {
+        return Err(OpenError::Missing(path));
+    }
+    let conn = connect_reader(&path).map_err(StoreError::from)?;
+    let found = migrations::version(&conn).map_err(StoreError::from)?;
+    refuse_newer(found)?;
+    if found < super::SCHEMA_VERSION {
+        return Err(OpenError::Older { found, known: super::SCHEMA_VERSION });
+    }
+    Ok(conn)
+}
+
+/// Keys, for a reader.
+pub(crate) fn read_keys(conn: &Connection) -> Result<Vec<KeyRecord>, StoreError> {
+    people::keys(conn)
+}
+
+/// Sums, for a reader.
+pub(crate) fn read_usage(conn: &Connection, query: &Query) -> Result<Vec<UsageRow>, StoreError> {
+    sums::usage(conn, query)
+}
+
+fn connect_reader(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    conn.busy_timeout(BUSY)?;
+    Ok(conn)
+}
+
+fn configure(conn: &Connection, sync: Sync) -> rusqlite::Result<()> {
+    conn.busy_timeout(BUSY)?;
+    conn.pragma_update(None, "journal_mode", "wal")?;
+    conn.pragma_update(
+        None,
+        "synchronous",
+        match sync {
+            Sync::Normal => "normal",
+            Sync::Full => "full",
+        },
+    )?;
+    conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    conn.pragma_update(None, "foreign_keys", true)
+}
+
+const fn refuse_newer(found: i64) -> Result<(), OpenError> {
+    if found > super::SCHEMA_VERSION {
+        return Err(OpenError::Newer { found, known: super::SCHEMA_VERSION });
+    }
+    Ok(())
+}
+
+/// Keys hashed under another pepper are all unknown: say so at the start, not with 401s.
+fn check_pepper(conn: &Connection, mark: &str) -> Result<(), OpenError> {
+    let found = conn
+        .query_row("SELECT value FROM meta WHERE name = 'pepper'", [], |row| row.get::<_, String>(0))
+        .optional()
+        .map_err(StoreError::from)?;
+    match found {
+        Some(found) if found == mark => Ok(()),
+        Some(_) => Err(OpenError::WrongPepper),
+        None => {
+            let insert = conn.execute("INSERT INTO meta VALUES ('pepper', ?1)", [mark]);
+            insert.map(drop).map_err(|error| StoreError::from(error).into())
+        }
+    }
+}
+
+fn balances(conn: &Connection) -> rusqlite::Result<Vec<(i64, i64, i64)>> {
+    // Only a budget's last period can be the present one.
+    let mut statement = conn.prepare("SELECT budget, max(period), posted FROM balances GROUP BY budget")?;
+    statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
+}
+
+fn pending(conn: &Connection) -> rusqlite::Result<Vec<PendingRow>> {
+    let mut statement =
+        conn.prepare("SELECT exchange, key, budget, period, hold, created_ms, expires_ms FROM reservations")?;
+    statement.query_map([], read_pending)?.collect()
+}
+
+fn read_pending(row: &Row<'_>) -> rusqlite::Result<PendingRow> {
+    Ok(PendingRow {
+        exchange: row.get::<_, ExchangeId>(0)?,
+        key: row.get(1)?,
+        budget: row.get(2)?,
+        period: row.get(3)?,
+        amount: row.get(4)?,
+        created_ms: row.get(5)?,
+        expires_ms: row.get(6)?,
+    })
+}

@@ -1,0 +1,357 @@
+//! The ledger's one writing thread: it takes whatever is queued, commits it as one transaction, and only then tells
+//! anyone. There is no timer: an idle ledger commits a single row at once, a busy one commits many.
+//!
+//! A batch fails or succeeds as a whole. What memory knows of a hold is changed after the commit, never before.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+use weir_llm::price::Nanos;
+
+use super::rows::{Correction, Statements};
+use super::{Changed, Counters, Hold, HoldError, People, Post, StoreError, Write, people};
+use crate::clock::Clock;
+use crate::exchange::{ExchangeId, OpenExchanges};
+use crate::reservation::SettleError;
+
+/// Rows in one transaction. More gains nothing and makes the first of them wait.
+const BATCH: usize = 256;
+/// The longest sleep while holds are pending: the wall clock may be set.
+const NAP: Duration = Duration::from_secs(30);
+
+/// The thread's state.
+pub(super) struct Writer<'c> {
+    conn: &'c Connection,
+    statements: Statements<'c>,
+    queue: &'c Receiver<Write>,
+    counters: Arc<Counters>,
+    clock: Clock,
+    pending: Pending,
+}
+
+/// Holds that are rows.
+#[derive(Default)]
+struct Pending {
+    holds: HashMap<ExchangeId, Hold>,
+    by_end: BTreeSet<(i64, ExchangeId)>,
+}
+
+/// A write that shares its transaction with others.
+enum Row {
+    Hold(Hold, oneshot::Sender<Result<(), HoldError>>),
+    Post(Box<Post>),
+}
+
+/// What the transaction did with a row.
+enum Written {
+    Hold(Result<(), HoldError>),
+    /// What was charged, of how much.
+    Post(Result<i64, SettleError>),
+}
+
+impl<'c> Writer<'c> {
+    pub(super) fn new(
+        conn: &'c Connection,
+        queue: &'c Receiver<Write>,
+        counters: Arc<Counters>,
+        clock: Clock,
+    ) -> rusqlite::Result<Self> {
+        Ok(Self {
+            conn,
+            statements: Statements::new(conn)?,
+            queue,
+            counters,
+            clock,
+            pending: Pending::default(),
+        })
+    }
+
+    /// Until the last sender is gone and the queue is empty.
+    pub(super) fn run(mut self) {
+        let mut rows = Vec::with_capacity(BATCH);
+        loop {
+            self.sweep();
+            let Some(first) = self.wait() else { return };
+            if let Some(first) = first {
+                // Whoever else is ready to run on this core may have rows too: one commit for all of them.
+                std::thread::yield_now();
+                self.take(first, &mut rows);
+            }
+        }
+    }
+
+    /// `None`: shut. `Some(None)`: a hold may have ended.
+    fn wait(&self) -> Option<Option<Write>> {
+        let Some(end) = self.pending.first_end() else { return self.queue.recv().ok().map(Some) };
+        // The sweep has just been: a hold past its time could not be ended, so do not try at once again.
+        let left = u64::try_from(end.saturating_sub(self.clock.now_ms())).ok().filter(|left| *left > 0);
+        match self.queue.recv_timeout(Duration::from_millis(left.map_or(1000, |left| left + 1)).min(NAP)) {
+            Ok(write) => Some(Some(write)),
+            Err(RecvTimeoutError::Timeout) => Some(None),
+            Err(RecvTimeoutError::Disconnected) => None,
+        }
+    }
+
+    /// Commits rows together; anything else comes after what was queued before it.
+    fn take(&mut self, first: Write, rows: &mut Vec<Row>) {
+        let mut next = Some(first);
+        while let Some(write) = next {
+            self.counters.queued.fetch_sub(1, Ordering::Relaxed);
+            let other = match write {
+                Write::Hold(hold, done) => {
+                    rows.push(Row::Hold(hold, done));
+                    None
+                }
+                Write::Post(post) => {
+                    rows.push(Row::Post(post));
+                    None
+                }
+                other => Some(other),
+            };
+            if other.is_some() || rows.len() >= BATCH {
+                self.commit(rows);
+            }
+            if let Some(other) = other {
+                self.one(other);
+            }
+            next = self.queue.try_recv().ok();
+        }
+        self.commit(rows);
+    }
+
+    fn one(&mut self, write: Write) {
+        match write {
+            Write::Adopt(holds) => holds.into_iter().for_each(|hold| self.pending.insert(hold)),
+            Write::Release(exchange, open) => self.release(&exchange, &open),
+            Write::People(change, answer) => self.people(*change, &answer),
+            Write::Flush(done) => {
+                self.sweep();
+                let _ = done.send(());
+            }
+            Write::Hold(..) | Write::Post(_) => {}
+        }
+    }
+
+    fn commit(&mut self, rows: &mut Vec<Row>) {
+        if rows.is_empty() {
+            return;
+        }
+        match self.write(rows) {
+            Ok(written) => {
+                self.committed();
+                rows.drain(..).zip(written).for_each(|(row, written)| self.tell(row, written));
+            }
+            Err(error) => {
+                self.failed();
+                rows.drain(..).for_each(|row| refuse(row, &error));
+            }
+        }
+    }
+
+    fn write(&mut self, rows: &[Row]) -> Result<Vec<Written>, StoreError> {
+        self.statements.begin()?;
+        let mut written = Vec::with_capacity(rows.len());
+        let mut balances: HashMap<(i64, i64), i64> = HashMap::new();
+        let (mut postings, mut total) = (0, 0);
+        for row in rows {
+            written.push(match row {
+                Row::Hold(hold, _) => Written::Hold(if self.statements.hold(hold)? {
+                    Ok(())
+                } else {
+                    Err(HoldError::Duplicate)
+                }),
+                Row::Post(post) => match self.post(post)? {
+                    None => Written::Post(Err(SettleError::Duplicate)),
+                    Some(charged) => {
+                        postings += 1;
+                        total += charged;
+                        if let Some(hold) = &post.hold {
+                            *balances.entry((hold.account.budget().id, hold.period)).or_default() += charged;
+                        }
+                        Written::Post(Ok(charged))
+                    }
+                },
+            });
+        }
+        for ((budget, period), charged) in balances {
+            self.statements.add_to_balance(budget, period, charged)?;
+        }
+        if postings > 0 {
+            self.statements.add_to_totals(postings, total, 0)?;
+        }
+        self.statements.commit()?;
+        self.counters.postings.fetch_add(postings.unsigned_abs(), Ordering::Relaxed);
+        Ok(written)
+    }
+
+    /// What was charged; `None` if the exchange has a posting.
+    fn post(&mut self, post: &Post) -> Result<Option<i64>, StoreError> {
+        let asked = post.posting.charged.0;
+        let charged = match &post.hold {
+            Some(hold) if hold.account.budget().hard => asked.min(self.pending.standing(&post.exchange)),
+            _ => asked,
+        };
+        let cut = Some(asked - charged).filter(|cut| *cut > 0);
+        if !self.statements.post(post, charged, cut)? {
+            return Ok(None);
+        }
+        if self.pending.holds.contains_key(&post.exchange) {
+            self.statements.unhold(&post.exchange)?;
+        }
+        Ok(Some(charged))
+    }
+
+    /// After the commit.
+    fn tell(&mut self, row: Row, written: Written) {
+        match (row, written) {
+            (Row::Hold(hold, done), Written::Hold(answer)) => {
+                if answer.is_ok() {
+                    self.pending.insert(hold);
+                } else {
+                    hold.account.resolve(hold.period, hold.amount, 0);
+                }
+                // If nobody listens any more, their release is behind it in the queue.
+                let _ = done.send(answer);
+            }
+            (Row::Post(post), Written::Post(answer)) => self.tell_post(*post, answer),
+            _ => {}
+        }
+    }
+
+    fn tell_post(&mut self, post: Post, answer: Result<i64, SettleError>) {
+        let asked = post.posting.charged;
+        if let Some(hold) = &post.hold {
+            // A hard hold whose row is gone has left the account before, and was charged nothing; one whose row
+            // stands (the posting was a duplicate) stays in the account until its time is over.
+            let ends = if hold.account.budget().hard {
+                answer.is_ok() && self.pending.remove(&post.exchange).is_some()
+            } else {
+                true
+            };
+            if ends {
+                hold.account.resolve(hold.period, hold.amount, answer.as_ref().map_or(0, |charged| *charged));
+            }
+        }
+        post.open.close(&post.exchange);
+        let answer = match answer {
+            Ok(charged) if charged < asked.0 => Err(SettleError::OverHold { asked, charged: Nanos(charged) }),
+            other => other.map(drop),
+        };
+        let _ = post.done.send(answer);
+    }
+
+    fn release(&mut self, exchange: &ExchangeId, open: &OpenExchanges) {
+        if let Some(hold) = self.pending.holds.get(exchange).cloned() {
+            self.end(&[hold], Correction::Released);
+        }
+        open.close(exchange);
+    }
+
+    /// Ends the holds that are past their time (L6).
+    fn sweep(&mut self) {
+        let now = self.clock.now_ms();
+        let ended = self.pending.ended(now);
+        if !ended.is_empty() && self.end(&ended, Correction::Expired) {
+            self.counters.expired.fetch_add(ended.len() as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Lets holds go with a correction each. If that fails they stay, and are tried again.
+    fn end(&mut self, holds: &[Hold], why: Correction) -> bool {
+        let now = self.clock.now_ms();
+        let done = self.end_rows(holds, why, now);
+        if done.is_err() {
+            self.failed();
+            return false;
+        }
+        self.committed();
+        for hold in holds {
+            if let Some(hold) = self.pending.remove(&hold.exchange) {
+                hold.account.resolve(hold.period, hold.amount, 0);
+            }
+        }
+        true
+    }
+
+    fn end_rows(&mut self, holds: &[Hold], why: Correction, now: i64) -> rusqlite::Result<()> {
+        self.statements.begin()?;
+        for hold in holds {
+            self.statements.correct(hold, why, now)?;
+        }
+        self.statements.add_to_totals(0, 0, i64::try_from(holds.len()).unwrap_or(i64::MAX))?;
+        self.statements.swept(now)?;
+        self.statements.commit()
+    }
+
+    fn people(&mut self, change: People, answer: &mpsc::Sender<Result<Changed, StoreError>>) {
+        let done = self.statements.begin().map_err(StoreError::from);
+        let done = done.and_then(|()| people::apply(self.conn, change, self.clock.now_ms()));
+        let done =
+            done.and_then(|changed| self.statements.commit().map(|()| changed).map_err(StoreError::from));
+        match &done {
+            Ok(_) => self.committed(),
+            Err(StoreError::Database(_)) => self.failed(),
+            Err(_) => self.statements.rollback(),
+        }
+        let _ = answer.send(done);
+    }
+
+    fn committed(&self) {
+        self.counters.commits.fetch_add(1, Ordering::Relaxed);
+        self.counters.last_commit_ms.store(self.clock.now_ms(), Ordering::Relaxed);
+    }
+
+    fn failed(&mut self) {
+        self.statements.rollback();
+        self.counters.failed_commits.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A hold that is no row is let go; a hold whose posting failed stays until its time is over: the safe side.
+fn refuse(row: Row, error: &StoreError) {
+    match row {
+        Row::Hold(hold, done) => {
+            hold.account.resolve(hold.period, hold.amount, 0);
+            let _ = done.send(Err(HoldError::Storage(error.clone())));
+        }
+        Row::Post(post) => {
+            if let Some(hold) = post.hold.filter(|hold| !hold.account.budget().hard) {
+                hold.account.resolve(hold.period, hold.amount, 0);
+            }
+            post.open.close(&post.exchange);
+            let _ = post.done.send(Err(SettleError::Storage(error.clone())));
+        }
+    }
+}
+
+impl Pending {
+    fn insert(&mut self, hold: Hold) {
+        self.by_end.insert((hold.expires_ms, hold.exchange.clone()));
+        self.holds.insert(hold.exchange.clone(), hold);
+    }
+
+    fn remove(&mut self, exchange: &ExchangeId) -> Option<Hold> {
+        let hold = self.holds.remove(exchange)?;
+        self.by_end.remove(&(hold.expires_ms, hold.exchange.clone()));
+        Some(hold)
+    }
+
+    /// What an exchange may be charged under a hard budget.
+    fn standing(&self, exchange: &ExchangeId) -> i64 {
+        self.holds.get(exchange).map_or(0, |hold| hold.amount)
+    }
+
+    fn first_end(&self) -> Option<i64> {
+        self.by_end.first().map(|(end, _)| *end)
+    }
+
+    fn ended(&self, now_ms: i64) -> Vec<Hold> {
+        let ended = self.by_end.iter().take_while(|(end, _)| *end < now_ms);
+        ended.filter_map(|(_, exchange)| self.holds.get(exchange).cloned()).collect()
+    }
+}

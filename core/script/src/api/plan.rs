@@ -1,0 +1,219 @@
+//! What `route` answers: `plan(…)`, `deny(…)`, `abstain()`.
+
+use super::target::TargetHandle;
+use super::targets::Targets;
+use crate::fault::{misuse, raise};
+use rhai::{Array, Dynamic, EvalAltResult, INT, ImmutableString, Module};
+use weir_policy::{Decision, Deny, ErrorClass, FaultKind, Plan, RetryOn, Step, Strategy};
+
+type Answer<T> = Result<T, Box<EvalAltResult>>;
+
+/// The type behind `abstain()`.
+#[derive(Clone)]
+struct Abstain;
+
+/// What a `route` function returned.
+pub(crate) fn decision(value: Dynamic) -> Result<Decision, String> {
+    let value = match value.try_cast_result::<Plan>() {
+        Ok(plan) => return Ok(Decision::Plan(plan)),
+        Err(value) => value,
+    };
+    match value.try_cast_result::<Deny>() {
+        Ok(deny) => Ok(Decision::Deny(deny)),
+        Err(value) if value.is::<Abstain>() => Ok(Decision::Abstain),
+        Err(value) => Err(format!("`route` answered with {}; say plan(…), deny(…) or abstain()", kind(&value))),
+    }
+}
+
+/// What a value is, in the words of a script's author.
+pub(super) fn kind(value: &Dynamic) -> &'static str {
+    match value.type_name() {
+        "()" => "nothing",
+        "bool" => "a bool",
+        "i64" | "f64" => "a number",
+        "string" => "a string",
+        "array" => "an array",
+        "map" => "a map",
+        name if name.ends_with("Targets") => "a list of targets",
+        name if name.ends_with("TargetHandle") => "a target",
+        name if name.ends_with("Step") => "a step",
+        name if name.ends_with("Deny") => "a deny",
+        name if name.ends_with("Plan") => "a plan",
+        _ => "something else",
+    }
+}
+
+pub(super) fn register(module: &mut Module) {
+    module.set_custom_type::<Plan>("Plan");
+    module.set_custom_type::<Step>("Step");
+    module.set_custom_type::<Deny>("Deny");
+    module.set_custom_type::<Abstain>("Abstain");
+    module.set_native_fn("abstain", || Ok(Abstain));
+    plans(module);
+    plan_options(module);
+    steps(module);
+    denials(module);
+}
+
+fn plans(module: &mut Module) {
+    module.set_native_fn("plan", |targets: Targets| {
+        Ok(ordered(targets.positions.iter().map(|&p| step_to(&targets.handle(p))).collect()))
+    });
+    module.set_native_fn("plan", |target: TargetHandle| Ok(ordered(vec![step_to(&target)])));
+    module.set_native_fn("plan", |step: Step| Ok(ordered(vec![step])));
+    module.set_native_fn("plan", |list: Array| list.into_iter().map(any_step).collect::<Answer<Vec<_>>>().map(ordered));
+}
+
+fn ordered(steps: Vec<Step>) -> Plan {
+    let mut plan = Plan::ordered([], "");
+    plan.steps = steps;
+    plan
+}
+
+fn step_to(target: &TargetHandle) -> Step {
+    Step { weight: target.weight(), ..Step::to(target.index()) }
+}
+
+/// A step, or a target that becomes one.
+pub(super) fn any_step(value: Dynamic) -> Answer<Step> {
+    match value.try_cast_result::<Step>() {
+        Ok(step) => Ok(step),
+        Err(value) => match value.try_cast_result::<TargetHandle>() {
+            Ok(target) => Ok(step_to(&target)),
+            Err(value) => Err(misuse(format!("{} where a target or a step is needed", kind(&value)))),
+        },
+    }
+}
+
+/// Each changes the plan in place and also returns it, so both `p.reason("x");` and `plan(t).reason("x")` work.
+fn plan_options(module: &mut Module) {
+    module.set_native_fn("ordered", |plan: &mut Plan| Ok(change(plan, |p| p.strategy = Strategy::Ordered)));
+    module.set_native_fn("weighted", |plan: &mut Plan| Ok(change(plan, |p| p.strategy = Strategy::Weighted)));
+    module.set_native_fn("hedge", |plan: &mut Plan, ms: INT| {
+        let ms = ms_of(ms)?;
+        Ok(change(plan, |p| p.strategy = Strategy::Hedge(ms)))
+    });
+    module.set_native_fn("ask_on_error", |plan: &mut Plan| Ok(change(plan, |p| p.ask_on_error = true)));
+    module.set_native_fn("reason", |plan: &mut Plan, why: ImmutableString| {
+        Ok(change(plan, |p| p.reason = why.as_str().into()))
+    });
+    module.set_native_fn("sticky", |plan: &mut Plan, key: ImmutableString| {
+        Ok(change(plan, |p| p.sticky = Some(key.as_str().to_owned())))
+    });
+    module.set_native_fn("budget_nanos", |plan: &mut Plan, nanos: INT| {
+        Ok(change(plan, |p| p.budget_nanos = Some(nanos)))
+    });
+    module.set_native_fn("retry_on", |plan: &mut Plan, classes: Array| {
+        let retry_on = retry_on(&classes)?;
+        Ok(change(plan, |p| p.retry_on = retry_on))
+    });
+    module.set_native_fn("timeout_first_token_ms", |plan: &mut Plan, ms: INT| {
+        let ms = ms_of(ms)?;
+        Ok(change(plan, |p| p.steps.iter_mut().for_each(|step| step.timeout_first_token_ms = ms)))
+    });
+    module.set_native_fn("timeout_total_ms", |plan: &mut Plan, ms: INT| {
+        let ms = ms_of(ms)?;
+        Ok(change(plan, |p| p.steps.iter_mut().for_each(|step| step.timeout_total_ms = ms)))
+    });
+    module.set_native_fn("max_retries", |plan: &mut Plan, retries: INT| {
+        let retries = retries_of(retries)?;
+        Ok(change(plan, |p| p.steps.iter_mut().for_each(|step| step.max_retries = retries)))
+    });
+    module.set_native_fn("max_tokens", |plan: &mut Plan, tokens: INT| {
+        let tokens = tokens_of(tokens)?;
+        Ok(change(plan, |p| p.steps.iter_mut().for_each(|step| step.max_tokens = Some(tokens))))
+    });
+}
+
+fn change<T: Clone>(value: &mut T, edit: impl FnOnce(&mut T)) -> T {
+    edit(value);
+    value.clone()
+}
+
+fn retry_on(classes: &[Dynamic]) -> Answer<RetryOn> {
+    let mut set = RetryOn {
+        rate_limited: false,
+        overloaded: false,
+        timeout_connect: false,
+        timeout_first_token: false,
+        timeout_idle: false,
+        server_error: false,
+        network: false,
+        context_too_long: false,
+        content_filter: false,
+        auth: false,
+    };
+    for class in classes {
+        let name = class.read_lock::<ImmutableString>().ok_or_else(|| misuse("retry_on takes names of error classes"))?;
+        let class = ErrorClass::ALL.into_iter().find(|class| class.as_str() == name.as_str());
+        match class {
+            Some(ErrorClass::RateLimited | ErrorClass::Quota) => set.rate_limited = true,
+            Some(ErrorClass::Overloaded) => set.overloaded = true,
+            Some(ErrorClass::TimeoutConnect) => set.timeout_connect = true,
+            Some(ErrorClass::TimeoutFirstToken) => set.timeout_first_token = true,
+            Some(ErrorClass::TimeoutIdle) => set.timeout_idle = true,
+            Some(ErrorClass::ServerError) => set.server_error = true,
+            Some(ErrorClass::Network) => set.network = true,
+            Some(ErrorClass::ContextTooLong) => set.context_too_long = true,
+            Some(ErrorClass::ContentFilter) => set.content_filter = true,
+            Some(ErrorClass::Auth | ErrorClass::ModelNotFound) => set.auth = true,
+            Some(_) => return Err(misuse("retry_on of a class that never moves on")),
+            None => return Err(misuse("retry_on of a class that does not exist")),
+        }
+    }
+    Ok(set)
+}
+
+fn steps(module: &mut Module) {
+    module.set_native_fn("step", |target: TargetHandle| Ok(step_to(&target)));
+    module.set_native_fn("step", |index: INT| {
+        let index = u16::try_from(index).map_err(|_| raise(FaultKind::BadAnswer, format!("there is no target {index}")));
+        index.map(Step::to)
+    });
+    module.set_getter_fn("target", |step: &mut Step| Ok(INT::from(step.target)));
+    module.set_native_fn("weight", |step: &mut Step, weight: INT| {
+        let weight = u16::try_from(weight).map_err(|_| misuse("a weight is 0 to 65535"))?;
+        Ok(change(step, |s| s.weight = weight))
+    });
+    module.set_native_fn("timeout_first_token_ms", |step: &mut Step, ms: INT| {
+        let ms = ms_of(ms)?;
+        Ok(change(step, |s| s.timeout_first_token_ms = ms))
+    });
+    module.set_native_fn("timeout_total_ms", |step: &mut Step, ms: INT| {
+        let ms = ms_of(ms)?;
+        Ok(change(step, |s| s.timeout_total_ms = ms))
+    });
+    module.set_native_fn("max_retries", |step: &mut Step, retries: INT| {
+        let retries = retries_of(retries)?;
+        Ok(change(step, |s| s.max_retries = retries))
+    });
+    module.set_native_fn("max_tokens", |step: &mut Step, tokens: INT| {
+        let tokens = tokens_of(tokens)?;
+        Ok(change(step, |s| s.max_tokens = Some(tokens)))
+    });
+}
+
+fn denials(module: &mut Module) {
+    module.set_native_fn("deny", |status: INT, code: ImmutableString, message: ImmutableString| {
+        // The pipeline reads a status outside 400..=599 as 403: a refusal stays one.
+        let status = u16::try_from(status).unwrap_or(403);
+        Ok(Deny { status, code: code.as_str().to_owned(), message: message.as_str().to_owned(), retry_after_ms: None })
+    });
+    module.set_native_fn("retry_after_ms", |deny: &mut Deny, ms: INT| {
+        let ms = ms_of(ms)?;
+        Ok(change(deny, |d| d.retry_after_ms = Some(ms)))
+    });
+}
+
+/// Milliseconds; shared by everything that takes a time.
+pub(super) fn ms_of(ms: INT) -> Answer<u32> {
+    u32::try_from(ms).map_err(|_| misuse("a time is a whole number of milliseconds from 0"))
+}
+
+fn retries_of(retries: INT) -> Answer<u8> {
+    u8::try_from(retries).map_err(|_| misuse("retries are 0 to 255"))
+}
+
+fn tokens_of(tokens: INT) -> Answer<u32> {
+    u32::try_from(tokens).map_err(|_| misuse("tokens are a whole number from 0"))
+}

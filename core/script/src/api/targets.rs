@@ -1,0 +1,157 @@
+//! The list of targets: filters and ways to combine lists. Every function answers with a new list.
+
+use super::facts::Facts;
+use super::target::TargetHandle;
+use crate::fault::misuse;
+use rhai::{Dynamic, EvalAltResult, FLOAT, FnPtr, INT, ImmutableString, Module, NativeCallContext};
+use std::sync::Arc;
+use weir_policy::{Breaker, Candidates, Head, Live, Target};
+
+/// Some of the candidates, in some order.
+#[derive(Clone)]
+pub(crate) struct Targets {
+    pub(super) facts: Arc<Facts>,
+    pub(super) positions: Vec<u16>,
+}
+
+impl Targets {
+    /// All candidates in the operator's order.
+    pub(crate) fn all(candidates: &Arc<Candidates>, head: &Head) -> Self {
+        let facts = Arc::new(Facts::new(candidates, head));
+        let positions = (0..facts.len()).map_while(|n| u16::try_from(n).ok()).collect();
+        Self { facts, positions }
+    }
+
+    pub(super) fn with(&self, positions: Vec<u16>) -> Self {
+        Self { facts: self.facts.clone(), positions }
+    }
+
+    pub(super) fn handle(&self, position: u16) -> TargetHandle {
+        TargetHandle { facts: self.facts.clone(), position }
+    }
+
+    fn keep(&self, keep: impl Fn(&Target, &Facts, u16) -> bool) -> Self {
+        let wanted = |p: &u16| self.facts.target(*p).is_some_and(|target| keep(target, &self.facts, *p));
+        self.with(self.positions.iter().copied().filter(wanted).collect())
+    }
+
+    fn keep_live(&self, keep: impl Fn(Live) -> bool) -> Self {
+        self.with(self.positions.iter().copied().filter(|p| keep(self.facts.live(*p))).collect())
+    }
+
+    fn at(&self, index: INT) -> Result<TargetHandle, Box<EvalAltResult>> {
+        let position = usize::try_from(index).ok().and_then(|n| self.positions.get(n));
+        position.map(|p| self.handle(*p)).ok_or_else(|| misuse(format!("no target at {index}")))
+    }
+}
+
+impl IntoIterator for Targets {
+    type Item = TargetHandle;
+    type IntoIter = std::vec::IntoIter<TargetHandle>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        let handles: Vec<_> = self.positions.iter().map(|p| self.handle(*p)).collect();
+        handles.into_iter()
+    }
+}
+
+pub(super) fn register(module: &mut Module) {
+    module.set_custom_type::<Targets>("Targets");
+    module.set_iterable::<Targets>();
+    access(module);
+    fixed_filters(module);
+    live_filters(module);
+    combinations(module);
+}
+
+fn access(module: &mut Module) {
+    module.set_native_fn("len", |list: &mut Targets| Ok(list.positions.len() as INT));
+    module.set_getter_fn("len", |list: &mut Targets| Ok(list.positions.len() as INT));
+    module.set_native_fn("is_empty", |list: &mut Targets| Ok(list.positions.is_empty()));
+    module.set_getter_fn("is_empty", |list: &mut Targets| Ok(list.positions.is_empty()));
+    module.set_indexer_get_fn(|list: &mut Targets, index: INT| list.at(index));
+    module.set_native_fn("first", |list: &mut Targets| list.at(0));
+    module.set_native_fn("find", |list: &mut Targets, id: ImmutableString| {
+        let named = |p: &&u16| list.facts.target(**p).is_some_and(|target| *target.id == *id);
+        Ok(list.positions.iter().find(named).map_or(Dynamic::UNIT, |p| Dynamic::from(list.handle(*p))))
+    });
+}
+
+fn fixed_filters(module: &mut Module) {
+    module.set_native_fn("with_tag", |list: &mut Targets, tag: ImmutableString| {
+        Ok(list.keep(|target, _, _| target.tags.iter().any(|own| **own == *tag)))
+    });
+    module.set_native_fn("without_tag", |list: &mut Targets, tag: ImmutableString| {
+        Ok(list.keep(|target, _, _| target.tags.iter().all(|own| **own != *tag)))
+    });
+    module.set_native_fn("with_provider", |list: &mut Targets, name: ImmutableString| {
+        Ok(list.keep(|target, _, _| *target.provider == *name))
+    });
+    module.set_native_fn("in_region", |list: &mut Targets, name: ImmutableString| {
+        Ok(list.keep(|target, _, _| *target.region == *name))
+    });
+    module.set_native_fn("min_quality", |list: &mut Targets, floor: FLOAT| {
+        Ok(list.keep(|target, _, _| target.quality.is_some_and(|quality| FLOAT::from(quality) >= floor)))
+    });
+    module.set_native_fn("min_quality", |list: &mut Targets, floor: INT| {
+        Ok(list.keep(|target, _, _| target.quality.is_some_and(|quality| FLOAT::from(quality) >= floor as FLOAT)))
+    });
+    // A context length of 0 is not known and may be long enough.
+    module.set_native_fn("fits", |list: &mut Targets, tokens: INT| {
+        Ok(list.keep(|target, _, _| target.ctx_tokens == 0 || INT::from(target.ctx_tokens) >= tokens))
+    });
+    module.set_native_fn("priced", |list: &mut Targets| Ok(list.keep(|_, facts, p| facts.cost(p).is_some())));
+    module.set_native_fn("filter", |context: NativeCallContext, list: &mut Targets, keep: FnPtr| {
+        let mut positions = Vec::with_capacity(list.positions.len());
+        for &position in &list.positions {
+            if keep.call_within_context::<bool>(&context, (list.handle(position),))? {
+                positions.push(position);
+            }
+        }
+        Ok(list.with(positions))
+    });
+}
+
+fn live_filters(module: &mut Module) {
+    module.set_native_fn("healthy", |list: &mut Targets| {
+        Ok(list.keep_live(|live| live.healthy && live.breaker != Breaker::Open))
+    });
+    // A target that was never measured gets its chance.
+    module.set_native_fn("within_slo", |list: &mut Targets, ttft_ms: INT| {
+        Ok(list.keep_live(|live| INT::from(live.ttft_p95_ms) <= ttft_ms))
+    });
+    module.set_native_fn("max_in_flight", |list: &mut Targets, most: INT| {
+        Ok(list.keep_live(|live| INT::from(live.in_flight) <= most))
+    });
+    module.set_native_fn("max_err_rate", |list: &mut Targets, most: FLOAT| {
+        Ok(list.keep_live(|live| FLOAT::from(live.err_rate_1m) <= most))
+    });
+}
+
+fn combinations(module: &mut Module) {
+    module.set_native_fn("or", |list: &mut Targets, other: Targets| {
+        Ok(if list.positions.is_empty() { other } else { list.clone() })
+    });
+    module.set_native_fn("then", |list: &mut Targets, others: Targets| {
+        let mut all = list.clone();
+        all.positions.extend(others.positions.iter().filter(|p| !list.positions.contains(p)));
+        Ok(all)
+    });
+    module.set_native_fn("then", |list: &mut Targets, one: TargetHandle| {
+        let mut all = list.clone();
+        if !all.positions.contains(&one.position) {
+            all.positions.push(one.position);
+        }
+        Ok(all)
+    });
+    module.set_native_fn("without", |list: &mut Targets, others: Targets| {
+        Ok(list.keep(|_, _, p| !others.positions.contains(&p)))
+    });
+    module.set_native_fn("without", |list: &mut Targets, one: TargetHandle| {
+        Ok(list.keep(|_, _, p| one.position != p))
+    });
+    module.set_native_fn("take", |list: &mut Targets, most: INT| {
+        let most = usize::try_from(most).unwrap_or(0);
+        Ok(list.with(list.positions.iter().copied().take(most).collect()))
+    });
+}

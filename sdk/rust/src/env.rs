@@ -1,0 +1,34 @@
+//! The world outside of the request. Needs the capability `env`; in host tests time stands still and buckets are 0.
+
+#[cfg(target_arch = "wasm32")]
+use crate::bindings::imports::weir::policy::env as host;
+
+/// Milliseconds since 1970, the same value for the whole call.
+#[must_use]
+pub fn now_ms() -> u64 {
+    #[cfg(target_arch = "wasm32")]
+    return host::now_ms();
+    #[cfg(not(target_arch = "wasm32"))]
+    0
+}
+
+/// A random number, not for secrets.
+#[must_use]
+pub fn random() -> u64 {
+    #[cfg(target_arch = "wasm32")]
+    return host::random();
+    #[cfg(not(target_arch = "wasm32"))]
+    0
+}
+
+/// Stable bucket in `0..10_000` of this request's tenant and key, for canaries and A/B.
+#[must_use]
+pub fn bucket(salt: &str) -> u32 {
+    #[cfg(target_arch = "wasm32")]
+    return host::bucket(salt);
+    #[cfg(not(target_arch = "wasm32"))]
+    {
+        let _ = salt;
+        0
+    }
+}
