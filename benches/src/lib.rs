@@ -8,6 +8,7 @@
 //! - [`weir`]: Weir's config for the benchmark, its keys and its admin API
 //! - [`audit`]: the ledger against what the clients and the upstream counted
 //! - [`memory`], [`startup`], [`reload`]: the figures beside CPU time
+//! - [`micro`]: what one call of a policy costs
 //! - [`process`]: pinned children, their CPU time and memory as the operating system says
 //! - [`load`]: the load generator; [`hold`]: a thousand streams kept open
 //! - [`mock`]: the upstream; [`passthrough`]: the baseline
@@ -21,6 +22,7 @@ pub mod figures;
 pub mod hold;
 pub mod load;
 pub mod memory;
+pub mod micro;
 pub mod mock;
 pub mod passthrough;
 pub mod process;

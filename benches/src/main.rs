@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use weir_benches::failure::Result;
 use weir_benches::run::Plan;
-use weir_benches::{hold, load, mock, passthrough, run};
+use weir_benches::{hold, load, micro, mock, passthrough, run};
 
 // The same allocator as Weir's, so that the baseline does not lose by its own.
 #[global_allocator]
@@ -42,6 +42,8 @@ enum Command {
     },
     /// The load generator; its tally goes to standard output as JSON.
     Load(load::Shape),
+    /// What one call of a policy costs, as JSON.
+    Micro(micro::Policies),
     /// Streams held open.
     Hold {
         #[arg(long)]
@@ -77,6 +79,7 @@ fn carry_out(command: Command) -> Result<()> {
         Command::Passthrough { listen, upstream, threads } => {
             passthrough::serve(&listen, &upstream, threads)?
         }
+        Command::Micro(policies) => println!("{}", serde_json::to_string(&micro::measure(&policies)?)?),
         Command::Load(shape) => println!("{}", serde_json::to_string(&load::run(&shape)?)?),
         Command::Hold { target, key, model, count } => hold::run(&target, &key, &model, count)?,
     }

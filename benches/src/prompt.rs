@@ -108,7 +108,7 @@ pub fn write_serial(digits: &mut [u8], mut serial: u64) {
 }
 
 /// Four messages, as a short conversation has, filled up to [`BODY_BYTES`].
-fn body(model: &str, kind: Kind, pii: bool) -> String {
+pub fn body(model: &str, kind: Kind, pii: bool) -> String {
     let (letter, stream) = match kind {
         Kind::Plain => ('p', ""),
         Kind::Stream => ('s', r#","stream":true,"stream_options":{"include_usage":true}"#),

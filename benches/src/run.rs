@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::{Context, Failure, Result};
 use crate::figures::Series;
-use crate::process::{LOAD_CORE, Process, free_address, ourselves, wait_for};
+use crate::micro::Calls;
+use crate::process::{LOAD_CORE, Process, SYSTEM_CORE, free_address, ourselves, output, wait_for};
 use crate::reload;
 use crate::report::Report;
 use crate::round::{Bench, Pace, Round};
@@ -70,6 +71,7 @@ fn fill(bench: &Bench, plan: &Plan, report: &mut Report) -> Result<()> {
     let Some(shipped) = &plan.shipped else { return Ok(()) };
     let default = systems.iter().find(|system| system.variant() == Some(Variant::Default));
     let default = default.ok_or_else(|| Failure::new("the default variant is missing"))?;
+    call_figures(shipped, report)?;
     memory_figures(bench, default, report)?;
     start_figures(bench, shipped, report)?;
     reload_figures(bench, default, report)
@@ -129,6 +131,17 @@ const RATIOS: [(&str, &str, f64); 3] = [
 
 fn series(rounds: &BTreeMap<&str, Vec<Round>>, name: &str, figure: impl Fn(&Round) -> f64) -> Series {
     Series(rounds.get(name).into_iter().flatten().map(figure).collect())
+}
+
+fn call_figures(shipped: &Shipped, report: &mut Report) -> Result<()> {
+    let mut command = ourselves(SYSTEM_CORE, "micro")?;
+    command.arg("--script").arg(shipped.policies.join("route.rhai"));
+    command.arg("--guard").arg(&shipped.guard).arg("--kept").arg(&shipped.kept);
+    let calls: Calls = serde_json::from_str(&output(&mut command)?)?;
+    for (name, series) in calls.series() {
+        report.series(name, series);
+    }
+    Ok(())
 }
 
 fn memory_figures(bench: &Bench, weir: &System, report: &mut Report) -> Result<()> {

@@ -51,6 +51,9 @@ pub struct Shipped {
     /// The guard, built.
     #[arg(long)]
     pub guard: PathBuf,
+    /// A route policy in Wasm that reads no content, built.
+    #[arg(long)]
+    pub kept: PathBuf,
 }
 
 /// The price of target `n` in pico-dollars a token: input, cached input, output. Each is a little dearer than the last.
