@@ -2,7 +2,7 @@
 
 use crate::engine::LIBRARY;
 use crate::fault;
-use rhai::{AST, ASTNode, Expr, Position, Stmt};
+use rhai::{AST, ASTNode, Engine, Expr, Position, Stmt};
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 use weir_policy::{Hook, LoadError, Manifest};
@@ -141,8 +141,10 @@ fn known_functions(file: &str, ast: &AST) -> Result<(), LoadError> {
 /// Names of the functions that scripts can call: the library's and what Rhai resolves by itself.
 static KNOWN: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     let builtin = ["call", "type_of", "is_def_var", "is_def_fn", "is_shared", "this"].map(str::to_owned);
-    let library = LIBRARY.gen_fn_signatures_with_mapper(std::borrow::Cow::Borrowed);
-    library.filter_map(|signature| signature.split('(').next().map(str::to_owned)).chain(builtin).collect()
+    let mut engine = Engine::new_raw();
+    engine.register_global_module(LIBRARY.clone());
+    let library = engine.collect_fn_metadata(None, |function| Some(function.metadata.name.to_string()), true);
+    library.into_iter().chain(builtin).collect()
 });
 
 fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Option<&'a str> {

@@ -38,6 +38,7 @@ pub(crate) static LIBRARY: LazyLock<Shared<Module>> = LazyLock::new(|| {
     BasicArrayPackage::init(&mut module);
     BasicMapPackage::init(&mut module);
     api::register(&mut module);
+    module.register_lazy_functions();
     module.build_index();
     module.into()
 });

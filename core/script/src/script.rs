@@ -8,7 +8,7 @@ use crate::api::targets::Targets;
 use crate::api::{plan, recovery, verdict};
 use crate::check::{self, Found, SELF_TEST};
 use crate::{engine, fault, header, meter};
-use rhai::{AST, CallFnOptions, Dynamic, Engine, EvalAltResult, FuncArgs, Position, Scope};
+use rhai::{AST, CallFnOptions, Dynamic, Engine, EvalAltResult, FuncArgs, Scope};
 use sha2::{Digest, Sha256};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

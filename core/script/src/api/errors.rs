@@ -12,7 +12,7 @@ pub(crate) struct Errors(pub(crate) Arc<[AttemptError]>);
 
 /// One of them.
 #[derive(Clone)]
-struct ErrorHandle {
+pub(crate) struct ErrorHandle {
     errors: Arc<[AttemptError]>,
     position: usize,
 }

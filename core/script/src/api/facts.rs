@@ -1,6 +1,7 @@
 //! The candidates of one call and their live facts, read at most once.
 
 use std::sync::{Arc, OnceLock};
+use weir_llm::usage::Class;
 use weir_policy::{Candidates, Head, Live, Target};
 
 /// How much output is assumed when the caller sets no limit, and at most when it sets a large one: prices are compared
@@ -46,13 +47,13 @@ impl Facts {
     }
 
     /// Pico-dollars per token of a class; `None` if the price is not known.
-    pub(super) fn rate(&self, position: u16, class: &str) -> Option<u64> {
-        self.target(position)?.rates.iter().find(|rate| rate.class.as_str() == class).map(|rate| rate.pico_per_unit)
+    pub(super) fn rate(&self, position: u16, class: Class) -> Option<u64> {
+        self.target(position)?.rates.iter().find(|rate| rate.class == class).map(|rate| rate.pico_per_unit)
     }
 
     /// What a likely reply costs there, in pico-dollars; `None` if a price is not known.
     pub(super) fn cost(&self, position: u16) -> Option<u128> {
-        let of = |class: &str, tokens: u32| Some(u128::from(self.rate(position, class)?) * u128::from(tokens));
-        Some(of("input", self.input_tokens)? + of("output", self.output_tokens)?)
+        let of = |class: Class, tokens: u32| Some(u128::from(self.rate(position, class)?) * u128::from(tokens));
+        Some(of(Class::Input, self.input_tokens)? + of(Class::Output, self.output_tokens)?)
     }
 }

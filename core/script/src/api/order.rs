@@ -5,6 +5,7 @@ use super::targets::Targets;
 use crate::fault::misuse;
 use rhai::{EvalAltResult, FLOAT, INT, ImmutableString, Module};
 use std::cmp::Ordering;
+use weir_llm::usage::Class;
 
 /// How much a failed share of attempts weighs in `balanced`: at 10 % failures a target looks half as good.
 const ERROR_WEIGHT: f64 = 10.0;
@@ -92,9 +93,9 @@ type Field = fn(&Facts, u16) -> Option<f64>;
 
 fn field_of(name: &str) -> Option<Field> {
     Some(match name {
-        "price_in" => |f, p| f.rate(p, "input").map(|pico| pico as f64),
-        "price_cached_in" => |f, p| f.rate(p, "input.cached").map(|pico| pico as f64),
-        "price_out" => |f, p| f.rate(p, "output").map(|pico| pico as f64),
+        "price_in" => |f, p| f.rate(p, Class::Input).map(|pico| pico as f64),
+        "price_cached_in" => |f, p| f.rate(p, Class::CachedInput).map(|pico| pico as f64),
+        "price_out" => |f, p| f.rate(p, Class::Output).map(|pico| pico as f64),
         "est_cost_nanos" => |f, p| f.cost(p).map(|pico| pico as f64),
         "ctx_tokens" => |f, p| f.target(p).map(|t| f64::from(t.ctx_tokens)),
         "max_output_tokens" => |f, p| f.target(p).map(|t| f64::from(t.max_output_tokens)),

@@ -7,7 +7,7 @@ use crate::fault::misuse;
 use rhai::{Array, Dynamic, EvalAltResult, INT, ImmutableString, Module};
 use std::sync::Arc;
 use weir_policy::matcher::Matchers;
-use weir_policy::{AccessError, Hit, RequestView, Role, SegmentInfo, SegmentKind};
+use weir_policy::{AccessError, Hit, RequestView, SegmentInfo};
 
 /// The request of the current call. Content is read only if the manifest says `reads: content`.
 #[derive(Clone)]
@@ -73,8 +73,8 @@ fn segments(module: &mut Module) {
     module.set_getter_fn("bytes", |s: &mut SegmentInfo| Ok(INT::from(s.bytes)));
     module.set_getter_fn("tokens", |s: &mut SegmentInfo| Ok(option(s.tokens.map(INT::from))));
     module.set_getter_fn("name", |s: &mut SegmentInfo| Ok(option(s.name.as_deref().map(text))));
-    module.set_getter_fn("role", |s: &mut SegmentInfo| Ok(text(role(s.role))));
-    module.set_getter_fn("kind", |s: &mut SegmentInfo| Ok(text(kind(s.kind))));
+    module.set_getter_fn("role", |s: &mut SegmentInfo| Ok(text(s.role.as_str())));
+    module.set_getter_fn("kind", |s: &mut SegmentInfo| Ok(text(s.kind.as_str())));
 }
 
 fn hits(module: &mut Module) {

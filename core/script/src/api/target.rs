@@ -4,11 +4,12 @@ use super::facts::Facts;
 use super::{int, option, text};
 use rhai::{Dynamic, FLOAT, INT, ImmutableString, Module};
 use std::sync::Arc;
+use weir_llm::usage::Class;
 use weir_policy::{Breaker, Live, Target};
 
 /// A candidate of the current call.
 #[derive(Clone)]
-pub(super) struct TargetHandle {
+pub(crate) struct TargetHandle {
     pub(super) facts: Arc<Facts>,
     pub(super) position: u16,
 }
@@ -63,7 +64,7 @@ fn fixed(module: &mut Module) {
 
 /// USD per million tokens, as in the config; `()` if not known.
 fn prices(module: &mut Module) {
-    for (name, class) in [("price_in", "input"), ("price_cached_in", "input.cached"), ("price_out", "output")] {
+    for (name, class) in [("price_in", Class::Input), ("price_cached_in", Class::CachedInput), ("price_out", Class::Output)] {
         module.set_getter_fn(name, move |t: &mut TargetHandle| {
             // A pico-dollar a token is a millionth of a dollar per million tokens.
             Ok(option(t.facts.rate(t.position, class).map(|pico| pico as FLOAT / 1e6)))
