@@ -6,6 +6,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/weir
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 export PATH := $(CACHE)/tools/bin:$(HOME)/.cargo/bin:$(PATH)
 
+WEIR ?= $(CARGO_TARGET_DIR)/release/weir
 DATA ?= .weir
 ARGS ?=
 FUZZ_SECONDS ?= 60
@@ -22,7 +23,7 @@ help: ## this list
 run: ## build Weir and its plugins, start it with embedded defaults (ARGS="--config weir.yaml" for your own)
 	@.ci/setup run
 	@cargo build --quiet --release --locked -p weir
-	@$(MAKE) --no-print-directory plugins WEIR=$(CARGO_TARGET_DIR)/release/weir
+	@$(MAKE) --no-print-directory plugins
 	@exec $(CARGO_TARGET_DIR)/release/weir serve $(ARGS)
 
 test: ## everything: unit, golden, end to end, plugins, the official Python SDK
@@ -38,9 +39,10 @@ lint: ## format, clippy, docs, licences and sources of dependencies
 bench: ## Weir beside nginx and a bare pingora-proxy: a table and target/bench.json (ARGS=--quick for a look)
 	@.ci/setup bench
 	cargo build --release --locked -p weir -p weir-benches
-	@$(MAKE) --no-print-directory plugins WEIR=$(CARGO_TARGET_DIR)/release/weir
+	@$(MAKE) --no-print-directory plugins target/bench-guest.wasm
 	@PATH="$$PATH:/usr/sbin:$(CACHE)/nginx/usr/sbin" $(CARGO_TARGET_DIR)/release/weir-bench run \
-	    --weir $(CARGO_TARGET_DIR)/release/weir --out target/bench.json $(ARGS)
+	    --weir $(CARGO_TARGET_DIR)/release/weir --guard plugins/mask-pii.wasm \
+	    --kept target/bench-guest.wasm --out target/bench.json $(ARGS)
 
 fuzz: ## each parser's fuzz target for FUZZ_SECONDS (60)
 	@.ci/setup fuzz
@@ -48,12 +50,16 @@ fuzz: ## each parser's fuzz target for FUZZ_SECONDS (60)
 	    echo "== $$target, $(FUZZ_SECONDS) s"; \
 	    cargo +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done
 
-plugins: $(PLUGINS:%=$(CARGO_TARGET_DIR)/plugins/%.wasm) ## the shipped Wasm plugins, if their sources changed
+plugins: $(PLUGINS:%=plugins/%.wasm) ## the shipped Wasm plugins, if their sources changed
 
-# The component lands in the cache folder; `weir plugin build` says where a plugin author's own goes.
-$(CARGO_TARGET_DIR)/plugins/%.wasm: $(PLUGIN_SOURCES)
-	@mkdir -p $(@D)
+# Where the embedded config looks for them; git ignores them.
+plugins/%.wasm: $(PLUGIN_SOURCES)
 	@$(WEIR) plugin build plugins/$* --out $@
+
+# The benchmark's own guest: a route policy that reads no content.
+target/bench-guest.wasm: $(shell find benches/guest sdk -type f 2>/dev/null)
+	@mkdir -p $(@D)
+	@$(WEIR) plugin build benches/guest --out $@
 
 clean-data: ## forget the local ledger, keys and caches of `make run`
 	rm -rf $(DATA)

@@ -1,0 +1,158 @@
+//! One round of one system: started, warmed, loaded with plain requests and with streams, stopped, audited.
+
+use std::path::{Path, PathBuf};
+
+use crate::audit;
+use crate::failure::{Context, Failure, Result};
+use crate::load::Tally;
+use crate::mock::Stats;
+use crate::process::{LOAD_CORE, ourselves, output};
+use crate::system::{Running, System};
+use crate::weir::Variant;
+use crate::wire;
+
+/// How long everything takes, and how often.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Interleaved rounds.
+    pub rounds: usize,
+    /// Seconds of load before anything is measured.
+    pub warm: f64,
+    /// Seconds of plain requests.
+    pub plain: f64,
+    /// Seconds of streams.
+    pub stream: f64,
+    /// Reloads under load.
+    pub reloads: u64,
+    /// Cold starts.
+    pub starts: usize,
+}
+
+/// What the rounds share.
+pub struct Bench {
+    /// Folder for everything the run writes.
+    pub work: PathBuf,
+    /// The mock's address.
+    pub upstream: String,
+    /// File with the keys that clients of the baselines send.
+    pub any_keys: PathBuf,
+    /// How long and how often.
+    pub pace: Pace,
+}
+
+/// One load's figures.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// CPU microseconds of the system for one request.
+    pub cpu_us: f64,
+    /// Requests a second.
+    pub per_second: f64,
+    /// Share of its core that the system used: near 1 it was saturated.
+    pub busy: f64,
+    /// What the clients saw.
+    pub tally: Tally,
+}
+
+/// One round's figures.
+pub struct Round {
+    /// Plain requests.
+    pub plain: Measured,
+    /// Streams.
+    pub stream: Measured,
+}
+
+const PII_EVERY: u64 = 100;
+
+impl Bench {
+    /// Runs one round of `system`. Any wrong reply, or a ledger that does not match, is an error: no number then.
+    pub fn round(&self, system: &System) -> Result<Round> {
+        let before = self.upstream_stats()?;
+        let since = audit::last_row(system)?;
+        let running = system.start(&self.upstream, &self.work)?;
+        let ids = |part: &str| self.work.join(format!("{part}.ids"));
+        let warm = self.load(system, &running, self.pace.warm, false, &ids("warm"))?;
+        let plain = self.measure(system, &running, self.pace.plain, false, &ids("plain"))?;
+        let stream = self.measure(system, &running, self.pace.stream, true, &ids("stream"))?;
+        running.stop()?;
+        let seen = difference(&self.upstream_stats()?, &before);
+        check_edits(system, &seen, &[&warm, &plain.tally, &stream.tally])?;
+        audit::check(system, since, &[ids("warm"), ids("plain"), ids("stream")], &seen)
+            .context(format!("ledger of {}", system.name()))?;
+        Ok(Round { plain, stream })
+    }
+
+    /// Loads the system and reads its CPU time before and after.
+    fn measure(
+        &self,
+        system: &System,
+        running: &Running,
+        seconds: f64,
+        streams: bool,
+        ids: &Path,
+    ) -> Result<Measured> {
+        let before = running.process.cpu()?;
+        let tally = self.load(system, running, seconds, streams, ids)?;
+        let cpu = running.process.cpu()? - before;
+        Ok(Measured {
+            cpu_us: cpu.as_secs_f64() * 1e6 / tally.ok as f64,
+            per_second: tally.ok as f64 / tally.seconds,
+            busy: cpu.as_secs_f64() / tally.seconds,
+            tally,
+        })
+    }
+
+    fn load(
+        &self,
+        system: &System,
+        running: &Running,
+        seconds: f64,
+        streams: bool,
+        ids: &Path,
+    ) -> Result<Tally> {
+        let mut command = ourselves(LOAD_CORE, "load")?;
+        command.args(["--target", &running.address, "--seconds", &seconds.to_string()]);
+        command.args(["--stream-every", if streams { "1" } else { "0" }]);
+        match system {
+            System::Weir(site) => command.arg("--keys").arg(&site.keys).arg("--ids").arg(ids),
+            System::Nginx | System::Passthrough => command.arg("--keys").arg(&self.any_keys),
+        };
+        if system.variant() == Some(Variant::Guard) && !streams {
+            command.args(["--pii-every", &PII_EVERY.to_string()]);
+        }
+        let tally: Tally = serde_json::from_str(&output(&mut command)?)?;
+        if tally.failures() > 0 || tally.ok == 0 {
+            return Err(Failure::new(format!("{}: wrong replies: {:?}", system.name(), tally.failed)));
+        }
+        Ok(tally)
+    }
+
+    /// What the upstream has counted so far.
+    pub fn upstream_stats(&self) -> Result<Stats> {
+        let (_, body) = wire::ask(&self.upstream, "GET", "/stats", None)?;
+        Ok(serde_json::from_slice(&body)?)
+    }
+}
+
+fn difference(after: &Stats, before: &Stats) -> Stats {
+    let seen = |model: &String| before.models.get(model).copied().unwrap_or(0);
+    let models = after.models.iter().map(|(model, count)| (model.clone(), count - seen(model)));
+    Stats {
+        models: models.filter(|(_, count)| *count > 0).collect(),
+        masked: after.masked - before.masked,
+        leaked: after.leaked - before.leaked,
+    }
+}
+
+/// Each client checked that its own edit arrived; this is the upstream's side of the same count.
+fn check_edits(system: &System, seen: &Stats, tallies: &[&Tally]) -> Result<()> {
+    let due: u64 = tallies.iter().map(|tally| tally.masked).sum();
+    if seen.leaked > 0 || seen.masked != due {
+        return Err(Failure::new(format!(
+            "{}: {due} bodies were to be masked, the upstream saw {} masked and {} not",
+            system.name(),
+            seen.masked,
+            seen.leaked
+        )));
+    }
+    Ok(())
+}

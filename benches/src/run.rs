@@ -1,0 +1,177 @@
+//! The whole benchmark, in the order of its table.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::failure::{Context, Failure, Result};
+use crate::figures::Series;
+use crate::micro::Calls;
+use crate::process::{LOAD_CORE, Process, SYSTEM_CORE, free_address, ourselves, output, wait_for};
+use crate::reload;
+use crate::report::Report;
+use crate::round::{Bench, Pace, Round};
+use crate::system::System;
+use crate::weir::{MASK, Shipped, Site, Variant};
+use crate::{memory, startup};
+
+/// What to run.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Plan {
+    /// Weir's parts; without them only the baselines are measured.
+    #[command(flatten)]
+    pub shipped: Option<Shipped>,
+    /// File that gets the figures.
+    #[arg(long, default_value = "target/bench.json")]
+    pub out: PathBuf,
+    /// Short rounds and few of them: a look, not a measurement.
+    #[arg(long)]
+    pub quick: bool,
+}
+
+const FULL: Pace = Pace { rounds: 5, warm: 0.5, plain: 2.5, stream: 1.5, reloads: 10_000, starts: 10 };
+const QUICK: Pace = Pace { rounds: 2, warm: 0.2, plain: 0.7, stream: 0.5, reloads: 200, starts: 3 };
+
+/// Runs everything; the report is complete or there is none.
+pub fn run(plan: &Plan) -> Result<Report> {
+    let cores = std::thread::available_parallelism()?.get();
+    if cores < 2 {
+        return Err(Failure::new("two cores are needed: one for the system, one for the load"));
+    }
+    // A stale file must not look like this run's.
+    drop(fs::remove_file(&plan.out));
+    let work = tempfile::tempdir()?;
+    let (bench, _upstream) = prepare(work.path(), if plan.quick { QUICK } else { FULL })?;
+    let mut report = Report::default();
+    let outcome = fill(&bench, plan, &mut report);
+    if outcome.is_err() {
+        // What the systems wrote is what explains the failure.
+        let kept = work.keep();
+        return outcome.map(|()| report).context(format!("logs are in {}", kept.display()));
+    }
+    report.write(&plan.out)?;
+    Ok(report)
+}
+
+fn prepare(work: &Path, pace: Pace) -> Result<(Bench, Process)> {
+    let upstream = free_address()?;
+    let mut command = ourselves(LOAD_CORE, "mock")?;
+    command.args(["--listen", &upstream, "--mask", MASK]);
+    let mut process = Process::start("mock", &mut command, &work.join("mock.log"))?;
+    wait_for(&upstream, &mut process)?;
+    let any_keys = work.join("keys");
+    // As long as a key of Weir's, so that the baselines pass as many bytes.
+    fs::write(&any_keys, format!("weir_sk_{}\n", "0".repeat(49)))?;
+    Ok((Bench { work: work.to_path_buf(), upstream, any_keys, pace }, process))
+}
+
+fn fill(bench: &Bench, plan: &Plan, report: &mut Report) -> Result<()> {
+    let systems = systems(bench, plan)?;
+    cpu(bench, &systems, report)?;
+    let Some(shipped) = &plan.shipped else { return Ok(()) };
+    let default = systems.iter().find(|system| system.variant() == Some(Variant::Default));
+    let default = default.ok_or_else(|| Failure::new("the default variant is missing"))?;
+    call_figures(shipped, report)?;
+    memory_figures(bench, default, report)?;
+    start_figures(bench, shipped, report)?;
+    reload_figures(bench, default, report)
+}
+
+fn systems(bench: &Bench, plan: &Plan) -> Result<Vec<System>> {
+    let mut systems = vec![System::Passthrough];
+    if System::has_nginx() {
+        systems.push(System::Nginx);
+    }
+    if let Some(shipped) = &plan.shipped {
+        for variant in [Variant::Default, Variant::Budget, Variant::Guard] {
+            systems.push(System::Weir(Site::lay_out(variant, shipped, &bench.upstream, &bench.work)?));
+        }
+    }
+    Ok(systems)
+}
+
+/// Every system once a round; each round begins with another one.
+fn cpu(bench: &Bench, systems: &[System], report: &mut Report) -> Result<()> {
+    let mut rounds: BTreeMap<&str, Vec<Round>> = BTreeMap::new();
+    for n in 0..bench.pace.rounds {
+        for at in 0..systems.len() {
+            let system = &systems[(at + n) % systems.len()];
+            rounds.entry(system.name()).or_default().push(bench.round(system)?);
+        }
+    }
+    let plain = |name: &str| series(&rounds, name, |round| round.plain.cpu_us);
+    let stream = |name: &str| series(&rounds, name, |round| round.stream.cpu_us);
+    for (figure, name, target) in RATIOS {
+        if rounds.contains_key(name) {
+            report.against(figure, plain(name).over(&plain("pingora")), target);
+        }
+    }
+    for system in systems {
+        let name = system.name();
+        report.series(format!("cpu_us_{name}"), plain(name));
+        report.series(format!("cpu_us_stream_{name}"), stream(name));
+        report.series(format!("per_second_{name}"), series(&rounds, name, |round| round.plain.per_second));
+        report.series(format!("core_busy_{name}"), series(&rounds, name, |round| round.plain.busy));
+        report
+            .series(format!("p50_us_{name}"), series(&rounds, name, |round| round.plain.tally.p50_us as f64));
+        report
+            .series(format!("p99_us_{name}"), series(&rounds, name, |round| round.plain.tally.p99_us as f64));
+    }
+    report.note(
+        "cpu_us: CPU microseconds a request at saturation, one core; ratios: round by round over pingora",
+    );
+    Ok(())
+}
+
+const RATIOS: [(&str, &str, f64); 3] = [
+    ("cpu_ratio_pipeline", "weir", 1.5),
+    ("cpu_ratio_pipeline_budget", "weir_budget", 1.8),
+    ("cpu_ratio_wasm_guard", "weir_guard", 2.0),
+];
+
+fn series(rounds: &BTreeMap<&str, Vec<Round>>, name: &str, figure: impl Fn(&Round) -> f64) -> Series {
+    Series(rounds.get(name).into_iter().flatten().map(figure).collect())
+}
+
+fn call_figures(shipped: &Shipped, report: &mut Report) -> Result<()> {
+    let mut command = ourselves(SYSTEM_CORE, "micro")?;
+    command.arg("--script").arg(shipped.policies.join("route.rhai"));
+    command.arg("--guard").arg(&shipped.guard).arg("--kept").arg(&shipped.kept);
+    let calls: Calls = serde_json::from_str(&output(&mut command)?)?;
+    for (name, series) in calls.series() {
+        report.series(name, series);
+    }
+    Ok(())
+}
+
+fn memory_figures(bench: &Bench, weir: &System, report: &mut Report) -> Result<()> {
+    let (idle, streams) = memory::measure(bench, weir)?;
+    report.against("rss_idle_mib", Series(vec![idle]), 60.0);
+    report.once("rss_1000_streams_mib", streams);
+    let (idle, streams) = memory::measure(bench, &System::Passthrough)?;
+    report.once("rss_idle_mib_pingora", idle);
+    report.once("rss_1000_streams_mib_pingora", streams);
+    Ok(())
+}
+
+fn start_figures(bench: &Bench, shipped: &Shipped, report: &mut Report) -> Result<()> {
+    let work = bench.work.join("startup");
+    let site = Site::lay_out(Variant::Default, shipped, &bench.upstream, &work)?;
+    let (first, later) = startup::measure(bench, site)?;
+    report.against("cold_start_ms", later, 500.0);
+    report.once("cold_start_first_ms", first);
+    report.note("cold_start: spawn to the first 200; _first: with nothing compiled before");
+    Ok(())
+}
+
+fn reload_figures(bench: &Bench, weir: &System, report: &mut Report) -> Result<()> {
+    let storm = reload::storm(bench, weir)?;
+    report.against("reload_failed", Series(vec![storm.tally.failures() as f64]), 0.0);
+    report.once("reloads", storm.reloads as f64);
+    report.once("reload_ms", storm.reload_ms);
+    report.once("reload_requests_ok", storm.ok as f64);
+    for (what, count) in &storm.tally.failed {
+        report.note(format!("under reload: {count} x {what}"));
+    }
+    Ok(())
+}

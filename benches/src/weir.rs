@@ -1,0 +1,163 @@
+//! Weir for the benchmark: the shipped config, with our address and upstream, a hundred keys, eight targets.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::failure::{Context, Result};
+use crate::process::{SYSTEM_CORE, free_address, output, pinned};
+
+/// What is added to the shipped config.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variant {
+    /// Nothing.
+    Default,
+    /// A hard budget on every key.
+    Budget,
+    /// The Wasm guard that masks addresses and card numbers.
+    Guard,
+}
+
+/// A config, a data folder and its keys.
+pub struct Site {
+    /// What it adds to the shipped config.
+    pub variant: Variant,
+    /// The binary.
+    pub weir: PathBuf,
+    /// Its config file.
+    pub config: PathBuf,
+    /// The routing script, which a reload may rewrite.
+    pub script: PathBuf,
+    /// Its data folder.
+    pub data: PathBuf,
+    /// File with its keys, one a line.
+    pub keys: PathBuf,
+    /// Where it takes chat requests.
+    pub address: String,
+    /// Its admin listener.
+    pub admin: String,
+}
+
+/// Where Weir's shipped parts are.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Shipped {
+    /// The binary.
+    #[arg(long)]
+    pub weir: PathBuf,
+    /// Folder of the scripts.
+    #[arg(long, default_value = "policies")]
+    pub policies: PathBuf,
+    /// The guard, built.
+    #[arg(long)]
+    pub guard: PathBuf,
+    /// A route policy in Wasm that reads no content, built.
+    #[arg(long)]
+    pub kept: PathBuf,
+}
+
+/// The price of target `n` in pico-dollars a token: input, cached input, output. Each is a little dearer than the last.
+pub fn prices(n: u64) -> (u64, u64, u64) {
+    (150_000 + 10_000 * n, 75_000 + 5_000 * n, 600_000 + 40_000 * n)
+}
+
+/// What the guard leaves where an address was.
+pub const MASK: &str = "[email]";
+
+const KEYS: usize = 100;
+const TARGETS: u64 = 8;
+/// High enough never to refuse, so that the limit is reckoned and the load goes through.
+const REQUESTS_A_MINUTE: &str = "60000000";
+/// The same for money: a hard budget that is never reached.
+const BUDGET_USD: &str = "1000000";
+
+impl Variant {
+    /// Its name in figures and in the table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Variant::Default => "weir",
+            Variant::Budget => "weir_budget",
+            Variant::Guard => "weir_guard",
+        }
+    }
+}
+
+impl Site {
+    /// Lays out config, data folder and keys below `work`.
+    pub fn lay_out(variant: Variant, shipped: &Shipped, upstream: &str, work: &Path) -> Result<Site> {
+        let home = work.join(format!("site-{}", variant.name()));
+        fs::create_dir_all(&home)?;
+        for name in ["route.rhai", "fallback.rhai"] {
+            let from = shipped.policies.join(name);
+            fs::copy(&from, home.join(name)).context(from.display())?;
+        }
+        let site = Site {
+            variant,
+            weir: shipped.weir.canonicalize().context(shipped.weir.display())?,
+            config: home.join("weir.yaml"),
+            script: home.join("route.rhai"),
+            data: home.join("data"),
+            keys: home.join("keys"),
+            address: free_address()?,
+            admin: free_address()?,
+        };
+        fs::write(&site.config, site.yaml(upstream, shipped)?)?;
+        site.create_keys()?;
+        Ok(site)
+    }
+
+    /// The command that serves it.
+    pub fn serve(&self) -> Command {
+        let mut command = pinned(SYSTEM_CORE, &self.weir);
+        command.arg("serve").arg("--config").arg(&self.config);
+        command
+    }
+
+    /// The admin API's token.
+    pub fn admin_token(&self) -> Result<String> {
+        let file = self.data.join("admin.token");
+        Ok(fs::read_to_string(&file).context(file.display())?.trim().to_owned())
+    }
+
+    fn create_keys(&self) -> Result<()> {
+        let mut keys = String::new();
+        for n in 0..KEYS {
+            let mut command = Command::new(&self.weir);
+            command.args(["key", "create", "--name", &format!("bench-{n}"), "--rpm", REQUESTS_A_MINUTE]);
+            command.arg("--config").arg(&self.config);
+            if self.variant == Variant::Budget {
+                command.args(["--budget", BUDGET_USD, "--hard"]);
+            }
+            let said = output(&mut command)?;
+            let key = said.split_whitespace().find(|word| word.starts_with("weir_sk_"));
+            writeln!(keys, "{}", key.unwrap_or_default()).context("key")?;
+        }
+        Ok(fs::write(&self.keys, keys)?)
+    }
+
+    /// All that a config file says that the embedded defaults do not.
+    fn yaml(&self, upstream: &str, shipped: &Shipped) -> Result<String> {
+        let mut targets = String::new();
+        for n in 0..TARGETS {
+            let (input, cached, output) = prices(n);
+            // A pico-dollar a token is a millionth of a dollar a million tokens.
+            let prices =
+                format!("{{ input: 0.{input:06}, cached_input: 0.{cached:06}, output: 0.{output:06} }}");
+            writeln!(targets, "      - {{ target: mock/m{n}, prices: {prices} }}").context("config")?;
+        }
+        let guard = match self.variant {
+            Variant::Guard => format!("  - file: {}\n", shipped.guard.canonicalize()?.display()),
+            Variant::Default | Variant::Budget => String::new(),
+        };
+        Ok(format!(
+            "server:\n  listen: {}\n  admin: {}\ndata: {}\n\
+             providers:\n  mock:\n    base_url: http://{upstream}/v1\n    keys: [mock-key]\n\
+             models:\n  chat:\n    targets:\n{targets}\
+             policies:\n{guard}\
+             \x20 - {{ file: route.rhai, grants: [targets] }}\n  - {{ file: fallback.rhai, grants: [targets] }}\n",
+            self.address,
+            self.admin,
+            self.data.display(),
+        ))
+    }
+}
