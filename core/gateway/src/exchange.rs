@@ -27,7 +27,7 @@ pub mod stream;
 use crate::buffered::Held;
 use crate::gateway::Gateway;
 use crate::ingress::respond::Gone;
-use crate::ingress::{self, Endpoint, body, framing, headers, respond};
+use crate::ingress::{self, Endpoint, body, framing, respond};
 use crate::models;
 use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;

@@ -12,8 +12,10 @@
 //! - [`sim`]: the built-in simulated provider.
 //! - [`config`], [`telemetry`]: the file and the figures.
 
+pub mod admin;
 pub mod buffered;
 pub mod cache;
+pub mod cli;
 pub mod config;
 pub mod drain;
 pub mod egress;
@@ -23,6 +25,7 @@ pub mod ingress;
 pub mod models;
 pub mod refusal;
 pub mod reload;
+pub mod server;
 pub mod sim;
 pub mod snapshot;
 pub mod telemetry;

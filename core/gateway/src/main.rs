@@ -1,1 +1,8 @@
-fn main() {}
+//! The binary `weir`.
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    weir::cli::main()
+}

@@ -20,6 +20,7 @@ pub mod access;
 pub mod live;
 pub mod meters;
 pub mod metrics;
+mod observe;
 pub mod policies;
 pub mod process;
 pub mod record;
@@ -42,6 +43,15 @@ pub struct Options {
     pub level: LevelFilter,
     /// Whether to write one line an exchange.
     pub access: bool,
+}
+
+impl Options {
+    /// What a config asks for.
+    #[must_use]
+    pub fn of(config: &crate::config::Config) -> Self {
+        let level = config.log.level.as_str().parse().unwrap_or(LevelFilter::INFO);
+        Self { level, access: config.log.access }
+    }
 }
 
 impl Default for Options {

@@ -21,6 +21,8 @@ use weir_policy::ErrorClass;
 const NAME_TTL: Duration = Duration::from_secs(30);
 /// How long an unused connection is kept; below the 60 s after which common servers close theirs.
 const IDLE: Duration = Duration::from_secs(50);
+/// How long the end of a body may lag behind its last event.
+const LINGER: Duration = Duration::from_millis(100);
 /// Idle connections kept over all endpoints.
 const POOL: usize = 1024;
 
@@ -356,6 +358,16 @@ impl Response {
             }
         }
         Ok(if rest.is_empty() { first } else { rest.into() })
+    }
+
+    /// Waits a moment for the end of a body whose last event has come, and gives the connection back.
+    pub async fn finish(mut self) {
+        // Whatever comes after the last event is of no use to anybody.
+        if matches!(timeout(LINGER, self.session.read_response_body()).await, Ok(Ok(None))) {
+            self.release().await;
+        } else {
+            self.session.shutdown().await;
+        }
     }
 
     /// Gives the connection back, if the reply has been read to its end; else closes it.

@@ -47,6 +47,7 @@ pub struct Pipeline {
     guards: Vec<Stage>,
     routes: Vec<Stage>,
     recoveries: Vec<Stage>,
+    policies: Vec<Arc<dyn Policy>>,
     digest: String,
     observer: Option<Arc<dyn Observer>>,
     clock: Clock,
@@ -74,7 +75,8 @@ impl Pipeline {
             has.map(|(id, bound)| Stage::new(PolicyId(id), bound, hook, breaker, now)).collect::<Vec<_>>()
         };
         let (guards, routes, recoveries) = (stages(Hook::Guard), stages(Hook::Route), stages(Hook::OnError));
-        Ok(Self { guards, routes, recoveries, digest, observer: None, clock })
+        let policies = bound.into_iter().map(|bound| bound.policy).collect();
+        Ok(Self { guards, routes, recoveries, policies, digest, observer: None, clock })
     }
 
     /// Tells an observer of every call.
@@ -99,6 +101,11 @@ impl Pipeline {
     #[must_use]
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+
+    /// The bound policies, in order.
+    pub fn policies(&self) -> impl Iterator<Item = &dyn Policy> {
+        self.policies.iter().map(|policy| &**policy)
     }
 
     /// Whether no policy is bound at all.
@@ -281,6 +288,7 @@ impl Default for Pipeline {
             guards: Vec::new(),
             routes: Vec::new(),
             recoveries: Vec::new(),
+            policies: Vec::new(),
             digest: digest(&[]),
             observer: None,
             clock: Arc::new(Instant::now),

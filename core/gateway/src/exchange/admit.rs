@@ -41,7 +41,7 @@ impl Exchange<'_> {
         self.record.model = route.label;
         self.gateway.ledger.admit(principal, Instant::now()).map_err(|limited| {
             Refusal {
-                retry_after_ms: Some(limited.retry_after_ms),
+                retry_after_ms: Some(u32::try_from(limited.retry_after_ms).unwrap_or(u32::MAX)),
                 ..Refusal::new(
                     429,
                     "rate_limit_error",

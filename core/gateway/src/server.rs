@@ -1,0 +1,316 @@
+//! Start and stop: listeners, the threads behind them, and a drain that lets what is under way finish.
+
+use crate::admin;
+use crate::buffered::Budget;
+use crate::cache::Replies;
+use crate::config::{Config, LedgerSync};
+use crate::drain::{Drain, Phase};
+use crate::gateway::{Gateway, Ids};
+use crate::reload::build::{Builder, Refused};
+use crate::reload::policies::Compiled;
+use crate::reload::{self, Reloader};
+use crate::sim;
+use crate::telemetry::{self, Telemetry};
+use crate::upstream::Upstreams;
+use arc_swap::ArcSwap;
+use hmac::{Hmac, Mac};
+use pingora::apps::{HttpServerOptions, ServerApp};
+use pingora::listeners::tls::TlsSettings;
+use pingora::services::Service as _;
+use pingora::services::listening::Service;
+use sha2::Sha256;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use weir_ledger::{Ledger, OpenError, Pepper};
+
+/// Most instances of Wasm policies at one time.
+const INSTANCES: u32 = 256;
+/// How long the ledger may take to write what is queued, at the very end.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// Why the gateway did not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The config or a policy is wrong.
+    #[error("{0}")]
+    Refused(#[from] Refused),
+    /// The ledger cannot be had.
+    #[error("{0}")]
+    Ledger(#[from] OpenError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}; change server.{key} in weir.yaml or stop who uses it")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// `listen` or `admin`.
+        key: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The certificate or its key is not usable.
+    #[error("server.tls: the certificate or key cannot be used: {0}")]
+    Tls(String),
+    /// The system gives no thread, socket or random number.
+    #[error("{0}")]
+    System(String),
+}
+
+/// A gateway that is ready to take requests.
+pub struct Server {
+    config: Config,
+    gateway: Arc<Gateway>,
+    reloader: Reloader,
+    admin: admin::Admin,
+    sim: Socket,
+}
+
+/// What the command line wants to do between the start and the first request.
+pub struct Ready<'a> {
+    /// The ledger, open.
+    pub ledger: &'a Ledger,
+    /// The config in force.
+    pub config: &'a Config,
+}
+
+/// Runs a gateway until it is told to stop. `ready` is called once, when everything is set up.
+///
+/// # Errors
+/// [`ServeError`] says what is missing.
+pub fn serve(file: Option<PathBuf>, ready: impl FnOnce(&Ready<'_>)) -> Result<(), ServeError> {
+    let config = reload::read(file.as_ref())?;
+    check_listen(config.server.listen, "listen")?;
+    check_listen(config.server.admin, "admin")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(config.server.workers.get())
+        .thread_name("weir-worker")
+        .enable_all()
+        .build()
+        .map_err(|error| ServeError::System(format!("no threads: {error}")))?;
+    let server = Server::new(config, file)?;
+    ready(&Ready { ledger: &server.gateway.ledger, config: &server.config });
+    runtime.block_on(server.run())?;
+    // Whatever still waits is an idle connection.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    Ok(())
+}
+
+/// Says at once and in one sentence what pingora would say by a panic on another thread.
+fn check_listen(address: SocketAddr, key: &'static str) -> Result<(), ServeError> {
+    TcpListener::bind(address).map(drop).map_err(|source| ServeError::Listen { address, key, source })
+}
+
+impl Server {
+    fn new(config: Config, file: Option<PathBuf>) -> Result<Self, ServeError> {
+        let system = |error: &dyn std::fmt::Display| ServeError::System(error.to_string());
+        let telemetry = Arc::new(start_telemetry(&config).map_err(|error| system(&error))?);
+        let ledger = open_ledger(&config)?;
+        let token = admin::token(&config).map_err(|error| system(&error))?;
+        let sim = Socket::new().map_err(|error| system(&error))?;
+        let upstreams = Arc::new(Upstreams::default());
+        let wasm = weir_wasm::Engine::new(weir_wasm::Options {
+            cache_dir: Some(config.data.join("compiled")),
+            mac_key: derived(&config.data, b"weir compiled code").map_err(|error| system(&error))?,
+            max_instances: INSTANCES,
+        })
+        .map_err(|error| system(&error))?;
+        let compiled = Compiled::new(wasm);
+        let mut builder = Builder::new(
+            config.clone(),
+            Arc::clone(&upstreams),
+            Arc::clone(&telemetry),
+            compiled,
+            sim.path.clone(),
+        );
+        let snapshot = builder.build(config.clone(), 1, None)?;
+        telemetry.metrics().generation.set(1);
+        let users = derived(&config.data, b"weir user hashes").map_err(|error| system(&error))?;
+        let limits = config.server.limits;
+        let gateway = Arc::new(Gateway {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            ledger,
+            upstreams,
+            replies: Replies::new(config.cache_bytes).map_err(|error| system(&error))?,
+            telemetry,
+            buffered: Budget::new(limits.buffered),
+            drain: Drain::new(limits.in_flight as usize),
+            ids: Ids::new().map_err(|error| system(&error))?,
+            options: options(&config),
+            users: Hmac::new_from_slice(&users).map_err(|error| system(&error))?,
+        });
+        refresh_gauges(&gateway);
+        let reloader =
+            reload::start(Arc::clone(&gateway), builder, file).map_err(|error| system(&error))?;
+        let admin = admin::Admin::new(Arc::clone(&gateway), reloader.clone(), token);
+        Ok(Self { config, gateway, reloader, admin, sim })
+    }
+
+    async fn run(self) -> Result<(), ServeError> {
+        let (stop, stopping) = watch::channel(false);
+        let listen = self.config.server.listen.to_string();
+        let mut callers = Service::new("weir".to_owned(), Shared(Arc::clone(&self.gateway)));
+        match &self.config.server.tls {
+            None => callers.add_tcp(&listen),
+            Some(tls) => {
+                let path = |path: &Path| path.to_string_lossy().into_owned();
+                let mut settings = TlsSettings::intermediate(&path(&tls.cert), &path(&tls.key))
+                    .map_err(|error| ServeError::Tls(error.to_string()))?;
+                settings.enable_h2();
+                callers.add_tls_with_settings(&listen, None, settings);
+            }
+        }
+        let mut admin = Service::new("weir-admin".to_owned(), self.admin);
+        admin.add_tcp(&self.config.server.admin.to_string());
+        let mut sim = sim::service(sim::App::default(), &sim::Listen::Unix(self.sim.path.clone()));
+        let (for_callers, for_admin, for_sim) = (stopping.clone(), watch::channel(false), watch::channel(false));
+        let (stop_admin, admin_stops) = for_admin;
+        let (stop_sim, sim_stops) = for_sim;
+        let services = [
+            tokio::spawn(async move { callers.start_service(None, for_callers, 1).await }),
+            tokio::spawn(async move { admin.start_service(None, admin_stops, 1).await }),
+            tokio::spawn(async move { sim.start_service(None, sim_stops, 1).await }),
+        ];
+        told_to_stop().await.map_err(|error| ServeError::System(format!("no signals: {error}")))?;
+        tracing::info!(under_way = self.gateway.drain.under_way(), "stopping");
+        drain(&self.gateway, &stop, self.config.server.timeouts.grace).await;
+        self.reloader.stop();
+        // Health checks are answered, and the simulator answers what is under way, until nothing is.
+        let _ = (stop_admin.send(true), stop_sim.send(true));
+        for service in services {
+            // A service that panicked has said so itself.
+            let _ = tokio::time::timeout(Duration::from_millis(100), service).await;
+        }
+        let _ = tokio::time::timeout(FLUSH, self.gateway.ledger.flush()).await;
+        self.gateway.ledger.close();
+        tracing::info!("stopped");
+        self.gateway.telemetry.shutdown();
+        Ok(())
+    }
+}
+
+/// Takes no more connections, lets what is under way finish, and ends the rest when the grace period is over.
+async fn drain(gateway: &Gateway, stop: &watch::Sender<bool>, grace: Duration) {
+    gateway.drain.advance(Phase::Draining);
+    // Nobody listens any more if the service has ended by itself.
+    let _ = stop.send(true);
+    if tokio::time::timeout(grace, gateway.drain.idle()).await.is_err() {
+        tracing::warn!(under_way = gateway.drain.under_way(), "the grace period is over");
+        gateway.drain.advance(Phase::Ending);
+        let _ = tokio::time::timeout(FLUSH, gateway.drain.idle()).await;
+    }
+}
+
+async fn told_to_stop() -> io::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+fn start_telemetry(config: &Config) -> Result<Telemetry, telemetry::SetupError> {
+    let options = telemetry::Options::of(config);
+    let telemetry = Telemetry::start(&options, io::stdout())?;
+    telemetry.install(&options);
+    Ok(telemetry)
+}
+
+/// Opens the ledger as the config says.
+///
+/// # Errors
+/// Another process has it, or it cannot be read.
+pub fn open_ledger(config: &Config) -> Result<Ledger, OpenError> {
+    std::fs::create_dir_all(&config.data)?;
+    let slowest = config.providers.iter().map(|provider| provider.timeouts.total).max().unwrap_or_default();
+    let attempts = config.models.iter().map(|alias| alias.max_attempts).max().unwrap_or(1);
+    let mut options = weir_ledger::Options::new(Pepper::load_or_create(&config.data)?);
+    options.sync = match config.ledger_sync {
+        LedgerSync::Normal => weir_ledger::Sync::Normal,
+        LedgerSync::Full => weir_ledger::Sync::Full,
+    };
+    options.admin_addr = Some(config.server.admin.to_string());
+    // As long as every attempt at its slowest, and a margin for what is between them.
+    options.hold_timeout = slowest.saturating_mul(u32::from(attempts.max(1))) + Duration::from_secs(60);
+    Ledger::open(&config.data, options)
+}
+
+/// A key of this installation for one purpose, from the pepper's file.
+fn derived(data: &Path, purpose: &[u8]) -> io::Result<[u8; 32]> {
+    let secret = std::fs::read(data.join("pepper"))?;
+    let mut hash = Hmac::<Sha256>::new_from_slice(&secret).map_err(io::Error::other)?;
+    hash.update(purpose);
+    Ok(hash.finalize().into_bytes().into())
+}
+
+fn options(config: &Config) -> HttpServerOptions {
+    let mut options = HttpServerOptions::default();
+    options.h2c = config.server.tls.is_none();
+    options.h2_idle_timeout = Some(config.server.timeouts.header);
+    options.keepalive_request_limit = Some(100_000);
+    options
+}
+
+fn refresh_gauges(gateway: &Arc<Gateway>) {
+    let weak = Arc::downgrade(gateway);
+    gateway.telemetry.metrics().on_scrape(move |metrics| {
+        let Some(gateway) = weak.upgrade() else { return };
+        let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        let stats = gateway.ledger.stats();
+        metrics.ledger_queue_depth.set(number(stats.queued as u64));
+        metrics.ledger_pending_reservations.set(number(stats.pending as u64));
+        metrics.ledger_commits.inc_by(stats.commits.saturating_sub(metrics.ledger_commits.get()));
+        metrics.requests_in_flight.set(number(gateway.drain.under_way() as u64));
+        metrics.buffered_bytes.set(number(gateway.buffered.used() as u64));
+        metrics.cache_bytes.set(number(gateway.replies.bytes()));
+        metrics.cache_entries.set(number(gateway.replies.entries()));
+        let snapshot = gateway.snapshot.load();
+        snapshot.meters.show(|target| weir_policy::LiveFacts::live(&snapshot.live, target));
+    });
+}
+
+/// The gateway outlives its listener.
+struct Shared(Arc<Gateway>);
+
+#[async_trait::async_trait]
+impl ServerApp for Shared {
+    async fn process_new(
+        self: &Arc<Self>,
+        session: pingora::protocols::Stream,
+        shutdown: &watch::Receiver<bool>,
+    ) -> Option<pingora::protocols::Stream> {
+        let metrics = self.0.telemetry.metrics();
+        metrics.connections.inc();
+        let stream = self.0.process_new(session, shutdown).await;
+        metrics.connections.dec();
+        stream
+    }
+}
+
+/// A folder of our own for the simulator's socket: socket paths are short, data folders need not be.
+struct Socket {
+    folder: PathBuf,
+    path: PathBuf,
+}
+
+impl Socket {
+    fn new() -> io::Result<Self> {
+        use std::os::unix::fs::DirBuilderExt;
+        let mut name = [0; 8];
+        getrandom::fill(&mut name).map_err(io::Error::other)?;
+        let folder = std::env::temp_dir().join(format!("weir-{}-{}", std::process::id(), hex::encode(name)));
+        std::fs::DirBuilder::new().mode(0o700).create(&folder)?;
+        Ok(Self { path: folder.join("sim.sock"), folder })
+    }
+}
+
+// A folder that cannot be removed is in nobody's way.
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
