@@ -15,8 +15,8 @@
 //! - L6: no pending row is older than its timeout.
 //! - L7: after `kill -9` every acknowledged posting exists.
 //!
-//! L1 and L2 hold for the table in memory, L3–L7 for rows as well. `tests/model.rs` plays random days against a small
-//! model, `tests/kill.rs` kills processes, [`check()`] asks a ledger's rows.
+//! L1 and L2 hold for the table in memory, L3–L7 for rows as well. `tests/ledger/model.rs` plays random days against a small
+//! model, `tests/ledger/kill.rs` kills processes, [`check()`] asks a ledger's rows.
 //!
 //! # Layout
 //!
