@@ -32,7 +32,7 @@
 //!
 //! | hook | `expect` |
 //! |---|---|
-//! | guard | `pass`, `{ texts: [...] }` (all segments after the edits), `{ body: ... }`, `{ block: D }`, `{ answer: text }` |
+//! | guard | `pass`, `{ texts: [...] }` (all segments after the edits; an empty text is none), `{ body: ... }`, `{ block: D }`, `{ answer: text }` |
 //! | route | `{ plan: [ids] }`, `{ deny: D }`, `abstain` |
 //! | on-error | `follow-plan`, `{ retry-after: ms }`, `{ switch: id }`, `{ fail: D }` |
 //! | any | `{ fault: kind }` with `hook:` if the policy has several |
@@ -48,6 +48,9 @@ use crate::policy::{LoadError, Policy};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+
+/// Compiles the policy under test with a config.
+pub type Compile<'a> = dyn Fn(&serde_json::Value) -> Result<Arc<dyn Policy>, LoadError> + 'a;
 
 /// How the cases of a file went.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,14 +109,12 @@ pub fn run(path: &Path, policy: &Arc<dyn Policy>) -> Result<Report, LoadError> {
 ///
 /// # Errors
 /// As [`run`], or the policy does not compile.
-pub fn run_with(
-    path: &Path,
-    compile: &dyn Fn(&serde_json::Value) -> Result<Arc<dyn Policy>, LoadError>,
-) -> Result<Report, LoadError> {
+pub fn run_with(path: &Path, compile: &Compile<'_>) -> Result<Report, LoadError> {
     let file = path.display().to_string();
     let text = std::fs::read_to_string(path)
         .map_err(|error| LoadError::new(&file, format!("cannot be read: {error}")))?;
     let cases = file::parse(&file, &text)?;
+    let table = build::table(&file, &cases)?;
     let shared = pipeline(compile(&cases.config)?)?;
     let mut report = Report { file, passed: 0, failures: Vec::new() };
     for case in &cases.cases {
@@ -122,7 +123,7 @@ pub fn run_with(
             None => None,
         };
         let (policy, pipeline) = own.as_ref().unwrap_or(&shared);
-        let seen = build::ask(&report.file, &cases, case, policy.as_ref(), pipeline)?;
+        let seen = build::ask(&report.file, &table, case, policy.as_ref(), pipeline)?;
         match expect::mismatch(case, &seen) {
             None => report.passed += 1,
             Some(message) => report.failures.push(Failure {

@@ -234,7 +234,8 @@ impl RequestView {
         };
         let body: Bytes = self.chat.encode(&encode);
         let chat = ChatRequest::parse(body).map_err(|_| EditError)?;
-        if chat.segments().len() != self.chat.segments().len() {
+        // Keys of unknown fields are segments too: renaming one must not change what the gateway has read already.
+        if chat.model() != self.chat.model() || chat.stream() != self.chat.stream() {
             return Err(EditError);
         }
         Ok(Self { chat: Arc::new(chat), ..self.fresh() })
@@ -301,7 +302,7 @@ impl RequestView {
     }
 }
 
-/// The edited body is no longer a request that Weir accepts.
+/// The edited body is no longer a request that Weir accepts, or one with another model or shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the edited body is not a valid request")]
 pub struct EditError;

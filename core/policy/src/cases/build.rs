@@ -7,7 +7,7 @@ use crate::manifest::Hook;
 use crate::pipeline::Pipeline;
 use crate::policy::{LoadError, Policy};
 use crate::request::RequestView;
-use crate::target::{Breaker, Candidates, Live, LiveFacts, Target};
+use crate::target::{Breaker, Candidates, Live, LiveFacts, Target, TargetTable};
 use crate::verdict::{AttemptError, ErrorClass};
 use crate::yaml::{self, nearest};
 use bytes::Bytes;
@@ -19,17 +19,22 @@ use weir_llm::estimate;
 use weir_llm::price::{Rate, pico_per_token_from_usd_per_mtok};
 use weir_llm::usage::Class;
 
+/// The target table of all cases.
+pub(super) fn table(file: &str, cases: &Cases) -> Result<TargetTable, LoadError> {
+    cases.targets.iter().map(|written| target(file, written)).collect()
+}
+
 /// Asks the policy what a case asks.
 pub(super) fn ask(
     file: &str,
-    cases: &Cases,
+    table: &TargetTable,
     case: &Case,
     policy: &dyn Policy,
     pipeline: &Pipeline,
 ) -> Result<Seen, LoadError> {
     let hook = hook(file, case, policy)?;
     let view = Arc::new(view(file, case)?);
-    let candidates = Arc::new(candidates(file, cases, case)?);
+    let candidates = Arc::new(candidates(file, table, case)?);
     let (mut seen, trace) = match hook {
         Hook::Guard => {
             let outcome = pipeline.guard(&view);
@@ -175,9 +180,8 @@ impl LiveFacts for Stated {
     }
 }
 
-fn candidates(file: &str, cases: &Cases, case: &Case) -> Result<Candidates, LoadError> {
-    let table = cases.targets.iter().map(|t| target(file, t)).collect::<Result<Vec<_>, _>>()?;
-    let index = |id: &str| find(file, &table, id, case.name.referenced);
+fn candidates(file: &str, table: &TargetTable, case: &Case) -> Result<Candidates, LoadError> {
+    let index = |id: &str| find(file, table, id, case.name.referenced);
     let allowed = match &case.candidates {
         Some(ids) => ids.iter().map(|id| index(id)).collect::<Result<Vec<_>, _>>()?,
         None => (0..u16::try_from(table.len()).unwrap_or(u16::MAX)).collect(),
@@ -186,7 +190,7 @@ fn candidates(file: &str, cases: &Cases, case: &Case) -> Result<Candidates, Load
     for (id, stated) in &case.live {
         facts[usize::from(index(id)?)] = *stated;
     }
-    Ok(Candidates { table: table.into(), allowed: allowed.into(), facts: Arc::new(Stated(facts)) })
+    Ok(Candidates { table: Arc::clone(table), allowed: allowed.into(), facts: Arc::new(Stated(facts)) })
 }
 
 fn find(file: &str, table: &[Target], id: &str, place: serde_saphyr::Location) -> Result<u16, LoadError> {
