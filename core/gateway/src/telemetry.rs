@@ -14,13 +14,14 @@
 //! - [`process`]: the process log.
 //! - [`sink`]: where log lines go.
 //! - [`trace`]: W3C trace context.
+//! - [`otlp`]: spans of exchanges, sent to a collector.
 //! - [`live`]: live facts of targets and their breakers.
 
 pub mod access;
 pub mod live;
 pub mod meters;
 pub mod metrics;
-mod observe;
+pub mod otlp;
 pub mod policies;
 pub mod process;
 pub mod record;
@@ -28,6 +29,7 @@ pub mod sink;
 pub mod trace;
 
 use metrics::Metrics;
+use otlp::Traces;
 use policies::Policies;
 use record::Exchange;
 use sink::{Sink, Writer};
@@ -43,20 +45,13 @@ pub struct Options {
     pub level: LevelFilter,
     /// Whether to write one line an exchange.
     pub access: bool,
-}
-
-impl Options {
-    /// What a config asks for.
-    #[must_use]
-    pub fn of(config: &crate::config::Config) -> Self {
-        let level = config.log.level.as_str().parse().unwrap_or(LevelFilter::INFO);
-        Self { level, access: config.log.access }
-    }
+    /// Where traces go; nowhere if absent.
+    pub otlp: Option<otlp::Options>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { level: LevelFilter::INFO, access: true }
+        Self { level: LevelFilter::INFO, access: true, otlp: None }
     }
 }
 
@@ -69,12 +64,17 @@ pub enum SetupError {
     /// Two metrics of one name: ours to mend.
     #[error("the metrics could not be registered: {0}")]
     Metrics(#[from] prometheus::Error),
+    /// Traces cannot be exported.
+    #[error(transparent)]
+    Otlp(#[from] otlp::OtlpError),
 }
 
 /// The process's telemetry: made once, shared by all exchanges.
 pub struct Telemetry {
     metrics: Arc<Metrics>,
     policies: Policies,
+    traces: Option<Traces>,
+    share: f64,
     access: bool,
     sink: Sink,
     writer: Mutex<Option<Writer>>,
@@ -88,7 +88,10 @@ impl Telemetry {
     pub fn start(options: &Options, out: impl io::Write + Send + 'static) -> Result<Self, SetupError> {
         let metrics = Arc::new(Metrics::new()?);
         let writer = Writer::start(out, metrics.log_lines_dropped.clone())?;
+        let traces = options.otlp.as_ref().map(|otlp| Traces::start(otlp, &metrics)).transpose()?;
         Ok(Self {
+            traces,
+            share: options.otlp.as_ref().map_or(0.0, |otlp| otlp.share),
             policies: Policies::new(&metrics),
             access: options.access,
             sink: writer.sink(),
@@ -117,25 +120,34 @@ impl Telemetry {
     /// Begins or continues the trace of an exchange; `traceparent` is the caller's header.
     #[must_use]
     pub fn trace(&self, traceparent: Option<&str>) -> Trace {
-        Trace::begin(traceparent, false, 0.0)
+        Trace::begin(traceparent, self.traces.is_some(), self.share)
     }
 
     /// Takes note of a finished exchange. Bounded work, no waiting.
     #[allow(clippy::needless_pass_by_value, reason = "an exchange is recorded once")]
     pub fn record(&self, exchange: Exchange) {
         exchange.meters.count(&exchange);
+        if let Some(traces) = self.traces.as_ref().filter(|_| exchange.trace.recorded) {
+            traces.record(&exchange);
+        }
         if self.access {
             access::line(&exchange, |line| self.sink.line(line));
         }
     }
 
-    /// Writes out what is waiting.
+    /// Writes and sends what is waiting. Blocks: up to ten seconds for a collector that does not answer.
     pub fn flush(&self) {
+        if let Some(traces) = &self.traces {
+            traces.flush();
+        }
         self.sink.flush();
     }
 
-    /// Writes and sends what is waiting and ends the threads. Later lines are dropped.
+    /// As [`Telemetry::flush`], and ends the threads. Later lines are dropped.
     pub fn shutdown(&self) {
+        if let Some(traces) = &self.traces {
+            traces.shutdown();
+        }
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(writer) = writer {
             writer.close();

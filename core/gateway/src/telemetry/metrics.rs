@@ -46,6 +46,7 @@ pub struct Metrics {
     pub ledger_commits: IntCounter,
     pub log_lines_dropped: IntCounter,
     reloads: IntCounterVec,
+    spans: IntCounterVec,
     pub(super) exchange: ExchangeFamilies,
     pub(super) target: TargetFamilies,
     pub(super) policy: PolicyFamilies,
@@ -77,6 +78,7 @@ impl Metrics {
             log_lines_dropped: r
                 .counter("log_lines_dropped_total", "Log lines lost because their reader is slow.")?,
             reloads: r.counters("reloads_total", "Reloads of config and policies.", &["result"])?,
+            spans: r.counters("spans_total", "Spans sent to the collector, or not.", &["result"])?,
             exchange: ExchangeFamilies::new(r)?,
             policy: PolicyFamilies::new(r)?,
             target,
@@ -93,6 +95,11 @@ impl Metrics {
     /// Counts a reload that was taken over or refused.
     pub fn reload(&self, taken: bool) {
         self.reloads.with_label_values(&[if taken { "ok" } else { "refused" }]).inc();
+    }
+
+    /// Counts spans that were `sent`, `failed` or `dropped`.
+    pub(super) fn spans(&self, result: &str, spans: usize) {
+        self.spans.with_label_values(&[result]).inc_by(spans as u64);
     }
 
     /// The text of `/metrics` (content type `text/plain; version=0.0.4`).

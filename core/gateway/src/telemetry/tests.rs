@@ -27,7 +27,7 @@ fn target(provider: &str, model: &str) -> Target {
     }
 }
 
-fn meters(metrics: &Arc<Metrics>) -> Arc<Meters> {
+pub(super) fn meters(metrics: &Arc<Metrics>) -> Arc<Meters> {
     Meters::new(
         metrics,
         &["fast".into(), "slow".into()],
@@ -89,6 +89,7 @@ fn metric_names_and_label_keys_are_the_golden_ones() {
     let name = policies::CallName { policy: "route", version: "0123456789abcdef", hook: "route" };
     Policies::new(&metrics).called(name, "plan", Duration::from_micros(2), Some(FaultKind::Trap));
     metrics.reload(true);
+    metrics.spans("sent", 3);
     let text = metrics.render();
     let help = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     let listed: Vec<String> = help
