@@ -44,5 +44,6 @@ async fn write(exchange: &mut Exchange<'_>, body: &Value) -> Result<(), End> {
     let body = body.to_string();
     let head = respond::json_head(200, body.len(), &exchange.id)?;
     exchange.record.status = 200;
+    exchange.record.outcome = crate::telemetry::record::Outcome::Ok;
     Ok(respond::whole(exchange.session, head, body.into()).await?)
 }

@@ -9,7 +9,7 @@
 //! - [`record`]: what telemetry learns of a finished exchange.
 //! - [`metrics`]: the Prometheus registry and the text of `/metrics`.
 //! - [`meters`]: metric handles of one generation, by alias and target.
-//! - [`policies`]: metrics of policy calls.
+//! - [`policies`]: metrics of policy calls; `observe`: the pipeline tells of them.
 //! - [`access`]: the access log line.
 //! - [`process`]: the process log.
 //! - [`sink`]: where log lines go.
@@ -21,6 +21,7 @@ pub mod access;
 pub mod live;
 pub mod meters;
 pub mod metrics;
+mod observe;
 pub mod otlp;
 pub mod policies;
 pub mod process;
@@ -47,6 +48,22 @@ pub struct Options {
     pub access: bool,
     /// Where traces go; nowhere if absent.
     pub otlp: Option<otlp::Options>,
+}
+
+impl Options {
+    /// What a config asks for.
+    #[must_use]
+    pub fn of(config: &crate::config::Config) -> Self {
+        Self {
+            level: config.log.level.as_str().parse().unwrap_or(LevelFilter::INFO),
+            access: config.log.access,
+            otlp: config.otlp.as_ref().map(|otlp| otlp::Options {
+                endpoint: otlp.endpoint.to_string(),
+                headers: Vec::new(),
+                share: 1.0,
+            }),
+        }
+    }
 }
 
 impl Default for Options {
