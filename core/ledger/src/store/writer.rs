@@ -192,15 +192,18 @@ impl<'c> Writer<'c> {
     /// What was charged; `None` if the exchange has a posting.
     fn post(&mut self, post: &Post) -> Result<Option<i64>, StoreError> {
         let asked = post.posting.charged.0;
-        let charged = match &post.hold {
-            Some(hold) if hold.account.budget().hard => asked.min(self.pending.standing(&post.exchange)),
-            _ => asked,
+        let standing = self.pending.holds.get(&post.exchange).map(|hold| hold.amount);
+        let charged = match (&post.hold, standing) {
+            (Some(hold), _) if hold.account.budget().hard => asked.min(standing.unwrap_or(0)),
+            // The hold of another reservation, left by an earlier process: the exchange is not this one's (L1).
+            (_, Some(_)) => return Ok(None),
+            (_, None) => asked,
         };
         let cut = Some(asked - charged).filter(|cut| *cut > 0);
         if !self.statements.post(post, charged, cut)? {
             return Ok(None);
         }
-        if self.pending.holds.contains_key(&post.exchange) {
+        if standing.is_some() {
             self.statements.unhold(&post.exchange)?;
         }
         Ok(Some(charged))
@@ -339,11 +342,6 @@ impl Pending {
         let hold = self.holds.remove(exchange)?;
         self.by_end.remove(&(hold.expires_ms, hold.exchange.clone()));
         Some(hold)
-    }
-
-    /// What an exchange may be charged under a hard budget.
-    fn standing(&self, exchange: &ExchangeId) -> i64 {
-        self.holds.get(exchange).map_or(0, |hold| hold.amount)
     }
 
     fn first_end(&self) -> Option<i64> {
