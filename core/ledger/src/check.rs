@@ -15,8 +15,8 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::OpenError;
 use crate::exchange::ExchangeId;
+use crate::options::OpenError;
 use crate::store::{StoreError, TRIGGERS, open_reader};
 
 /// What was found.

@@ -144,7 +144,7 @@ impl World {
     }
 
     fn reserve(&mut self, key: usize, hold: i64) {
-        let exchange = if self.names.len() % 2 == 0 {
+        let exchange = if self.names.len().is_multiple_of(2) {
             weir_ledger::ExchangeId::fresh(self.now()).unwrap().to_string()
         } else {
             format!("other-{}", self.names.len())

@@ -36,7 +36,7 @@ fn a_key_is_what_it_was_made_as_also_after_a_restart() {
         assert_eq!(principal.tags.iter().map(|tag| &*tag.0).collect::<Vec<_>>(), ["app", "tier"]);
         assert!(principal.may_use("fast") && !principal.may_use("slow"));
         assert!(principal.has_scope("tags") && !principal.has_scope("cache") && principal.has_hard_budget());
-        assert_eq!(ledger.list_keys().unwrap(), [row.clone()]);
+        assert_eq!(ledger.list_keys().unwrap(), std::slice::from_ref(&row));
     };
     look(&ledger);
     ledger.close();
@@ -232,6 +232,27 @@ fn a_hold_past_its_time_is_let_go_and_charges_nothing_later() {
     next.settle(posting(10, NOON)).wait().unwrap();
     let report = weir_ledger::check(dir.path()).unwrap();
     assert!(report.is_clean() && report.postings == 2, "{report}");
+}
+
+#[test]
+fn a_clock_that_is_set_back_brings_no_money_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Clock::manual(NOON);
+    let ledger = open(dir.path(), &clock);
+    let new = NewKey { name: "daily".into(), budget: budget(10, true, Period::Day), ..NewKey::default() };
+    let text = ledger.create_key(new).unwrap().1.expose();
+    let reserve = |ledger: &Ledger, id: &str| {
+        let principal = ledger.identify(&text).unwrap();
+        block_on(ledger.reserve(&principal, id, Nanos(10)))
+    };
+    reserve(&ledger, "a").unwrap().settle(posting(10, NOON)).wait().unwrap();
+    clock.set(NOON - 86_400_000);
+    assert!(reserve(&ledger, "b").is_err());
+    ledger.close();
+    let ledger = open(dir.path(), &clock);
+    assert!(reserve(&ledger, "c").is_err());
+    clock.set(NOON + 86_400_000);
+    reserve(&ledger, "d").unwrap().settle(posting(10, NOON)).wait().unwrap();
 }
 
 #[test]
