@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
 use weir_llm::price::Nanos;
 
 use crate::account::{Account, Budget};
+use crate::answer;
 use crate::clock::Clock;
 use crate::directory::{Directory, Entry, IdentifyError};
 use crate::exchange::{ExchangeId, OpenExchanges};
@@ -232,7 +232,7 @@ impl Ledger {
 
     /// Resolves when everything queued before it is committed.
     pub async fn flush(&self) {
-        let (done, flushed) = oneshot::channel();
+        let (done, flushed) = answer::pair();
         self.shared.desk.store.write(Write::Flush(done));
         // A closed store has nothing queued.
         let _ = flushed.await;

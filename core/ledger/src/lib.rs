@@ -36,9 +36,11 @@
 //! - [`mod@check`]: looks for broken invariants.
 //! - [`store`]: what is asked of a database, and SQLite's answer.
 //! - [`retention`]: names of wishes and their order.
+//! - `answer`: from the ledger's thread to those who wait.
 //! - `lock`: one process owns a ledger. `clock`: the time.
 
 mod account;
+mod answer;
 pub mod check;
 mod clock;
 mod directory;
@@ -59,6 +61,7 @@ pub mod store;
 pub mod usage;
 
 pub use account::{Account, Budget, Period};
+pub use answer::{Answer, Answerer};
 pub use check::{Report, Violation, check};
 pub use clock::Clock;
 pub use directory::IdentifyError;
