@@ -235,6 +235,38 @@ fn a_hold_past_its_time_is_let_go_and_charges_nothing_later() {
 }
 
 #[test]
+fn a_failed_commit_is_told_keeps_the_money_held_and_harms_nothing_after_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = open(dir.path(), &Clock::manual(NOON));
+    let hard = key(&ledger, NewKey { budget: budget(10, true, Period::None), ..NewKey::default() });
+    let free = key(&ledger, NewKey::default());
+    let held = block_on(ledger.reserve(&hard, "held", Nanos(6))).unwrap();
+    let vandal = rusqlite::Connection::open(dir.path().join("ledger.sqlite3")).unwrap();
+    let fire = "CREATE TRIGGER fire BEFORE INSERT ON postings BEGIN SELECT RAISE(ABORT, 'disk on fire'); END";
+    vandal.execute_batch(fire).unwrap();
+    let told = held.settle(posting(6, NOON)).wait().unwrap_err();
+    assert!(told.to_string().contains("disk on fire"), "{told}");
+    vandal.execute_batch("DROP TRIGGER fire").unwrap();
+    assert_eq!(ledger.spent(&hard).unwrap().pending, Nanos(6), "nobody knows whether it was used");
+    assert!(block_on(ledger.reserve(&hard, "more", Nanos(5))).is_err());
+    block_on(ledger.reserve(&free, "held", Nanos(0))).unwrap().settle(posting(1, NOON)).wait().unwrap_err();
+    block_on(ledger.reserve(&free, "next", Nanos(0))).unwrap().settle(posting(1, NOON)).wait().unwrap();
+    let stats = ledger.stats();
+    assert_eq!((stats.failed_commits, stats.postings, stats.pending), (1, 1, 0));
+    assert!(weir_ledger::check(dir.path()).unwrap().is_clean());
+}
+
+#[test]
+fn a_posting_is_written_also_if_nobody_waits_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = open(dir.path(), &Clock::manual(NOON));
+    let principal = key(&ledger, NewKey::default());
+    drop(block_on(ledger.reserve(&principal, "x", Nanos(0))).unwrap().settle(posting(1, NOON)));
+    ledger.close();
+    assert_eq!(weir_ledger::check::missing(dir.path(), ["x", "y"]).unwrap(), ["y"]);
+}
+
+#[test]
 fn a_clock_that_is_set_back_brings_no_money_back() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Clock::manual(NOON);
