@@ -19,6 +19,8 @@ const DAY: i64 = 86_400_000;
 enum Step {
     /// key, hold
     Reserve(usize, i64),
+    /// key, and how much more than what is left
+    ReserveTheRest(usize, i64),
     /// The same id again, whatever became of it.
     ReserveAgain(usize, usize),
     /// A future that is dropped before its row is committed, or after.
@@ -35,6 +37,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (0..3_usize, 0..500_i64).prop_map(|(k, h)| Step::Reserve(k, h)),
+        2 => (0..2_usize, 0..2_i64).prop_map(|(k, over)| Step::ReserveTheRest(k, over)),
         1 => (0..3_usize, any::<prop::sample::Index>()).prop_map(|(k, i)| Step::ReserveAgain(k, i.index(1 << 20))),
         1 => (0..3_usize, 0..500_i64).prop_map(|(k, h)| Step::ReserveAndForget(k, h)),
         6 => (any::<prop::sample::Index>(), 0..150_i64).prop_map(|(i, c)| Step::Settle(i.index(1 << 20), c)),
@@ -308,6 +311,11 @@ proptest! {
         for step in steps {
             match step {
                 Step::Reserve(key, hold) => world.reserve(key, hold),
+                Step::ReserveTheRest(key, over) => {
+                    let (now, model) = (world.now(), &world.model);
+                    let rest = LIMIT - model.posted(key, now) - model.pending(key, now);
+                    world.reserve(key, rest + over);
+                }
                 Step::ReserveAgain(key, which) => world.reserve_again(key, which),
                 Step::ReserveAndForget(key, hold) => world.reserve_and_forget(key, hold),
                 Step::Settle(which, percent) => world.settle(which, percent),
