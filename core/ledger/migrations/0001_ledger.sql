@@ -123,6 +123,8 @@ CREATE TABLE corrections (
     amount   INTEGER NOT NULL
 ) STRICT;
 
+CREATE INDEX corrections_exchange ON corrections (exchange);
+
 -- Sums of the rows above, kept in the same transaction, so that a start needs no scan and a check has two sides.
 CREATE TABLE balances (
     budget INTEGER NOT NULL REFERENCES budgets (id),

@@ -15,8 +15,8 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::OpenError;
 use crate::exchange::ExchangeId;
+use crate::options::OpenError;
 use crate::store::{StoreError, TRIGGERS, open_reader};
 
 /// What was found.
@@ -118,7 +118,7 @@ const QUESTIONS: &[Question] = &[
         law: "L2",
         what: "an exchange was charged though its hold had been released",
         sql: "SELECT p.exchange, p.charged FROM corrections c JOIN postings p ON p.exchange = c.exchange \
-              WHERE c.kind IN (1, 2) AND p.charged > 0",
+              WHERE c.kind IN (1, 2) AND p.budget = c.budget AND p.charged > 0",
     },
     Question {
         law: "L3",

@@ -1,23 +1,23 @@
 //! The ledger: opened once, cloned everywhere.
 
 use std::collections::HashMap;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
 use weir_llm::price::Nanos;
 
 use crate::account::{Account, Budget};
+use crate::answer;
 use crate::clock::Clock;
 use crate::directory::{Directory, Entry, IdentifyError};
 use crate::exchange::{ExchangeId, OpenExchanges};
 use crate::key::{self, SecretKey};
 use crate::limit::RateLimited;
-use crate::lock::{Lock, LockError};
+use crate::lock::Lock;
+use crate::options::{OpenError, Options};
 use crate::people::{self, KeyRow, NewKey, Organisation, Team};
 use crate::pepper::{self, Pepper};
 use crate::principal::Principal;
@@ -28,75 +28,6 @@ use crate::store::{
     Changed, Counters, Hold, Loaded, PendingRow, People, SqliteStore, Store, StoreError, Write,
 };
 use crate::usage::{Query, UsageRow};
-
-/// How a ledger is opened.
-#[derive(Clone)]
-pub struct Options {
-    /// What a commit survives.
-    pub sync: Sync,
-    /// The secret under which keys are hashed.
-    pub pepper: Pepper,
-    /// Where this process's admin API listens: told to whoever finds the ledger locked.
-    pub admin_addr: Option<String>,
-    /// How long a hard budget's hold stands if nobody resolves it: the longest an exchange may last, and a margin.
-    pub hold_timeout: Duration,
-    /// The wall clock.
-    pub clock: Clock,
-}
-
-/// What a commit survives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Sync {
-    /// The end of this process, also by `kill -9`.
-    #[default]
-    Normal,
-    /// The loss of power as well; each commit waits for the disk.
-    Full,
-}
-
-/// Why a ledger was not opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Another process has it.
-    #[error("the ledger is in use by process {}{}", pid.map_or_else(|| "(unknown)".into(), |pid| pid.to_string()),
-        admin.as_ref().map(|at| format!("; its admin API is at {at}")).unwrap_or_default())]
-    Locked {
-        /// Whose pid.
-        pid: Option<u32>,
-        /// Where its admin API listens.
-        admin: Option<String>,
-    },
-    /// A later version of Weir has written it.
-    #[error("the ledger's schema is version {found}, this binary knows {known}: use a newer weir")]
-    Newer {
-        /// In the file.
-        found: i64,
-        /// In this binary.
-        known: i64,
-    },
-    /// It needs a migration, which only a server makes.
-    #[error("the ledger's schema is version {found}, this binary reads {known}: start `weir serve` once")]
-    Older {
-        /// In the file.
-        found: i64,
-        /// In this binary.
-        known: i64,
-    },
-    /// The keys in it were hashed under another pepper.
-    #[error(
-        "the pepper is not the one that the ledger's keys were made with: put the old `pepper` file back"
-    )]
-    WrongPepper,
-    /// There is no ledger.
-    #[error("there is no ledger at {}", .0.display())]
-    Missing(PathBuf),
-    /// The directory or the lock file.
-    #[error("cannot open the ledger's directory: {0}")]
-    Io(#[from] io::Error),
-    /// The database.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
 
 /// Figures for metrics and readiness.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,15 +71,6 @@ struct Shared {
     counters: Arc<Counters>,
     clock: Clock,
     dir: PathBuf,
-}
-
-impl Options {
-    /// Default sync and clock, no admin address, ten minutes and a half.
-    #[must_use]
-    pub const fn new(pepper: Pepper) -> Self {
-        let hold_timeout = Duration::from_secs(630);
-        Self { sync: Sync::Normal, pepper, admin_addr: None, hold_timeout, clock: Clock::system() }
-    }
 }
 
 impl Ledger {
@@ -310,7 +232,7 @@ impl Ledger {
 
     /// Resolves when everything queued before it is committed.
     pub async fn flush(&self) {
-        let (done, flushed) = oneshot::channel();
+        let (done, flushed) = answer::pair();
         self.shared.desk.store.write(Write::Flush(done));
         // A closed store has nothing queued.
         let _ = flushed.await;
@@ -353,13 +275,13 @@ impl Ledger {
 
 /// Builds memory from rows. Holds of an earlier process count as spent until their time is over.
 fn take_over(store: &dyn Store, pepper: Pepper, loaded: Loaded, now_ms: i64) -> Directory {
-    let posted: HashMap<(i64, i64), i64> =
-        loaded.balances.into_iter().map(|(b, p, sum)| ((b, p), sum)).collect();
+    let balances: HashMap<i64, (i64, i64)> =
+        loaded.balances.into_iter().map(|(id, at, sum)| (id, (at, sum))).collect();
     let mut accounts: HashMap<i64, Arc<Account>> = HashMap::new();
     let mut entries = Vec::with_capacity(loaded.keys.len());
     for record in loaded.keys {
         let account = record.key.budget.as_ref().map(|budget| {
-            let new = || Arc::new(reopen(budget, &posted, &loaded.pending, now_ms));
+            let new = || Arc::new(reopen(budget, balances.get(&budget.id), &loaded.pending, now_ms));
             Arc::clone(accounts.entry(budget.id).or_insert_with(new))
         });
         let revoked = record.key.revoked_ms.is_some();
@@ -374,16 +296,14 @@ fn take_over(store: &dyn Store, pepper: Pepper, loaded: Loaded, now_ms: i64) -> 
     Directory::new(pepper, entries)
 }
 
-fn reopen(
-    budget: &Budget,
-    posted: &HashMap<(i64, i64), i64>,
-    pending: &[PendingRow],
-    now_ms: i64,
-) -> Account {
-    let period = budget.period.index(now_ms);
-    let held = pending.iter().filter(|row| row.budget == budget.id && row.period == period);
-    let sum = posted.get(&(budget.id, period)).copied().unwrap_or(0);
-    Account::new(budget.clone(), period, sum, held.map(|row| row.amount).sum())
+/// A clock that was set back does not bring an old period back: the last one that was written in goes on.
+fn reopen(budget: &Budget, last: Option<&(i64, i64)>, pending: &[PendingRow], now_ms: i64) -> Account {
+    let of_budget = || pending.iter().filter(|row| row.budget == budget.id);
+    let known = of_budget().map(|row| row.period).chain(last.map(|(period, _)| *period));
+    let period = known.fold(budget.period.index(now_ms), i64::max);
+    let posted = last.filter(|(at, _)| *at == period).map_or(0, |(_, sum)| *sum);
+    let held = of_budget().filter(|row| row.period == period).map(|row| row.amount).sum();
+    Account::new(budget.clone(), period, posted, held)
 }
 
 fn check_wish(wish: Option<&str>) -> Result<(), StoreError> {
@@ -401,13 +321,4 @@ fn no_random(error: getrandom::Error) -> StoreError {
 
 fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
-}
-
-impl From<LockError> for OpenError {
-    fn from(error: LockError) -> Self {
-        match error {
-            LockError::Held(holder) => Self::Locked { pid: holder.pid, admin: holder.admin },
-            LockError::Io(error) => Self::Io(error),
-        }
-    }
 }

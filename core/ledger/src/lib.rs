@@ -21,6 +21,7 @@
 //! # Layout
 //!
 //! - [`ledger`](Ledger): opened once, cloned everywhere: the whole of the API.
+//! - [`options`](Options): how it is opened, and why not.
 //! - [`reader`](Reader): the same file seen from outside, without a lock.
 //! - [`key`]: the text of a key; [`pepper`](Pepper): what it is hashed under.
 //! - `directory`: from a key's text to its principal, in memory.
@@ -35,9 +36,11 @@
 //! - [`mod@check`]: looks for broken invariants.
 //! - [`store`]: what is asked of a database, and SQLite's answer.
 //! - [`retention`]: names of wishes and their order.
+//! - `answer`: from the ledger's thread to those who wait.
 //! - `lock`: one process owns a ledger. `clock`: the time.
 
 mod account;
+mod answer;
 pub mod check;
 mod clock;
 mod directory;
@@ -46,6 +49,7 @@ pub mod key;
 mod ledger;
 mod limit;
 mod lock;
+mod options;
 pub mod people;
 mod pepper;
 mod posting;
@@ -57,13 +61,15 @@ pub mod store;
 pub mod usage;
 
 pub use account::{Account, Budget, Period};
+pub use answer::{Answer, Answerer};
 pub use check::{Report, Violation, check};
 pub use clock::Clock;
 pub use directory::IdentifyError;
 pub use exchange::{ExchangeId, OpenExchanges};
 pub use key::SecretKey;
-pub use ledger::{Ledger, OpenError, Options, Spent, Stats, Sync};
+pub use ledger::{Ledger, Spent, Stats};
 pub use limit::RateLimited;
+pub use options::{OpenError, Options, Sync};
 pub use people::{KeyRow, NewBudget, NewKey};
 pub use pepper::Pepper;
 pub use posting::{Outcome, Posting};

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use crate::OpenError;
 use crate::check::{self, Report};
+use crate::options::OpenError;
 use crate::people::KeyRow;
 use crate::store::{StoreError, open_reader, read_keys, read_usage};
 use crate::usage::{Query, UsageRow};

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
-use tokio::sync::oneshot;
 use weir_llm::price::Nanos;
 
+use crate::answer::{self, Answer};
 use crate::exchange::{ExchangeId, OpenExchanges};
 use crate::posting::Posting;
 use crate::principal::Principal;
@@ -104,7 +104,7 @@ pub enum SettleError {
 
 /// Resolves when the posting is committed. The posting is under way already: dropping this does not stop it.
 #[must_use = "a reply may be ended only after its posting is committed"]
-pub struct Settled(oneshot::Receiver<Result<(), SettleError>>);
+pub struct Settled(Answer<Result<(), SettleError>>);
 
 impl Desk {
     /// Reserves. Without a hard budget it is ready at once; with one, when its row is committed.
@@ -119,12 +119,11 @@ impl Desk {
         if principal.has_hard_budget()
             && let Some(hold) = reservation.hold.clone()
         {
-            let (done, committed) = oneshot::channel();
+            let (done, committed) = answer::pair();
             self.store.write(Write::Hold(hold, done));
             reservation.state = State::Asked;
-            if let Err(refused) =
-                committed.await.map_err(|_| Refused::Closed).and_then(|row| row.map_err(Refused::from))
-            {
+            let row = committed.await.ok_or(Refused::Closed).and_then(|row| row.map_err(Refused::from));
+            if let Err(refused) = row {
                 reservation.refuse();
                 return Err(refused);
             }
@@ -200,10 +199,10 @@ impl Reservation {
 
     /// Ends the reservation with a posting.
     pub fn settle(mut self, posting: Posting) -> Settled {
-        let (done, settled) = oneshot::channel();
+        let (done, settled) = answer::pair();
         if !posting.is_sane() {
             // The reservation is dropped here, and so released and counted.
-            let _ = done.send(Err(SettleError::Insane));
+            done.send(Err(SettleError::Insane));
             return Settled(settled);
         }
         self.state = State::Done;
@@ -257,7 +256,7 @@ impl Settled {
     /// # Errors
     /// As the future.
     pub fn wait(self) -> Result<(), SettleError> {
-        self.0.blocking_recv().unwrap_or(Err(SettleError::Closed))
+        self.0.wait().unwrap_or(Err(SettleError::Closed))
     }
 }
 

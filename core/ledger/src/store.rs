@@ -18,14 +18,13 @@ mod writer;
 use std::sync::mpsc;
 use std::sync::{Arc, atomic::AtomicU64};
 
-use tokio::sync::oneshot;
-
 pub use migrations::SCHEMA_VERSION;
 pub(crate) use migrations::TRIGGERS;
 pub use sqlite::SqliteStore;
 pub(crate) use sqlite::{open_reader, read_keys, read_usage};
 
 use crate::account::Account;
+use crate::answer::Answerer;
 use crate::exchange::{ExchangeId, OpenExchanges};
 use crate::people::{KeyRecord, NewKey, Organisation, Team};
 use crate::posting::Posting;
@@ -62,7 +61,7 @@ pub enum Write {
     /// Takes over holds that an earlier process left.
     Adopt(Vec<Hold>),
     /// A hold of a hard budget: a row.
-    Hold(Hold, oneshot::Sender<Result<(), HoldError>>),
+    Hold(Hold, Answerer<Result<(), HoldError>>),
     /// A hold that ends without a posting.
     Release(ExchangeId, Arc<OpenExchanges>),
     /// A posting, which ends its exchange's hold.
@@ -70,7 +69,7 @@ pub enum Write {
     /// A change to organisations, teams and keys.
     People(Box<People>, mpsc::Sender<Result<Changed, StoreError>>),
     /// Answers when everything queued before it is committed, and holds past their time are ended.
-    Flush(oneshot::Sender<()>),
+    Flush(Answerer<()>),
 }
 
 /// Money held for an exchange.
@@ -105,7 +104,7 @@ pub struct Post {
     /// Where the exchange is open until now.
     pub open: Arc<OpenExchanges>,
     /// Told after the commit.
-    pub done: oneshot::Sender<Result<(), SettleError>>,
+    pub done: Answerer<Result<(), SettleError>>,
 }
 
 /// A change to organisations, teams and keys.

@@ -47,7 +47,9 @@ impl<'c> Statements<'c> {
             commit: conn.prepare("COMMIT")?,
             rollback: conn.prepare("ROLLBACK")?,
             post: conn.prepare(POST)?,
-            settled: conn.prepare("SELECT 1 FROM postings WHERE exchange = ?1")?,
+            settled: conn.prepare(
+                "SELECT 1 FROM postings WHERE exchange = ?1 UNION ALL SELECT 1 FROM corrections WHERE exchange = ?1",
+            )?,
             hold: conn.prepare("INSERT INTO reservations VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?,
             unhold: conn.prepare("DELETE FROM reservations WHERE exchange = ?1")?,
             correct: conn.prepare(
@@ -120,7 +122,7 @@ impl<'c> Statements<'c> {
         unless_taken(done)
     }
 
-    /// False if the exchange has a reservation or a posting.
+    /// False if the exchange has a reservation, a posting or a release.
     pub(super) fn hold(&mut self, hold: &Hold) -> rusqlite::Result<bool> {
         if self.settled.exists([&hold.exchange])? {
             return Ok(false);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ use super::{Counters, Loaded, PendingRow, Store, StoreError, Write, migrations, 
 use crate::clock::Clock;
 use crate::exchange::ExchangeId;
 use crate::lock::Lock;
+use crate::options::{OpenError, Sync};
 use crate::people::KeyRecord;
 use crate::usage::{Query, UsageRow};
-use crate::{OpenError, Sync};
 
 const FILE: &str = "ledger.sqlite3";
 /// Another process may read, or copy, while we write; nobody else writes.
@@ -27,7 +27,7 @@ const CHECKPOINT_PAGES: i64 = 4096;
 /// The one [`Store`] of this version.
 pub struct SqliteStore {
     path: PathBuf,
-    queue: Mutex<Option<Sender<Write>>>,
+    queue: RwLock<Option<Sender<Write>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     counters: Arc<Counters>,
 }
@@ -63,7 +63,7 @@ impl SqliteStore {
         };
         let thread = thread::Builder::new().name("ledger".into()).spawn(run).map_err(OpenError::Io)?;
         ready.recv().unwrap_or(Err(StoreError::Closed))?;
-        Ok(Self { path, queue: Mutex::new(Some(queue)), thread: Mutex::new(Some(thread)), counters })
+        Ok(Self { path, queue: RwLock::new(Some(queue)), thread: Mutex::new(Some(thread)), counters })
     }
 
     pub(crate) fn counters(&self) -> Arc<Counters> {
@@ -77,7 +77,7 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn write(&self, write: Write) {
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = self.queue.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(queue) = queue.as_ref() {
             self.counters.queued.fetch_add(1, Ordering::Relaxed);
             // The thread ends only after the queue is gone.
@@ -103,7 +103,7 @@ impl Store for SqliteStore {
     }
 
     fn close(&self) {
-        drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(self.queue.write().unwrap_or_else(PoisonError::into_inner).take());
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
             // A panic of the thread has been reported by the runtime; there is nothing left to close then.

@@ -10,11 +10,11 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use rusqlite::Connection;
-use tokio::sync::oneshot;
 use weir_llm::price::Nanos;
 
 use super::rows::{Correction, Statements};
 use super::{Changed, Counters, Hold, HoldError, People, Post, StoreError, Write, people};
+use crate::answer::{Answerer, Bell};
 use crate::clock::Clock;
 use crate::exchange::{ExchangeId, OpenExchanges};
 use crate::reservation::SettleError;
@@ -43,7 +43,7 @@ struct Pending {
 
 /// A write that shares its transaction with others.
 enum Row {
-    Hold(Hold, oneshot::Sender<Result<(), HoldError>>),
+    Hold(Hold, Answerer<Result<(), HoldError>>),
     Post(Box<Post>),
 }
 
@@ -78,8 +78,6 @@ impl<'c> Writer<'c> {
             self.sweep();
             let Some(first) = self.wait() else { return };
             if let Some(first) = first {
-                // Whoever else is ready to run on this core may have rows too: one commit for all of them.
-                std::thread::yield_now();
                 self.take(first, &mut rows);
             }
         }
@@ -87,6 +85,16 @@ impl<'c> Writer<'c> {
 
     /// `None`: shut. `Some(None)`: a hold may have ended.
     fn wait(&self) -> Option<Option<Write>> {
+        if let Ok(write) = self.queue.try_recv() {
+            return Some(Some(write));
+        }
+        let write = self.sleep();
+        // Whoever else is ready to run on this core may have rows too: one commit for all of them.
+        std::thread::yield_now();
+        write
+    }
+
+    fn sleep(&self) -> Option<Option<Write>> {
         let Some(end) = self.pending.first_end() else { return self.queue.recv().ok().map(Some) };
         // The sweep has just been: a hold past its time could not be ended, so do not try at once again.
         let left = u64::try_from(end.saturating_sub(self.clock.now_ms())).ok().filter(|left| *left > 0);
@@ -131,7 +139,7 @@ impl<'c> Writer<'c> {
             Write::People(change, answer) => self.people(*change, &answer),
             Write::Flush(done) => {
                 self.sweep();
-                let _ = done.send(());
+                done.send(());
             }
             Write::Hold(..) | Write::Post(_) => {}
         }
@@ -144,7 +152,9 @@ impl<'c> Writer<'c> {
         match self.write(rows) {
             Ok(written) => {
                 self.committed();
-                rows.drain(..).zip(written).for_each(|(row, written)| self.tell(row, written));
+                let bell = Arc::new(Bell::default());
+                rows.drain(..).zip(written).for_each(|(row, written)| self.tell(row, written, &bell));
+                bell.ring();
             }
             Err(error) => {
                 self.failed();
@@ -192,22 +202,25 @@ impl<'c> Writer<'c> {
     /// What was charged; `None` if the exchange has a posting.
     fn post(&mut self, post: &Post) -> Result<Option<i64>, StoreError> {
         let asked = post.posting.charged.0;
-        let charged = match &post.hold {
-            Some(hold) if hold.account.budget().hard => asked.min(self.pending.standing(&post.exchange)),
-            _ => asked,
+        let standing = self.pending.holds.get(&post.exchange).map(|hold| hold.amount);
+        let charged = match (&post.hold, standing) {
+            (Some(hold), _) if hold.account.budget().hard => asked.min(standing.unwrap_or(0)),
+            // The hold of another reservation, left by an earlier process: the exchange is not this one's (L1).
+            (_, Some(_)) => return Ok(None),
+            (_, None) => asked,
         };
         let cut = Some(asked - charged).filter(|cut| *cut > 0);
         if !self.statements.post(post, charged, cut)? {
             return Ok(None);
         }
-        if self.pending.holds.contains_key(&post.exchange) {
+        if standing.is_some() {
             self.statements.unhold(&post.exchange)?;
         }
         Ok(Some(charged))
     }
 
     /// After the commit.
-    fn tell(&mut self, row: Row, written: Written) {
+    fn tell(&mut self, row: Row, written: Written, bell: &Arc<Bell>) {
         match (row, written) {
             (Row::Hold(hold, done), Written::Hold(answer)) => {
                 if answer.is_ok() {
@@ -216,14 +229,14 @@ impl<'c> Writer<'c> {
                     hold.account.resolve(hold.period, hold.amount, 0);
                 }
                 // If nobody listens any more, their release is behind it in the queue.
-                let _ = done.send(answer);
+                done.put(answer, bell);
             }
-            (Row::Post(post), Written::Post(answer)) => self.tell_post(*post, answer),
+            (Row::Post(post), Written::Post(answer)) => self.tell_post(*post, answer, bell),
             _ => {}
         }
     }
 
-    fn tell_post(&mut self, post: Post, answer: Result<i64, SettleError>) {
+    fn tell_post(&mut self, post: Post, answer: Result<i64, SettleError>, bell: &Arc<Bell>) {
         let asked = post.posting.charged;
         if let Some(hold) = &post.hold {
             // A hard hold whose row is gone has left the account before, and was charged nothing; one whose row
@@ -242,7 +255,7 @@ impl<'c> Writer<'c> {
             Ok(charged) if charged < asked.0 => Err(SettleError::OverHold { asked, charged: Nanos(charged) }),
             other => other.map(drop),
         };
-        let _ = post.done.send(answer);
+        post.done.put(answer, bell);
     }
 
     fn release(&mut self, exchange: &ExchangeId, open: &OpenExchanges) {
@@ -317,14 +330,14 @@ fn refuse(row: Row, error: &StoreError) {
     match row {
         Row::Hold(hold, done) => {
             hold.account.resolve(hold.period, hold.amount, 0);
-            let _ = done.send(Err(HoldError::Storage(error.clone())));
+            done.send(Err(HoldError::Storage(error.clone())));
         }
         Row::Post(post) => {
             if let Some(hold) = post.hold.filter(|hold| !hold.account.budget().hard) {
                 hold.account.resolve(hold.period, hold.amount, 0);
             }
             post.open.close(&post.exchange);
-            let _ = post.done.send(Err(SettleError::Storage(error.clone())));
+            post.done.send(Err(SettleError::Storage(error.clone())));
         }
     }
 }
@@ -339,11 +352,6 @@ impl Pending {
         let hold = self.holds.remove(exchange)?;
         self.by_end.remove(&(hold.expires_ms, hold.exchange.clone()));
         Some(hold)
-    }
-
-    /// What an exchange may be charged under a hard budget.
-    fn standing(&self, exchange: &ExchangeId) -> i64 {
-        self.holds.get(exchange).map_or(0, |hold| hold.amount)
     }
 
     fn first_end(&self) -> Option<i64> {

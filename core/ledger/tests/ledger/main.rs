@@ -6,9 +6,15 @@
 //! - `kill`: `kill -9`.
 //! - `check`: planted violations.
 
+#[cfg(test)]
 mod check;
+#[cfg(test)]
 mod common;
+#[cfg(test)]
 mod kill;
+#[cfg(test)]
 mod model;
+#[cfg(test)]
 mod race;
+#[cfg(test)]
 mod surface;

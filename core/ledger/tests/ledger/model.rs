@@ -1,7 +1,7 @@
 //! Random days of a ledger, against a model of a few lines. After each step memory says what the model says, and at
 //! the end of each crash and of the day the rows do too (L1–L6; L7 for everything that was committed).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::common::{NOON, block_on, budget, crash_image, key, open, poll_once, posting};
@@ -19,6 +19,8 @@ const DAY: i64 = 86_400_000;
 enum Step {
     /// key, hold
     Reserve(usize, i64),
+    /// key, and how much more than what is left
+    ReserveTheRest(usize, i64),
     /// The same id again, whatever became of it.
     ReserveAgain(usize, usize),
     /// A future that is dropped before its row is committed, or after.
@@ -35,6 +37,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (0..3_usize, 0..500_i64).prop_map(|(k, h)| Step::Reserve(k, h)),
+        2 => (0..2_usize, 0..2_i64).prop_map(|(k, over)| Step::ReserveTheRest(k, over)),
         1 => (0..3_usize, any::<prop::sample::Index>()).prop_map(|(k, i)| Step::ReserveAgain(k, i.index(1 << 20))),
         1 => (0..3_usize, 0..500_i64).prop_map(|(k, h)| Step::ReserveAndForget(k, h)),
         6 => (any::<prop::sample::Index>(), 0..150_i64).prop_map(|(i, c)| Step::Settle(i.index(1 << 20), c)),
@@ -46,12 +49,14 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// Keys: 0 hard and for ever, 1 hard by the day, 2 soft.
-#[derive(Default, Clone)]
+#[derive(Default)]
 struct Model {
     /// What each key has posted, by period.
     posted: HashMap<(usize, i64), i64>,
     /// Holds: exchange → key, period, hold, end, and whether this process holds it.
     holds: HashMap<String, (usize, i64, i64, i64)>,
+    /// Exchanges whose hard hold ended without a posting.
+    released: HashSet<String>,
     /// Exchange → charged.
     rows: HashMap<String, i64>,
 }
@@ -77,7 +82,14 @@ impl Model {
 
     /// Hard holds end by themselves; the soft key's are memory.
     fn expire(&mut self, now: i64) {
-        self.holds.retain(|_, hold| hold.0 == 2 || hold.3 >= now);
+        let ended = self.holds.extract_if(|_, hold| hold.0 != 2 && hold.3 < now);
+        self.released.extend(ended.map(|(exchange, _)| exchange));
+    }
+
+    fn release(&mut self, exchange: &str) {
+        if self.holds.remove(exchange).is_some_and(|hold| hold.0 != 2) {
+            self.released.insert(exchange.to_owned());
+        }
     }
 
     fn settle(&mut self, exchange: &str, key: usize, period: i64, asked: i64) -> i64 {
@@ -135,7 +147,7 @@ impl World {
     }
 
     fn reserve(&mut self, key: usize, hold: i64) {
-        let exchange = if self.names.len() % 2 == 0 {
+        let exchange = if self.names.len().is_multiple_of(2) {
             weir_ledger::ExchangeId::fresh(self.now()).unwrap().to_string()
         } else {
             format!("other-{}", self.names.len())
@@ -159,28 +171,28 @@ impl World {
         }
     }
 
-    /// L1. A soft key finds out only at settlement that an exchange has a posting; the row stays as it was.
+    /// L1. A soft key, whose reservations are no rows, finds out only at settlement; what is written stays.
     fn reserve_again(&mut self, key: usize, which: usize) {
-        if self.names.is_empty() {
+        if self.names.is_empty() || !self.model.admits(key, self.now(), 0) {
             return;
         }
         let exchange = self.names[which % self.names.len()].clone();
-        let is_open = self.open.iter().any(|open| open.0 == exchange);
-        let known =
-            is_open || self.model.rows.contains_key(&exchange) || self.model.holds.contains_key(&exchange);
-        if !known || !self.model.admits(key, self.now(), 0) {
+        let open = self.open.iter().any(|open| open.0 == exchange);
+        let stands = self.model.rows.contains_key(&exchange) || self.model.holds.contains_key(&exchange);
+        let released = self.model.released.contains(&exchange);
+        if !open && !stands && !released {
             return;
         }
         match block_on(self.ledger.reserve(&self.keys[key].1, &exchange, Nanos(0))) {
-            Err(refused) => assert_eq!(refused, Refused::Duplicate),
+            Err(refused) => {
+                assert_eq!(refused, Refused::Duplicate);
+                assert!(open || key != 2);
+            }
             Ok(reservation) => {
-                assert!(key == 2 && !is_open, "L1: {exchange} was reserved twice");
+                assert!(key == 2 && !open, "L1: {exchange} was reserved twice");
                 let settled = reservation.settle(posting(1, self.now())).wait();
-                if self.model.rows.contains_key(&exchange) {
-                    assert_eq!(settled, Err(SettleError::Duplicate), "L2");
-                } else {
-                    // A hold that a crash left, on another key: the exchange was never settled.
-                    assert_eq!(settled, Ok(()));
+                assert_eq!(settled, if stands { Err(SettleError::Duplicate) } else { Ok(()) }, "L2");
+                if !stands {
                     *self.model.posted.entry((2, 0)).or_default() += 1;
                     self.model.rows.insert(exchange, 1);
                 }
@@ -191,6 +203,9 @@ impl World {
     fn reserve_and_forget(&mut self, key: usize, hold: i64) {
         let exchange = format!("forgotten-{}", self.names.len());
         self.names.push(exchange.clone());
+        if key != 2 && self.model.admits(key, self.now(), hold) {
+            self.model.released.insert(exchange.clone());
+        }
         {
             let mut future = std::pin::pin!(self.ledger.reserve(&self.keys[key].1, &exchange, Nanos(hold)));
             let _ = poll_once(future.as_mut());
@@ -221,7 +236,7 @@ impl World {
             return;
         }
         let (exchange, ..) = self.open.swap_remove(which % self.open.len());
-        self.model.holds.remove(&exchange);
+        self.model.release(&exchange);
         block_on(self.ledger.flush());
         self.model.expire(self.now());
     }
@@ -245,7 +260,7 @@ impl World {
 
     fn restart(&mut self) {
         for (exchange, ..) in self.open.drain(..) {
-            self.model.holds.remove(&exchange);
+            self.model.release(&exchange);
         }
         self.ledger.close();
         let dir = self.ledger.dir().to_owned();
@@ -296,6 +311,11 @@ proptest! {
         for step in steps {
             match step {
                 Step::Reserve(key, hold) => world.reserve(key, hold),
+                Step::ReserveTheRest(key, over) => {
+                    let (now, model) = (world.now(), &world.model);
+                    let rest = LIMIT - model.posted(key, now) - model.pending(key, now);
+                    world.reserve(key, rest + over);
+                }
                 Step::ReserveAgain(key, which) => world.reserve_again(key, which),
                 Step::ReserveAndForget(key, hold) => world.reserve_and_forget(key, hold),
                 Step::Settle(which, percent) => world.settle(which, percent),

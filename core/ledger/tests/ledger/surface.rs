@@ -36,7 +36,7 @@ fn a_key_is_what_it_was_made_as_also_after_a_restart() {
         assert_eq!(principal.tags.iter().map(|tag| &*tag.0).collect::<Vec<_>>(), ["app", "tier"]);
         assert!(principal.may_use("fast") && !principal.may_use("slow"));
         assert!(principal.has_scope("tags") && !principal.has_scope("cache") && principal.has_hard_budget());
-        assert_eq!(ledger.list_keys().unwrap(), [row.clone()]);
+        assert_eq!(ledger.list_keys().unwrap(), std::slice::from_ref(&row));
     };
     look(&ledger);
     ledger.close();
@@ -232,6 +232,59 @@ fn a_hold_past_its_time_is_let_go_and_charges_nothing_later() {
     next.settle(posting(10, NOON)).wait().unwrap();
     let report = weir_ledger::check(dir.path()).unwrap();
     assert!(report.is_clean() && report.postings == 2, "{report}");
+}
+
+#[test]
+fn a_failed_commit_is_told_keeps_the_money_held_and_harms_nothing_after_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = open(dir.path(), &Clock::manual(NOON));
+    let hard = key(&ledger, NewKey { budget: budget(10, true, Period::None), ..NewKey::default() });
+    let free = key(&ledger, NewKey::default());
+    let held = block_on(ledger.reserve(&hard, "held", Nanos(6))).unwrap();
+    let vandal = rusqlite::Connection::open(dir.path().join("ledger.sqlite3")).unwrap();
+    let fire = "CREATE TRIGGER fire BEFORE INSERT ON postings BEGIN SELECT RAISE(ABORT, 'disk on fire'); END";
+    vandal.execute_batch(fire).unwrap();
+    let told = held.settle(posting(6, NOON)).wait().unwrap_err();
+    assert!(told.to_string().contains("disk on fire"), "{told}");
+    vandal.execute_batch("DROP TRIGGER fire").unwrap();
+    assert_eq!(ledger.spent(&hard).unwrap().pending, Nanos(6), "nobody knows whether it was used");
+    assert!(block_on(ledger.reserve(&hard, "more", Nanos(5))).is_err());
+    block_on(ledger.reserve(&free, "held", Nanos(0))).unwrap().settle(posting(1, NOON)).wait().unwrap_err();
+    block_on(ledger.reserve(&free, "next", Nanos(0))).unwrap().settle(posting(1, NOON)).wait().unwrap();
+    let stats = ledger.stats();
+    assert_eq!((stats.failed_commits, stats.postings, stats.pending), (1, 1, 0));
+    assert!(weir_ledger::check(dir.path()).unwrap().is_clean());
+}
+
+#[test]
+fn a_posting_is_written_also_if_nobody_waits_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = open(dir.path(), &Clock::manual(NOON));
+    let principal = key(&ledger, NewKey::default());
+    drop(block_on(ledger.reserve(&principal, "x", Nanos(0))).unwrap().settle(posting(1, NOON)));
+    ledger.close();
+    assert_eq!(weir_ledger::check::missing(dir.path(), ["x", "y"]).unwrap(), ["y"]);
+}
+
+#[test]
+fn a_clock_that_is_set_back_brings_no_money_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Clock::manual(NOON);
+    let ledger = open(dir.path(), &clock);
+    let new = NewKey { name: "daily".into(), budget: budget(10, true, Period::Day), ..NewKey::default() };
+    let text = ledger.create_key(new).unwrap().1.expose();
+    let reserve = |ledger: &Ledger, id: &str| {
+        let principal = ledger.identify(&text).unwrap();
+        block_on(ledger.reserve(&principal, id, Nanos(10)))
+    };
+    reserve(&ledger, "a").unwrap().settle(posting(10, NOON)).wait().unwrap();
+    clock.set(NOON - 86_400_000);
+    assert!(reserve(&ledger, "b").is_err());
+    ledger.close();
+    let ledger = open(dir.path(), &clock);
+    assert!(reserve(&ledger, "c").is_err());
+    clock.set(NOON + 86_400_000);
+    reserve(&ledger, "d").unwrap().settle(posting(10, NOON)).wait().unwrap();
 }
 
 #[test]
