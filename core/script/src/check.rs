@@ -150,6 +150,18 @@ fn known_functions(file: &str, ast: &AST) -> Result<(), LoadError> {
     })
 }
 
+/// Every name that stands after a dot: what a script may ask of its config.
+pub(crate) fn properties(ast: &AST) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    ast.walk(&mut |path: &[ASTNode]| {
+        if let Some(ASTNode::Expr(Expr::Property(property, _))) = path.last() {
+            names.insert(property.2.to_string());
+        }
+        true
+    });
+    names
+}
+
 /// Names of the functions that scripts can call: the library's and what Rhai resolves by itself.
 static KNOWN: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     let builtin = ["call", "type_of", "is_def_var", "is_def_fn", "is_shared", "this"].map(str::to_owned);

@@ -1,9 +1,9 @@
 //! The operator's config: read once at load, shared by all calls, never copied whole.
 
 use super::text;
-use rhai::{Array, Dynamic, INT, ImmutableString, Map, Module};
+use rhai::{Array, Dynamic, Engine, INT, ImmutableString, Map, Module};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// An object of the config. Lists are arrays of values and are copied when a script reads one.
@@ -49,9 +49,18 @@ pub(super) fn plain(json: &Value) -> Dynamic {
     }
 }
 
+/// Lets `config.name` find its field at once. Without a getter of that name Rhai would first write an error, then ask
+/// the indexer; `names` are the properties that the script mentions.
+pub(crate) fn fields(engine: &mut Engine, names: BTreeSet<String>) {
+    for name in names {
+        let field = name.clone();
+        engine.register_get(name, move |config: &mut Config| config.field(&field));
+    }
+}
+
 pub(super) fn register(module: &mut Module) {
     module.set_custom_type::<Config>("Config");
-    // Rhai asks the indexer for a property that has no getter: `config.strategy`, `config["strategy"]`.
+    // `config["strategy"]`; `config.strategy` comes by `fields`.
     module.set_indexer_get_fn(|config: &mut Config, name: ImmutableString| Ok(config.field(&name)));
     module.set_native_fn("get", |config: &mut Config, name: ImmutableString, otherwise: Dynamic| {
         Ok(config.0.get(name.as_str()).cloned().unwrap_or(otherwise))
