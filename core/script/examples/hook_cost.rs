@@ -4,10 +4,10 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement, run by hand")]
 
+use rustix::time::{ClockId, clock_gettime};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use rustix::time::{ClockId, clock_gettime};
 use weir_llm::chat::ChatRequest;
 use weir_llm::price::Rate;
 use weir_llm::usage::Class;
@@ -35,17 +35,31 @@ fn route(head, targets, config) {
 "#;
 
 fn main() {
-    let head = |body: &str| format!("//! name: x\n//! version: 1.0.0\n//! hooks: [route]\nfn route(head, targets, config) {{ {body} }}\n");
+    let head = |body: &str| {
+        format!(
+            "//! name: x\n//! version: 1.0.0\n//! hooks: [route]\nfn route(head, targets, config) {{ {body} }}\n"
+        )
+    };
     let shipped = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../policies/route.rhai"));
     measure("abstain()", &head("abstain()"), "{}");
     measure("plan(targets)", &head("plan(targets)"), "{}");
-    measure("plan(targets.healthy().or(targets).cheapest())", &head("plan(targets.healthy().or(targets).cheapest())"), "{}");
+    measure(
+        "plan(targets.healthy().or(targets).cheapest())",
+        &head("plan(targets.healthy().or(targets).cheapest())"),
+        "{}",
+    );
     measure("filter with a closure", &head("plan(targets.filter(|t| t.healthy && t.price_in < 3.0))"), "{}");
     measure("loop over 8 targets in script", LOOP, "{}");
     for strategy in ["cheapest", "fastest", "balanced"] {
         if let Ok(source) = &shipped {
-            measure(&format!("policies/route.rhai, {strategy}"), source, &format!(r#"{{"strategy":"{strategy}"}}"#));
-            let full = format!(r#"{{"strategy":"{strategy}","slo_ttft_ms":900,"min_quality":0.1,"tenant_tags":{{"acme":"us"}}}}"#);
+            measure(
+                &format!("policies/route.rhai, {strategy}"),
+                source,
+                &format!(r#"{{"strategy":"{strategy}"}}"#),
+            );
+            let full = format!(
+                r#"{{"strategy":"{strategy}","slo_ttft_ms":900,"min_quality":0.1,"tenant_tags":{{"acme":"us"}}}}"#
+            );
             measure(&format!("policies/route.rhai, {strategy}, all options"), source, &full);
         }
     }

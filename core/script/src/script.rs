@@ -16,8 +16,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use weir_policy::manifest::Reads;
 use weir_policy::matcher::Matchers;
 use weir_policy::{
-    AttemptError, Candidates, Decision, Fault, FaultKind, GuardVerdict, Hook, LoadError, Manifest, Policy, Recovery,
-    RequestView, Step,
+    AttemptError, Candidates, Decision, Fault, FaultKind, GuardVerdict, Hook, LoadError, Manifest, Policy,
+    Recovery, RequestView, Step,
 };
 
 /// Longest source. Scripts are read by people.
@@ -93,7 +93,9 @@ impl Policy for Script {
         let config = Dynamic::from(self.config.clone());
         let value = match found.parameters {
             3 => self.call("route", found, &mut [head, targets, config]),
-            _ => self.call("route", found, &mut [head, targets, config, Dynamic::from(self.request(request))]),
+            _ => {
+                self.call("route", found, &mut [head, targets, config, Dynamic::from(self.request(request))])
+            }
         }?;
         let decision = plan::decision(value).map_err(|message| self.bad(found, message))?;
         if let Decision::Plan(plan) = &decision {
@@ -127,7 +129,9 @@ impl Policy for Script {
 impl Script {
     fn found(&self, hook: Hook) -> Result<Found, Fault> {
         let found = self.hooks.iter().find(|(known, _)| *known == hook).map(|(_, found)| *found);
-        found.ok_or_else(|| Fault::new(FaultKind::Missing, format!("the script has no hook {}", hook.as_str())))
+        found.ok_or_else(|| {
+            Fault::new(FaultKind::Missing, format!("the script has no hook {}", hook.as_str()))
+        })
     }
 
     fn request(&self, view: &Arc<RequestView>) -> RequestHandle {
@@ -147,10 +151,16 @@ impl Script {
     fn run(&self, name: &str, arguments: &mut [Dynamic]) -> Result<Dynamic, Box<EvalAltResult>> {
         meter::start(&self.manifest.limits);
         let run = || warm::with(self.id, |caches| self.evaluate(caches, name, arguments));
-        catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(fault::misuse("the script engine panicked")))
+        catch_unwind(AssertUnwindSafe(run))
+            .unwrap_or_else(|_| Err(fault::misuse("the script engine panicked")))
     }
 
-    fn evaluate(&self, caches: &mut Caches, name: &str, arguments: &mut [Dynamic]) -> Result<Dynamic, Box<EvalAltResult>> {
+    fn evaluate(
+        &self,
+        caches: &mut Caches,
+        name: &str,
+        arguments: &mut [Dynamic],
+    ) -> Result<Dynamic, Box<EvalAltResult>> {
         let mut global = self.engine.new_global_runtime_state();
         global.lib.push(self.ast.shared_lib().clone());
         let mut scope = Scope::new();
@@ -172,7 +182,9 @@ impl Script {
     /// The pipeline checks this too; here it also says in which file.
     fn known_targets(&self, found: Found, steps: &[Step], candidates: &Candidates) -> Result<(), Fault> {
         if steps.is_empty() {
-            return Err(self.bad(found, "the plan names no target; write targets.healthy().or(targets)".into()));
+            return Err(
+                self.bad(found, "the plan names no target; write targets.healthy().or(targets)".into())
+            );
         }
         match steps.iter().find(|step| !candidates.allowed.contains(&step.target)) {
             Some(step) => Err(self.bad(found, format!("target {} is not a candidate", step.target))),

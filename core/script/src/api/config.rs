@@ -14,7 +14,9 @@ impl Config {
     /// Anything but an object counts as an empty one; the schema has refused it already.
     pub(crate) fn new(config: &Value) -> Self {
         match config {
-            Value::Object(fields) => Self(Arc::new(fields.iter().map(|(k, v)| (k.clone(), value(v))).collect())),
+            Value::Object(fields) => {
+                Self(Arc::new(fields.iter().map(|(k, v)| (k.clone(), value(v))).collect()))
+            }
             _ => Self::default(),
         }
     }
@@ -45,7 +47,9 @@ pub(super) fn plain(json: &Value) -> Dynamic {
         },
         Value::String(string) => text(string),
         Value::Array(items) => items.iter().map(plain).collect::<Array>().into(),
-        Value::Object(fields) => fields.iter().map(|(k, v)| (k.as_str().into(), plain(v))).collect::<Map>().into(),
+        Value::Object(fields) => {
+            fields.iter().map(|(k, v)| (k.as_str().into(), plain(v))).collect::<Map>().into()
+        }
     }
 }
 
@@ -65,7 +69,11 @@ pub(super) fn register(module: &mut Module) {
     module.set_native_fn("get", |config: &mut Config, name: ImmutableString, otherwise: Dynamic| {
         Ok(config.0.get(name.as_str()).cloned().unwrap_or(otherwise))
     });
-    module.set_native_fn("contains", |config: &mut Config, name: ImmutableString| Ok(config.0.contains_key(name.as_str())));
-    module.set_native_fn("keys", |config: &mut Config| Ok(config.0.keys().map(|name| text(name)).collect::<Array>()));
+    module.set_native_fn("contains", |config: &mut Config, name: ImmutableString| {
+        Ok(config.0.contains_key(name.as_str()))
+    });
+    module.set_native_fn("keys", |config: &mut Config| {
+        Ok(config.0.keys().map(|name| text(name)).collect::<Array>())
+    });
     module.set_native_fn("len", |config: &mut Config| Ok(config.0.len() as INT));
 }

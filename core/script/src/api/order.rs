@@ -20,9 +20,13 @@ pub(super) fn register(module: &mut Module) {
         let known = ORDERS.iter().find(|(known, _)| *known == name.as_str());
         known.map(|(_, order)| order(list)).ok_or_else(|| misuse("no such order"))
     });
-    module.set_native_fn("balanced", |list: &mut Targets, cost: FLOAT, latency: FLOAT| Ok(balanced(list, cost, latency)));
+    module.set_native_fn("balanced", |list: &mut Targets, cost: FLOAT, latency: FLOAT| {
+        Ok(balanced(list, cost, latency))
+    });
     module.set_native_fn("sort_by", |list: &mut Targets, field: ImmutableString| sort_by(list, &field, 1.0));
-    module.set_native_fn("sort_by_desc", |list: &mut Targets, field: ImmutableString| sort_by(list, &field, -1.0));
+    module.set_native_fn("sort_by_desc", |list: &mut Targets, field: ImmutableString| {
+        sort_by(list, &field, -1.0)
+    });
     module.set_native_fn("rotate", |list: &mut Targets, by: INT| {
         let mut positions = list.positions.clone();
         if let Some(by) = by.checked_rem_euclid(positions.len() as INT) {
@@ -40,8 +44,12 @@ const ORDERS: [(&str, fn(&Targets) -> Targets); 7] = [
         list.by_number(|facts, p| ttft(facts, p).unwrap_or(unmeasured))
     }),
     ("balanced", |list| balanced(list, 1.0, 1.0)),
-    ("best_quality", |list| list.by_number(|facts, p| -facts.target(p).and_then(|t| t.quality).map_or(0.0, f64::from))),
-    ("largest_context", |list| list.by(|facts, p| std::cmp::Reverse(facts.target(p).map_or(0, |t| t.ctx_tokens)))),
+    ("best_quality", |list| {
+        list.by_number(|facts, p| -facts.target(p).and_then(|t| t.quality).map_or(0.0, f64::from))
+    }),
+    ("largest_context", |list| {
+        list.by(|facts, p| std::cmp::Reverse(facts.target(p).map_or(0, |t| t.ctx_tokens)))
+    }),
     ("least_busy", |list| list.by(|facts, p| facts.live(p).in_flight)),
     ("reverse", |list| list.with(list.positions.iter().rev().copied().collect())),
 ];
@@ -86,7 +94,8 @@ fn balanced(list: &Targets, cost_weight: f64, latency_weight: f64) -> Targets {
         let busy = 1.0 + f64::from(live.in_flight) / BUSY;
         let relative_cost = cost(facts, p).map_or(1.0, |c| c / mean_cost);
         let relative_ttft = ttft(facts, p).map_or(1.0, |t| t / mean_ttft) * busy;
-        (cost_weight * relative_cost + latency_weight * relative_ttft) * (1.0 + ERROR_WEIGHT * f64::from(live.err_rate_1m))
+        (cost_weight * relative_cost + latency_weight * relative_ttft)
+            * (1.0 + ERROR_WEIGHT * f64::from(live.err_rate_1m))
     })
 }
 
