@@ -18,8 +18,20 @@ pub(crate) struct Shape {
 
 /// The hooks that scripts can have.
 pub(crate) const SHAPES: [Shape; 3] = [
-    Shape { hook: Hook::Route, name: "route", parameters: "head, targets, config[, request]", least: 3, most: 4 },
-    Shape { hook: Hook::OnError, name: "on_error", parameters: "head, errors, targets, config", least: 4, most: 4 },
+    Shape {
+        hook: Hook::Route,
+        name: "route",
+        parameters: "head, targets, config[, request]",
+        least: 3,
+        most: 4,
+    },
+    Shape {
+        hook: Hook::OnError,
+        name: "on_error",
+        parameters: "head, errors, targets, config",
+        least: 4,
+        most: 4,
+    },
     Shape { hook: Hook::Guard, name: "guard", parameters: "request, config", least: 2, most: 2 },
 ];
 
@@ -53,7 +65,9 @@ pub(crate) fn script(file: &str, manifest: &Manifest, ast: &AST) -> Result<Vec<(
     }
     provided(file, manifest)?;
     match manifest.hooks.iter().find(|hook| !SHAPES.iter().any(|shape| shape.hook == **hook)) {
-        Some(hook) => Err(LoadError::new(file, format!("hook `{}` is not in this version of scripts", hook.as_str()))),
+        Some(hook) => {
+            Err(LoadError::new(file, format!("hook `{}` is not in this version of scripts", hook.as_str())))
+        }
         None => Ok(hooks),
     }
 }
@@ -99,14 +113,18 @@ fn wrong_parameters(file: &str, shape: &Shape, found: Found) -> LoadError {
 }
 
 fn no_function(file: &str, shape: &Shape) -> LoadError {
-    LoadError::new(file, format!("the manifest names the hook `{}` but the script has no such function", shape.hook.as_str()))
-        .hint(format!("write fn {}({})", shape.name, shape.parameters))
+    LoadError::new(
+        file,
+        format!("the manifest names the hook `{}` but the script has no such function", shape.hook.as_str()),
+    )
+    .hint(format!("write fn {}({})", shape.name, shape.parameters))
 }
 
 /// A hook that is written but not asked is a policy that its author believes to be at work.
 fn not_named(file: &str, shape: &Shape, found: Found) -> LoadError {
     let message = format!("the script has `{}` but the manifest does not name the hook", shape.name);
-    positioned(LoadError::new(file, message), found.position).hint(format!("hooks: [{}]", shape.hook.as_str()))
+    positioned(LoadError::new(file, message), found.position)
+        .hint(format!("hooks: [{}]", shape.hook.as_str()))
 }
 
 fn self_test(file: &str, functions: &[Function]) -> Result<(), LoadError> {
@@ -122,8 +140,10 @@ fn self_test(file: &str, functions: &[Function]) -> Result<(), LoadError> {
 /// Statements outside functions would never run.
 fn only_functions(file: &str, ast: &AST) -> Result<(), LoadError> {
     match ast.statements().iter().find(|statement| !matches!(statement, Stmt::Noop(..))) {
-        Some(statement) => Err(positioned(LoadError::new(file, "a statement outside any function"), statement.position())
-            .hint("a script is functions only; write constants inside them or in config")),
+        Some(statement) => {
+            Err(positioned(LoadError::new(file, "a statement outside any function"), statement.position())
+                .hint("a script is functions only; write constants inside them or in config"))
+        }
         None => Ok(()),
     }
 }
@@ -133,7 +153,8 @@ fn known_functions(file: &str, ast: &AST) -> Result<(), LoadError> {
     let own: BTreeSet<String> = ast.iter_functions().map(|function| function.name.to_owned()).collect();
     let mut unknown = None;
     ast.walk(&mut |path: &[ASTNode]| {
-        if let Some(ASTNode::Expr(Expr::FnCall(call, position) | Expr::MethodCall(call, position))) = path.last()
+        if let Some(ASTNode::Expr(Expr::FnCall(call, position) | Expr::MethodCall(call, position))) =
+            path.last()
             && call.op_token.is_none()
             && !own.contains(call.name.as_str())
             && !KNOWN.contains(call.name.as_str())
@@ -148,6 +169,18 @@ fn known_functions(file: &str, ast: &AST) -> Result<(), LoadError> {
         Some(near) => error.hint(format!("did you mean `{near}`?")),
         None => error,
     })
+}
+
+/// Every name that stands after a dot: what a script may ask of its config.
+pub(crate) fn properties(ast: &AST) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    ast.walk(&mut |path: &[ASTNode]| {
+        if let Some(ASTNode::Expr(Expr::Property(property, _))) = path.last() {
+            names.insert(property.2.to_string());
+        }
+        true
+    });
+    names
 }
 
 /// Names of the functions that scripts can call: the library's and what Rhai resolves by itself.

@@ -57,7 +57,8 @@ fn hint(message: &str) -> Option<&'static str> {
 pub(crate) fn of_eval(file: &str, hook: Position, error: &EvalAltResult) -> Fault {
     let inner = innermost(error);
     let (kind, message) = describe(inner);
-    Fault::new(kind, message).at(place(file, if inner.position().is_none() { hook } else { inner.position() }))
+    Fault::new(kind, message)
+        .at(place(file, if inner.position().is_none() { hook } else { inner.position() }))
 }
 
 /// A `self_test` that failed. It runs at load and sees only config, so what it throws is shown.
@@ -121,8 +122,12 @@ fn describe(error: &EvalAltResult) -> (FaultKind, String) {
             (FaultKind::Trap, format!("wrong type: {found} where {wanted} is needed"))
         }
         E::ErrorDotExpr(..) | E::ErrorPropertyNotFound(..) => trap("no such property"),
-        E::ErrorArithmetic(..) => trap("arithmetic failed (overflow, division by zero, or text that is no number)"),
-        E::ErrorArrayBounds(..) | E::ErrorStringBounds(..) | E::ErrorIndexNotFound(..) => trap("index out of bounds"),
+        E::ErrorArithmetic(..) => {
+            trap("arithmetic failed (overflow, division by zero, or text that is no number)")
+        }
+        E::ErrorArrayBounds(..) | E::ErrorStringBounds(..) | E::ErrorIndexNotFound(..) => {
+            trap("index out of bounds")
+        }
         E::ErrorIndexingType(kind, ..) => (FaultKind::Trap, format!("cannot be indexed: {kind}")),
         E::ErrorFor(..) => trap("`for` over something that is no list"),
         E::ErrorAssignmentToConstant(..) => trap("a constant was assigned to"),

@@ -27,6 +27,7 @@
 //! - `meter`: operations and CPU time of the call that runs on this thread.
 //! - `fault`: what Rhai reports, as load errors and faults without content.
 //! - `script`: what happens per request: arguments in, verdict out.
+//! - `warm`: functions that a thread has resolved already.
 //! - `api`: the native types and functions that scripts use.
 
 mod api;
@@ -36,5 +37,6 @@ mod fault;
 mod header;
 mod meter;
 mod script;
+mod warm;
 
 pub use script::compile;

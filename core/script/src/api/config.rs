@@ -1,9 +1,9 @@
 //! The operator's config: read once at load, shared by all calls, never copied whole.
 
 use super::text;
-use rhai::{Array, Dynamic, INT, ImmutableString, Map, Module};
+use rhai::{Array, Dynamic, Engine, INT, ImmutableString, Map, Module};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// An object of the config. Lists are arrays of values and are copied when a script reads one.
@@ -14,7 +14,9 @@ impl Config {
     /// Anything but an object counts as an empty one; the schema has refused it already.
     pub(crate) fn new(config: &Value) -> Self {
         match config {
-            Value::Object(fields) => Self(Arc::new(fields.iter().map(|(k, v)| (k.clone(), value(v))).collect())),
+            Value::Object(fields) => {
+                Self(Arc::new(fields.iter().map(|(k, v)| (k.clone(), value(v))).collect()))
+            }
             _ => Self::default(),
         }
     }
@@ -45,18 +47,33 @@ pub(super) fn plain(json: &Value) -> Dynamic {
         },
         Value::String(string) => text(string),
         Value::Array(items) => items.iter().map(plain).collect::<Array>().into(),
-        Value::Object(fields) => fields.iter().map(|(k, v)| (k.as_str().into(), plain(v))).collect::<Map>().into(),
+        Value::Object(fields) => {
+            fields.iter().map(|(k, v)| (k.as_str().into(), plain(v))).collect::<Map>().into()
+        }
+    }
+}
+
+/// Lets `config.name` find its field at once. Without a getter of that name Rhai would first write an error, then ask
+/// the indexer; `names` are the properties that the script mentions.
+pub(crate) fn fields(engine: &mut Engine, names: BTreeSet<String>) {
+    for name in names {
+        let field = name.clone();
+        engine.register_get(name, move |config: &mut Config| config.field(&field));
     }
 }
 
 pub(super) fn register(module: &mut Module) {
     module.set_custom_type::<Config>("Config");
-    // Rhai asks the indexer for a property that has no getter: `config.strategy`, `config["strategy"]`.
+    // `config["strategy"]`; `config.strategy` comes by `fields`.
     module.set_indexer_get_fn(|config: &mut Config, name: ImmutableString| Ok(config.field(&name)));
     module.set_native_fn("get", |config: &mut Config, name: ImmutableString, otherwise: Dynamic| {
         Ok(config.0.get(name.as_str()).cloned().unwrap_or(otherwise))
     });
-    module.set_native_fn("contains", |config: &mut Config, name: ImmutableString| Ok(config.0.contains_key(name.as_str())));
-    module.set_native_fn("keys", |config: &mut Config| Ok(config.0.keys().map(|name| text(name)).collect::<Array>()));
+    module.set_native_fn("contains", |config: &mut Config, name: ImmutableString| {
+        Ok(config.0.contains_key(name.as_str()))
+    });
+    module.set_native_fn("keys", |config: &mut Config| {
+        Ok(config.0.keys().map(|name| text(name)).collect::<Array>())
+    });
     module.set_native_fn("len", |config: &mut Config| Ok(config.0.len() as INT));
 }

@@ -61,6 +61,8 @@ pub(super) fn register(module: &mut Module) {
     module.set_getter_fn("provider_code", |e: &mut ErrorHandle| {
         Ok(e.read(|error| option(error.provider_code.as_deref().map(text))))
     });
-    module.set_getter_fn("retry_after_ms", |e: &mut ErrorHandle| Ok(e.read(|error| option(error.retry_after_ms.map(int)))));
+    module.set_getter_fn("retry_after_ms", |e: &mut ErrorHandle| {
+        Ok(e.read(|error| option(error.retry_after_ms.map(int))))
+    });
     module.set_getter_fn("elapsed_ms", |e: &mut ErrorHandle| Ok(e.read(|error| int(error.elapsed_ms))));
 }

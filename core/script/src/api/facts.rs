@@ -42,7 +42,9 @@ impl Facts {
 
     /// One reading for the whole call, so that an order does not change while it is made.
     pub(super) fn live(&self, position: u16) -> Live {
-        let live = self.live.get_or_init(|| self.candidates.allowed.iter().map(|&i| self.candidates.live(i)).collect());
+        let live = self
+            .live
+            .get_or_init(|| self.candidates.allowed.iter().map(|&i| self.candidates.live(i)).collect());
         live.get(usize::from(position)).copied().unwrap_or_default()
     }
 
@@ -53,7 +55,8 @@ impl Facts {
 
     /// What a likely reply costs there, in pico-dollars; `None` if a price is not known.
     pub(super) fn cost(&self, position: u16) -> Option<u128> {
-        let of = |class: Class, tokens: u32| Some(u128::from(self.rate(position, class)?) * u128::from(tokens));
+        let of =
+            |class: Class, tokens: u32| Some(u128::from(self.rate(position, class)?) * u128::from(tokens));
         Some(of(Class::Input, self.input_tokens)? + of(Class::Output, self.output_tokens)?)
     }
 }

@@ -22,7 +22,9 @@ fn who(module: &mut Module) {
     module.set_getter_fn("tenant", |h: &mut HeadHandle| Ok(text(&h.0.head().tenant)));
     module.set_getter_fn("project", |h: &mut HeadHandle| Ok(text(&h.0.head().project)));
     module.set_getter_fn("key_id", |h: &mut HeadHandle| Ok(text(&h.0.head().key_id)));
-    module.set_getter_fn("user_hash", |h: &mut HeadHandle| Ok(option(h.0.head().user_hash.as_deref().map(text))));
+    module.set_getter_fn("user_hash", |h: &mut HeadHandle| {
+        Ok(option(h.0.head().user_hash.as_deref().map(text)))
+    });
     module.set_getter_fn("region", |h: &mut HeadHandle| Ok(text(&h.0.head().region)));
     module.set_getter_fn("class", |h: &mut HeadHandle| {
         Ok(text(match h.0.head().class {
@@ -49,7 +51,9 @@ fn what(module: &mut Module) {
     module.set_getter_fn("stream", |h: &mut HeadHandle| Ok(h.0.head().stream));
     module.set_getter_fn("deadline_ms", |h: &mut HeadHandle| Ok(int(h.0.head().deadline_ms)));
     module.set_getter_fn("est_input_tokens", |h: &mut HeadHandle| Ok(int(h.0.head().est_input_tokens)));
-    module.set_getter_fn("max_output_tokens", |h: &mut HeadHandle| Ok(option(h.0.head().max_output_tokens.map(int))));
+    module.set_getter_fn("max_output_tokens", |h: &mut HeadHandle| {
+        Ok(option(h.0.head().max_output_tokens.map(int)))
+    });
     module.set_getter_fn("segment_count", |h: &mut HeadHandle| Ok(int(h.0.head().segment_count)));
     module.set_getter_fn("body_bytes", |h: &mut HeadHandle| Ok(int(h.0.head().body_bytes)));
     module.set_getter_fn("needs", |h: &mut HeadHandle| Ok(h.0.head().needs));

@@ -13,23 +13,20 @@ const ERROR_WEIGHT: f64 = 10.0;
 const BUSY: f64 = 64.0;
 
 pub(super) fn register(module: &mut Module) {
-    module.set_native_fn("cheapest", |list: &mut Targets| Ok(list.by(|facts, p| facts.cost(p).unwrap_or(u128::MAX))));
-    module.set_native_fn("fastest", |list: &mut Targets| {
-        let unmeasured = mean(list, ttft);
-        Ok(list.by_number(|facts, p| ttft(facts, p).unwrap_or(unmeasured)))
+    for (name, order) in ORDERS {
+        module.set_native_fn(name, move |list: &mut Targets| Ok(order(list)));
+    }
+    module.set_native_fn("order", |list: &mut Targets, name: ImmutableString| {
+        let known = ORDERS.iter().find(|(known, _)| *known == name.as_str());
+        known.map(|(_, order)| order(list)).ok_or_else(|| misuse("no such order"))
     });
-    module.set_native_fn("best_quality", |list: &mut Targets| {
-        Ok(list.by_number(|facts, p| -facts.target(p).and_then(|t| t.quality).map_or(0.0, f64::from)))
+    module.set_native_fn("balanced", |list: &mut Targets, cost: FLOAT, latency: FLOAT| {
+        Ok(balanced(list, cost, latency))
     });
-    module.set_native_fn("largest_context", |list: &mut Targets| {
-        Ok(list.by(|facts, p| std::cmp::Reverse(facts.target(p).map_or(0, |t| t.ctx_tokens))))
-    });
-    module.set_native_fn("least_busy", |list: &mut Targets| Ok(list.by(|facts, p| facts.live(p).in_flight)));
-    module.set_native_fn("balanced", |list: &mut Targets| Ok(balanced(list, 1.0, 1.0)));
-    module.set_native_fn("balanced", |list: &mut Targets, cost: FLOAT, latency: FLOAT| Ok(balanced(list, cost, latency)));
     module.set_native_fn("sort_by", |list: &mut Targets, field: ImmutableString| sort_by(list, &field, 1.0));
-    module.set_native_fn("sort_by_desc", |list: &mut Targets, field: ImmutableString| sort_by(list, &field, -1.0));
-    module.set_native_fn("reverse", |list: &mut Targets| Ok(list.with(list.positions.iter().rev().copied().collect())));
+    module.set_native_fn("sort_by_desc", |list: &mut Targets, field: ImmutableString| {
+        sort_by(list, &field, -1.0)
+    });
     module.set_native_fn("rotate", |list: &mut Targets, by: INT| {
         let mut positions = list.positions.clone();
         if let Some(by) = by.checked_rem_euclid(positions.len() as INT) {
@@ -38,6 +35,24 @@ pub(super) fn register(module: &mut Module) {
         Ok(list.with(positions))
     });
 }
+
+/// The orders by name, for scripts whose config chooses one: `targets.order(config.strategy)`.
+const ORDERS: [(&str, fn(&Targets) -> Targets); 7] = [
+    ("cheapest", |list| list.by(|facts, p| facts.cost(p).unwrap_or(u128::MAX))),
+    ("fastest", |list| {
+        let unmeasured = mean(list, ttft);
+        list.by_number(|facts, p| ttft(facts, p).unwrap_or(unmeasured))
+    }),
+    ("balanced", |list| balanced(list, 1.0, 1.0)),
+    ("best_quality", |list| {
+        list.by_number(|facts, p| -facts.target(p).and_then(|t| t.quality).map_or(0.0, f64::from))
+    }),
+    ("largest_context", |list| {
+        list.by(|facts, p| std::cmp::Reverse(facts.target(p).map_or(0, |t| t.ctx_tokens)))
+    }),
+    ("least_busy", |list| list.by(|facts, p| facts.live(p).in_flight)),
+    ("reverse", |list| list.with(list.positions.iter().rev().copied().collect())),
+];
 
 impl Targets {
     fn by<K: Ord + Copy>(&self, key: impl Fn(&Facts, u16) -> K) -> Self {
@@ -79,7 +94,8 @@ fn balanced(list: &Targets, cost_weight: f64, latency_weight: f64) -> Targets {
         let busy = 1.0 + f64::from(live.in_flight) / BUSY;
         let relative_cost = cost(facts, p).map_or(1.0, |c| c / mean_cost);
         let relative_ttft = ttft(facts, p).map_or(1.0, |t| t / mean_ttft) * busy;
-        (cost_weight * relative_cost + latency_weight * relative_ttft) * (1.0 + ERROR_WEIGHT * f64::from(live.err_rate_1m))
+        (cost_weight * relative_cost + latency_weight * relative_ttft)
+            * (1.0 + ERROR_WEIGHT * f64::from(live.err_rate_1m))
     })
 }
 

@@ -21,7 +21,9 @@ pub(crate) fn decision(value: Dynamic) -> Result<Decision, String> {
     match value.try_cast_result::<Deny>() {
         Ok(deny) => Ok(Decision::Deny(deny)),
         Err(value) if value.is::<Abstain>() => Ok(Decision::Abstain),
-        Err(value) => Err(format!("`route` answered with {}; say plan(…), deny(…) or abstain()", kind(&value))),
+        Err(value) => {
+            Err(format!("`route` answered with {}; say plan(…), deny(…) or abstain()", kind(&value)))
+        }
     }
 }
 
@@ -61,7 +63,9 @@ fn plans(module: &mut Module) {
     });
     module.set_native_fn("plan", |target: TargetHandle| Ok(ordered(vec![step_to(&target)])));
     module.set_native_fn("plan", |step: Step| Ok(ordered(vec![step])));
-    module.set_native_fn("plan", |list: Array| list.into_iter().map(any_step).collect::<Answer<Vec<_>>>().map(ordered));
+    module.set_native_fn("plan", |list: Array| {
+        list.into_iter().map(any_step).collect::<Answer<Vec<_>>>().map(ordered)
+    });
 }
 
 fn ordered(steps: Vec<Step>) -> Plan {
@@ -144,7 +148,9 @@ fn retry_on(classes: &[Dynamic]) -> Answer<RetryOn> {
         auth: false,
     };
     for class in classes {
-        let name = class.read_lock::<ImmutableString>().ok_or_else(|| misuse("retry_on takes names of error classes"))?;
+        let name = class
+            .read_lock::<ImmutableString>()
+            .ok_or_else(|| misuse("retry_on takes names of error classes"))?;
         let class = ErrorClass::ALL.into_iter().find(|class| class.as_str() == name.as_str());
         match class {
             Some(ErrorClass::RateLimited | ErrorClass::Quota) => set.rate_limited = true,
@@ -167,7 +173,8 @@ fn retry_on(classes: &[Dynamic]) -> Answer<RetryOn> {
 fn steps(module: &mut Module) {
     module.set_native_fn("step", |target: TargetHandle| Ok(step_to(&target)));
     module.set_native_fn("step", |index: INT| {
-        let index = u16::try_from(index).map_err(|_| raise(FaultKind::BadAnswer, format!("there is no target {index}")));
+        let index = u16::try_from(index)
+            .map_err(|_| raise(FaultKind::BadAnswer, format!("there is no target {index}")));
         index.map(Step::to)
     });
     module.set_getter_fn("target", |step: &mut Step| Ok(INT::from(step.target)));
@@ -197,7 +204,12 @@ fn denials(module: &mut Module) {
     module.set_native_fn("deny", |status: INT, code: ImmutableString, message: ImmutableString| {
         // The pipeline reads a status outside 400..=599 as 403: a refusal stays one.
         let status = u16::try_from(status).unwrap_or(403);
-        Ok(Deny { status, code: code.as_str().to_owned(), message: message.as_str().to_owned(), retry_after_ms: None })
+        Ok(Deny {
+            status,
+            code: code.as_str().to_owned(),
+            message: message.as_str().to_owned(),
+            retry_after_ms: None,
+        })
     });
     module.set_native_fn("retry_after_ms", |deny: &mut Deny, ms: INT| {
         let ms = ms_of(ms)?;

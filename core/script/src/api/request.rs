@@ -21,7 +21,11 @@ type Answer<T> = Result<T, Box<EvalAltResult>>;
 
 impl RequestHandle {
     fn content(&self) -> Answer<&RequestView> {
-        if self.reads_content { Ok(&self.view) } else { Err(misuse("not-granted: the manifest says `reads: head`")) }
+        if self.reads_content {
+            Ok(&self.view)
+        } else {
+            Err(misuse("not-granted: the manifest says `reads: head`"))
+        }
     }
 }
 
@@ -44,7 +48,9 @@ fn shape(module: &mut Module) {
     module.set_native_fn("header", |r: &mut RequestHandle, name: ImmutableString| {
         Ok(option(r.view.header(&name).map(text)))
     });
-    module.set_native_fn("attr", |r: &mut RequestHandle, key: ImmutableString| Ok(option(r.view.attr(&key).map(text))));
+    module.set_native_fn("attr", |r: &mut RequestHandle, key: ImmutableString| {
+        Ok(option(r.view.attr(&key).map(text)))
+    });
 }
 
 fn content(module: &mut Module) {

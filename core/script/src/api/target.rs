@@ -53,9 +53,12 @@ fn fixed(module: &mut Module) {
     module.set_getter_fn("retention", |t: &mut TargetHandle| Ok(t.fixed(|target| target.retention.name())));
     module.set_getter_fn("trains", |t: &mut TargetHandle| Ok(t.fixed(|target| target.trains)));
     module.set_getter_fn("ctx_tokens", |t: &mut TargetHandle| Ok(t.fixed(|target| int(target.ctx_tokens))));
-    module
-        .set_getter_fn("max_output_tokens", |t: &mut TargetHandle| Ok(t.fixed(|target| int(target.max_output_tokens))));
-    module.set_getter_fn("quality", |t: &mut TargetHandle| Ok(t.fixed(|target| option(target.quality.map(FLOAT::from)))));
+    module.set_getter_fn("max_output_tokens", |t: &mut TargetHandle| {
+        Ok(t.fixed(|target| int(target.max_output_tokens)))
+    });
+    module.set_getter_fn("quality", |t: &mut TargetHandle| {
+        Ok(t.fixed(|target| option(target.quality.map(FLOAT::from))))
+    });
     module.set_getter_fn("weight", |t: &mut TargetHandle| Ok(INT::from(t.weight())));
     module.set_getter_fn("tags", |t: &mut TargetHandle| {
         Ok(t.fixed(|target| target.tags.iter().map(|tag| text(tag)).collect::<Vec<Dynamic>>()))
@@ -64,7 +67,9 @@ fn fixed(module: &mut Module) {
 
 /// USD per million tokens, as in the config; `()` if not known.
 fn prices(module: &mut Module) {
-    for (name, class) in [("price_in", Class::Input), ("price_cached_in", Class::CachedInput), ("price_out", Class::Output)] {
+    for (name, class) in
+        [("price_in", Class::Input), ("price_cached_in", Class::CachedInput), ("price_out", Class::Output)]
+    {
         module.set_getter_fn(name, move |t: &mut TargetHandle| {
             // A pico-dollar a token is a millionth of a dollar per million tokens.
             Ok(option(t.facts.rate(t.position, class).map(|pico| pico as FLOAT / 1e6)))
@@ -83,7 +88,9 @@ fn live(module: &mut Module) {
     module.set_getter_fn("tps_p50", |t: &mut TargetHandle| Ok(FLOAT::from(t.live().tps_p50)));
     module.set_getter_fn("err_rate_1m", |t: &mut TargetHandle| Ok(FLOAT::from(t.live().err_rate_1m)));
     module.set_getter_fn("headroom", |t: &mut TargetHandle| Ok(FLOAT::from(t.live().headroom)));
-    module.set_getter_fn("prompt_cache_warm", |t: &mut TargetHandle| Ok(FLOAT::from(t.live().prompt_cache_warm)));
+    module.set_getter_fn("prompt_cache_warm", |t: &mut TargetHandle| {
+        Ok(FLOAT::from(t.live().prompt_cache_warm))
+    });
     module.set_getter_fn("breaker", |t: &mut TargetHandle| {
         Ok(text(match t.live().breaker {
             Breaker::Closed => "closed",

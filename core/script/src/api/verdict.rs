@@ -31,7 +31,9 @@ fn outcomes(module: &mut Module) {
     module.set_native_fn("answer", |text: ImmutableString| Ok(of(Guarded::Answer(text.as_str().to_owned()))));
     module.set_native_fn("edit", |edits: Array| {
         let edits = edits.into_iter().map(|value| {
-            value.try_cast_result::<Edit>().map_err(|value| misuse(format!("{} where an edit is needed", kind(&value))))
+            value
+                .try_cast_result::<Edit>()
+                .map_err(|value| misuse(format!("{} where an edit is needed", kind(&value))))
         });
         edits.collect::<Answer<Vec<_>>>().map(|edits| of(Guarded::Edit(edits)))
     });
@@ -55,7 +57,9 @@ fn edits(module: &mut Module) {
     module.set_native_fn("edit", |hit: Hit, replace: Replacement| Ok(at(&hit, replace)));
     module.set_native_fn("edits", |hits: Array, replace: Replacement| {
         let hits = hits.into_iter().map(|value| {
-            value.try_cast_result::<Hit>().map_err(|value| misuse(format!("{} where a hit is needed", kind(&value))))
+            value
+                .try_cast_result::<Hit>()
+                .map_err(|value| misuse(format!("{} where a hit is needed", kind(&value))))
         });
         Ok(joined(hits.collect::<Answer<Vec<_>>>()?, &replace))
     });
@@ -71,7 +75,9 @@ fn joined(mut hits: Vec<Hit>, replace: &Replacement) -> Array {
     let mut spans: Vec<Hit> = Vec::with_capacity(hits.len());
     for hit in hits {
         match spans.last_mut() {
-            Some(last) if last.segment == hit.segment && hit.start < last.end => last.end = last.end.max(hit.end),
+            Some(last) if last.segment == hit.segment && hit.start < last.end => {
+                last.end = last.end.max(hit.end)
+            }
             _ => spans.push(hit),
         }
     }
@@ -79,25 +85,42 @@ fn joined(mut hits: Vec<Hit>, replace: &Replacement) -> Array {
 }
 
 fn notes(module: &mut Module) {
-    module.set_native_fn("finding", |verdict: &mut GuardVerdict, rule: ImmutableString, how_bad: ImmutableString| {
-        note(verdict, &rule, &how_bad, None, 1.0)
-    });
-    module.set_native_fn("finding", |verdict: &mut GuardVerdict, rule: ImmutableString, how_bad: ImmutableString, hit: Hit| {
-        note(verdict, &rule, &how_bad, Some(hit), 1.0)
-    });
     module.set_native_fn(
         "finding",
-        |verdict: &mut GuardVerdict, rule: ImmutableString, how_bad: ImmutableString, hit: Hit, score: FLOAT| {
-            note(verdict, &rule, &how_bad, Some(hit), score)
+        |verdict: &mut GuardVerdict, rule: ImmutableString, how_bad: ImmutableString| {
+            note(verdict, &rule, &how_bad, None, 1.0)
         },
     );
-    module.set_native_fn("tag", |verdict: &mut GuardVerdict, name: ImmutableString, value: ImmutableString| {
-        verdict.tags.push((name.as_str().to_owned(), value.as_str().to_owned()));
-        Ok(verdict.clone())
-    });
+    module.set_native_fn(
+        "finding",
+        |verdict: &mut GuardVerdict, rule: ImmutableString, how_bad: ImmutableString, hit: Hit| {
+            note(verdict, &rule, &how_bad, Some(hit), 1.0)
+        },
+    );
+    module.set_native_fn(
+        "finding",
+        |verdict: &mut GuardVerdict,
+         rule: ImmutableString,
+         how_bad: ImmutableString,
+         hit: Hit,
+         score: FLOAT| { note(verdict, &rule, &how_bad, Some(hit), score) },
+    );
+    module.set_native_fn(
+        "tag",
+        |verdict: &mut GuardVerdict, name: ImmutableString, value: ImmutableString| {
+            verdict.tags.push((name.as_str().to_owned(), value.as_str().to_owned()));
+            Ok(verdict.clone())
+        },
+    );
 }
 
-fn note(verdict: &mut GuardVerdict, rule: &str, how_bad: &str, hit: Option<Hit>, score: FLOAT) -> Answer<GuardVerdict> {
+fn note(
+    verdict: &mut GuardVerdict,
+    rule: &str,
+    how_bad: &str,
+    hit: Option<Hit>,
+    score: FLOAT,
+) -> Answer<GuardVerdict> {
     verdict.findings.push(Finding {
         rule: rule.to_owned(),
         severity: severity(how_bad)?,

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 use weir_llm::chat::ChatRequest;
-use weir_policy::{
-    Api, Candidates, DataClass, Head, Live, LiveFacts, Needs, RequestView, Retention, Target,
-};
+use weir_policy::{Api, Candidates, DataClass, Head, Live, LiveFacts, Needs, RequestView, Retention, Target};
 
 struct Idle;
 
@@ -30,7 +28,11 @@ pub(crate) fn candidates() -> Arc<Candidates> {
         tags: Arc::new([]),
         weight: 1,
     };
-    Arc::new(Candidates { table: (0..4).map(target).collect(), allowed: (0..4).collect(), facts: Arc::new(Idle) })
+    Arc::new(Candidates {
+        table: (0..4).map(target).collect(),
+        allowed: (0..4).collect(),
+        facts: Arc::new(Idle),
+    })
 }
 
 /// A short question.
