@@ -1,4 +1,7 @@
 //! A store with an instantiated component and its hooks.
+//!
+//! `configure` runs in each fresh instance whose policy has a config; a snapshot of the configured state (wizer) will
+//! spare that later.
 
 use crate::state::{Budget, Call, Constants, State, View};
 use crate::wit::exports::weir::policy::{hook_guard, hook_on_error, hook_route, lifecycle};

@@ -9,7 +9,7 @@ use weir_policy::{Candidates, Manifest, RequestView};
 
 /// What the guest's handle of the request stands for. It carries nothing: a store serves one request at a time, and a
 /// handle is a borrow for one call, so the state knows which request is meant.
-pub struct View;
+pub(crate) struct View;
 
 /// What does not change while a policy is loaded, shared by its instances.
 pub(crate) struct Constants {

@@ -83,18 +83,26 @@ pub enum BuildError {
 pub fn plugin(dir: &Path, out: Option<&Path>) -> Result<Built, BuildError> {
     let (text, manifest) = read_manifest(dir)?;
     let module = cargo::module(dir)?;
-    let mut component = component(&file(&module.path)?, &manifest)?;
-    section::append_manifest(&mut component, &text);
+    let component = encode(&file(&module.path)?, &text, &manifest)?;
     let default = || module.target_dir.join("weir-plugins").join(format!("{}.wasm", manifest.name));
     let path = out.map_or_else(default, Path::to_path_buf);
     write(&path, &component)?;
     Ok(Built { path, manifest, bytes: component.len() as u64 })
 }
 
-/// Makes a component of a core module for the world that a manifest describes, without the manifest inside.
-fn component(module: &[u8], manifest: &Manifest) -> Result<Vec<u8>, BuildError> {
+/// Makes a component of a core module that was built against `sdk/wit` by other means, with the manifest inside.
+///
+/// # Errors
+/// As [`plugin`].
+pub fn component(module: &[u8], manifest: &str) -> Result<Vec<u8>, BuildError> {
+    encode(module, manifest, &Manifest::parse_yaml(manifest, "manifest.yaml")?)
+}
+
+fn encode(module: &[u8], text: &str, manifest: &Manifest) -> Result<Vec<u8>, BuildError> {
     world::check(module, manifest)?;
-    encode::component(module, &world::text(manifest))
+    let mut component = encode::component(module, &world::text(manifest))?;
+    section::append_manifest(&mut component, text);
+    Ok(component)
 }
 
 fn read_manifest(dir: &Path) -> Result<(String, Manifest), BuildError> {

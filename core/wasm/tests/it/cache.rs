@@ -1,0 +1,60 @@
+//! Compiled code on disk is believed only with our MAC.
+
+use crate::guest::guard;
+use crate::world::request;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use weir_policy::{GuardVerdict, Policy};
+use weir_wasm::{Engine, Options};
+
+fn load(dir: &Path, mac_key: [u8; 32]) {
+    let engine = Engine::new(Options { cache_dir: Some(dir.into()), mac_key, max_instances: 4 }).expect("an engine");
+    let policy = engine.compile("test.wasm", &guard("", "", ""), &serde_json::Value::Null, &[]).expect("it loads");
+    assert_eq!(policy.guard(&request("x")), Ok(GuardVerdict::pass()));
+}
+
+/// The one file of the cache and its inode: a file that was written anew has another.
+fn cached(dir: &Path) -> (PathBuf, u64) {
+    let files: Vec<PathBuf> = std::fs::read_dir(dir).expect("a folder").map(|e| e.expect("a file").path()).collect();
+    let [file] = files.as_slice() else { panic!("one file, not {files:?}") };
+    (file.clone(), std::fs::metadata(file).expect("a file").ino())
+}
+
+#[test]
+fn code_is_compiled_once() {
+    let dir = tempfile::tempdir().expect("a folder");
+    load(dir.path(), [1; 32]);
+    let first = cached(dir.path());
+    load(dir.path(), [1; 32]);
+    assert_eq!(cached(dir.path()), first, "the second load read what the first wrote");
+}
+
+#[test]
+fn code_that_was_tampered_with_is_compiled_anew() {
+    let dir = tempfile::tempdir().expect("a folder");
+    load(dir.path(), [1; 32]);
+    let (file, _) = cached(dir.path());
+    let good = std::fs::read(&file).expect("a file");
+    for place in [0, 31, 32, good.len() / 2, good.len() - 1] {
+        let mut bad = good.clone();
+        bad[place] ^= 1;
+        std::fs::write(&file, &bad).expect("written");
+        let before = cached(dir.path());
+        load(dir.path(), [1; 32]);
+        assert_ne!(cached(dir.path()), before, "byte {place} of {} was changed, and believed", good.len());
+        assert_ne!(std::fs::read(&file).expect("a file"), bad);
+    }
+}
+
+#[test]
+fn code_of_another_key_or_cut_short_is_compiled_anew() {
+    let dir = tempfile::tempdir().expect("a folder");
+    load(dir.path(), [1; 32]);
+    let foreign = cached(dir.path());
+    load(dir.path(), [2; 32]);
+    let own = cached(dir.path());
+    assert_ne!(own, foreign);
+    std::fs::write(&own.0, b"short").expect("written");
+    load(dir.path(), [2; 32]);
+    assert!(std::fs::metadata(&own.0).expect("a file").len() > 1000);
+}

@@ -1,0 +1,72 @@
+//! The plugins that we ship, built from source as `weir plugin build` does, under their golden cases.
+
+use crate::world::{engine, request};
+use std::path::{Path, PathBuf};
+use weir_policy::{Capability, Guarded, Manifest, cases};
+use weir_wasm::build;
+
+fn plugin(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins").join(name)
+}
+
+/// Into a folder of its own: the default place is the user's.
+fn built(name: &str) -> (Vec<u8>, Manifest) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let out = dir.path().join("plugin.wasm");
+    let built = build::plugin(&plugin(name), Some(&out)).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(built.path, out);
+    (std::fs::read(&out).expect("the component"), built.manifest)
+}
+
+fn pass_their_cases(name: &str, component: &[u8], grants: &[Capability]) {
+    let engine = engine();
+    let compile = |config: &serde_json::Value| engine.compile(name, component, config, grants);
+    let report = cases::run_with(&plugin(name).join("cases.yaml"), &compile).unwrap_or_else(|e| panic!("{e}"));
+    assert!(report.is_ok() && report.passed > 0, "{report}");
+}
+
+#[test]
+fn mask_pii_masks() {
+    let (component, manifest) = built("mask-pii");
+    assert_eq!(manifest.name, "mask-pii");
+    let inspected = weir_wasm::inspect(&component).expect("a component of ours");
+    let ours = |import: &String| ["types", "request", "fault"].iter().any(|i| *import == format!("weir:policy/{i}@0.1.0"));
+    assert!(inspected.imports.iter().all(ours), "{:?}", inspected.imports);
+    assert!(component.len() < 300_000, "{} bytes", component.len());
+    pass_their_cases("mask-pii", &component, &[]);
+}
+
+/// Two calls at once and one after another: nothing of one shows in the other.
+#[test]
+fn mask_pii_is_asked_by_many_at_once() {
+    let (component, _) = built("mask-pii");
+    let engine = engine();
+    let policy = engine.compile("mask-pii", &component, &serde_json::Value::Null, &[]).expect("it loads");
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..200 {
+                    let clean = policy.guard(&request("nothing here")).expect("an answer");
+                    assert_eq!(clean.outcome, Guarded::Pass);
+                    let dirty = policy.guard(&request("to ada@example.org")).expect("an answer");
+                    let Guarded::Edit(edits) = dirty.outcome else { panic!("not masked") };
+                    assert_eq!((edits[0].start, edits[0].end), (3, 18));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn route_cheapest_routes() {
+    let (component, _) = built("route-cheapest");
+    pass_their_cases("route-cheapest", &component, &[Capability::Targets]);
+    let error = engine().compile("route-cheapest", &component, &serde_json::Value::Null, &[]).err().expect("refused");
+    assert!(error.to_string().contains("grants: [targets]"), "{error}");
+}
+
+#[test]
+fn a_folder_without_manifest_says_so() {
+    let error = build::plugin(Path::new(env!("CARGO_MANIFEST_DIR")), None).expect_err("no manifest");
+    assert!(error.to_string().contains("manifest.yaml"), "{error}");
+}
