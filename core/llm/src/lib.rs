@@ -1,1 +1,21 @@
-//! Pure protocol code: strict JSON, dialects, usage, prices, SSE. No I/O, no async.
+//! Pure protocol code: strict JSON, dialects, usage, prices, SSE. No I/O, no async, no clock.
+//!
+//! Nothing in here prints content: the types that own a body have a `Debug` that shows sizes only.
+//!
+//! # Layout
+//!
+//! - [`json`]: a strict JSON document over the bytes as they came, and splices into them.
+//! - [`sse`]: server-sent events, to the letter of the specification.
+//! - [`chat`]: the dialect `openai-chat`: requests, replies, streams, errors.
+//! - [`usage`]: tokens by disjoint class.
+//! - [`price`]: rates, money, cost.
+//! - [`catalogue`]: what is known of models: limits, abilities, list prices with their source.
+//! - [`estimate`]: bounds and guesses of token counts where nobody has counted.
+
+pub mod catalogue;
+pub mod chat;
+pub mod estimate;
+pub mod json;
+pub mod price;
+pub mod sse;
+pub mod usage;

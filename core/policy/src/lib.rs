@@ -16,6 +16,7 @@
 //! - [`pipeline`]: the ordered policies of a snapshot, their failure modes and breakers.
 //! - [`cases`]: golden cases: request in, expected verdict out.
 
+mod answer;
 pub mod cases;
 pub mod head;
 pub mod manifest;
@@ -25,6 +26,7 @@ pub mod policy;
 pub mod request;
 pub mod target;
 pub mod verdict;
+mod yaml;
 
 pub use head::{Api, DataClass, Head, Needs, Retention};
 pub use manifest::{Capability, FailureMode, Hook, Limits, Manifest};
@@ -33,6 +35,6 @@ pub use policy::{Fault, FaultKind, LoadError, Policy};
 pub use request::{AccessError, Hit, RequestView, Role, SegmentInfo, SegmentKind};
 pub use target::{Breaker, Candidates, Live, LiveFacts, Target, TargetTable};
 pub use verdict::{
-    AttemptError, Decision, Deny, Edit, ErrorClass, Finding, Guarded, GuardVerdict, Plan, Recovery, Replacement,
-    RetryOn, Severity, Step, Strategy,
+    AttemptError, Decision, Deny, Edit, ErrorClass, Finding, GuardVerdict, Guarded, Plan, Recovery,
+    Replacement, RetryOn, Severity, Step, Strategy,
 };

@@ -1,1 +1,349 @@
-//! See CONTRACTS.
+//! Content by reference: what a policy may ask of a request, and a note of whether it did.
+
+use crate::head::Head;
+use crate::matcher::{Matchers, TextHit};
+use bytes::Bytes;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+use weir_llm::chat::{ChatRequest, Encode, SegmentEdit};
+
+pub use weir_llm::chat::{Role, SegmentKind};
+
+/// Credentials never reach a policy, whatever the caller of [`RequestView::new`] passes.
+const HIDDEN_HEADERS: [&str; 6] =
+    ["authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-goog-api-key"];
+
+/// One request as policies see it. Reads of content, headers and attributes are counted: see [`RequestView::tainted`].
+pub struct RequestView {
+    head: Head,
+    chat: Arc<ChatRequest>,
+    headers: Arc<[(String, String)]>,
+    attributes: Arc<[(String, String)]>,
+    unescaped: OnceLock<Box<[OnceLock<Box<str>>]>>,
+    content_reads: AtomicU32,
+    other_reads: AtomicU32,
+}
+
+/// What a segment is, without its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentInfo {
+    /// Its place in the request.
+    pub index: u32,
+    /// Who speaks.
+    pub role: Role,
+    /// What it carries.
+    pub kind: SegmentKind,
+    /// Length of the decoded text.
+    pub bytes: u32,
+    /// Token count, if one is known.
+    pub tokens: Option<u32>,
+    /// Name of the speaker, tool or function.
+    pub name: Option<String>,
+}
+
+/// Where a matcher hit; offsets are bytes of the decoded text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hit {
+    /// Which literal or pattern of the matcher.
+    pub pattern: u32,
+    /// In which segment.
+    pub segment: u32,
+    /// First byte.
+    pub start: u32,
+    /// One past the last byte.
+    pub end: u32,
+}
+
+/// Why a read was refused. Names are the WIT's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum AccessError {
+    /// The manifest does not say that the policy reads content, or has no such matcher.
+    #[error("not granted")]
+    NotGranted,
+    /// No such segment, or a start beyond its end.
+    #[error("out of range")]
+    OutOfRange,
+    /// An offset inside a character.
+    #[error("not on a character boundary")]
+    NotUtf8,
+    /// The content is hidden from this policy.
+    #[error("redacted")]
+    Redacted,
+    /// More than the caller's bound or the host's.
+    #[error("over budget")]
+    Budget,
+}
+
+impl AccessError {
+    /// The WIT name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotGranted => "not-granted",
+            Self::OutOfRange => "out-of-range",
+            Self::NotUtf8 => "not-utf8",
+            Self::Redacted => "redacted",
+            Self::Budget => "budget",
+        }
+    }
+}
+
+impl RequestView {
+    /// The view of a request; headers that carry credentials and `x-weir-*` are left out.
+    #[must_use]
+    pub fn new(head: Head, chat: Arc<ChatRequest>, mut headers: Vec<(String, String)>) -> Self {
+        headers.retain(|(name, _)| !hidden(name));
+        Self {
+            head,
+            chat,
+            headers: headers.into(),
+            attributes: Arc::default(),
+            unescaped: OnceLock::new(),
+            content_reads: AtomicU32::new(0),
+            other_reads: AtomicU32::new(0),
+        }
+    }
+
+    /// The small facts. Does not taint.
+    #[must_use]
+    pub const fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// The request as it stands, with the edits so far. For the gateway, not for policies.
+    #[must_use]
+    pub const fn chat(&self) -> &Arc<ChatRequest> {
+        &self.chat
+    }
+
+    /// How many segments there are. Does not taint.
+    #[must_use]
+    pub fn segment_count(&self) -> u32 {
+        u32::try_from(self.chat.segments().len()).unwrap_or(u32::MAX)
+    }
+
+    /// What the segments are, at most `max` from `first` on. Shapes only: does not taint.
+    #[must_use]
+    pub fn segments(&self, first: u32, max: u32) -> Vec<SegmentInfo> {
+        let page = self.chat.segments().iter().zip(0u32..).skip(first as usize).take(max as usize);
+        page.map(|(segment, index)| SegmentInfo {
+            index,
+            role: segment.role,
+            kind: segment.kind,
+            bytes: segment.bytes,
+            tokens: None,
+            name: segment.name.clone(),
+        })
+        .collect()
+    }
+
+    /// A slice of a segment's decoded text; an `end` beyond the text means: to its end.
+    ///
+    /// # Errors
+    /// No such segment or range, or an offset inside a character.
+    pub fn text(&self, segment: u32, start: u32, end: u32) -> Result<String, AccessError> {
+        self.read_content();
+        let text = self.raw(segment)?;
+        let slice = &text[range(text.len(), start, end)?];
+        std::str::from_utf8(slice).map(str::to_owned).map_err(|_| AccessError::NotUtf8)
+    }
+
+    /// A slice of a segment's decoded text as bytes; offsets may fall inside a character.
+    ///
+    /// # Errors
+    /// No such segment or range.
+    pub fn bytes(&self, segment: u32, start: u32, end: u32) -> Result<Vec<u8>, AccessError> {
+        self.read_content();
+        let text = self.raw(segment)?;
+        Ok(text[range(text.len(), start, end)?].to_vec())
+    }
+
+    /// The JSON text of the node at an RFC 6901 pointer of the body as it stands; `None` if there is none.
+    ///
+    /// # Errors
+    /// The node is longer than `max_bytes`.
+    pub fn json(&self, pointer: &str, max_bytes: u32) -> Result<Option<String>, AccessError> {
+        self.read_content();
+        let Some(node) = self.chat.json().root().pointer(pointer) else { return Ok(None) };
+        let raw = node.raw();
+        if raw.len() > max_bytes as usize {
+            return Err(AccessError::Budget);
+        }
+        std::str::from_utf8(raw).map(|text| Some(text.to_owned())).map_err(|_| AccessError::NotUtf8)
+    }
+
+    /// Every hit of a matcher in every segment, ordered by segment and start.
+    ///
+    /// # Errors
+    /// The policy declares no such matcher, or there are too many hits.
+    pub fn scan(&self, matchers: &Matchers, name: &str) -> Result<Vec<Hit>, AccessError> {
+        self.read_content();
+        let set = matchers.get(name).ok_or(AccessError::NotGranted)?;
+        let (mut hits, mut found) = (Vec::new(), Vec::new());
+        for segment in 0..self.segment_count() {
+            set.scan(self.decoded(segment)?, &mut found).map_err(|_| AccessError::Budget)?;
+            hits.extend(found.drain(..).map(|TextHit { pattern, start, end }| Hit {
+                pattern,
+                segment,
+                start,
+                end,
+            }));
+            if hits.len() > crate::matcher::MAX_HITS {
+                return Err(AccessError::Budget);
+            }
+        }
+        Ok(hits)
+    }
+
+    /// A request header by name, any case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.read_other();
+        self.headers
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// What an earlier policy of this exchange noted under a key, else the request's tag of that name.
+    #[must_use]
+    pub fn attr(&self, key: &str) -> Option<&str> {
+        self.read_other();
+        let noted = self.attributes.iter().rev().chain(self.head.tags.iter());
+        noted.into_iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether content, a header or an attribute was ever read through this view.
+    #[must_use]
+    pub fn tainted(&self) -> bool {
+        self.content_reads.load(Ordering::Relaxed) > 0 || self.other_reads.load(Ordering::Relaxed) > 0
+    }
+
+    /// The view with some spans of text replaced, for the policies after this one. The body is encoded and parsed
+    /// afresh, so there is one truth still; edits are rare.
+    ///
+    /// # Errors
+    /// The edited body is no longer a request that Weir accepts.
+    pub fn with_edits(&self, edits: &[SegmentEdit<'_>]) -> Result<Self, EditError> {
+        let encode = Encode {
+            model: self.chat.model(),
+            ask_usage: false,
+            max_tokens: None,
+            force_store_false: false,
+            edits,
+        };
+        let body: Bytes = self.chat.encode(&encode);
+        let chat = ChatRequest::parse(body).map_err(|_| EditError)?;
+        // Keys of unknown fields are segments too: renaming one must not change what the gateway has read already.
+        if chat.model() != self.chat.model() || chat.stream() != self.chat.stream() {
+            return Err(EditError);
+        }
+        Ok(Self { chat: Arc::new(chat), ..self.fresh() })
+    }
+
+    /// The view with more attributes, for the policies after this one.
+    #[must_use]
+    pub fn with_attributes(&self, more: &[(String, String)]) -> Self {
+        let attributes = self.attributes.iter().chain(more).cloned().collect();
+        Self { attributes, ..self.fresh() }
+    }
+
+    /// The view without who asks: no tenant, project, key or user.
+    #[must_use]
+    pub fn anonymous(&self) -> Self {
+        let mut view = self.fresh();
+        let nobody: Arc<str> = "".into();
+        view.head.tenant = Arc::clone(&nobody);
+        view.head.project = Arc::clone(&nobody);
+        view.head.key_id = nobody;
+        view.head.user_hash = None;
+        view
+    }
+
+    /// The decoded text of a segment, without a note: for the host's own checks.
+    pub(crate) fn decoded(&self, segment: u32) -> Result<&str, AccessError> {
+        std::str::from_utf8(self.raw(segment)?).map_err(|_| AccessError::NotUtf8)
+    }
+
+    /// As [`RequestView::decoded`] without looking at the bytes: a guest that reads a long text slice by slice costs
+    /// its slices, not the text each time. What has escapes is unescaped once and kept.
+    pub(crate) fn raw(&self, segment: u32) -> Result<&[u8], AccessError> {
+        let index = segment as usize;
+        let known = self.chat.segments().get(index).ok_or(AccessError::OutOfRange)?;
+        // Every escape is longer than what it stands for.
+        if known.bytes as usize + 2 == known.span.len() {
+            let inside = known.span.start + 1..known.span.end - 1;
+            return self.chat.body().get(inside).ok_or(AccessError::OutOfRange);
+        }
+        let all =
+            self.unescaped.get_or_init(|| self.chat.segments().iter().map(|_| OnceLock::new()).collect());
+        let text = all[index].get_or_init(|| self.chat.text(index).unwrap_or_default().into());
+        Ok(text.as_bytes())
+    }
+
+    fn fresh(&self) -> Self {
+        Self {
+            head: self.head.clone(),
+            chat: Arc::clone(&self.chat),
+            headers: Arc::clone(&self.headers),
+            attributes: Arc::clone(&self.attributes),
+            unescaped: OnceLock::new(),
+            content_reads: AtomicU32::new(0),
+            other_reads: AtomicU32::new(0),
+        }
+    }
+
+    fn read_content(&self) {
+        self.content_reads.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn read_other(&self) {
+        self.other_reads.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The edited body is no longer a request that Weir accepts, or one with another model or shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the edited body is not a valid request")]
+pub struct EditError;
+
+/// Marks the start of a call and tells afterwards whether that call read anything; a view serves several calls of one
+/// exchange, one after the other.
+#[derive(Debug, Clone, Copy)]
+pub struct TaintScope {
+    content: u32,
+    other: u32,
+}
+
+impl TaintScope {
+    /// Starts here.
+    #[must_use]
+    pub fn new(view: &RequestView) -> Self {
+        Self {
+            content: view.content_reads.load(Ordering::Relaxed),
+            other: view.other_reads.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Whether content was read since.
+    #[must_use]
+    pub fn read_content(&self, view: &RequestView) -> bool {
+        view.content_reads.load(Ordering::Relaxed) != self.content
+    }
+
+    /// Whether content, a header or an attribute was read since.
+    #[must_use]
+    pub fn tainted(&self, view: &RequestView) -> bool {
+        self.read_content(view) || view.other_reads.load(Ordering::Relaxed) != self.other
+    }
+}
+
+fn hidden(name: &str) -> bool {
+    let weir = name.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("x-weir-"));
+    weir || HIDDEN_HEADERS.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+fn range(len: usize, start: u32, end: u32) -> Result<std::ops::Range<usize>, AccessError> {
+    let (start, end) = (start as usize, (end as usize).min(len));
+    if start <= end { Ok(start..end) } else { Err(AccessError::OutOfRange) }
+}

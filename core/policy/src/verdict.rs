@@ -150,7 +150,9 @@ impl RetryOn {
             ErrorClass::ContextTooLong => self.context_too_long,
             ErrorClass::ContentFilter => self.content_filter,
             ErrorClass::Auth | ErrorClass::ModelNotFound => self.auth,
-            ErrorClass::BadRequest | ErrorClass::PluginDenied | ErrorClass::Cancelled | ErrorClass::Other => false,
+            ErrorClass::BadRequest | ErrorClass::PluginDenied | ErrorClass::Cancelled | ErrorClass::Other => {
+                false
+            }
         }
     }
 }
@@ -176,7 +178,14 @@ impl Step {
     /// A step with configured defaults.
     #[must_use]
     pub const fn to(target: u16) -> Self {
-        Self { target, weight: 1, timeout_first_token_ms: 0, timeout_total_ms: 0, max_retries: 0, max_tokens: None }
+        Self {
+            target,
+            weight: 1,
+            timeout_first_token_ms: 0,
+            timeout_total_ms: 0,
+            max_retries: 0,
+            max_tokens: None,
+        }
     }
 }
 

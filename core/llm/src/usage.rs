@@ -1,0 +1,151 @@
+//! Tokens by class. The classes are disjoint: their sum is what was used, nothing is counted twice.
+
+/// What a model call used. Each field is one [`Class`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Input text that no cache held.
+    pub input: u64,
+    /// Input that the provider's prompt cache held.
+    pub cached_input: u64,
+    /// Input written to the prompt cache for five minutes (or the provider's one term).
+    pub cache_write_5m: u64,
+    /// Input written to the prompt cache for an hour.
+    pub cache_write_1h: u64,
+    /// Output text.
+    pub output: u64,
+    /// Output spent on reasoning.
+    pub reasoning: u64,
+    /// Input audio.
+    pub input_audio: u64,
+    /// Output audio.
+    pub output_audio: u64,
+    /// Input images.
+    pub image: u64,
+}
+
+impl Usage {
+    /// The classes that were used, with how much.
+    pub fn lines(&self) -> impl Iterator<Item = (Class, u64)> + use<> {
+        let usage = *self;
+        Class::ALL.into_iter().map(move |class| (class, usage.of(class))).filter(|&(_, units)| units > 0)
+    }
+
+    /// The units of one class.
+    #[must_use]
+    pub const fn of(&self, class: Class) -> u64 {
+        match class {
+            Class::Input => self.input,
+            Class::CachedInput => self.cached_input,
+            Class::CacheWrite5m => self.cache_write_5m,
+            Class::CacheWrite1h => self.cache_write_1h,
+            Class::Output => self.output,
+            Class::Reasoning => self.reasoning,
+            Class::InputAudio => self.input_audio,
+            Class::OutputAudio => self.output_audio,
+            Class::Image => self.image,
+        }
+    }
+
+    /// All that went in.
+    #[must_use]
+    pub const fn total_input(&self) -> u64 {
+        self.input
+            .saturating_add(self.cached_input)
+            .saturating_add(self.cache_write_5m)
+            .saturating_add(self.cache_write_1h)
+            .saturating_add(self.input_audio)
+            .saturating_add(self.image)
+    }
+
+    /// All that came out.
+    #[must_use]
+    pub const fn total_output(&self) -> u64 {
+        self.output.saturating_add(self.reasoning).saturating_add(self.output_audio)
+    }
+}
+
+/// Who counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// The provider said so.
+    Provider,
+    /// The gateway counted tokens.
+    GatewayCount,
+    /// The gateway guessed from bytes.
+    Estimate,
+}
+
+impl Source {
+    /// `provider`, `gateway-count`, `estimate`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Provider => "provider",
+            Self::GatewayCount => "gateway-count",
+            Self::Estimate => "estimate",
+        }
+    }
+}
+
+/// A class of tokens that may have a price of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "each is the field of `Usage` of that name")]
+pub enum Class {
+    Input,
+    CachedInput,
+    CacheWrite5m,
+    CacheWrite1h,
+    Output,
+    Reasoning,
+    InputAudio,
+    OutputAudio,
+    Image,
+}
+
+impl Class {
+    /// Every class, inputs first.
+    pub const ALL: [Self; 9] = [
+        Self::Input,
+        Self::CachedInput,
+        Self::CacheWrite5m,
+        Self::CacheWrite1h,
+        Self::Output,
+        Self::Reasoning,
+        Self::InputAudio,
+        Self::OutputAudio,
+        Self::Image,
+    ];
+
+    /// The name in policies, config and the ledger.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::CachedInput => "input.cached",
+            Self::CacheWrite5m => "input.cache-write.5m",
+            Self::CacheWrite1h => "input.cache-write.1h",
+            Self::Output => "output",
+            Self::Reasoning => "output.reasoning",
+            Self::InputAudio => "input.audio",
+            Self::OutputAudio => "output.audio",
+            Self::Image => "image",
+        }
+    }
+
+    /// The inverse of [`Class::as_str`].
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.as_str() == name)
+    }
+
+    /// The class whose rate counts where this one has none: a provider that lists no price of its own for it bills it
+    /// so. Audio has no such class: it is dearer by an order of magnitude.
+    #[must_use]
+    pub const fn falls_back_to(self) -> Option<Self> {
+        match self {
+            Self::CachedInput | Self::CacheWrite5m | Self::CacheWrite1h | Self::Image => Some(Self::Input),
+            Self::Reasoning => Some(Self::Output),
+            Self::Input | Self::Output | Self::InputAudio | Self::OutputAudio => None,
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Native checks of what policies answer: past this border only answers that the contract allows travel.
+//!
+//! What can only be a mistake is a fault; what has one sensible reading is clamped to it.
+
+use crate::manifest::{Declares, Limits};
+use crate::policy::{Fault, FaultKind};
+use crate::request::RequestView;
+use crate::target::Candidates;
+use crate::verdict::{
+    Decision, Deny, Edit, Finding, GuardVerdict, Guarded, Plan, Recovery, Replacement, Step, Strategy,
+};
+use weir_llm::chat::SegmentEdit;
+
+const MAX_STEPS: usize = 256;
+const MAX_RETRIES: u8 = 5;
+const MAX_TIMEOUT_MS: u32 = 3_600_000;
+const MAX_RECOVERY_WAIT_MS: u32 = 60_000;
+const MAX_RETRY_AFTER_MS: u32 = 86_400_000;
+const MAX_EDITS: usize = 65_536;
+const MAX_FINDINGS: usize = 1_000;
+const MAX_TAGS: usize = 32;
+const MAX_LABEL_BYTES: usize = 128;
+const MAX_MESSAGE_BYTES: usize = 4_096;
+const UNDECLARED: &str = "undeclared";
+
+/// What the checks need to know of the policy and its call.
+#[derive(Clone, Copy)]
+pub(crate) struct Rules<'a> {
+    pub(crate) limits: &'a Limits,
+    pub(crate) declares: &'a Declares,
+    /// Whether this call read content, a header or an attribute: then only declared strings may leave.
+    pub(crate) tainted: bool,
+}
+
+/// A plan whose targets are candidates, each named once, with clamped bounds.
+pub(crate) fn plan(mut plan: Plan, candidates: &Candidates, rules: Rules<'_>) -> Result<Plan, Fault> {
+    if plan.steps.is_empty() {
+        return Err(bad("the plan has no step"));
+    }
+    if plan.steps.len() > MAX_STEPS {
+        return Err(bad(format!("the plan has more than {MAX_STEPS} steps")));
+    }
+    if plan.budget_nanos.is_some_and(|budget| budget < 0) {
+        return Err(bad("the plan's budget is negative"));
+    }
+    if plan.sticky.as_ref().is_some_and(|key| key.len() > MAX_LABEL_BYTES) {
+        return Err(bad(format!("the sticky key is longer than {MAX_LABEL_BYTES} bytes")));
+    }
+    let mut steps: Vec<Step> = Vec::with_capacity(plan.steps.len());
+    for wanted in plan.steps {
+        let wanted = step(wanted, candidates)?;
+        if steps.iter().all(|known| known.target != wanted.target) {
+            steps.push(wanted);
+        }
+    }
+    plan.strategy = strategy(plan.strategy, &steps);
+    plan.steps = steps;
+    plan.reason = label(&plan.reason, &rules.declares.reasons, rules.tainted).into();
+    Ok(plan)
+}
+
+/// A route policy's decision, checked.
+pub(crate) fn decision(
+    decision: Decision,
+    candidates: &Candidates,
+    rules: Rules<'_>,
+) -> Result<Decision, Fault> {
+    Ok(match decision {
+        Decision::Plan(wanted) => Decision::Plan(plan(wanted, candidates, rules)?),
+        Decision::Deny(refusal) => Decision::Deny(deny(refusal)),
+        Decision::Abstain => Decision::Abstain,
+    })
+}
+
+/// A step whose target is a candidate, with clamped bounds.
+pub(crate) fn step(mut step: Step, candidates: &Candidates) -> Result<Step, Fault> {
+    if !candidates.allowed.contains(&step.target) {
+        return Err(bad(format!("target {} is not a candidate", step.target)));
+    }
+    if step.max_tokens == Some(0) {
+        return Err(bad("max_tokens is 0"));
+    }
+    step.max_retries = step.max_retries.min(MAX_RETRIES);
+    step.timeout_first_token_ms = step.timeout_first_token_ms.min(MAX_TIMEOUT_MS);
+    step.timeout_total_ms = step.timeout_total_ms.min(MAX_TIMEOUT_MS);
+    Ok(step)
+}
+
+/// A guard's verdict with edits in order, in range, on character boundaries and apart from each other.
+pub(crate) fn guarded(
+    verdict: GuardVerdict,
+    view: &RequestView,
+    rules: Rules<'_>,
+) -> Result<GuardVerdict, Fault> {
+    let outcome = match verdict.outcome {
+        Guarded::Pass => Guarded::Pass,
+        Guarded::Edit(list) if list.is_empty() => Guarded::Pass,
+        Guarded::Edit(list) => Guarded::Edit(edits(list, view, rules.limits)?),
+        Guarded::Block(refusal) => Guarded::Block(deny(refusal)),
+        Guarded::Answer(text) if text.len() as u64 > rules.limits.output_bytes => {
+            return Err(bad("the answer is longer than output_bytes"));
+        }
+        Guarded::Answer(text) => Guarded::Answer(text),
+    };
+    Ok(GuardVerdict { outcome, findings: findings(verdict.findings, rules), tags: tags(verdict.tags, rules) })
+}
+
+/// The view after a checked verdict's edits; `None` if it has none.
+pub(crate) fn apply(verdict: &GuardVerdict, view: &RequestView) -> Result<Option<RequestView>, Fault> {
+    let Guarded::Edit(edits) = &verdict.outcome else { return Ok(None) };
+    let edits: Vec<SegmentEdit<'_>> = edits.iter().map(segment_edit).collect();
+    view.with_edits(&edits).map(Some).map_err(|error| bad(error.to_string()))
+}
+
+/// What to do after a failed attempt, with clamped waits and a candidate as target.
+pub(crate) fn recovery(recovery: Recovery, candidates: &Candidates) -> Result<Recovery, Fault> {
+    Ok(match recovery {
+        Recovery::FollowPlan => Recovery::FollowPlan,
+        Recovery::RetryAfter(ms) => Recovery::RetryAfter(ms.min(MAX_RECOVERY_WAIT_MS)),
+        Recovery::Switch(to) => Recovery::Switch(step(to, candidates)?),
+        Recovery::Fail(refusal) => Recovery::Fail(deny(refusal)),
+    })
+}
+
+/// A refusal stays a refusal: an odd status becomes 403 rather than a fault, which an open failure mode would turn
+/// into a pass.
+pub(crate) fn deny(mut deny: Deny) -> Deny {
+    if !(400..=599).contains(&deny.status) {
+        deny.status = 403;
+    }
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    if deny.code.is_empty() || deny.code.len() > 64 || !deny.code.chars().all(plain) {
+        deny.code = "policy_denied".into();
+    }
+    deny.message.truncate(deny.message.floor_char_boundary(MAX_MESSAGE_BYTES));
+    deny.retry_after_ms = deny.retry_after_ms.map(|ms| ms.min(MAX_RETRY_AFTER_MS));
+    deny
+}
+
+/// A string that goes to telemetry: short, and after a read of content only if it was declared.
+pub(crate) fn label(said: &str, declared: &[String], tainted: bool) -> String {
+    if tainted && !said.is_empty() && !declared.iter().any(|known| known == said) {
+        return UNDECLARED.into();
+    }
+    said[..said.floor_char_boundary(MAX_LABEL_BYTES)].to_owned()
+}
+
+fn strategy(strategy: Strategy, steps: &[Step]) -> Strategy {
+    match strategy {
+        Strategy::Weighted if steps.iter().any(|step| step.weight > 0) => Strategy::Weighted,
+        Strategy::Weighted | Strategy::Ordered | Strategy::Hedge(_) => Strategy::Ordered,
+    }
+}
+
+/// Offsets count in the unedited text, so the order in which a policy names its edits says nothing: they are sorted
+/// here. Two insertions at one place keep the policy's order.
+fn edits(mut edits: Vec<Edit>, view: &RequestView, limits: &Limits) -> Result<Vec<Edit>, Fault> {
+    if edits.len() > MAX_EDITS {
+        return Err(bad(format!("more than {MAX_EDITS} edits")));
+    }
+    let mut written: u64 = 0;
+    for edit in &edits {
+        check_range(edit, view)?;
+        written += replacement_bytes(edit)?;
+    }
+    if written > limits.output_bytes {
+        return Err(bad("the edits together are longer than output_bytes"));
+    }
+    edits.sort_by_key(|edit| (edit.segment, edit.start, edit.end));
+    let clash = edits.windows(2).find(|two| two[0].segment == two[1].segment && two[1].start < two[0].end);
+    match clash {
+        Some(two) => {
+            Err(bad(format!("two edits of segment {} overlap at byte {}", two[1].segment, two[1].start)))
+        }
+        None => Ok(edits),
+    }
+}
+
+fn check_range(edit: &Edit, view: &RequestView) -> Result<(), Fault> {
+    let Edit { segment, start, end, .. } = *edit;
+    let place = |what: &str| bad(format!("the edit of bytes {start}..{end} of segment {segment} {what}"));
+    let text = view.raw(segment).map_err(|_| place("names no segment"))?;
+    let (from, to) = (start as usize, end as usize);
+    if from > to || to > text.len() {
+        return Err(place("is out of range"));
+    }
+    let inside = |at: usize| text.get(at).is_some_and(|byte| byte & 0b1100_0000 == 0b1000_0000);
+    if inside(from) || inside(to) {
+        return Err(place("cuts a character"));
+    }
+    Ok(())
+}
+
+fn segment_edit(edit: &Edit) -> SegmentEdit<'_> {
+    let text = match &edit.replace {
+        Replacement::Text(text) => Some(text.as_str()),
+        Replacement::Drop | Replacement::Vault(_) | Replacement::Hash(_) => None,
+    };
+    SegmentEdit { segment: edit.segment as usize, start: edit.start as usize, end: edit.end as usize, text }
+}
+
+fn replacement_bytes(edit: &Edit) -> Result<u64, Fault> {
+    match &edit.replace {
+        Replacement::Text(text) => Ok(text.len() as u64),
+        Replacement::Drop => Ok(0),
+        Replacement::Vault(_) => Err(bad("vault tokens are not in this version of Weir")),
+        Replacement::Hash(_) => Err(bad("hashed replacements are not in this version of Weir")),
+    }
+}
+
+fn findings(mut findings: Vec<Finding>, rules: Rules<'_>) -> Vec<Finding> {
+    findings.truncate(MAX_FINDINGS);
+    for finding in &mut findings {
+        finding.rule = label(&finding.rule, &rules.declares.rules, rules.tainted);
+        finding.score = if finding.score.is_nan() { 0.0 } else { finding.score.clamp(0.0, 1.0) };
+    }
+    findings
+}
+
+/// A tag whose name or value is not declared says so instead, and keeps its name only if that is declared.
+fn tags(mut tags: Vec<(String, String)>, rules: Rules<'_>) -> Vec<(String, String)> {
+    tags.truncate(MAX_TAGS);
+    let checked = tags.into_iter().map(|(name, value)| match rules.declares.tags.get(&name) {
+        Some(values) => {
+            let value = label(&value, values, rules.tainted);
+            (name, value)
+        }
+        None => (label(&name, &[], rules.tainted), label(&value, &[], rules.tainted)),
+    });
+    checked.collect()
+}
+
+fn bad(message: impl Into<String>) -> Fault {
+    Fault::new(FaultKind::BadAnswer, message)
+}

@@ -1,0 +1,86 @@
+//! The host predicate of a manifest: traffic that does not match never enters an engine.
+
+use super::Surface;
+use crate::head::{Api, Head};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// Which requests a policy is asked about: all conditions that are there must hold.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct When {
+    /// The requested model is one of these; a trailing `*` matches any rest.
+    pub models: Option<Vec<String>>,
+    /// The caller's API is one of these.
+    pub apis: Option<Vec<ApiName>>,
+    /// The caller wants a stream, or does not.
+    pub stream: Option<bool>,
+    /// The organisation is one of these.
+    pub tenants: Option<Vec<String>>,
+    /// Every one of these tags is set to this value.
+    pub tags: BTreeMap<String, String>,
+    /// The body has at least so many bytes.
+    pub min_body_bytes: u64,
+}
+
+impl When {
+    /// Whether a policy with this predicate is asked about a request.
+    #[must_use]
+    pub fn holds(&self, head: &Head) -> bool {
+        let model = |names: &Vec<String>| names.iter().any(|name| covers(name, &head.requested_model));
+        let tagged =
+            |(name, value): (&String, &String)| head.tags.iter().any(|t| t.0 == *name && t.1 == *value);
+        self.models.as_ref().is_none_or(model)
+            && self.apis.as_ref().is_none_or(|apis| apis.iter().any(|api| api.0 == head.api))
+            && self.stream.is_none_or(|stream| stream == head.stream)
+            && self.tenants.as_ref().is_none_or(|t| t.iter().any(|t| **t == *head.tenant))
+            && self.tags.iter().all(tagged)
+            && head.body_bytes >= self.min_body_bytes
+    }
+
+    /// Whether the predicate leaves a surface out altogether.
+    #[must_use]
+    pub fn leaves_out(&self, surface: Surface) -> bool {
+        let (api, stream) = match surface {
+            Surface::Chat => (Api::Chat, false),
+            Surface::ChatStream => (Api::Chat, true),
+            Surface::Responses => (Api::Responses, false),
+            Surface::ResponsesStream => (Api::Responses, true),
+            Surface::Messages => (Api::Messages, false),
+            Surface::MessagesStream => (Api::Messages, true),
+        };
+        self.stream.is_some_and(|wanted| wanted != stream)
+            || self.apis.as_ref().is_some_and(|apis| apis.iter().all(|name| name.0 != api))
+    }
+}
+
+/// Whether a model name is meant by what an operator or author wrote.
+pub(crate) fn covers(written: &str, model: &str) -> bool {
+    match written.strip_suffix('*') {
+        Some(prefix) => model.starts_with(prefix),
+        None => written == model,
+    }
+}
+
+/// An API by its name in YAML.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(from = "Name")]
+pub struct ApiName(pub Api);
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Name {
+    Chat,
+    Responses,
+    Messages,
+}
+
+impl From<Name> for ApiName {
+    fn from(name: Name) -> Self {
+        Self(match name {
+            Name::Chat => Api::Chat,
+            Name::Responses => Api::Responses,
+            Name::Messages => Api::Messages,
+        })
+    }
+}

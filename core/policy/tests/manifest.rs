@@ -1,0 +1,109 @@
+//! Manifests: what is accepted, and what an author is told otherwise.
+#![allow(missing_docs)]
+
+use serde_json::json;
+use weir_policy::manifest::{Capability, FailureMode, Hook, Limits, Manifest, Reads, Surface};
+
+fn parse(rest: &str) -> Result<Manifest, String> {
+    let text = format!("name: p\nversion: 1.0.0\n{rest}\n");
+    Manifest::parse_yaml(&text, "p.yaml").map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_small_manifest_has_safe_defaults() {
+    let manifest = parse("hooks: [guard, route, on-error]").unwrap();
+    assert_eq!(manifest.hooks, [Hook::Guard, Hook::Route, Hook::OnError]);
+    assert_eq!((manifest.reads, manifest.limits), (Reads::Head, Limits::default()));
+    assert_eq!(manifest.surfaces, Surface::ALL);
+    let modes = [Hook::Guard, Hook::Route, Hook::OnError].map(|hook| manifest.failure_mode(hook));
+    assert_eq!(modes, [FailureMode::Closed, FailureMode::StaticPlan, FailureMode::Open]);
+    assert!(!manifest.shared && manifest.capabilities.is_empty() && manifest.when.is_none());
+}
+
+#[test]
+fn the_manifest_of_the_module_documentation_is_valid() {
+    let source = include_str!("../src/manifest.rs");
+    let block = source.split("```").nth(1).unwrap().trim_start_matches("yaml");
+    let text: String = block
+        .lines()
+        .map(|line| line.trim_start_matches("//!").strip_prefix(' ').unwrap_or("").to_owned() + "\n")
+        .collect();
+    let manifest = Manifest::parse_yaml(&text, "doc").unwrap();
+    assert_eq!(manifest.capabilities, [Capability::Env]);
+    assert_eq!(manifest.matchers[0].name, "email");
+    assert_eq!(manifest.declares.tags["pii"], ["found", "none"]);
+    weir_policy::matcher::Matchers::compile(&manifest.matchers).unwrap();
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_place() {
+    let cases = [
+        (
+            "hooks: [redact]",
+            r#"p.yaml:3:9: hook "redact" is not in this version of Weir (supported: route, on-error, guard)"#,
+        ),
+        ("hooks: [gaurd]", "p.yaml:3:9: unknown hook `gaurd` (did you mean `guard`?)"),
+        ("hooks: []", "p.yaml:3:8: `hooks` names no hook"),
+        ("hooks: [guard, guard]", "p.yaml:3:16: hook `guard` is named twice"),
+        ("hooks: [guard]\nread: content", "p.yaml:4:1: unknown key `read` (did you mean `reads`?)"),
+        ("hooks: [guard]\nreads: contents", "p.yaml:4:8: unknown value `contents` (did you mean `content`?)"),
+        (
+            "hooks: [guard]\nlimits:\n  cpu_us: 20001",
+            "p.yaml:5:11: limit `cpu_us` is not between 1 and 20000",
+        ),
+        (
+            "hooks: [guard]\nlimits: { host_calls: 0 }",
+            "p.yaml:4:23: limit `host_calls` is not between 1 and 1000000",
+        ),
+        ("hooks: [guard]\nwhen: { model: [a] }", "p.yaml:4:9: unknown key `model` (did you mean `models`?)"),
+        (
+            "hooks: [guard]\ncapabilities: [kv]",
+            r#"p.yaml:4:16: capability "kv" is not in this version of Weir (supported: targets, env, telemetry)"#,
+        ),
+        (
+            "hooks: [guard]\nmatchers:\n  - name: m",
+            "p.yaml:5:5: matcher `m` has neither literals nor patterns",
+        ),
+    ];
+    for (rest, expected) in cases {
+        assert_eq!(parse(rest).unwrap_err(), expected, "{rest}");
+    }
+    let error = parse("hooks: [guard, route]\non_failure: static-plan").unwrap_err();
+    assert!(error.starts_with("p.yaml:4:13: on_failure `static-plan`"), "{error}");
+    let error = Manifest::parse_yaml("name: p\nhooks: [guard]\n", "p.yaml").unwrap_err();
+    assert!(error.to_string().contains("`version` is missing"), "{error}");
+    let error =
+        Manifest::parse_yaml("name: My Policy\nversion: '1'\nhooks: [guard]\n", "p.yaml").unwrap_err();
+    assert_eq!((error.line, error.column), (Some(1), Some(7)));
+}
+
+#[test]
+fn a_config_is_held_against_the_schema_with_all_errors_at_once() {
+    let schema = "
+hooks: [route]
+config_schema:
+  type: object
+  additionalProperties: false
+  required: [strategy]
+  properties:
+    strategy: { enum: [cheapest, fastest] }
+    key: { type: string, minLength: 8 }
+    share: { type: number, maximum: 1 }
+";
+    let manifest = parse(schema).unwrap();
+    assert!(manifest.check_config("f", &json!({"strategy": "fastest", "share": 0.5})).is_ok());
+    let error =
+        manifest.check_config("f", &json!({"strategy": "x", "key": "s3cret", "share": 2})).unwrap_err();
+    for part in ["/strategy: ", "/key: ", "/share: "] {
+        assert!(error.message.contains(part), "{error}");
+    }
+    assert!(!error.message.contains("s3cret"), "a config may carry a secret: {error}");
+    let error = manifest.check_config("f", &json!(null)).unwrap_err();
+    assert!(error.message.contains("strategy"), "{error}");
+
+    let none = parse("hooks: [route]").unwrap();
+    assert!(none.check_config("f", &json!({})).is_ok() && none.check_config("f", &json!(null)).is_ok());
+    assert!(none.check_config("f", &json!({"a": 1})).is_err());
+    let broken = parse("hooks: [route]\nconfig_schema: { type: objekt }").unwrap();
+    assert!(broken.check_config("f", &json!({})).unwrap_err().message.contains("config_schema"));
+}
