@@ -89,7 +89,7 @@ pub enum SetupError {
 /// The process's telemetry: made once, shared by all exchanges.
 pub struct Telemetry {
     metrics: Arc<Metrics>,
-    policies: Policies,
+    policies: Arc<Policies>,
     traces: Option<Traces>,
     share: f64,
     access: bool,
@@ -109,7 +109,7 @@ impl Telemetry {
         Ok(Self {
             traces,
             share: options.otlp.as_ref().map_or(0.0, |otlp| otlp.share),
-            policies: Policies::new(&metrics),
+            policies: Arc::new(Policies::new(&metrics)),
             access: options.access,
             sink: writer.sink(),
             writer: Mutex::new(Some(writer)),
@@ -128,9 +128,9 @@ impl Telemetry {
         &self.metrics
     }
 
-    /// Metrics of policy calls.
+    /// Metrics and log of policy calls: the observer of every pipeline.
     #[must_use]
-    pub const fn policies(&self) -> &Policies {
+    pub const fn policies(&self) -> &Arc<Policies> {
         &self.policies
     }
 

@@ -7,9 +7,10 @@ use prometheus::{Histogram, IntCounter};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use weir_policy::FaultKind;
+use weir_policy::pipeline::{Call, Observer};
 
-/// Every verdict of the contract; `fault` stands for a call that gave none.
-const VERDICTS: [&str; 13] = [
+/// Every verdict of the contract; `fault` stands for a call that gave none, [`NOT_ASKED`] for one that was not made.
+const VERDICTS: [&str; 14] = [
     "pass",
     "edit",
     "block",
@@ -22,8 +23,10 @@ const VERDICTS: [&str; 13] = [
     "switch",
     "fail",
     "fault",
+    NOT_ASKED,
     "other",
 ];
+const NOT_ASKED: &str = "breaker-open";
 /// Series of older versions of a policy are forgotten, or every edit of a script would leave some behind for ever.
 const VERSIONS_KEPT: usize = 4;
 
@@ -70,6 +73,21 @@ impl Policies {
     }
 }
 
+impl Observer for Policies {
+    fn asked(&self, call: &Call<'_>) {
+        let name = CallName { policy: call.policy, version: call.digest, hook: call.hook.as_str() };
+        self.called(name, call.verdict, call.elapsed, call.fault.map(|fault| fault.kind));
+        if let Some(fault) = call.fault {
+            let (policy, version, hook) = (call.policy, call.version, name.hook);
+            // A fault's message names what the engine refused; the contract keeps content out of it.
+            tracing::warn!(
+                policy, version, hook, kind = fault.kind.as_str(), error = %fault.message,
+                place = fault.place.as_deref(), breaker_opened = call.breaker_opened, "a policy failed"
+            );
+        }
+    }
+}
+
 /// What was called.
 #[derive(Debug, Clone, Copy)]
 pub struct CallName<'a> {
@@ -108,7 +126,9 @@ impl PolicyMeter {
         let verdict = if fault.is_some() { "fault" } else { verdict };
         let slot = VERDICTS.iter().position(|known| *known == verdict).unwrap_or(VERDICTS.len() - 1);
         self.verdicts.get(slot, || self.calls(metrics, slot)).inc();
-        self.duration.observe(took.as_secs_f64());
+        if verdict != NOT_ASKED {
+            self.duration.observe(took.as_secs_f64());
+        }
         if let Some(kind) = fault {
             metrics.policy.faults.with_label_values(&[&*self.policy, &*self.hook, kind.as_str()]).inc();
         }

@@ -184,6 +184,36 @@ fn old_versions_of_a_policy_leave_no_series_behind() {
 }
 
 #[test]
+fn pipelines_report_their_calls() {
+    use weir_policy::pipeline::{Call, Observer};
+    use weir_policy::{Fault, Hook};
+    let metrics = Arc::new(Metrics::new().unwrap());
+    let policies = Policies::new(&metrics);
+    let fault = Fault::new(FaultKind::Deadline, "too slow");
+    let call = Call {
+        policy: "mask",
+        version: "1.2.0",
+        digest: "0123456789abcdef",
+        hook: Hook::OnError,
+        verdict: "fault",
+        elapsed: Duration::from_millis(2),
+        fault: Some(&fault),
+        breaker_opened: true,
+    };
+    policies.asked(&call);
+    policies.asked(&Call { verdict: "breaker-open", elapsed: Duration::ZERO, fault: None, ..call });
+    let text = metrics.render();
+    for line in [
+        r#"weir_policy_calls_total{hook="on-error",policy="mask",verdict="fault",version="01234567"} 1"#,
+        r#"weir_policy_calls_total{hook="on-error",policy="mask",verdict="breaker-open",version="01234567"} 1"#,
+        r#"weir_policy_faults_total{hook="on-error",kind="deadline",policy="mask"} 1"#,
+        r#"weir_policy_call_duration_seconds_count{hook="on-error",policy="mask"} 1"#,
+    ] {
+        assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+    }
+}
+
+#[test]
 fn the_access_line_is_one_json_object() {
     let metrics = Arc::new(Metrics::new().unwrap());
     let meters = meters(&metrics);
