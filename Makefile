@@ -24,7 +24,7 @@ run: ## build Weir and its plugins, start it with embedded defaults (ARGS="--con
 	@.ci/setup run
 	@cargo build --quiet --release --locked -p weir
 	@$(MAKE) --no-print-directory plugins
-	@exec $(CARGO_TARGET_DIR)/release/weir serve $(ARGS)
+	@exec $(WEIR) serve --new-key $(ARGS)
 
 test: ## everything: unit, golden, end to end, plugins, the official Python SDK
 	@.ci/setup test

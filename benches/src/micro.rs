@@ -13,8 +13,8 @@ use weir_llm::chat::ChatRequest;
 use weir_llm::price::Rate;
 use weir_llm::usage::Class;
 use weir_policy::{
-    Api, Breaker, Candidates, Capability, DataClass, Head, Live, LiveFacts, Needs, Policy, RequestView, Retention,
-    Target,
+    Api, Breaker, Candidates, Capability, DataClass, Head, Live, LiveFacts, Needs, Policy, RequestView,
+    Retention, Target,
 };
 
 use crate::failure::{Context, Failure, Result};
@@ -159,7 +159,8 @@ fn target(n: u64) -> Target {
         ctx_tokens: 128_000,
         max_output_tokens: 16_384,
         quality: None,
-        rates: [rate(Class::Input, input), rate(Class::CachedInput, cached), rate(Class::Output, output)].into(),
+        rates: [rate(Class::Input, input), rate(Class::CachedInput, cached), rate(Class::Output, output)]
+            .into(),
         tags: Arc::new([]),
         weight: 1,
     }

@@ -123,14 +123,12 @@ impl Site {
         let mut keys = String::new();
         for n in 0..KEYS {
             let mut command = Command::new(&self.weir);
-            command.args(["key", "create", "--name", &format!("bench-{n}"), "--rpm", REQUESTS_A_MINUTE]);
-            command.arg("--config").arg(&self.config);
+            command.arg("--config").arg(&self.config).args(["key", "create", "--quiet"]);
+            command.args([&format!("bench-{n}"), "--rpm", REQUESTS_A_MINUTE]);
             if self.variant == Variant::Budget {
-                command.args(["--budget", BUDGET_USD, "--hard"]);
+                command.args(["--budget", BUDGET_USD]);
             }
-            let said = output(&mut command)?;
-            let key = said.split_whitespace().find(|word| word.starts_with("weir_sk_"));
-            writeln!(keys, "{}", key.unwrap_or_default()).context("key")?;
+            writeln!(keys, "{}", output(&mut command)?.trim()).context("key")?;
         }
         Ok(fs::write(&self.keys, keys)?)
     }
