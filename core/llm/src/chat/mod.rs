@@ -4,12 +4,10 @@
 //! - `needs`: what a request asks a model to be able to do.
 //! - `segments`: every string that carries content to the model, for guards.
 //! - `encode`: splices into the body as it came: model name, usage wish, token limit, guards' edits.
-//! - `reply`, `stream`: what a reply or its chunks say of usage, ending and errors.
-//! - `answer`: a reply that no model wrote.
+//! - `reply`, `stream`, `skim`: what a reply or its chunks say of usage, ending and errors.
 //! - `replay`, `collect`: a complete reply as a stream, and back.
 //! - `fault`: error bodies, ours and the providers'.
 
-mod answer;
 mod collect;
 mod encode;
 mod fault;
@@ -18,10 +16,10 @@ mod replay;
 mod reply;
 mod request;
 mod segments;
+mod skim;
 mod stream;
 mod tally;
 
-pub use answer::answer_body;
 pub use collect::{Collector, collect};
 pub use encode::{Encode, SegmentEdit};
 pub use fault::{Hint, UpstreamError, error_body, upstream_error};
