@@ -136,7 +136,8 @@ fn apply(text: &str, edits: &[&SegmentEdit<'_>]) -> String {
     let mut at = 0;
     for edit in edits {
         let start = text.floor_char_boundary(edit.start).max(at);
-        let end = text.ceil_char_boundary(edit.end).max(start);
+        // A range without length inserts; inside a character it inserts before it.
+        let end = if edit.end > edit.start { text.ceil_char_boundary(edit.end).max(start) } else { start };
         out.push_str(&text[at..start]);
         out.push_str(edit.text.unwrap_or_default());
         at = end;

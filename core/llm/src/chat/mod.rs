@@ -4,7 +4,7 @@
 //! - `needs`: what a request asks a model to be able to do.
 //! - `segments`: every string that carries content to the model, for guards.
 //! - `encode`: splices into the body as it came: model name, usage wish, token limit, guards' edits.
-//! - `reply`, `stream`: what a reply or its chunks say of usage, ending and errors.
+//! - `reply`, `stream`, `skim`: what a reply or its chunks say of usage, ending and errors.
 //! - `replay`, `collect`: a complete reply as a stream, and back.
 //! - `fault`: error bodies, ours and the providers'.
 
@@ -16,6 +16,7 @@ mod replay;
 mod reply;
 mod request;
 mod segments;
+mod skim;
 mod stream;
 mod tally;
 

@@ -1,6 +1,7 @@
 //! What a stream's chunks say of usage, ending and errors, while their bytes pass through.
 
 use super::fault::{UpstreamError, error_in};
+use super::skim::skim;
 use super::tally::{content_bytes, usage_of};
 use crate::json::{Kind, Rules, Tape, Value};
 use crate::usage::Usage;
@@ -43,13 +44,18 @@ impl StreamScan {
         Self::default()
     }
 
-    /// Reads the data of one event.
+    /// Reads the data of one event. Most chunks carry text and nothing else: they are not parsed, only skimmed, and one
+    /// that is broken where the skim does not look counts as [`Chunk::Delta`].
     pub fn feed(&mut self, data: &[u8]) -> Chunk {
         if data.trim_ascii() == b"[DONE]" {
             self.done = true;
             return Chunk::Done;
         }
         self.chunks += 1;
+        if let Some(content) = skim(data) {
+            self.content_bytes += content;
+            return Chunk::Delta;
+        }
         self.feed_parsed(data)
     }
 
@@ -146,5 +152,96 @@ impl StreamScan {
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.done && self.error.is_none() && !self.finish_reasons.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    fn text() -> impl Strategy<Value = String> {
+        let marker = prop::sample::select(vec![
+            "usage",
+            "error",
+            "\"usage\":{}",
+            "\"error\":1",
+            "\"delta\":{",
+            "finish_reason",
+            "\\",
+            "\\u00",
+        ]);
+        prop_oneof![any::<String>(), marker.prop_map(str::to_owned)]
+    }
+
+    fn chunk() -> impl Strategy<Value = Value> {
+        let usage = prop_oneof![
+            3 => Just(Value::Null),
+            1 => (0u64..9, 0u64..9).prop_map(|(p, c)| json!({"prompt_tokens": p, "completion_tokens": c})),
+        ];
+        let finish = prop_oneof![3 => Just(Value::Null), 1 => Just(json!("stop"))];
+        let delta = prop_oneof![
+            4 => (prop::sample::select(vec!["content", "refusal", "reasoning", "role", "usage", "error"]), text())
+                .prop_map(|(key, text)| json!({key: text})),
+            1 => Just(json!({})),
+            1 => Just(json!({"role": "assistant", "content": null})),
+            1 => text().prop_map(|text| json!({"tool_calls": [{"index": 0, "function": {"arguments": text}}]})),
+            1 => text().prop_map(|text| json!({"content": [{"type": "text", "text": text}]})),
+        ];
+        let choice = (delta, finish, 0u64..3).prop_map(
+            |(delta, finish, index)| json!({"index": index, "delta": delta, "finish_reason": finish}),
+        );
+        let error = prop_oneof![6 => Just(None), 1 => Just(Some(Value::Null)), 1 => Just(Some(json!({"message": "m"})))];
+        (prop::collection::vec(choice, 0..3), prop::option::of(usage), error, text()).prop_map(
+            |(choices, usage, error, id)| {
+                let mut chunk = json!({"id": id, "choices": choices});
+                for (key, value) in [("usage", usage), ("error", error)] {
+                    if let Some(value) = value {
+                        chunk[key] = value;
+                    }
+                }
+                chunk
+            },
+        )
+    }
+
+    /// The same document with every non-ASCII character, and some keys, written as escapes.
+    fn escaped(text: &str) -> String {
+        let ascii = text.chars().map(|c| match c {
+            c if c.is_ascii() => c.to_string(),
+            c => c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
+        });
+        ascii
+            .collect::<String>()
+            .replace("\"usage\":", "\"us\\u0061ge\":")
+            .replace("\"error\":", "\"erro\\u0072\":")
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(3000))]
+
+        #[test]
+        fn skimming_sees_what_parsing_sees(chunk in chunk(), style in 0..3u8) {
+            let text = match style {
+                0 => chunk.to_string(),
+                1 => serde_json::to_string_pretty(&chunk).unwrap(),
+                _ => escaped(&chunk.to_string()),
+            };
+            let (mut quick, mut thorough) = (StreamScan::new(), StreamScan { chunks: 1, ..StreamScan::new() });
+            prop_assert_eq!(quick.feed(text.as_bytes()), thorough.feed_parsed(text.as_bytes()), "{}", text);
+            prop_assert_eq!(format!("{quick:?}"), format!("{thorough:?}"), "{}", text);
+        }
+    }
+
+    #[test]
+    fn the_commonest_chunks_are_only_skimmed() {
+        for data in [
+            r#"{"id":"a","choices":[{"index":0,"delta":{"content":" weir"},"logprobs":null,"finish_reason":null}],"usage":null}"#,
+            r#"{"id": "a", "choices": [{"index": 0, "delta": {"role": "assistant", "content": "\n\"x\""}, "finish_reason": null}]}"#,
+            r#"{"choices":[{"delta":{"content":"a"}},{"delta":{"content":"\u6c34","refusal":null}}]}"#,
+        ] {
+            assert!(skim(data.as_bytes()).is_some(), "{data}");
+        }
     }
 }

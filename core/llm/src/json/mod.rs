@@ -21,7 +21,7 @@ pub use string::{quote, unquote};
 pub use value::{Elements, Kind, Members, Value};
 
 pub(crate) use parse::{Rules, Tape};
-pub(crate) use string::decoded_len;
+pub(crate) use string::{decoded_len, string_end};
 
 use bytes::Bytes;
 use std::fmt;
