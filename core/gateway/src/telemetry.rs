@@ -9,7 +9,7 @@
 //! - [`record`]: what telemetry learns of a finished exchange.
 //! - [`metrics`]: the Prometheus registry and the text of `/metrics`.
 //! - [`meters`]: metric handles of one generation, by alias and target.
-//! - [`policies`]: metrics of policy calls; `observe`: the pipeline tells of them.
+//! - [`policies`]: metrics of policy calls.
 //! - [`access`]: the access log line.
 //! - [`process`]: the process log.
 //! - [`sink`]: where log lines go.
@@ -21,7 +21,6 @@ pub mod access;
 pub mod live;
 pub mod meters;
 pub mod metrics;
-mod observe;
 pub mod otlp;
 pub mod policies;
 pub mod process;

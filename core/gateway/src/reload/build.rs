@@ -161,7 +161,7 @@ impl Builder {
         if bound.len() < config.policies.len() {
             return None;
         }
-        let observer = Arc::clone(&self.telemetry);
+        let observer = Arc::clone(self.telemetry.policies());
         let built = Pipeline::new(bound).map(|pipeline| pipeline.observed_by(observer));
         match built {
             Ok(pipeline) => Some(match old {

@@ -5,9 +5,11 @@
 //! - `segments`: every string that carries content to the model, for guards.
 //! - `encode`: splices into the body as it came: model name, usage wish, token limit, guards' edits.
 //! - `reply`, `stream`, `skim`: what a reply or its chunks say of usage, ending and errors.
+//! - `answer`: a reply that no model wrote.
 //! - `replay`, `collect`: a complete reply as a stream, and back.
 //! - `fault`: error bodies, ours and the providers'.
 
+mod answer;
 mod collect;
 mod encode;
 mod fault;
@@ -20,6 +22,7 @@ mod skim;
 mod stream;
 mod tally;
 
+pub use answer::answer_body;
 pub use collect::{Collector, collect};
 pub use encode::{Encode, SegmentEdit};
 pub use fault::{Hint, UpstreamError, error_body, upstream_error};
