@@ -1,5 +1,5 @@
 //! Matchers and the reads of a view.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 mod fake;
 
