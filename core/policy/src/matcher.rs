@@ -1,13 +1,18 @@
 //! Literal and regex sets: declared in the manifest, compiled once at load, run by the host.
 //!
 //! A scan answers every hit of every pattern; hits of different patterns may overlap. Literals of one matcher do not
-//! overlap each other: the leftmost, then the longest wins. Regular expressions run in time linear in the text; write
-//! `[0-9]` and `(?-u:\b)` rather than `\d` and `\b` where ASCII is meant: that keeps text in other scripts as quick.
+//! overlap each other: the leftmost, then the longest wins.
+//!
+//! Regular expressions have the syntax of the crate `regex` and run in time linear in the text. In a pattern that is
+//! written in ASCII, `\w`, `\d`, `\s` and `\b` mean ASCII: a Unicode `\b` is some 200 times slower in text of other
+//! scripts, and a letter like `é` beside a card number must not hide it. A pattern with a non-ASCII character, `\p` or
+//! `(?u` keeps their Unicode meaning.
 
 use crate::manifest::MatcherSpec;
 use crate::policy::LoadError;
 use aho_corasick::{AhoCorasick, MatchKind};
 use regex::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
+use std::borrow::Cow;
 
 /// Most hits that one scan may answer; more is an error, since a cut list would hide the rest from a guard.
 pub const MAX_HITS: usize = 10_000;
@@ -95,11 +100,15 @@ pub struct Set {
     patterns: Option<Patterns>,
 }
 
-/// `any` says quickly that there is nothing; only what it names is searched for places.
+/// `any` says quickly that there is nothing; only what it names is searched for places. A pattern with a Unicode word
+/// boundary would slow down the whole set, so it stays outside and is searched by itself.
 #[derive(Debug)]
 struct Patterns {
     any: RegexSet,
     each: Vec<Regex>,
+    /// Indices into `each` by index in `any`.
+    quick: Vec<usize>,
+    slow: Vec<usize>,
     first: u32,
 }
 
@@ -126,10 +135,8 @@ impl Set {
                 push(hits, found.pattern().as_u32(), found.start()..found.end())?;
             }
         }
-        if let Some(patterns) = &self.patterns
-            && patterns.any.is_match(text)
-        {
-            patterns.places(text, hits)?;
+        if let Some(patterns) = &self.patterns {
+            patterns.scan(text, hits)?;
         }
         if hits.len() > before + 1 {
             hits[before..].sort_unstable_by_key(|hit| (hit.start, hit.end, hit.pattern));
@@ -143,8 +150,9 @@ impl Patterns {
         if spec.patterns.is_empty() {
             return Ok(None);
         }
-        let one = |pattern: &String| {
-            let built = RegexBuilder::new(pattern)
+        let meant: Vec<_> = spec.patterns.iter().map(|pattern| ascii(pattern)).collect();
+        let one = |(pattern, meant): (&String, &Cow<'_, str>)| {
+            let built = RegexBuilder::new(meant)
                 .case_insensitive(spec.case_insensitive)
                 .size_limit(MAX_REGEX_BYTES)
                 .nest_limit(MAX_NESTING)
@@ -155,24 +163,65 @@ impl Patterns {
             }
             Ok(regex)
         };
-        let each = spec.patterns.iter().map(one).collect::<Result<Vec<_>, _>>()?;
-        let any = RegexSetBuilder::new(&spec.patterns)
+        let each = spec.patterns.iter().zip(&meant).map(one).collect::<Result<Vec<_>, _>>()?;
+        let (slow, quick): (Vec<_>, Vec<_>) =
+            (0..each.len()).partition(|&index| unicode_boundary(&meant[index]));
+        let any = RegexSetBuilder::new(quick.iter().map(|&index| &meant[index]))
             .case_insensitive(spec.case_insensitive)
             .size_limit(MAX_SET_BYTES)
             .nest_limit(MAX_NESTING)
             .build();
-        Ok(Some(Self { any: any.map_err(|error| reason(&error))?, each, first }))
+        Ok(Some(Self { any: any.map_err(|error| reason(&error))?, each, quick, slow, first }))
     }
 
-    fn places(&self, text: &str, hits: &mut Vec<TextHit>) -> Result<(), TooManyHits> {
-        for index in self.any.matches(text) {
-            let pattern = self.first + u32::try_from(index).unwrap_or(u32::MAX);
-            for found in self.each[index].find_iter(text).filter(|found| !found.is_empty()) {
-                push(hits, pattern, found.range())?;
-            }
+    fn scan(&self, text: &str, hits: &mut Vec<TextHit>) -> Result<(), TooManyHits> {
+        if self.any.is_match(text) {
+            self.any
+                .matches(text)
+                .into_iter()
+                .try_for_each(|found| self.places(self.quick[found], text, hits))?;
         }
-        Ok(())
+        self.slow.iter().try_for_each(|&index| self.places(index, text, hits))
     }
+
+    fn places(&self, index: usize, text: &str, hits: &mut Vec<TextHit>) -> Result<(), TooManyHits> {
+        let pattern = self.first + u32::try_from(index).unwrap_or(u32::MAX);
+        let mut found = self.each[index].find_iter(text).filter(|found| !found.is_empty());
+        found.try_for_each(|found| push(hits, pattern, found.range()))
+    }
+}
+
+/// The pattern with ASCII classes and boundaries, if it is written in ASCII; see the module's documentation.
+fn ascii(pattern: &str) -> Cow<'_, str> {
+    if !pattern.is_ascii() || ["\\p", "\\P", "(?u"].iter().any(|unicode| pattern.contains(unicode)) {
+        return Cow::Borrowed(pattern);
+    }
+    let mut meant = String::with_capacity(pattern.len() * 2);
+    let mut rest = pattern;
+    while let Some(at) = rest.find('\\') {
+        meant.push_str(&rest[..at]);
+        let escape = rest.get(at..at + 2).unwrap_or(&rest[at..]);
+        meant.push_str(match escape {
+            "\\w" => "[0-9A-Za-z_]",
+            "\\W" => "[^0-9A-Za-z_]",
+            "\\d" => "[0-9]",
+            "\\D" => "[^0-9]",
+            "\\s" => r"[\t\n\x0B\x0C\r ]",
+            "\\S" => r"[^\t\n\x0B\x0C\r ]",
+            // `\b{start}` and its like stay Unicode, `\B` has no ASCII form on text: both are rare.
+            "\\b" if !rest[at + 2..].starts_with('{') => r"(?-u:\b)",
+            other => other,
+        });
+        rest = &rest[at + escape.len()..];
+    }
+    meant.push_str(rest);
+    Cow::Owned(meant)
+}
+
+/// Whether a word boundary is left that is not ASCII; a wrong yes only costs speed.
+fn unicode_boundary(meant: &str) -> bool {
+    let rest = meant.replace(r"(?-u:\b)", "");
+    [r"\b", r"\B", r"\<", r"\>"].iter().any(|boundary| rest.contains(boundary))
 }
 
 fn literals(spec: &MatcherSpec) -> Result<Option<AhoCorasick>, String> {

@@ -1,5 +1,5 @@
 //! Manifests: what is accepted, and what an author is told otherwise.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use serde_json::json;
 use weir_policy::manifest::{Capability, FailureMode, Hook, Limits, Manifest, Reads, Surface};

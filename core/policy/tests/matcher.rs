@@ -1,5 +1,5 @@
 //! Matchers and the reads of a view.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 mod fake;
 
@@ -31,6 +31,20 @@ fn literals_prefer_the_longest_and_patterns_find_all() {
     let expected = [(1, "123".to_owned()), (2, "23x".into()), (0, "ab".into())];
     assert_eq!(found(&both, "123x ab AB"), expected);
     assert!(literals.scan("unknown", "x").is_none());
+}
+
+#[test]
+fn a_pattern_in_ascii_means_ascii_and_others_mean_unicode() {
+    let card = compile(spec(&[], &[r"\b\d{4}\b"], false));
+    assert_eq!(
+        found(&card, "né1234é ١٢٣٤ x5678"),
+        [(0, "1234".into())],
+        "an é hides nothing; other digits are none"
+    );
+    let classes = compile(spec(&[], &[r"[\w\-]+=\S+\s\\b", r"\D!"], false));
+    assert_eq!(found(&classes, r"é a-b=cé \b é!"), [(0, r"a-b=cé \b".into()), (1, "é!".into())]);
+    let words = compile(spec(&[], &[r"\bмир\b", r"(?u)\b\w+ мир", r"x\B."], false));
+    assert_eq!(found(&words, "мира xé мир"), [(2, "xé".into()), (1, "xé мир".into()), (0, "мир".into())]);
 }
 
 #[test]

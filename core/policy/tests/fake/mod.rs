@@ -1,5 +1,5 @@
 //! A policy made of closures, and what a call needs around it.
-#![allow(dead_code, missing_docs, unreachable_pub)]
+#![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used)]
 
 use bytes::Bytes;
 use std::sync::Arc;
