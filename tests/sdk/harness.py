@@ -142,11 +142,15 @@ class Gateway:
 
 
 class Answer:
-    """What the scripted provider answers."""
+    """What the scripted provider answers; a list of parts is sent piece by piece, with pauses."""
 
     def __init__(self, status=200, body=b"", headers=()):
-        self.status, self.body = status, body
+        self.status, self.parts = status, body if isinstance(body, list) else [body]
         self.headers = {"content-type": "application/json"} | dict(headers)
+
+    @property
+    def body(self):
+        return b"".join(self.parts)
 
     @classmethod
     def completion(cls, content="scripted", **message):
@@ -201,8 +205,11 @@ class Upstream:
                     self.send_header(name, value)
                 self.send_header("content-length", str(len(answer.body)))
                 self.end_headers()
-                self.wfile.write(answer.body)
-                self.wfile.flush()
+                for number, part in enumerate(answer.parts):
+                    if number:
+                        time.sleep(0.2)
+                    self.wfile.write(part)
+                    self.wfile.flush()
 
             def log_message(self, *_):
                 pass
