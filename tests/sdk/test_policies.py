@@ -100,6 +100,7 @@ class Live(unittest.TestCase):
     def finish(self):
         self.trickle.stop()
         self.assertEqual(self.trickle.failures, [])
+        self.assertNotIn("a policy failed", self.gateway.log_path.read_text())
         # A generation routes in one way only.
         targets = {}
         for target, generation in self.trickle.replies:
@@ -127,6 +128,7 @@ class Live(unittest.TestCase):
             # name: (what is replaced, by what, the line at fault, a word of the reason)
             "syntax": ("plan(ranked)", "plan(ranked", None, "expect"),
             "unknown function": ("plan(ranked)", "plam(ranked)", "plam(ranked)", "plam"),
+            "unknown method": (".healthy()", ".helthy()", ".helthy()", "helthy"),
             "unknown variable": ("plan(ranked)", "plan(rankd)", "plan(rankd)", "rankd"),
             "manifest": ("//! hooks: [route]", "//! hooks: [rote]", None, "rote"),
             "later hook": ("//! hooks: [route]", "//! hooks: [route, transform]", None, "transform"),
