@@ -62,7 +62,7 @@ class Gateway:
                 [WEIR, "serve", "-c", "weir.yaml"], cwd=self.folder, env=environment,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )
-        self.environment = environment
+        self.environment, self.keys = environment, []
         try:
             eventually(self.ready, "the gateway is ready")
             self.key = self.make_key("sdk")
@@ -93,7 +93,8 @@ class Gateway:
         return done.stdout
 
     def make_key(self, name, *options):
-        return self.weir("key", "create", name, "-q", *options).strip()
+        self.keys.append(self.weir("key", "create", name, "-q", *options).strip())
+        return self.keys[-1]
 
     def usage(self, by="model"):
         return {row["name"] or row["group"]: row for row in json.loads(self.weir("usage", "--json", "--by", by))["rows"]}
@@ -128,8 +129,22 @@ class Gateway:
         lines = [line for line in self.log_path.read_text().splitlines() if line.startswith("{")]
         return {line["request_id"]: line for line in map(json.loads, lines) if line["message"] == "exchange"}
 
+    def finish(self):
+        """Ends it; then what holds for every run: a sound ledger, an orderly end, and a log without keys or content."""
+        try:
+            self.process.terminate()
+            status = self.process.wait(PATIENCE)
+            assert status == 0, f"weir serve ended with {status}"
+            self.weir("ledger", "check")
+            log = self.log_path.read_text()
+            for secret in (*self.keys, UPSTREAM_KEY, "hello"):
+                assert secret not in log, f"{secret!r} stands in the log"
+            assert "panicked" not in log, log[log.find("panicked") - 500:]
+        finally:
+            self.stop()
+
     def stop(self):
-        """Ends it, with its folder; whether it ended well."""
+        """Ends it, whatever it is doing, and removes its folder."""
         if self.process.poll() is None:
             self.process.terminate()
             try:
@@ -138,7 +153,6 @@ class Gateway:
                 self.process.kill()
                 self.process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
-        return self.process.returncode == 0
 
 
 class Answer:

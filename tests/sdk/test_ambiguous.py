@@ -25,7 +25,7 @@ def setUpModule():
         "models": {ours: {"targets": [f"scripted/{theirs}"], "retries": 0} for ours, theirs in NAMES.items()},
         "direct": False,
     })
-    unittest.addModuleCleanup(gateway.stop)
+    unittest.addModuleCleanup(gateway.finish)
 
 
 class Sent:

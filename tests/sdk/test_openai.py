@@ -50,7 +50,7 @@ def setUpModule():
             "second": {"targets": ["sim/sim-small?status=500", "sim/sim-large"], "retries": 0},
         },
     })
-    unittest.addModuleCleanup(gateway.stop)
+    unittest.addModuleCleanup(gateway.finish)
 
 
 def client(kind=OpenAI, **options):
