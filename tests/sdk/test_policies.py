@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import threading
 import time
 import unittest
@@ -12,7 +13,8 @@ from harness import ROOT, Gateway, eventually
 ROUTE = (ROOT / "policies/route.rhai").read_text()
 BODY = json.dumps({"model": "any", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 2}).encode()
 STREAM = json.dumps(json.loads(BODY) | {"stream": True, "max_tokens": 20}).encode()
-CHEAP, DEAR, THIRD = "sim/sim-small", "sim/sim-large", "sim/sim-third?tps=100"
+# Streams last a third of a second: longer than a swap.
+CHEAP, DEAR, THIRD = "sim/sim-small?tps=50", "sim/sim-large?tps=50", "sim/sim-third?tps=50"
 
 
 class Trickle:
@@ -33,11 +35,13 @@ class Trickle:
             try:
                 status, headers, body = self.gateway.post(connection, STREAM if streams else BODY)
                 whole = body.endswith(b"data: [DONE]\n\n") if streams else json.loads(body)["object"] == "chat.completion"
-                now = int(headers["x-weir-policy-generation"])
+                now, target = int(headers["x-weir-policy-generation"]), headers["x-weir-target"]
+                models = set(re.findall(rb'"model":"([^"]*)"', body))
+                whole = whole and models == {target.split("/")[1].split("?")[0].encode()}
                 if status != 200 or not whole or now < generation or connection.sock is None:
-                    self.failures.append((status, now, generation, bytes(body)))
+                    self.failures.append((status, now, generation, target, body))
                 generation = now
-                self.replies.append((headers["x-weir-target"], now))
+                self.replies.append((target, now))
             except Exception as error:  # whatever it is, the request failed
                 self.failures.append(repr(error))
                 connection.close()
