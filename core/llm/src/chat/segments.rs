@@ -116,7 +116,7 @@ struct Context<'a> {
 }
 
 pub(super) fn collect_segments(root: Value<'_>) -> Vec<Segment> {
-    let mut segments = Vec::new();
+    let mut segments = Vec::with_capacity(16);
     for (key, value) in root.members_raw() {
         let name = key.as_str().unwrap_or_default();
         let plain = Context { role: Role::User, kind: SegmentKind::Text, name: None };
@@ -150,6 +150,7 @@ fn read_message(message: Value<'_>, segments: &mut Vec<Segment>) {
         let name = key.as_str().unwrap_or_default();
         match name.as_ref() {
             "role" => {}
+            "content" | "name" => walk(value, &name, context, segments),
             "tool_calls" => {
                 let context = Context { kind: SegmentKind::ToolCall, ..context };
                 value.elements().for_each(|call| read_named(call, context, "", segments));

@@ -83,7 +83,11 @@ impl<'a> Value<'a> {
     /// The decoded text of a string; borrowed if it has no escapes.
     #[must_use]
     pub fn as_str(&self) -> Option<Cow<'a, str>> {
-        unquote(self.raw())
+        if self.node().escaped() {
+            return unquote(self.raw());
+        }
+        let inner = self.raw().strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+        std::str::from_utf8(inner).ok().map(Cow::Borrowed)
     }
 
     /// `true` or `false`.
@@ -155,8 +159,9 @@ impl<'a> Value<'a> {
         if node.escaped() {
             return self.as_str().is_some_and(|decoded| decoded == text);
         }
-        let raw = self.raw();
-        raw.len() == text.len() + 2 && raw[0] == b'"' && &raw[1..raw.len() - 1] == text.as_bytes()
+        let length = (node.end - node.start) as usize;
+        length == text.len() + 2
+            && self.raw().strip_prefix(b"\"").is_some_and(|inner| &inner[..length - 2] == text.as_bytes())
     }
 
     fn step(&self, token: &str) -> Option<Value<'a>> {
