@@ -5,7 +5,7 @@
 //! (`"role":"user"`, `"type":"text"`, …). An object's key that is no known field name (the name of a schema's property,
 //! a key of `metadata`) is a string too. Numbers and booleans are none; a policy reads them by JSON pointer.
 
-use crate::json::{Kind, Value, decoded_len};
+use crate::json::{Kind, Value};
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -205,7 +205,7 @@ fn walk(value: Value<'_>, key: &str, context: Context<'_>, segments: &mut Vec<Se
 }
 
 fn push(value: Value<'_>, context: Context<'_>, segments: &mut Vec<Segment>) {
-    let bytes = decoded_len(value.raw());
+    let bytes = value.text_len();
     if bytes > 0 {
         segments.push(Segment {
             role: context.role,

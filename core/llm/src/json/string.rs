@@ -81,6 +81,7 @@ pub(crate) fn string_end(bytes: &[u8], start: usize, lone_surrogates: bool) -> R
 }
 
 /// One past the escape whose backslash is at `at`; a surrogate pair is one escape.
+#[inline]
 fn escape_end(bytes: &[u8], at: usize, lone_surrogates: bool) -> Result<usize, JsonError> {
     let error = |kind| JsonError { kind, offset: at };
     match bytes.get(at + 1) {
@@ -136,6 +137,7 @@ fn unescape(inner: &[u8]) -> Option<String> {
 }
 
 /// The character that the escape at `slash` stands for, and one past the escape.
+#[inline]
 fn escape_at(inner: &[u8], slash: usize) -> Option<(char, usize)> {
     let simple = match inner.get(slash + 1)? {
         b'"' => '"',
