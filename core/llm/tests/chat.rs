@@ -1,4 +1,10 @@
 //! The dialect: what is read of a request, what a guard sees, what goes to a target, and replies.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests, outside test functions"
+)]
 
 use bytes::Bytes;
 use proptest::prelude::*;

@@ -1,4 +1,10 @@
 //! The strict parser against `serde_json`, and the traps that it is there for.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests, outside test functions"
+)]
 
 use bytes::Bytes;
 use proptest::prelude::*;

@@ -1,4 +1,10 @@
 //! Prices and the catalogue: exact, or an error.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests, outside test functions"
+)]
 
 use proptest::prelude::*;
 use weir_llm::catalogue::Catalogue;

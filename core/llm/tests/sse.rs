@@ -1,4 +1,10 @@
 //! The SSE parser: the specification's own examples, and every split of recorded streams.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests, outside test functions"
+)]
 
 use proptest::prelude::*;
 use weir_llm::sse::{Parser, TooLarge};

@@ -5,7 +5,7 @@
 //! (`"role":"user"`, `"type":"text"`, …). An object's key that is no known field name (the name of a schema's property,
 //! a key of `metadata`) is a string too. Numbers and booleans are none; a policy reads them by JSON pointer.
 
-use crate::json::{Kind, Value, decoded_len};
+use crate::json::{Kind, Value};
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -116,7 +116,7 @@ struct Context<'a> {
 }
 
 pub(super) fn collect_segments(root: Value<'_>) -> Vec<Segment> {
-    let mut segments = Vec::new();
+    let mut segments = Vec::with_capacity(16);
     for (key, value) in root.members_raw() {
         let name = key.as_str().unwrap_or_default();
         let plain = Context { role: Role::User, kind: SegmentKind::Text, name: None };
@@ -150,6 +150,7 @@ fn read_message(message: Value<'_>, segments: &mut Vec<Segment>) {
         let name = key.as_str().unwrap_or_default();
         match name.as_ref() {
             "role" => {}
+            "content" | "name" => walk(value, &name, context, segments),
             "tool_calls" => {
                 let context = Context { kind: SegmentKind::ToolCall, ..context };
                 value.elements().for_each(|call| read_named(call, context, "", segments));
@@ -204,7 +205,7 @@ fn walk(value: Value<'_>, key: &str, context: Context<'_>, segments: &mut Vec<Se
 }
 
 fn push(value: Value<'_>, context: Context<'_>, segments: &mut Vec<Segment>) {
-    let bytes = decoded_len(value.raw());
+    let bytes = value.text_len();
     if bytes > 0 {
         segments.push(Segment {
             role: context.role,

@@ -1,6 +1,6 @@
 //! What a reply or chunk says of usage and content.
 
-use crate::json::{Kind, Value, decoded_len};
+use crate::json::{Kind, Value};
 use crate::usage::Usage;
 
 /// Keys of a message or delta whose text is the model's output.
@@ -82,7 +82,7 @@ fn call_bytes(function: Value<'_>) -> u64 {
 /// A text, or the texts of a list of parts.
 fn text_bytes(value: Value<'_>) -> u64 {
     match value.kind() {
-        Kind::String => decoded_len(value.raw()) as u64,
+        Kind::String => value.text_len() as u64,
         Kind::Array => value.elements().filter_map(|part| part.get("text")).map(text_bytes).sum(),
         _ => 0,
     }

@@ -6,6 +6,7 @@ use super::error::{JsonError, JsonErrorKind};
 const SAFE_DIGITS: usize = 300;
 
 /// One past the last byte of the number that starts at `start`.
+#[inline]
 pub(super) fn number_end(bytes: &[u8], start: usize) -> Result<usize, JsonError> {
     let bad = |offset| JsonError { kind: JsonErrorKind::BadNumber, offset };
     let mut at = start;

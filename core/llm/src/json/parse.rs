@@ -34,10 +34,12 @@ pub(super) struct Node {
 const ESCAPED: u32 = 1 << 31;
 
 impl Node {
+    #[inline]
     pub(super) const fn next(self) -> usize {
         (self.next & !ESCAPED) as usize
     }
 
+    #[inline]
     pub(super) const fn escaped(self) -> bool {
         self.next & ESCAPED != 0
     }
@@ -172,6 +174,7 @@ impl Parser<'_> {
         }
     }
 
+    #[inline]
     fn key(&mut self) -> Result<(), JsonError> {
         match self.bytes.get(self.at) {
             Some(b'"') => self.string()?,
@@ -188,11 +191,13 @@ impl Parser<'_> {
         Ok(())
     }
 
+    #[inline]
     fn string(&mut self) -> Result<(), JsonError> {
         let found = string_end(self.bytes, self.at, self.rules == Rules::Lenient)?;
         self.leaf(found.end, found.escaped)
     }
 
+    #[inline]
     fn literal(&mut self, word: &[u8]) -> Result<(), JsonError> {
         if !self.bytes[self.at..].starts_with(word) {
             return Err(self.error(JsonErrorKind::Unexpected("a value")));
@@ -200,6 +205,7 @@ impl Parser<'_> {
         self.leaf(self.at + word.len(), false)
     }
 
+    #[inline]
     fn leaf(&mut self, end: usize, escaped: bool) -> Result<(), JsonError> {
         let next = self.nodes.len() as u32 + 1;
         self.push(Node {
@@ -238,6 +244,7 @@ impl Parser<'_> {
         Ok(())
     }
 
+    #[inline]
     fn push(&mut self, node: Node) -> Result<(), JsonError> {
         if self.nodes.len() >= MAX_VALUES {
             return Err(self.error(JsonErrorKind::TooManyValues));
@@ -287,6 +294,7 @@ impl Parser<'_> {
         unquote(self.raw(key)).unwrap_or_default()
     }
 
+    #[inline]
     fn raw(&self, node: Node) -> &[u8] {
         &self.bytes[node.start as usize..node.end as usize]
     }

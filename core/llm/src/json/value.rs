@@ -2,7 +2,7 @@
 
 use super::number::parse_f64;
 use super::parse::{Node, Rules};
-use super::string::unquote;
+use super::string::{decoded_len, unquote};
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
@@ -44,12 +44,14 @@ pub struct Value<'a> {
 }
 
 impl<'a> Value<'a> {
+    #[inline]
     pub(super) const fn new(bytes: &'a [u8], nodes: &'a [Node], index: usize, rules: Rules) -> Self {
         Self { bytes, nodes, index, rules }
     }
 
     /// The kind.
     #[must_use]
+    #[inline]
     pub fn kind(&self) -> Kind {
         match self.bytes[self.node().start as usize] {
             b'{' => Kind::Object,
@@ -63,6 +65,7 @@ impl<'a> Value<'a> {
 
     /// Where it stands in the document; of a string with its quotes.
     #[must_use]
+    #[inline]
     pub fn span(&self) -> Range<usize> {
         let node = self.node();
         node.start as usize..node.end as usize
@@ -70,30 +73,46 @@ impl<'a> Value<'a> {
 
     /// Its bytes as they came.
     #[must_use]
+    #[inline]
     pub fn raw(&self) -> &'a [u8] {
         &self.bytes[self.span()]
     }
 
     /// Whether it is `null`.
     #[must_use]
+    #[inline]
     pub fn is_null(&self) -> bool {
         self.kind() == Kind::Null
     }
 
     /// The decoded text of a string; borrowed if it has no escapes.
     #[must_use]
+    #[inline]
     pub fn as_str(&self) -> Option<Cow<'a, str>> {
-        unquote(self.raw())
+        if self.node().escaped() {
+            return unquote(self.raw());
+        }
+        let inner = self.raw().strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+        std::str::from_utf8(inner).ok().map(Cow::Borrowed)
+    }
+
+    /// Length in bytes of the decoded text of a string, without decoding it.
+    #[inline]
+    pub(crate) fn text_len(&self) -> usize {
+        let node = self.node();
+        if node.escaped() { decoded_len(self.raw()) } else { (node.end - node.start) as usize - 2 }
     }
 
     /// `true` or `false`.
     #[must_use]
+    #[inline]
     pub fn as_bool(&self) -> Option<bool> {
         (self.kind() == Kind::Bool).then(|| self.raw() == b"true")
     }
 
     /// An integer without sign, fraction or exponent that fits. `1.0` and `1e3` are not integers to every parser.
     #[must_use]
+    #[inline]
     pub fn as_u64(&self) -> Option<u64> {
         if self.kind() != Kind::Number {
             return None;
@@ -109,6 +128,7 @@ impl<'a> Value<'a> {
 
     /// The member of an object with this key, compared after unescaping.
     #[must_use]
+    #[inline]
     pub fn get(&self, key: &str) -> Option<Value<'a>> {
         let mut found = None;
         for (name, value) in self.members_raw() {
@@ -123,18 +143,21 @@ impl<'a> Value<'a> {
     }
 
     /// The members of an object in document order; nothing for other kinds.
+    #[inline]
     pub fn members(&self) -> impl Iterator<Item = (Cow<'a, str>, Value<'a>)> + use<'a> {
         self.members_raw().map(|(key, value)| (key.as_str().unwrap_or_default(), value))
     }
 
     /// As [`Value::members`], with each key as a string value.
     #[must_use]
+    #[inline]
     pub fn members_raw(&self) -> Members<'a> {
         Members { value: *self, at: self.index + 1, end: self.inside(Kind::Object) }
     }
 
     /// The elements of an array; nothing for other kinds.
     #[must_use]
+    #[inline]
     pub fn elements(&self) -> Elements<'a> {
         Elements { value: *self, at: self.index + 1, end: self.inside(Kind::Array) }
     }
@@ -150,13 +173,15 @@ impl<'a> Value<'a> {
 
     /// Whether it is a string with this text.
     #[must_use]
+    #[inline]
     pub fn is_text(&self, text: &str) -> bool {
         let node = self.node();
         if node.escaped() {
             return self.as_str().is_some_and(|decoded| decoded == text);
         }
-        let raw = self.raw();
-        raw.len() == text.len() + 2 && raw[0] == b'"' && &raw[1..raw.len() - 1] == text.as_bytes()
+        let length = (node.end - node.start) as usize;
+        length == text.len() + 2
+            && self.raw().strip_prefix(b"\"").is_some_and(|inner| &inner[..length - 2] == text.as_bytes())
     }
 
     fn step(&self, token: &str) -> Option<Value<'a>> {
@@ -171,10 +196,12 @@ impl<'a> Value<'a> {
     }
 
     /// End of the nodes inside, if this is a container of that kind.
+    #[inline]
     fn inside(&self, kind: Kind) -> usize {
         if self.kind() == kind { self.node().next() } else { self.index + 1 }
     }
 
+    #[inline]
     fn node(&self) -> Node {
         self.nodes[self.index]
     }
@@ -215,6 +242,7 @@ pub struct Members<'a> {
 impl<'a> Iterator for Members<'a> {
     type Item = (Value<'a>, Value<'a>);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.at >= self.end {
             return None;
@@ -237,6 +265,7 @@ pub struct Elements<'a> {
 impl<'a> Iterator for Elements<'a> {
     type Item = Value<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.at >= self.end {
             return None;
