@@ -22,13 +22,13 @@ help: ## this list
 
 run: ## build Weir and its plugins, start it with embedded defaults (ARGS="--config weir.yaml" for your own)
 	@.ci/setup run
-	@cargo build --quiet --release --locked -p weir
+	@cargo build --quiet --release --locked --workspace --bin weir
 	@$(MAKE) --no-print-directory plugins
 	@exec $(WEIR) serve --new-key $(ARGS)
 
 test: ## everything: unit, golden, end to end, plugins, the official Python SDK
 	@.ci/setup test
-	cargo build --locked -p weir
+	cargo build --locked --workspace --bin weir
 	@$(MAKE) --no-print-directory plugins WEIR=$(CARGO_TARGET_DIR)/debug/weir
 	@.ci/test
 

@@ -178,15 +178,12 @@ class Live(unittest.TestCase):
         self.trickle.reaches(THIRD)
         self.assertEqual(list(self.finish().values()), [{CHEAP}, {DEAR}, {CHEAP}, {THIRD}])
 
-    @unittest.expectedFailure  # Gateway gap: this refusal names file and reason, and no line.
     def test_a_hook_without_its_function_is_refused_with_its_line(self):
         self.write(ROUTE.replace("fn route(", "fn rout("))
         status, said = self.gateway.admin("POST", "/admin/v1/reload")
         self.assertEqual(status, 422)
         self.assertRegex("\n".join(said["error"]["errors"]), r"route\.rhai:\d+\b")
 
-    # Gateway gap: every reload counts as a version, so this rollback brings back what already runs.
-    @unittest.expectedFailure
     def test_rollback_after_a_reload_that_changed_nothing(self):
         self.edit("dear")
         self.trickle.reaches(DEAR)

@@ -182,8 +182,14 @@ impl Thread {
         warnings: Vec<String>,
     ) -> Swapped {
         self.generation = snapshot.generation;
+        self.gateway.ledger.set_hold_timeout(crate::server::hold_timeout(&snapshot.config));
         self.gateway.telemetry.metrics().generation.set(i64::try_from(self.generation).unwrap_or(i64::MAX));
-        self.before = Some(self.gateway.snapshot.swap(Arc::new(snapshot)));
+        let digest = snapshot.digest;
+        let old = self.gateway.snapshot.swap(Arc::new(snapshot));
+        // A reload that changed nothing is no version: the way back to the one before it stays open.
+        if old.digest != digest {
+            self.before = Some(old);
+        }
         Swapped { generation: self.generation, needs_restart, warnings }
     }
 }

@@ -226,17 +226,22 @@ fn start_telemetry(config: &Config) -> Result<Telemetry, telemetry::SetupError> 
 /// Another process has it, or it cannot be read.
 pub fn open_ledger(config: &Config) -> Result<Ledger, OpenError> {
     std::fs::create_dir_all(&config.data)?;
-    let slowest = config.providers.iter().map(|provider| provider.timeouts.total).max().unwrap_or_default();
-    let attempts = config.models.iter().map(|alias| alias.max_attempts).max().unwrap_or(1);
     let mut options = weir_ledger::Options::new(Pepper::load_or_create(&config.data)?);
     options.sync = match config.ledger_sync {
         LedgerSync::Normal => weir_ledger::Sync::Normal,
         LedgerSync::Full => weir_ledger::Sync::Full,
     };
     options.admin_addr = Some(config.server.admin.to_string());
-    // As long as every attempt at its slowest, and a margin for what is between them.
-    options.hold_timeout = slowest.saturating_mul(u32::from(attempts.max(1))) + Duration::from_secs(60);
+    options.hold_timeout = hold_timeout(config);
     Ledger::open(&config.data, options)
+}
+
+/// How long a hard budget's hold stands if nobody resolves it: every attempt at its slowest, and a margin for what is
+/// between them.
+pub fn hold_timeout(config: &Config) -> Duration {
+    let slowest = config.providers.iter().map(|provider| provider.timeouts.total).max().unwrap_or_default();
+    let attempts = config.models.iter().map(|alias| alias.max_attempts).max().unwrap_or(1);
+    slowest.saturating_mul(u32::from(attempts.max(1))) + Duration::from_secs(60)
 }
 
 /// A key of this installation for one purpose, from the pepper's file.

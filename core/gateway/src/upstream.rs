@@ -1,7 +1,8 @@
 //! The provider's side: addresses, connections and one request over one of them.
 
-use bytes::Bytes;
+use crate::buffered::Held;
 use arc_swap::ArcSwapOption;
+use bytes::Bytes;
 use pingora::connectors::ConnectorOptions;
 use pingora::connectors::http::Connector;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -334,11 +335,11 @@ impl Response {
         }
     }
 
-    /// The rest of the body.
+    /// The rest of the body; its bytes are taken from the process's budget as they come.
     ///
     /// # Errors
-    /// As [`Response::chunk`], and when it is larger than `limit`.
-    pub async fn body(&mut self, limit: usize) -> Result<Bytes, Failure> {
+    /// As [`Response::chunk`], when it is larger than `limit`, and when the process is out of buffer.
+    pub async fn body(&mut self, limit: usize, held: &mut Held<'_>) -> Result<Bytes, Failure> {
         let mut first = Bytes::new();
         let mut rest = Vec::new();
         while let Some(chunk) = self.chunk().await? {
@@ -346,6 +347,12 @@ impl Response {
                 return Err(Failure {
                     replied: true,
                     ..Failure::new(ErrorClass::ServerError, format!("the reply is larger than {limit} bytes"))
+                });
+            }
+            if !held.grow(chunk.len()) {
+                return Err(Failure {
+                    replied: true,
+                    ..Failure::new(ErrorClass::Other, "the gateway holds as many bytes as it may")
                 });
             }
             if first.is_empty() {

@@ -38,7 +38,7 @@ pub fn compile(file: &str, source: &str, config: &serde_json::Value) -> Result<A
     let matchers = Matchers::compile(&manifest.matchers).map_err(|error| error.in_file(file))?;
     let mut engine = engine::bounded(&manifest.limits);
     let ast = engine.compile(source).map_err(|error| fault::of_parse(file, &error))?;
-    let hooks = check::script(file, &manifest, &ast)?;
+    let hooks = check::script(file, &manifest, &ast).map_err(|error| header::placed(error, source))?;
     api::config::fields(&mut engine, check::properties(&ast));
     let script = Script {
         id: NEXT_ID.fetch_add(1, Ordering::Relaxed),

@@ -4,8 +4,10 @@ use super::admit::Admitted;
 use super::attend::attend;
 use super::plan::Planned;
 use super::{End, Exchange};
+use crate::buffered::Held;
 use crate::refusal::Refusal;
 use crate::snapshot::Bound;
+use crate::telemetry::live::{InFlight, Live, headroom};
 use crate::telemetry::record::Attempt;
 use crate::telemetry::trace::span_id;
 use crate::upstream::{Failure, Response};
@@ -70,6 +72,17 @@ pub struct Served {
     pub began: Instant,
     /// Headers of the provider that the caller gets.
     pub headers: Vec<(String, String)>,
+    /// Counts the attempt as in flight until the reply is over.
+    pub in_flight: Option<Arc<InFlight>>,
+}
+
+impl Committed {
+    fn served_mut(&mut self) -> &mut Served {
+        match self {
+            Self::Whole(whole) => &mut whole.served,
+            Self::Stream(stream) => &mut stream.served,
+        }
+    }
 }
 
 /// A failed attempt: what policies see, and what the caller sees if it was the last.
@@ -154,14 +167,14 @@ impl Exchange<'_> {
         let call = Call::new(self, request, step, target, bound, span);
         let began = call.began;
         let in_flight = self.snapshot.live.started(bound.live);
-        let outcome = attend(self.session, &mut self.watched, call.run(request.stream())).await;
-        drop(in_flight);
+        let outcome = attend(self.session, &mut self.watched, call.run(request.stream(), &mut self.held)).await;
         let Ok(outcome) = outcome else {
             self.note(bound, span, began, None, Some(ErrorClass::Cancelled));
             return Err(End::Gone);
         };
         Ok(match outcome {
-            Ok(committed) => {
+            Ok(mut committed) => {
+                committed.served_mut().in_flight = Some(Arc::new(in_flight));
                 self.note(bound, span, began, Some(200), None);
                 Ok(committed)
             }
@@ -228,6 +241,7 @@ struct Call {
     first_byte: Duration,
     until: Instant,
     began: Instant,
+    live: Live,
 }
 
 impl Call {
@@ -258,16 +272,17 @@ impl Call {
             first_byte: or(step.timeout_first_token_ms, endpoint.patience.first_byte),
             until: began + or(step.timeout_total_ms, endpoint.total),
             began,
+            live: exchange.snapshot.live.clone(),
         }
     }
 
-    async fn run(self, stream: bool) -> Result<Committed, Failed> {
+    async fn run(self, stream: bool, held: &mut Held<'_>) -> Result<Committed, Failed> {
         let mut patience = self.bound.endpoint.patience;
         patience.first_byte = self.first_byte.min(self.until.saturating_duration_since(self.began));
         let sent = self.bound.endpoint.dialer.send(&self.head, &self.body, patience).await;
         let response = sent.map_err(|failure| self.failed(failure))?;
         let left = self.until.saturating_duration_since(Instant::now());
-        match pingora::time::timeout(left, self.read(response, stream)).await {
+        match pingora::time::timeout(left, self.read(response, stream, held)).await {
             Ok(result) => result,
             Err(_) => Err(self.failed(Failure::new(
                 ErrorClass::TimeoutIdle,
@@ -276,12 +291,20 @@ impl Call {
         }
     }
 
-    async fn read(&self, mut response: Response, stream: bool) -> Result<Committed, Failed> {
+    async fn read(
+        &self,
+        mut response: Response,
+        stream: bool,
+        held: &mut Held<'_>,
+    ) -> Result<Committed, Failed> {
         let status = response.status();
+        if let Some(share) = headroom(|name| response.header(name)) {
+            self.live.headroom(self.bound.live, share);
+        }
         if status != 200 {
             let retry_after = retry_after(&response);
             // A broken error body is no better and no worse than none.
-            let body = response.body(ERROR_BODY).await.unwrap_or_default();
+            let body = response.body(ERROR_BODY, held).await.unwrap_or_default();
             response.release().await;
             return Err(self.rejected(weir_llm::chat::upstream_error(status, &body), Some(status), retry_after));
         }
@@ -297,12 +320,13 @@ impl Call {
             id: Arc::clone(&self.id),
             began: self.began,
             headers: passed_on(&response),
+            in_flight: None,
         };
         let events = response.header("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
         if stream && events {
             return self.open(served, response).await;
         }
-        let body = response.body(REPLY).await.map_err(|failure| self.failed(failure))?;
+        let body = response.body(REPLY, held).await.map_err(|failure| self.failed(failure))?;
         response.release().await;
         let reply = Reply::parse(&body).map_err(|error| {
             self.failed(Failure { replied: true, ..Failure::new(ErrorClass::ServerError, format!("the reply is not a chat completion: {error}")) })

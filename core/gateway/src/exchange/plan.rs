@@ -5,7 +5,7 @@ use super::admit::Admitted;
 use crate::refusal::Refusal;
 use std::sync::Arc;
 use weir_policy::pipeline::{PolicyId, Routed};
-use weir_policy::{Plan, RequestView, Strategy};
+use weir_policy::{Breaker, Plan, RequestView, Strategy};
 
 /// A plan, and whose it is.
 pub struct Planned {
@@ -34,10 +34,12 @@ impl Exchange<'_> {
     }
 }
 
-/// The operator's own order, less what is not eligible for this request.
+/// The operator's own order, less what is not eligible for this request; what has failed of late stands last.
 fn fallback(admitted: &Admitted) -> Plan {
     let mut plan = admitted.route.plan.clone();
     plan.steps.retain(|step| admitted.candidates.allowed.contains(&step.target));
+    // A target whose breaker is open comes last rather than never: with every breaker open, trying beats refusing.
+    plan.steps.sort_by_key(|step| admitted.candidates.live(step.target).breaker == Breaker::Open);
     plan
 }
 
