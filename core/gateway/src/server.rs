@@ -92,11 +92,20 @@ pub fn serve(file: Option<PathBuf>, ready: impl FnOnce(&Ready<'_>)) -> Result<()
         .build()
         .map_err(|error| ServeError::System(format!("no threads: {error}")))?;
     let server = Server::new(config, file)?;
+    quiet_panics();
     ready(&Ready { ledger: &server.gateway.ledger, config: &server.config });
     runtime.block_on(server.run())?;
     // Whatever still waits is an idle connection.
     runtime.shutdown_timeout(Duration::from_millis(100));
     Ok(())
+}
+
+/// A panic's message may hold content; its place does not.
+fn quiet_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "a panic: please report it");
+    }));
 }
 
 /// Says at once and in one sentence what pingora would say by a panic on another thread.
