@@ -1,1 +1,56 @@
-//! The gateway driven over its sockets.
+//! The gateway driven over its sockets, as a user would.
+//!
+//! # Layout
+//!
+//! - [`gateway`]: a running `weir serve` in a folder of its own, and the commands beside it.
+//! - [`client`]: a caller: HTTP/1.1 by hand, so that it can also do what no library would.
+//! - [`upstream`]: a provider that does what its script says, and remembers what it was sent.
+//! - [`reply`]: chat completions and streams as a provider writes them.
+//! - [`ledger`]: the postings, read from outside.
+//!
+//! Nothing here sleeps to wait: what is waited for is an event, and [`soon`] is only how long it may take to come.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a harness fails its test by panicking"
+)]
+
+pub mod client;
+pub mod gateway;
+pub mod ledger;
+pub mod reply;
+pub mod upstream;
+
+pub use client::{Client, Head, Reply};
+pub use gateway::{Gateway, Setup};
+pub use ledger::Posting;
+pub use upstream::{Act, Call, Gate, Upstream};
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+/// How long anything may take before a test gives up on it: far more than it ever does.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The result of `work`, which must come within [`PATIENCE`].
+pub async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, work).await {
+        Ok(done) => done,
+        Err(_) => panic!("waited {PATIENCE:?} in vain: {what}"),
+    }
+}
+
+/// Asks until there is an answer: for what another process does without telling.
+pub async fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(began.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
