@@ -59,14 +59,14 @@ mod tests {
     #[test]
     fn nothing_to_choose_from_is_left_to_others() {
         let request = FakeRequest::new();
-        let decision = Cheapest.route(&request.head(), &request, &FakeTargets::new(&[]));
+        let decision = Cheapest.route(&Request::head(&request), &request, &FakeTargets::new(&[]));
         assert_eq!(decision, Decision::Abstain);
     }
 
     #[test]
     fn equal_prices_keep_the_operators_order() {
         let request = FakeRequest::new();
-        let decision = Cheapest.route(&request.head(), &request, &FakeTargets::new(&["a/x", "b/y", "c/z"]));
+        let decision = Cheapest.route(&Request::head(&request), &request, &FakeTargets::new(&["a/x", "b/y", "c/z"]));
         let Decision::Plan(plan) = decision else { panic!("no plan") };
         assert_eq!(plan.steps.iter().map(|step| step.target).collect::<Vec<_>>(), [0, 1, 2]);
     }
