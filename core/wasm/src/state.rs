@@ -9,7 +9,8 @@ use weir_policy::{Candidates, Manifest, RequestView};
 
 /// What the guest's handle of the request stands for. It carries nothing: a store serves one request at a time, and a
 /// handle is a borrow for one call, so the state knows which request is meant.
-pub(crate) struct View;
+#[allow(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct View;
 
 /// What does not change while a policy is loaded, shared by its instances.
 pub(crate) struct Constants {
