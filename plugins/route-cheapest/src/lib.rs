@@ -3,7 +3,7 @@
 //! It reads the head and the targets only, so its instance is kept from call to call, and the table of prices is fetched
 //! once.
 
-use weir_sdk::{Breaker, Config, Decision, Head, Live, Plan, Plugin, Request, Route, Target, Targets};
+use weir_sdk::{Breaker, Config, Decision, Head, Live, Plan, Plugin, Rate, Request, Route, Target, Targets};
 
 /// What is assumed when the caller sets no limit of its own.
 const USUAL_OUTPUT_TOKENS: u32 = 500;
@@ -41,7 +41,7 @@ fn usable(live: &Live) -> bool {
 /// Pico-dollars of this request at a target; the highest number there is if a price is not known.
 fn cost(target: Option<&Target>, head: &Head) -> u128 {
     let rate = |class: &str| {
-        let rates = target.map_or(&[][..], |target| &target.rates);
+        let rates = target.map_or(&[] as &[Rate], |target| target.rates.as_slice());
         rates.iter().find(|rate| rate.class == class).map(|rate| u128::from(rate.pico_per_unit))
     };
     let (Some(input), Some(output)) = (rate("input"), rate("output")) else { return u128::MAX };
