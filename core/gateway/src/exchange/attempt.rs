@@ -390,8 +390,10 @@ impl Call {
         let class = class(said.hint, status);
         let shown = match (class, status) {
             // The provider's refusal of OUR key is no refusal of the caller's.
-            (ErrorClass::Auth, _) | (_, None | Some(200 | 300..=399)) => 502,
+            (ErrorClass::Auth, _) => 502,
+            // Said with a status of its own or inside a 200: the caller is to wait, whoever is at fault.
             (ErrorClass::RateLimited | ErrorClass::Quota, _) => 429,
+            (_, None | Some(200 | 300..=399)) => 502,
             (_, Some(status)) => status.clamp(400, 599),
         };
         let mut refusal = Refusal::bad_gateway("upstream_error", format!("{} answered: {}", self.id, said.message));
