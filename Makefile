@@ -41,7 +41,7 @@ bench: ## Weir beside nginx and a bare pingora-proxy: a table and target/bench.j
 	cargo build --release --locked -p weir -p weir-benches
 	@$(MAKE) --no-print-directory plugins target/bench-guest.wasm
 	@PATH="$$PATH:/usr/sbin:$(CACHE)/nginx/usr/sbin" $(CARGO_TARGET_DIR)/release/weir-bench run \
-	    --weir $(CARGO_TARGET_DIR)/release/weir --guard plugins/mask-pii.wasm \
+	    --weir $(CARGO_TARGET_DIR)/release/weir --policies policies --guard plugins/mask-pii.wasm \
 	    --kept target/bench-guest.wasm --out target/bench.json $(ARGS)
 
 fuzz: ## each parser's fuzz target for FUZZ_SECONDS (60)

@@ -39,20 +39,20 @@ pub struct Site {
     pub admin: String,
 }
 
-/// Where Weir's shipped parts are.
+/// Where Weir's shipped parts are: all of them, or none.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Shipped {
     /// The binary.
-    #[arg(long)]
+    #[arg(long, required = false)]
     pub weir: PathBuf,
     /// Folder of the scripts.
-    #[arg(long, default_value = "policies")]
+    #[arg(long, required = false)]
     pub policies: PathBuf,
     /// The guard, built.
-    #[arg(long)]
+    #[arg(long, required = false)]
     pub guard: PathBuf,
     /// A route policy in Wasm that reads no content, built.
-    #[arg(long)]
+    #[arg(long, required = false)]
     pub kept: PathBuf,
 }
 
