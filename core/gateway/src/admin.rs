@@ -49,7 +49,8 @@ pub fn token(config: &Config) -> io::Result<String> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
     let token = format!("weir_admin_{}", hex::encode(bytes));
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
     file.write_all(token.as_bytes())?;
     Ok(token)
 }
@@ -67,10 +68,12 @@ impl Admin {
             (&Method::GET, "/livez") => text(StatusCode::OK, "ok\n"),
             (&Method::GET, "/readyz") => self.ready(),
             (&Method::GET, "/metrics") => text(StatusCode::OK, &self.gateway.telemetry.metrics().render()),
-            (_, path) if path.starts_with("/admin/v1/") => match self.authenticated(session, &method, path).await {
-                Ok(body) => body_of(StatusCode::OK, &body),
-                Err((status, error)) => body_of(status, &json!({ "error": error })),
-            },
+            (_, path) if path.starts_with("/admin/v1/") => {
+                match self.authenticated(session, &method, path).await {
+                    Ok(body) => body_of(StatusCode::OK, &body),
+                    Err((status, error)) => body_of(status, &json!({ "error": error })),
+                }
+            }
             _ => body_of(
                 StatusCode::NOT_FOUND,
                 &json!({ "error": { "message": "Known paths: /livez, /readyz, /metrics, /admin/v1/{version,policies,reload,rollback,keys}." } }),
@@ -86,7 +89,12 @@ impl Admin {
         }
     }
 
-    async fn authenticated(&self, session: &mut ServerSession, method: &Method, path: &str) -> Result<Value, No> {
+    async fn authenticated(
+        &self,
+        session: &mut ServerSession,
+        method: &Method,
+        path: &str,
+    ) -> Result<Value, No> {
         self.check_token(session)?;
         let body = body(session).await?;
         match (method, path.trim_start_matches("/admin/v1/")) {
@@ -174,9 +182,9 @@ async fn body(session: &mut ServerSession) -> Result<Vec<u8>, No> {
         }
         Ok(body)
     };
-    pingora::time::timeout(PATIENCE, read)
-        .await
-        .unwrap_or_else(|_| Err((StatusCode::REQUEST_TIMEOUT, json!({ "message": "The body did not come." }))))
+    pingora::time::timeout(PATIENCE, read).await.unwrap_or_else(|_| {
+        Err((StatusCode::REQUEST_TIMEOUT, json!({ "message": "The body did not come." })))
+    })
 }
 
 fn text(status: StatusCode, body: &str) -> Response<Vec<u8>> {

@@ -163,7 +163,9 @@ fn run(cli: Cli) -> Printed {
         }
         Command::Policy(PolicyCommand::Test { file, cases }) => test(&file, cases),
         Command::Ledger(LedgerCommand::Check) => ledger_check(&read(file.as_ref())?),
-        Command::Reload => shown(client::Client::of(&read(file.as_ref())?)?.call("POST", "/admin/v1/reload", None)),
+        Command::Reload => {
+            shown(client::Client::of(&read(file.as_ref())?)?.call("POST", "/admin/v1/reload", None))
+        }
         Command::Sim { listen } => simulate(&listen),
         Command::Schema { markdown: true } => Ok(config::reference_markdown()),
         Command::Schema { markdown: false } => Ok(format!("{:#}\n", config::schema())),
@@ -196,7 +198,11 @@ fn banner(ready: &Ready<'_>, file: Option<&PathBuf>, new_key: bool) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
     let _ = writeln!(text, "\nWeir {} listens on {base}", env!("CARGO_PKG_VERSION"));
-    let _ = writeln!(text, "  config   {}", file.map_or_else(|| "built-in defaults".into(), |f| f.display().to_string()));
+    let _ = writeln!(
+        text,
+        "  config   {}",
+        file.map_or_else(|| "built-in defaults".into(), |f| f.display().to_string())
+    );
     let _ = writeln!(text, "  data     {}", config.data.display());
     let _ = writeln!(text, "  metrics  http://{}/metrics", config.server.admin);
     for warning in &config.warnings {
@@ -280,8 +286,11 @@ fn inspect(file: &std::path::Path) -> Printed {
 }
 
 fn test(file: &std::path::Path, cases: Option<PathBuf>) -> Printed {
-    let engine =
-        if file.extension().is_some_and(|kind| kind == "wasm") { config::Engine::Wasm } else { config::Engine::Rhai };
+    let engine = if file.extension().is_some_and(|kind| kind == "wasm") {
+        config::Engine::Wasm
+    } else {
+        config::Engine::Rhai
+    };
     let wasm = wasm_engine()?;
     let compile = |config: &serde_json::Value| {
         let config = if config.is_null() { serde_json::json!({}) } else { config.clone() };

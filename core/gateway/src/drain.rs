@@ -28,7 +28,12 @@ pub struct Guest<'a>(&'a Drain);
 impl Drain {
     /// Lets at most `limit` exchanges be under way at once.
     pub fn new(limit: usize) -> Self {
-        Self { under_way: AtomicUsize::new(0), limit, idle: Notify::new(), phase: watch::channel(Phase::Open).0 }
+        Self {
+            under_way: AtomicUsize::new(0),
+            limit,
+            idle: Notify::new(),
+            phase: watch::channel(Phase::Open).0,
+        }
     }
 
     /// Counts an exchange in, unless the house is full.

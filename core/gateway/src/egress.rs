@@ -1,8 +1,8 @@
 //! What goes to a provider: the request head, with the provider's own key and nothing of the caller's.
 
 use crate::upstream::{Dialer, Patience};
-use http::{HeaderName, HeaderValue};
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT};
+use http::{HeaderName, HeaderValue};
 use pingora::http::RequestHeader;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -61,7 +61,17 @@ impl Endpoint {
         let keys: Vec<Option<&str>> =
             if parts.keys.is_empty() { vec![None] } else { parts.keys.iter().copied().map(Some).collect() };
         let heads = keys.into_iter().map(|key| head(parts, key)).collect::<Result<_, _>>()?;
-        Ok(Self { name, region, retention, trains, dialer, patience, total, heads, turn: AtomicUsize::new(0) })
+        Ok(Self {
+            name,
+            region,
+            retention,
+            trains,
+            dialer,
+            patience,
+            total,
+            heads,
+            turn: AtomicUsize::new(0),
+        })
     }
 
     /// How many keys there are to turn to.
@@ -71,7 +81,11 @@ impl Endpoint {
 
     /// A head for the next key in turn.
     pub fn head(&self, length: usize, traceparent: Option<&str>) -> RequestHeader {
-        let turn = if self.heads.len() > 1 { self.turn.fetch_add(1, Ordering::Relaxed) % self.heads.len() } else { 0 };
+        let turn = if self.heads.len() > 1 {
+            self.turn.fetch_add(1, Ordering::Relaxed) % self.heads.len()
+        } else {
+            0
+        };
         let mut head = self.heads[turn].clone();
         // Both names are constants and both values plain, so inserting cannot fail.
         let _ = head.insert_header(CONTENT_LENGTH, HeaderValue::from(length));
@@ -84,11 +98,14 @@ impl Endpoint {
 
 fn head(parts: &Parts<'_>, key: Option<&str>) -> Result<RequestHeader, String> {
     let path = parts.path.as_bytes();
-    let mut head = RequestHeader::build("POST", path, Some(12)).map_err(|_| "base_url: not a path".to_owned())?;
+    let mut head =
+        RequestHeader::build("POST", path, Some(12)).map_err(|_| "base_url: not a path".to_owned())?;
     let mut set = |name: &str, value: &str, secret: bool| {
         let mut value = HeaderValue::from_str(value).map_err(|_| format!("{name}: not a header value"))?;
         value.set_sensitive(secret);
-        head.insert_header(name.to_owned(), value).map_err(|_| format!("{name}: not a header name")).map(|_| ())
+        head.insert_header(name.to_owned(), value)
+            .map_err(|_| format!("{name}: not a header name"))
+            .map(|_| ())
     };
     set(HOST.as_str(), parts.host, false)?;
     set(CONTENT_TYPE.as_str(), "application/json", false)?;

@@ -189,7 +189,8 @@ impl Exchange<'_> {
 
     /// What was not spent in waiting for a provider.
     fn own_time(&self) -> Duration {
-        let waited: Duration = self.record.attempts.iter().map(|attempt| attempt.ended.saturating_sub(attempt.started)).sum();
+        let waited: Duration =
+            self.record.attempts.iter().map(|attempt| attempt.ended.saturating_sub(attempt.started)).sum();
         let streamed = match self.record.ttft {
             Some(ttft) if self.record.stream => self.record.total.saturating_sub(ttft),
             _ => Duration::ZERO,

@@ -119,13 +119,15 @@ impl Gateway {
         }
         session.set_write_timeout(Some(timeouts.write));
         let Some(_guest) = self.drain.enter() else {
-            let refusal = Refusal::busy("overloaded", "The gateway has as many requests under way as it may.", 1000);
+            let refusal =
+                Refusal::busy("overloaded", "The gateway has as many requests under way as it may.", 1000);
             // A caller that cannot be told has gone.
             let _ = respond::refuse(session, &refusal.closing(), &id).await;
             return;
         };
         let started = Instant::now();
-        let traceparent = session.req_header().headers.get("traceparent").and_then(|value| value.to_str().ok());
+        let traceparent =
+            session.req_header().headers.get("traceparent").and_then(|value| value.to_str().ok());
         let record = exchange::record(&self.telemetry, &snapshot, Arc::clone(&id), traceparent);
         let held = self.buffered.open();
         Exchange { gateway: self, snapshot, session, id, started, watched: true, held, record }.run().await;
@@ -180,7 +182,7 @@ mod tests {
     #[test]
     fn random_numbers_spread() {
         let ids = Ids::new().unwrap();
-        let low = (0..10_000).filter(|_| ids.random() % 10 == 0).count();
+        let low = (0..10_000).filter(|_| ids.random().is_multiple_of(10)).count();
         assert!((800..1200).contains(&low), "{low}");
     }
 }

@@ -63,7 +63,10 @@ mod tests {
     #[test]
     fn paths_and_methods() {
         assert_eq!(endpoint(&Method::POST, "/v1/chat/completions"), Ok(Endpoint::Chat));
-        assert_eq!(endpoint(&Method::GET, "/v1/models/sim%2Fsim-small"), Ok(Endpoint::Model("sim/sim-small".into())));
+        assert_eq!(
+            endpoint(&Method::GET, "/v1/models/sim%2Fsim-small"),
+            Ok(Endpoint::Model("sim/sim-small".into()))
+        );
         assert_eq!(endpoint(&Method::GET, "/v1/chat/completions").unwrap_err().status, 405);
         assert_eq!(endpoint(&Method::POST, "/v1/chat/completions/").unwrap_err().status, 404);
         assert_eq!(endpoint(&Method::GET, "/v1/models/").unwrap_err().status, 404);

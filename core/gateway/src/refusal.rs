@@ -197,7 +197,10 @@ mod tests {
         let body = Refusal::unknown_model("gpt-\n9").body("req_1");
         let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
         let error = json["error"].as_object().unwrap();
-        assert_eq!(error.keys().map(String::as_str).collect::<Vec<_>>(), ["message", "type", "param", "code"]);
+        assert_eq!(
+            error.keys().map(String::as_str).collect::<Vec<_>>(),
+            ["message", "type", "param", "code"]
+        );
         assert!(error["message"].as_str().unwrap().contains("`gpt-9…`"));
         assert!(error["message"].as_str().unwrap().contains("req_1"));
         assert_eq!(error["param"], "model");

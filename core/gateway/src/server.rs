@@ -154,8 +154,7 @@ impl Server {
             users: Hmac::new_from_slice(&users).map_err(|error| system(&error))?,
         });
         refresh_gauges(&gateway);
-        let reloader =
-            reload::start(Arc::clone(&gateway), builder, file).map_err(|error| system(&error))?;
+        let reloader = reload::start(Arc::clone(&gateway), builder, file).map_err(|error| system(&error))?;
         let admin = admin::Admin::new(Arc::clone(&gateway), reloader.clone(), token);
         Ok(Self { config, gateway, reloader, admin, sim })
     }
@@ -177,7 +176,8 @@ impl Server {
         let mut admin = Service::new("weir-admin".to_owned(), self.admin);
         admin.add_tcp(&self.config.server.admin.to_string());
         let mut sim = sim::service(sim::App::default(), &sim::Listen::Unix(self.sim.path.clone()));
-        let (for_callers, for_admin, for_sim) = (stopping.clone(), watch::channel(false), watch::channel(false));
+        let (for_callers, for_admin, for_sim) =
+            (stopping.clone(), watch::channel(false), watch::channel(false));
         let (stop_admin, admin_stops) = for_admin;
         let (stop_sim, sim_stops) = for_sim;
         let services = [
@@ -303,7 +303,9 @@ impl ServerApp for Shared {
         // after a reply, would keep its connection for ever. What is looked at here is read again by pingora.
         let patience = self.0.snapshot.load().config.server.timeouts.header;
         let mut preface = [0; PREFACE];
-        if self.0.options.h2c && !matches!(tokio::time::timeout(patience, session.try_peek(&mut preface)).await, Ok(Ok(_))) {
+        if self.0.options.h2c
+            && !matches!(tokio::time::timeout(patience, session.try_peek(&mut preface)).await, Ok(Ok(_)))
+        {
             return None;
         }
         let metrics = self.0.telemetry.metrics();

@@ -72,12 +72,15 @@ pub struct Bound {
     pub live: u16,
 }
 
+/// Makes a route for a provider and a model.
+pub type Make = Box<dyn Fn(&str, &str) -> Option<Route> + Send + Sync>;
+
 /// Makes and keeps routes for names that are no alias.
 pub struct Direct {
     /// Whether the operator allows such names.
     pub enabled: bool,
     /// Makes a route for a provider's model; `None` if there is no such provider.
-    pub make: Box<dyn Fn(&str, &str) -> Option<Route> + Send + Sync>,
+    pub make: Make,
     made: Mutex<HashMap<String, Arc<Route>>>,
 }
 
@@ -86,12 +89,13 @@ const DIRECT: usize = 1024;
 
 impl Direct {
     /// Nothing made yet.
-    pub fn new(enabled: bool, make: Box<dyn Fn(&str, &str) -> Option<Route> + Send + Sync>) -> Self {
+    pub fn new(enabled: bool, make: Make) -> Self {
         Self { enabled, make, made: Mutex::default() }
     }
 
     fn route(&self, name: &str) -> Option<Arc<Route>> {
-        let (provider, model) = name.split_once('/').filter(|(_, model)| self.enabled && !model.is_empty())?;
+        let (provider, model) =
+            name.split_once('/').filter(|(_, model)| self.enabled && !model.is_empty())?;
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(route) = made.get(name) {
             return Some(Arc::clone(route));

@@ -191,7 +191,12 @@ impl Dialer {
             read_final_head(&mut session).await
         };
         match timeout(patience.first_byte, exchange).await {
-            Ok(Ok(())) => Ok(Response { session, dialer: Arc::clone(self), peer: Arc::clone(peer), idle: patience.idle }),
+            Ok(Ok(())) => Ok(Response {
+                session,
+                dialer: Arc::clone(self),
+                peer: Arc::clone(peer),
+                idle: patience.idle,
+            }),
             Ok(Err(error)) => Err(call_failure(&error)),
             Err(_) => Err(Failure::new(
                 ErrorClass::TimeoutFirstToken,
@@ -280,7 +285,9 @@ fn connect_failure(error: &PingoraError) -> Failure {
             Failure::new(ErrorClass::TimeoutConnect, "the connection timed out")
         }
         ErrorType::ConnectRefused => Failure::new(ErrorClass::Network, "the connection was refused"),
-        ErrorType::InvalidCert => Failure::new(ErrorClass::Network, "the provider's certificate is not valid"),
+        ErrorType::InvalidCert => {
+            Failure::new(ErrorClass::Network, "the provider's certificate is not valid")
+        }
         ErrorType::TLSHandshakeFailure | ErrorType::TLSWantX509Lookup => {
             Failure::new(ErrorClass::Network, "the TLS handshake failed")
         }
@@ -340,7 +347,10 @@ impl Response {
             }),
             Err(_) => Err(Failure {
                 replied: true,
-                ..Failure::new(ErrorClass::TimeoutIdle, format!("nothing came for {} ms", self.idle.as_millis()))
+                ..Failure::new(
+                    ErrorClass::TimeoutIdle,
+                    format!("nothing came for {} ms", self.idle.as_millis()),
+                )
             }),
         }
     }

@@ -1,6 +1,6 @@
 //! What is caught at load: hooks, parameters, unknown functions.
 
-use crate::engine::LIBRARY;
+use crate::engine::{FORBIDDEN, LIBRARY};
 use crate::fault;
 use rhai::{AST, ASTNode, Engine, Expr, Position, Stmt};
 use std::collections::BTreeSet;
@@ -153,11 +153,17 @@ fn known_functions(file: &str, ast: &AST) -> Result<(), LoadError> {
     let own: BTreeSet<String> = ast.iter_functions().map(|function| function.name.to_owned()).collect();
     let mut unknown = None;
     ast.walk(&mut |path: &[ASTNode]| {
-        if let Some(ASTNode::Expr(Expr::FnCall(call, position) | Expr::MethodCall(call, position))) =
-            path.last()
+        let call = match path.last() {
+            Some(
+                ASTNode::Expr(Expr::FnCall(call, position) | Expr::MethodCall(call, position))
+                | ASTNode::Stmt(Stmt::FnCall(call, position)),
+            ) => Some((call, position)),
+            _ => None,
+        };
+        if let Some((call, position)) = call
             && call.op_token.is_none()
             && !own.contains(call.name.as_str())
-            && !KNOWN.contains(call.name.as_str())
+            && (forbidden(call.name.as_str()) || !KNOWN.contains(call.name.as_str()))
         {
             unknown = Some((call.name.to_string(), *position));
         }
@@ -169,6 +175,12 @@ fn known_functions(file: &str, ast: &AST) -> Result<(), LoadError> {
         Some(near) => error.hint(format!("did you mean `{near}`?")),
         None => error,
     })
+}
+
+/// What no script may call. A closure that captures is a call of `curry` in the tree, so that one has to pass here; as a
+/// word of the script it is refused by the parser.
+fn forbidden(name: &str) -> bool {
+    name != "curry" && FORBIDDEN.contains(&name)
 }
 
 /// Every name that stands after a dot: what a script may ask of its config.

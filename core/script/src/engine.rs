@@ -13,7 +13,8 @@ use std::sync::LazyLock;
 use weir_policy::Limits;
 
 /// What a script cannot say: run text as code, load files, print, make a function from a string, wait.
-const FORBIDDEN: [&str; 8] = ["eval", "import", "export", "print", "debug", "Fn", "sleep", "curry"];
+pub(crate) const FORBIDDEN: [&str; 8] =
+    ["eval", "import", "export", "print", "debug", "Fn", "sleep", "curry"];
 
 /// Calls within calls. A script function recurses through several Rust frames (about 10 KiB unoptimised), and worker
 /// threads have 2 MiB.

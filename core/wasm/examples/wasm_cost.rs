@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Instant;
 use weir_llm::chat::ChatRequest;
 use weir_policy::{
-    Api, Candidates, Capability, DataClass, Head, Live, LiveFacts, Needs, Policy, RequestView, Retention, Target,
+    Api, Candidates, Capability, DataClass, Head, Live, LiveFacts, Needs, Policy, RequestView, Retention,
+    Target,
 };
 use weir_wasm::{Engine, Options, build};
 

@@ -8,7 +8,8 @@ use crate::{fault, lift, lower};
 use std::sync::Arc;
 use weir_policy::manifest::Isolation;
 use weir_policy::{
-    AttemptError, Candidates, Decision, Fault, GuardVerdict, Manifest, Policy, Recovery, RequestView, Retention,
+    AttemptError, Candidates, Decision, Fault, GuardVerdict, Manifest, Policy, Recovery, RequestView,
+    Retention,
 };
 
 /// A loaded component.
@@ -52,7 +53,8 @@ impl Policy for Component {
     ) -> Result<Recovery, Fault> {
         let head = lower::head(request.head(), self.constants.manifest.shared);
         let errors: Vec<_> = errors.iter().map(lower::attempt_error).collect();
-        let answer = self.call(request, candidates, |instance| instance.on_error(&self.template, &head, &errors))?;
+        let answer =
+            self.call(request, candidates, |instance| instance.on_error(&self.template, &head, &errors))?;
         Ok(lift::recovery(answer))
     }
 }

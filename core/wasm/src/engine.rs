@@ -63,7 +63,8 @@ impl Engine {
     /// As [`Engine::new`].
     pub fn with_sink(options: Options, sink: Arc<dyn Sink>) -> Result<Self, EngineError> {
         let error = |e: &dyn std::fmt::Display| EngineError(e.to_string());
-        let wasm = wasmtime::Engine::new(&config(options.max_instances)).map_err(|e| error(&format!("{e:#}")))?;
+        let wasm =
+            wasmtime::Engine::new(&config(options.max_instances)).map_err(|e| error(&format!("{e:#}")))?;
         let ticker = Ticker::start(&wasm).map_err(|e| error(&e))?;
         let cache = options.cache_dir.map(|dir| Cache::new(dir, options.mac_key, &wasm));
         let linkers = Linkers::new(&wasm);

@@ -74,7 +74,19 @@ fn wasmtime_demangled(name: &str) -> String {
 
 fn library(name: &str) -> bool {
     let name = name.trim_start_matches(['<', '_']);
-    ["core::", "std::", "alloc::", "rust_", "rustc", "R", "weir_sdk::", "wit_bindgen", "cabi_", "dlmalloc", "abort"]
-        .iter()
-        .any(|prefix| name.starts_with(prefix))
+    [
+        "core::",
+        "std::",
+        "alloc::",
+        "rust_",
+        "rustc",
+        "R",
+        "weir_sdk::",
+        "wit_bindgen",
+        "cabi_",
+        "dlmalloc",
+        "abort",
+    ]
+    .iter()
+    .any(|prefix| name.starts_with(prefix))
 }

@@ -65,12 +65,18 @@ pub(crate) fn ours(import: &str) -> Option<(&str, &str)> {
 /// The capability that an import needs; `None` if everyone may have it.
 fn capability(file: &str, import: &str) -> Result<Option<Capability>, LoadError> {
     let Some((interface, version)) = ours(import) else {
-        return Err(LoadError::new(file, format!("the component imports `{import}`, which Weir does not link"))
-            .hint("a plugin imports only weir:policy interfaces; build it with `weir plugin build`"));
+        return Err(LoadError::new(
+            file,
+            format!("the component imports `{import}`, which Weir does not link"),
+        )
+        .hint("a plugin imports only weir:policy interfaces; build it with `weir plugin build`"));
     };
     if version != VERSION {
-        return Err(LoadError::new(file, format!("the component imports `{import}`; this host speaks {VERSION}"))
-            .hint("rebuild it with this version's `weir plugin build`"));
+        return Err(LoadError::new(
+            file,
+            format!("the component imports `{import}`; this host speaks {VERSION}"),
+        )
+        .hint("rebuild it with this version's `weir plugin build`"));
     }
     if ALWAYS.contains(&interface) {
         return Ok(None);
@@ -83,8 +89,11 @@ fn capability(file: &str, import: &str) -> Result<Option<Capability>, LoadError>
 
 fn not_asked(file: &str, capability: Capability) -> LoadError {
     let name = capability.as_str();
-    LoadError::new(file, format!("the component imports `weir:policy/{name}`, which its manifest does not ask for"))
-        .hint(format!("add `{name}` to `capabilities` in manifest.yaml and rebuild"))
+    LoadError::new(
+        file,
+        format!("the component imports `weir:policy/{name}`, which its manifest does not ask for"),
+    )
+    .hint(format!("add `{name}` to `capabilities` in manifest.yaml and rebuild"))
 }
 
 fn not_granted(file: &str, policy: &str, capability: Capability) -> LoadError {

@@ -64,7 +64,8 @@ impl Instance {
         store.limiter(|state| &mut state.memory);
         store.epoch_deadline_callback(|mut context| context.data_mut().budget.tick());
         store.set_epoch_deadline(1);
-        store.set_hostcall_fuel(usize::try_from(constants.manifest.limits.output_bytes).unwrap_or(usize::MAX));
+        store
+            .set_hostcall_fuel(usize::try_from(constants.manifest.limits.output_bytes).unwrap_or(usize::MAX));
         match template.pre.instantiate(&mut store) {
             Ok(instance) => Self::configured(store, instance, template, constants),
             Err(error) => Err(StartError { error, panicked_at: store.data_mut().call.panicked_at.take() }),
@@ -91,7 +92,9 @@ impl Instance {
         let Some(config) = &constants.config else { return Ok(this) };
         match this.configure(template, config) {
             Ok(()) => Ok(this),
-            Err(error) => Err(StartError { error, panicked_at: this.store.data_mut().call.panicked_at.take() }),
+            Err(error) => {
+                Err(StartError { error, panicked_at: this.store.data_mut().call.panicked_at.take() })
+            }
         }
     }
 
@@ -116,7 +119,10 @@ impl Instance {
         self.calls += 1;
     }
 
-    pub(crate) fn guard(&mut self, template: &Template) -> wasmtime::Result<crate::wit::weir::policy::types::Verdict> {
+    pub(crate) fn guard(
+        &mut self,
+        template: &Template,
+    ) -> wasmtime::Result<crate::wit::weir::policy::types::Verdict> {
         if self.guard.is_none() {
             self.guard = Some(indices(template.guard.as_ref())?.load(&mut self.store, &self.instance)?);
         }

@@ -35,7 +35,12 @@ pub(crate) fn recovery(recovery: we::Recovery) -> p::Recovery {
 }
 
 fn deny(deny: w::Deny) -> p::Deny {
-    p::Deny { status: deny.status, code: deny.code, message: deny.message, retry_after_ms: deny.retry_after_ms }
+    p::Deny {
+        status: deny.status,
+        code: deny.code,
+        message: deny.message,
+        retry_after_ms: deny.retry_after_ms,
+    }
 }
 
 fn edit(edit: w::Edit) -> p::Edit {

@@ -42,9 +42,8 @@ pub(crate) fn policy(
 
 /// The manifest that a component carries.
 pub(crate) fn manifest(file: &str, bytes: &[u8]) -> Result<Manifest, LoadError> {
-    let text = section::manifest(bytes).map_err(|e| {
-        LoadError::new(file, e.to_string()).hint("build the plugin with `weir plugin build`")
-    })?;
+    let text = section::manifest(bytes)
+        .map_err(|e| LoadError::new(file, e.to_string()).hint("build the plugin with `weir plugin build`"))?;
     Manifest::parse_yaml(text, &format!("{file}#manifest.yaml"))
 }
 
@@ -81,8 +80,9 @@ fn self_test(file: &str, component: &Component) -> Result<(), LoadError> {
         };
         LoadError::new(file, format!("{what}: {why}"))
     };
-    let mut instance = Instance::start(&component.template, &component.constants)
-        .map_err(|StartError { error, panicked_at }| failed("the component does not start", &error, panicked_at))?;
+    let mut instance = Instance::start(&component.template, &component.constants).map_err(
+        |StartError { error, panicked_at }| failed("the component does not start", &error, panicked_at),
+    )?;
     let tested = instance.self_test(&component.template);
     let panicked_at = instance.store.data_mut().call.panicked_at.take();
     tested.map_err(|error| failed("the self-test failed", &error, panicked_at))

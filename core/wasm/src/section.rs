@@ -23,7 +23,9 @@ pub(crate) fn manifest(component: &[u8]) -> Result<&str, SectionError> {
     let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(component) {
         match payload.map_err(|e| SectionError::NotComponent(e.message().to_owned()))? {
-            Payload::Version { encoding, .. } if depth == 0 && encoding != wasmparser::Encoding::Component => {
+            Payload::Version { encoding, .. }
+                if depth == 0 && encoding != wasmparser::Encoding::Component =>
+            {
                 return Err(SectionError::NotComponent("it is a core module".into()));
             }
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,

@@ -33,7 +33,8 @@ impl Ticker {
     pub(crate) fn start(engine: &wasmtime::Engine) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let (engine, seen) = (engine.weak(), Arc::clone(&shared));
-        let thread = std::thread::Builder::new().name("wasm-epoch".into()).spawn(move || tick(&engine, &seen))?;
+        let thread =
+            std::thread::Builder::new().name("wasm-epoch".into()).spawn(move || tick(&engine, &seen))?;
         Ok(Self { shared, thread: thread.thread().clone() })
     }
 

@@ -120,7 +120,10 @@ mod tests {
 
     #[test]
     fn each_class_gets_its_name() {
-        let fake = request(&["mail a@b.co now", "pay 4111 1111 1111 1111!"], &[(0, "a@b.co"), (1, "4111 1111 1111 1111")]);
+        let fake = request(
+            &["mail a@b.co now", "pay 4111 1111 1111 1111!"],
+            &[(0, "a@b.co"), (1, "4111 1111 1111 1111")],
+        );
         assert_eq!(masked(&fake), ["mail [email] now", "pay [card]!"]);
     }
 
@@ -134,7 +137,10 @@ mod tests {
 
     #[test]
     fn what_was_not_asked_for_stays() {
-        let fake = request(&["call +1 555 0100 0199", "ship 4111111111111112"], &[(4, "+1 555 0100 0199"), (1, "4111111111111112")]);
+        let fake = request(
+            &["call +1 555 0100 0199", "ship 4111111111111112"],
+            &[(4, "+1 555 0100 0199"), (1, "4111111111111112")],
+        );
         assert_eq!(masked(&fake), ["call +1 555 0100 0199", "ship 4111111111111112"]);
     }
 

@@ -66,7 +66,8 @@ mod tests {
     #[test]
     fn equal_prices_keep_the_operators_order() {
         let request = FakeRequest::new();
-        let decision = Cheapest.route(&Request::head(&request), &request, &FakeTargets::new(&["a/x", "b/y", "c/z"]));
+        let decision =
+            Cheapest.route(&Request::head(&request), &request, &FakeTargets::new(&["a/x", "b/y", "c/z"]));
         let Decision::Plan(plan) = decision else { panic!("no plan") };
         assert_eq!(plan.steps.iter().map(|step| step.target).collect::<Vec<_>>(), [0, 1, 2]);
     }

@@ -88,7 +88,14 @@ impl Step {
     /// A step with configured defaults.
     #[must_use]
     pub const fn to(target: u16) -> Self {
-        Self { target, weight: 1, timeout_first_token_ms: 0, timeout_total_ms: 0, max_retries: 0, max_tokens: None }
+        Self {
+            target,
+            weight: 1,
+            timeout_first_token_ms: 0,
+            timeout_total_ms: 0,
+            max_retries: 0,
+            max_tokens: None,
+        }
     }
 }
 

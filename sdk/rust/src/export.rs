@@ -110,7 +110,10 @@ pub mod glue {
             self.0.borrow().clone().ok_or_else(|| "not configured".to_owned())
         }
 
-        #[allow(clippy::expect_used, reason = "self-test ran the same way at load: an error here is the plugin's own fault")]
+        #[allow(
+            clippy::expect_used,
+            reason = "self-test ran the same way at load: an error here is the plugin's own fault"
+        )]
         fn ready(&self) -> Rc<P> {
             self.plugin().expect("the plugin refuses an empty config")
         }

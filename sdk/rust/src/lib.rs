@@ -76,18 +76,27 @@ pub mod testing;
 pub mod view;
 
 #[doc(hidden)]
-#[allow(unsafe_code, missing_docs, unreachable_pub, clippy::all, clippy::pedantic, clippy::unwrap_used, clippy::panic, reason = "generated")]
+#[allow(
+    unsafe_code,
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    clippy::pedantic,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "generated"
+)]
 pub mod bindings;
 
 #[doc(hidden)]
 pub use export::glue;
 
+pub use answer::{Decision, Recovery};
 pub use bindings::imports::weir::policy::request::{AccessError, Hit};
 pub use bindings::imports::weir::policy::targets::{Breaker, Live, Target};
 pub use bindings::imports::weir::policy::types::{
-    Api, AttemptError, DataClass, Deny, Edit, ErrorClass, Finding, Head, Needs, Outcome, Plan, Rate, Replacement,
-    Retention, RetryOn, Role, SegInfo, SegKind, Severity, Step, Strategy, Verdict,
+    Api, AttemptError, DataClass, Deny, Edit, ErrorClass, Finding, Head, Needs, Outcome, Plan, Rate,
+    Replacement, Retention, RetryOn, Role, SegInfo, SegKind, Severity, Step, Strategy, Verdict,
 };
-pub use answer::{Decision, Recovery};
 pub use plugin::{Config, Guard, OnError, Plugin, Route};
 pub use view::{Request, Targets};

@@ -2,9 +2,9 @@
 //!
 //! Once content has been read, a text that the manifest does not declare becomes `undeclared`.
 
-pub use crate::bindings::imports::weir::policy::telemetry::Level;
 #[cfg(target_arch = "wasm32")]
 use crate::bindings::imports::weir::policy::telemetry as host;
+pub use crate::bindings::imports::weir::policy::telemetry::Level;
 
 /// Writes a log line: a fixed message plus fields.
 pub fn log(level: Level, message: &str, fields: &[(&str, &str)]) {

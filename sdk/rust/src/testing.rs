@@ -1,7 +1,8 @@
 //! Fakes for host tests: a request made of texts, and a list of targets.
 
 use crate::{
-    AccessError, Api, DataClass, Head, Hit, Live, Needs, Request, Retention, Role, SegInfo, SegKind, Target, Targets,
+    AccessError, Api, DataClass, Head, Hit, Live, Needs, Request, Retention, Role, SegInfo, SegKind, Target,
+    Targets,
 };
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -114,7 +115,9 @@ impl FakeRequest {
         let mut texts: Vec<String> = self.segments.iter().map(|(_, text)| text.clone()).collect();
         let crate::Outcome::Edit(edits) = &verdict.outcome else { return texts };
         assert!(
-            edits.windows(2).all(|e| (e[0].segment, e[0].end) <= (e[1].segment, e[1].start) || e[0].segment < e[1].segment),
+            edits.windows(2).all(
+                |e| (e[0].segment, e[0].end) <= (e[1].segment, e[1].start) || e[0].segment < e[1].segment
+            ),
             "edits overlap or are out of order"
         );
         for edit in edits.iter().rev() {
@@ -123,7 +126,8 @@ impl FakeRequest {
                 crate::Replacement::Drop => "",
                 crate::Replacement::Vault(class) | crate::Replacement::Hash(class) => class,
             };
-            let text = texts.get_mut(edit.segment as usize).expect("an edit names a segment that does not exist");
+            let text =
+                texts.get_mut(edit.segment as usize).expect("an edit names a segment that does not exist");
             text.replace_range(edit.start as usize..edit.end as usize, with);
         }
         texts
@@ -165,7 +169,12 @@ impl Request for FakeRequest {
             let segment = info.index;
             find(text)
                 .into_iter()
-                .map(move |(pattern, start, end)| Hit { pattern, segment, start: count(start), end: count(end) })
+                .map(move |(pattern, start, end)| Hit {
+                    pattern,
+                    segment,
+                    start: count(start),
+                    end: count(end),
+                })
                 .collect::<Vec<_>>()
         };
         let mut hits: Vec<Hit> = self.segments.iter().flat_map(hits_in).collect();

@@ -53,17 +53,19 @@ impl dyn Request + '_ {
         let mut next = 0;
         let mut batch = Vec::new().into_iter();
         let mut last = false;
-        std::iter::from_fn(move || loop {
-            if let Some(segment) = batch.next() {
-                return Some(segment);
+        std::iter::from_fn(move || {
+            loop {
+                if let Some(segment) = batch.next() {
+                    return Some(segment);
+                }
+                if last {
+                    return None;
+                }
+                let fresh = self.segments_from(next, BATCH);
+                next += BATCH;
+                last = fresh.len() < BATCH as usize;
+                batch = fresh.into_iter();
             }
-            if last {
-                return None;
-            }
-            let fresh = self.segments_from(next, BATCH);
-            next += BATCH;
-            last = fresh.len() < BATCH as usize;
-            batch = fresh.into_iter();
         })
     }
 }

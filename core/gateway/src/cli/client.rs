@@ -50,14 +50,18 @@ impl Client {
     /// # Errors
     /// [`ClientError`]; what the gateway says is passed on.
     pub fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, ClientError> {
-        let (status, body) = self.exchange(method, path, body).map_err(|error| ClientError::Unreachable(self.address, error))?;
+        let (status, body) = self
+            .exchange(method, path, body)
+            .map_err(|error| ClientError::Unreachable(self.address, error))?;
         let value: Value = serde_json::from_slice(&body).map_err(|_| ClientError::Garbled(self.address))?;
         if status == 200 {
             return Ok(value);
         }
         let error = value.get("error").unwrap_or(&value);
         let mut text = error.get("message").and_then(Value::as_str).unwrap_or("refused").to_owned();
-        for line in error.get("errors").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+        for line in
+            error.get("errors").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+        {
             text.push('\n');
             text.push_str(line);
         }

@@ -77,12 +77,17 @@ pub fn run(config: &Config, command: Key) -> Printed {
             Ok(created(&made, quiet))
         }
         Key::List => {
-            let listed = either(config, |client| Ok(client.call("GET", "/admin/v1/keys", None)?), keys::list)?;
+            let listed =
+                either(config, |client| Ok(client.call("GET", "/admin/v1/keys", None)?), keys::list)?;
             Ok(table(&listed))
         }
         Key::Revoke { id } => {
             let path = format!("/admin/v1/keys/{id}");
-            either(config, |client| Ok(client.call("DELETE", &path, None)?), |ledger| keys::revoke(ledger, &id))?;
+            either(
+                config,
+                |client| Ok(client.call("DELETE", &path, None)?),
+                |ledger| keys::revoke(ledger, &id),
+            )?;
             Ok(format!("{id} is revoked.\n"))
         }
     }
@@ -131,10 +136,14 @@ fn created(made: &Value, quiet: bool) -> String {
 }
 
 fn table(listed: &Value) -> String {
-    let mut out = format!("{:<22} {:<24} {:>8} {:>18} {:<20} {}\n", "ID", "NAME", "RPM", "BUDGET USD", "RETENTION", "STATE");
+    let mut out = format!(
+        "{:<22} {:<24} {:>8} {:>18} {:<20} {}\n",
+        "ID", "NAME", "RPM", "BUDGET USD", "RETENTION", "STATE"
+    );
     for key in listed.get("keys").and_then(Value::as_array).into_iter().flatten() {
         let text = |name: &str| key.get(name).and_then(Value::as_str).unwrap_or_default();
-        let rpm = key.get("rpm").and_then(Value::as_u64).map_or_else(|| "-".to_owned(), |rpm| rpm.to_string());
+        let rpm =
+            key.get("rpm").and_then(Value::as_u64).map_or_else(|| "-".to_owned(), |rpm| rpm.to_string());
         let budget = key.pointer("/budget/limit_usd").and_then(Value::as_str).unwrap_or("-");
         let revoked = key.get("revoked_ms").is_some_and(|at| !at.is_null());
         // Writing to a string cannot fail.

@@ -81,7 +81,16 @@ fn object(row: &UsageRow) -> Value {
 fn table(rows: &[UsageRow]) -> String {
     let mut out = format!(
         "{:<28} {:>9} {:>10} {:>12} {:>12} {:>12} {:>12} {:>15} {:>15} {:>15}\n",
-        "", "EXCHANGES", "UNFINISHED", "INPUT", "CACHED IN", "OUTPUT", "REASONING", "CHARGED USD", "SAVED: INPUT", "SAVED: CACHE"
+        "",
+        "EXCHANGES",
+        "UNFINISHED",
+        "INPUT",
+        "CACHED IN",
+        "OUTPUT",
+        "REASONING",
+        "CHARGED USD",
+        "SAVED: INPUT",
+        "SAVED: CACHE"
     );
     for row in rows {
         let group = row.name.as_deref().unwrap_or(&row.group);
@@ -100,7 +109,8 @@ fn table(rows: &[UsageRow]) -> String {
             usd(row.saved_by_cached_input),
             usd(row.saved_by_cache),
         );
-        let unpriced = if row.unpriced > 0 { format!("  {} at an unknown price", row.unpriced) } else { String::new() };
+        let unpriced =
+            if row.unpriced > 0 { format!("  {} at an unknown price", row.unpriced) } else { String::new() };
         let _ = writeln!(out, "{unpriced}");
     }
     out

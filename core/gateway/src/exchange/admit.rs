@@ -39,16 +39,17 @@ impl Exchange<'_> {
         }
         let route = self.snapshot.route(model).ok_or_else(|| Refusal::unknown_model(model))?;
         self.record.model = route.label;
-        self.gateway.ledger.admit(principal, Instant::now()).map_err(|limited| {
-            Refusal {
-                retry_after_ms: Some(u32::try_from(limited.retry_after_ms).unwrap_or(u32::MAX)),
-                ..Refusal::new(
-                    429,
-                    "rate_limit_error",
-                    "rate_limit_exceeded",
-                    format!("This key may make {} requests a minute; try again in {} ms.", limited.limit, limited.retry_after_ms),
-                )
-            }
+        self.gateway.ledger.admit(principal, Instant::now()).map_err(|limited| Refusal {
+            retry_after_ms: Some(u32::try_from(limited.retry_after_ms).unwrap_or(u32::MAX)),
+            ..Refusal::new(
+                429,
+                "rate_limit_error",
+                "rate_limit_exceeded",
+                format!(
+                    "This key may make {} requests a minute; try again in {} ms.",
+                    limited.limit, limited.retry_after_ms
+                ),
+            )
         })?;
         let retention = strictest(principal, caller.wishes.retention);
         let hard = principal.budget.as_ref().is_some_and(|budget| budget.hard);
@@ -57,9 +58,13 @@ impl Exchange<'_> {
             return Err(none_eligible(&route, retention, hard).into());
         }
         let hold = if hard { hold(&route, &allowed, request)? } else { Nanos(0) };
-        let reservation = self.gateway.ledger.reserve(principal, &self.id, hold).await.map_err(over_budget)?;
-        let candidates =
-            Arc::new(Candidates { table: Arc::clone(&route.table), allowed, facts: Arc::clone(&route.facts) });
+        let reservation =
+            self.gateway.ledger.reserve(principal, &self.id, hold).await.map_err(over_budget)?;
+        let candidates = Arc::new(Candidates {
+            table: Arc::clone(&route.table),
+            allowed,
+            facts: Arc::clone(&route.facts),
+        });
         Ok(Admitted { caller, route, candidates, retention, reservation })
     }
 }
@@ -83,7 +88,11 @@ fn none_eligible(route: &Route, retention: Retention, hard: bool) -> Refusal {
     }
     Refusal::forbidden(
         "no_eligible_target",
-        format!("No target of `{}` keeps content for as short a time as {} asks. Nothing was sent.", route.name, retention.name()),
+        format!(
+            "No target of `{}` keeps content for as short a time as {} asks. Nothing was sent.",
+            route.name,
+            retention.name()
+        ),
     )
 }
 
@@ -109,8 +118,11 @@ fn hold(route: &Route, allowed: &[u16], request: &ChatRequest) -> Result<Nanos, 
         };
         let output = output.saturating_mul(request.choices().max(1));
         let bound = bound_cost(prices, input, output).ok_or_else(|| {
-            Refusal::invalid("too_expensive", "The most that this request could cost does not fit the ledger; lower max_tokens.")
-                .about("max_tokens")
+            Refusal::invalid(
+                "too_expensive",
+                "The most that this request could cost does not fit the ledger; lower max_tokens.",
+            )
+            .about("max_tokens")
         })?;
         most = most.max(bound);
     }
@@ -139,10 +151,14 @@ fn over_budget(refused: Refused) -> Refusal {
                 "The budget of this key does not cover this request: limit {limit}, spent {posted}, held by requests under way {pending}, this request at most {hold}. Lower max_tokens, or raise the budget.",
             ),
         ),
-        Refused::Duplicate => Refusal::busy("duplicate_exchange", "The gateway made one id twice; send the request again.", 0),
-        Refused::Closed => Refusal::busy("shutting_down", "The gateway is shutting down.", 1000).closing(),
-        Refused::Storage(_) => {
-            Refusal::busy("ledger_unavailable", "The ledger cannot be written, so no money can be held.", 5000)
+        Refused::Duplicate => {
+            Refusal::busy("duplicate_exchange", "The gateway made one id twice; send the request again.", 0)
         }
+        Refused::Closed => Refusal::busy("shutting_down", "The gateway is shutting down.", 1000).closing(),
+        Refused::Storage(_) => Refusal::busy(
+            "ledger_unavailable",
+            "The ledger cannot be written, so no money can be held.",
+            5000,
+        ),
     }
 }

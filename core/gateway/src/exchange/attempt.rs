@@ -122,7 +122,12 @@ impl Exchange<'_> {
         let (retry_on, ask) = (plan.retry_on, plan.ask_on_error);
         let mut progress = Progress { steps: plan.steps.into_iter(), retries: 0, errors: Vec::new() };
         let Some(mut step) = progress.steps.next() else {
-            return Err(Refusal::busy("no_target", "The route has no target that may serve this request.", 1000).into());
+            return Err(Refusal::busy(
+                "no_target",
+                "The route has no target that may serve this request.",
+                1000,
+            )
+            .into());
         };
         loop {
             let failed = match self.attempt(admitted, request, &step).await? {
@@ -161,7 +166,12 @@ impl Exchange<'_> {
     ) -> Result<Result<Committed, Failed>, End> {
         let at = usize::from(step.target);
         let (Some(target), Some(bound)) = (admitted.route.table.get(at), admitted.route.bound.get(at)) else {
-            return Err(Refusal::busy("no_target", "The plan names a target that the route does not have.", 1000).into());
+            return Err(Refusal::busy(
+                "no_target",
+                "The plan names a target that the route does not have.",
+                1000,
+            )
+            .into());
         };
         let span = span_id();
         let call = Call::new(self, request, step, target, bound, span);
@@ -199,7 +209,14 @@ impl Exchange<'_> {
     }
 
     /// Tells telemetry of one try.
-    fn note(&mut self, bound: &Bound, span_id: u64, began: Instant, status: Option<u16>, error: Option<ErrorClass>) {
+    fn note(
+        &mut self,
+        bound: &Bound,
+        span_id: u64,
+        began: Instant,
+        status: Option<u16>,
+        error: Option<ErrorClass>,
+    ) {
         self.record.target = Some(bound.live);
         self.record.error = error;
         self.record.attempts.push(Attempt {
@@ -219,7 +236,9 @@ impl Progress {
         match recovery {
             Recovery::Fail(deny) => Next::Stop(Some(deny.into())),
             Recovery::Switch(next) => Next::Step(next),
-            Recovery::RetryAfter(ms) => Next::Again(step.clone(), Duration::from_millis(u64::from(ms)).min(PAUSE)),
+            Recovery::RetryAfter(ms) => {
+                Next::Again(step.clone(), Duration::from_millis(u64::from(ms)).min(PAUSE))
+            }
             Recovery::FollowPlan if !covered => Next::Stop(None),
             Recovery::FollowPlan => self.follow(step),
         }
@@ -227,7 +246,12 @@ impl Progress {
 
     /// The same target again while it has retries left and does not ask for too long a pause; then the next.
     fn follow(&mut self, step: &Step) -> Next {
-        let asked = self.errors.last().and_then(|error| error.retry_after_ms).map(u64::from).map(Duration::from_millis);
+        let asked = self
+            .errors
+            .last()
+            .and_then(|error| error.retry_after_ms)
+            .map(u64::from)
+            .map(Duration::from_millis);
         let wait = asked.unwrap_or_else(|| BACKOFF.saturating_mul(1 << self.retries.min(5)).min(PAUSE));
         if self.retries < step.max_retries && wait <= PAUSE {
             self.retries += 1;
@@ -274,7 +298,8 @@ impl Call {
             edits: &[],
         });
         let endpoint = &bound.endpoint;
-        let or = |ms: u32, default: Duration| if ms == 0 { default } else { Duration::from_millis(u64::from(ms)) };
+        let or =
+            |ms: u32, default: Duration| if ms == 0 { default } else { Duration::from_millis(u64::from(ms)) };
         Self {
             target: step.target,
             id: Arc::clone(&target.id),
@@ -318,12 +343,22 @@ impl Call {
             // A broken error body is no better and no worse than none.
             let body = response.body(ERROR_BODY, held).await.unwrap_or_default();
             response.release().await;
-            return Err(self.rejected(weir_llm::chat::upstream_error(status, &body), Some(status), retry_after));
+            return Err(self.rejected(
+                weir_llm::chat::upstream_error(status, &body),
+                Some(status),
+                retry_after,
+            ));
         }
-        if response.header("content-encoding").is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+        if response
+            .header("content-encoding")
+            .is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity"))
+        {
             return Err(self.failed(Failure {
                 replied: true,
-                ..Failure::new(ErrorClass::ServerError, "the provider compressed a reply that was asked for plain")
+                ..Failure::new(
+                    ErrorClass::ServerError,
+                    "the provider compressed a reply that was asked for plain",
+                )
             }));
         }
         let served = Served {
@@ -334,14 +369,21 @@ impl Call {
             headers: passed_on(&response),
             in_flight: None,
         };
-        let events = response.header("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
+        let events =
+            response.header("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
         if stream && events {
             return self.open(served, response).await;
         }
         let body = response.body(REPLY, held).await.map_err(|failure| self.failed(failure))?;
         response.release().await;
         let reply = Reply::parse(&body).map_err(|error| {
-            self.failed(Failure { replied: true, ..Failure::new(ErrorClass::ServerError, format!("the reply is not a chat completion: {error}")) })
+            self.failed(Failure {
+                replied: true,
+                ..Failure::new(
+                    ErrorClass::ServerError,
+                    format!("the reply is not a chat completion: {error}"),
+                )
+            })
         })?;
         if let Some(error) = reply.error() {
             return Err(self.rejected(error.clone(), Some(200), None));
@@ -408,11 +450,15 @@ impl Call {
             (_, None | Some(200 | 300..=399)) => 502,
             (_, Some(status)) => status.clamp(400, 599),
         };
-        let mut refusal = Refusal::bad_gateway("upstream_error", format!("{} answered: {}", self.id, said.message));
+        let mut refusal =
+            Refusal::bad_gateway("upstream_error", format!("{} answered: {}", self.id, said.message));
         refusal.status = shown;
         refusal.retry_after_ms = retry_after_ms;
         if class == ErrorClass::Auth {
-            refusal.message = format!("{} refused the gateway's own credentials; the operator has to look at them.", self.id);
+            refusal.message = format!(
+                "{} refused the gateway's own credentials; the operator has to look at them.",
+                self.id
+            );
             refusal.code = "upstream_auth".into();
         } else {
             if let Some(kind) = &said.kind {

@@ -99,7 +99,11 @@ impl Exchange<'_> {
             deadline_ms: 0,
             est_input_tokens: u32::try_from(estimate::input_guess(request)).unwrap_or(u32::MAX),
             max_output_tokens: request.max_output_tokens().map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
-            segment_count: if reads { u32::try_from(request.segments().len()).unwrap_or(u32::MAX) } else { 0 },
+            segment_count: if reads {
+                u32::try_from(request.segments().len()).unwrap_or(u32::MAX)
+            } else {
+                0
+            },
             body_bytes: request.body().len() as u64,
             needs: Needs {
                 tools: needs.tools,

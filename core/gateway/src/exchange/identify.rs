@@ -31,7 +31,9 @@ impl Exchange<'_> {
 
 fn bad_key(error: &IdentifyError) -> Refusal {
     let (code, why) = match error {
-        IdentifyError::Malformed => ("malformed_api_key", "is not a key of Weir's: it was cut, mistyped or is a provider's"),
+        IdentifyError::Malformed => {
+            ("malformed_api_key", "is not a key of Weir's: it was cut, mistyped or is a provider's")
+        }
         IdentifyError::Unknown => ("invalid_api_key", "is not known here"),
         IdentifyError::Revoked => ("revoked_api_key", "has been revoked"),
         IdentifyError::Expired => ("expired_api_key", "has expired"),

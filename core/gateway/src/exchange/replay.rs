@@ -83,7 +83,12 @@ impl Exchange<'_> {
     ///
     /// # Errors
     /// The ledger did not take the posting, or the caller has gone.
-    pub async fn replay(&mut self, admitted: Admitted, request: &ChatRequest, entry: &Entry) -> Result<(), End> {
+    pub async fn replay(
+        &mut self,
+        admitted: Admitted,
+        request: &ChatRequest,
+        entry: &Entry,
+    ) -> Result<(), End> {
         let close = Close { saved: entry.paid, ..Close::nothing(Outcome::CacheHit) };
         self.settle(admitted, close).await?;
         self.record.status = 200;
@@ -91,7 +96,12 @@ impl Exchange<'_> {
         if request.stream() {
             let mut head = respond::stream_head(&self.id)?;
             self.mark_hit(&mut head, entry);
-            return Ok(respond::frames(self.session, head, chat::replay(&entry.body, request.include_usage())).await?);
+            return Ok(respond::frames(
+                self.session,
+                head,
+                chat::replay(&entry.body, request.include_usage()),
+            )
+            .await?);
         }
         let mut head = respond::json_head(200, entry.body.len(), &self.id)?;
         self.mark_hit(&mut head, entry);

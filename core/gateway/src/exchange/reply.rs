@@ -32,7 +32,8 @@ impl Exchange<'_> {
         );
         let took = served.began.elapsed();
         self.snapshot.live.succeeded(served.bound.live, took, usage.output, took);
-        let close = Close { outcome: Outcome::Ok, served: Some(served.clone()), usage, source, saved: Nanos(0) };
+        let close =
+            Close { outcome: Outcome::Ok, served: Some(served.clone()), usage, source, saved: Nanos(0) };
         let money = self.settle(admitted, close).await?;
         if let Some(recording) = recording.filter(|_| reply.is_complete()) {
             self.store(recording, &body, &served, usage, money);

@@ -79,8 +79,11 @@ impl Exchange<'_> {
             }
             Err(error) => {
                 tracing::error!(request_id = &*self.id, %error, "an exchange could not be settled");
-                let refusal =
-                    Refusal::busy("ledger_unavailable", "The ledger could not be written, so the reply is withheld.", 5000);
+                let refusal = Refusal::busy(
+                    "ledger_unavailable",
+                    "The ledger could not be written, so the reply is withheld.",
+                    5000,
+                );
                 Err(refusal.into())
             }
         }
@@ -108,7 +111,8 @@ impl Exchange<'_> {
             (Some(list), Some(cost)) if charged.0 > 0 => Nanos(list.0.saturating_sub(cost.0)),
             _ => Nanos(0),
         };
-        let (provider, model) = close.served.as_ref().and_then(|served| served.id.split_once('/')).unwrap_or_default();
+        let (provider, model) =
+            close.served.as_ref().and_then(|served| served.id.split_once('/')).unwrap_or_default();
         let posting = Posting {
             request_id: None,
             at_ms: unix_ms(),
@@ -125,7 +129,8 @@ impl Exchange<'_> {
             provider_cost: cost,
             saved_by_cached_input,
             saved_by_cache: close.saved,
-            catalogue_version: prices.map_or_else(|| "".into(), |prices| prices.catalogue_version.as_str().into()),
+            catalogue_version: prices
+                .map_or_else(|| "".into(), |prices| prices.catalogue_version.as_str().into()),
             generation: self.snapshot.generation,
             ttft_ms: self.record.ttft.map(|ttft| millis(ttft.as_millis())),
             total_ms: millis(self.started.elapsed().as_millis()),

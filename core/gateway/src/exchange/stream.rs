@@ -84,12 +84,20 @@ impl Exchange<'_> {
             (Finish::Failed, Ok(_)) => Ok(self.last(Bytes::new()).await?),
             (Finish::Cut(why), Ok(_)) => Ok(self.last(broken(&served, &why, &self.id)).await?),
             // The head is out, so the refusal has to be said in the stream.
-            (_, Err(_)) => Ok(self.last(broken(&served, "its end could not be written to the ledger", &self.id)).await?),
+            (_, Err(_)) => {
+                Ok(self.last(broken(&served, "its end could not be written to the ledger", &self.id)).await?)
+            }
         }
     }
 
     /// Passes events on until the stream has ended in one way or another.
-    async fn relay(&mut self, relay: &mut Relay, response: &mut Response, first: Bytes, until: Instant) -> Finish {
+    async fn relay(
+        &mut self,
+        relay: &mut Relay,
+        response: &mut Response,
+        first: Bytes,
+        until: Instant,
+    ) -> Finish {
         let gateway = self.gateway;
         let mut ending = pin!(gateway.drain.ending());
         let mut late = pin!(tokio::time::sleep_until(until.into()));
@@ -272,10 +280,11 @@ impl Relay {
 mod tests {
     use super::*;
 
-    const DELTA: &str = "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hé\"}}]}\r\n\r\n";
-    const FINISH: &str = "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
-    const USAGE: &str =
-        "data: {\"id\":\"c\",\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2,\"total_tokens\":5}}\n\n";
+    const DELTA: &str =
+        "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hé\"}}]}\r\n\r\n";
+    const FINISH: &str =
+        "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+    const USAGE: &str = "data: {\"id\":\"c\",\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2,\"total_tokens\":5}}\n\n";
     const DONE: &str = "data: [DONE]\n\n";
 
     /// Feeds the parts; what left, and what was held back.

@@ -55,8 +55,17 @@ fn announced(headers: &HeaderMap) -> Option<usize> {
 ///
 /// # Errors
 /// 408 when it takes too long, 413 when it is too large, 503 when the process is out of buffer, 400 when it breaks off.
-pub async fn read(session: &mut ServerSession, bounds: Bounds, held: &mut Held<'_>) -> Result<Bytes, Refusal> {
-    if session.req_header().headers.get(EXPECT).is_some_and(|e| e.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+pub async fn read(
+    session: &mut ServerSession,
+    bounds: Bounds,
+    held: &mut Held<'_>,
+) -> Result<Bytes, Refusal> {
+    if session
+        .req_header()
+        .headers
+        .get(EXPECT)
+        .is_some_and(|e| e.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+    {
         session.write_continue_response().await.map_err(|_| broken_off())?;
     }
     let length = announced(&session.req_header().headers);

@@ -61,7 +61,9 @@ impl Seen {
             once(&mut self.content_length, "Content-Length")
         } else if name.len() == 17 && name.eq_ignore_ascii_case(b"transfer-encoding") {
             if !value.eq_ignore_ascii_case(b"chunked") {
-                return Err(Refusal::framing("The only Transfer-Encoding that this gateway takes is chunked."));
+                return Err(Refusal::framing(
+                    "The only Transfer-Encoding that this gateway takes is chunked.",
+                ));
             }
             once(&mut self.transfer_encoding, "Transfer-Encoding")
         } else {
@@ -71,7 +73,9 @@ impl Seen {
 
     fn verdict(&self, raw: &[u8]) -> Result<(), Refusal> {
         if self.content_length && self.transfer_encoding {
-            return Err(Refusal::framing("Content-Length and Transfer-Encoding exclude each other; send one."));
+            return Err(Refusal::framing(
+                "Content-Length and Transfer-Encoding exclude each other; send one.",
+            ));
         }
         let request_line = raw.split(|b| *b == b'\r').next().unwrap_or_default();
         let http11 = request_line.ends_with(b"HTTP/1.1");

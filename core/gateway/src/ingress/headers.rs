@@ -89,14 +89,18 @@ pub fn wishes(headers: &HeaderMap) -> Result<Wishes, Refusal> {
             "cache" => wishes.cache = cache(value)?,
             "retention" => {
                 let wanted = Retention::parse(value);
-                wishes.retention =
-                    Some(wanted.ok_or_else(|| misunderstood(ours, "zero, zero-except-safety, days-N or unknown"))?);
+                wishes.retention = Some(
+                    wanted
+                        .ok_or_else(|| misunderstood(ours, "zero, zero-except-safety, days-N or unknown"))?,
+                );
             }
             "tags" => wishes.tags = tags(value)?,
             _ => {
                 return Err(Refusal::invalid(
                     "unknown_header",
-                    format!("x-weir-{ours} is not a header of this version of Weir; it knows x-weir-cache, x-weir-retention and x-weir-tags."),
+                    format!(
+                        "x-weir-{ours} is not a header of this version of Weir; it knows x-weir-cache, x-weir-retention and x-weir-tags."
+                    ),
                 ));
             }
         }
@@ -120,12 +124,19 @@ fn tags(value: &str) -> Result<Vec<(String, String)>, Refusal> {
             let (name, value) = tag.trim().split_once('=')?;
             let plain = |text: &str| {
                 (1..=64).contains(&text.len())
-                    && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/' | b':'))
+                    && text
+                        .bytes()
+                        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/' | b':'))
             };
             (plain(name) && plain(value)).then(|| (name.to_owned(), value.to_owned()))
         })
         .collect::<Option<_>>()
-        .ok_or_else(|| misunderstood("tags", "name=value pairs with commas between them, each part 1 to 64 of A-Z a-z 0-9 - _ . / :"))?;
+        .ok_or_else(|| {
+            misunderstood(
+                "tags",
+                "name=value pairs with commas between them, each part 1 to 64 of A-Z a-z 0-9 - _ . / :",
+            )
+        })?;
     tags.sort();
     tags.dedup_by(|a, b| a.0 == b.0);
     if tags.len() > TAGS {
@@ -135,7 +146,10 @@ fn tags(value: &str) -> Result<Vec<(String, String)>, Refusal> {
 }
 
 fn misunderstood(name: &str, wanted: &str) -> Refusal {
-    Refusal::invalid("bad_header", format!("The value of x-weir-{name} is not understood; it takes {wanted}."))
+    Refusal::invalid(
+        "bad_header",
+        format!("The value of x-weir-{name} is not understood; it takes {wanted}."),
+    )
 }
 
 #[cfg(test)]
@@ -151,17 +165,29 @@ mod tests {
         assert_eq!(key(&headers(&[("authorization", "bearer k")])).unwrap(), "k");
         assert_eq!(key(&headers(&[("x-api-key", "k")])).unwrap(), "k");
         assert_eq!(key(&headers(&[("api-key", "k"), ("authorization", "Bearer k")])).unwrap(), "k");
-        for bad in [&[][..], &[("authorization", "Basic k")], &[("api-key", "a"), ("x-api-key", "b")], &[("authorization", "Bearer ")]] {
+        for bad in [
+            &[][..],
+            &[("authorization", "Basic k")],
+            &[("api-key", "a"), ("x-api-key", "b")],
+            &[("authorization", "Bearer ")],
+        ] {
             assert_eq!(key(&headers(bad)).unwrap_err().status, 401, "{bad:?}");
         }
     }
 
     #[test]
     fn our_headers_are_read_or_refused_by_name() {
-        let read = wishes(&headers(&[("x-weir-cache", "refresh"), ("x-weir-tags", "b=2, a=1"), ("x-other", "?")])).unwrap();
+        let read =
+            wishes(&headers(&[("x-weir-cache", "refresh"), ("x-weir-tags", "b=2, a=1"), ("x-other", "?")]))
+                .unwrap();
         assert_eq!(read.cache, CacheWish::Refresh);
         assert_eq!(read.tags, [("a".into(), "1".into()), ("b".into(), "2".into())]);
-        for (name, value) in [("x-weir-cash", "on"), ("x-weir-cache", "yes"), ("x-weir-retention", "never"), ("x-weir-tags", "a")] {
+        for (name, value) in [
+            ("x-weir-cash", "on"),
+            ("x-weir-cache", "yes"),
+            ("x-weir-retention", "never"),
+            ("x-weir-tags", "a"),
+        ] {
             let refusal = wishes(&headers(&[(name, value)])).unwrap_err();
             assert_eq!(refusal.status, 400);
             assert!(refusal.message.contains(name), "{}", refusal.message);

@@ -84,7 +84,11 @@ pub fn stream_head(request_id: &str) -> Result<ResponseHeader, Gone> {
 ///
 /// # Errors
 /// The caller has gone.
-pub async fn frames(session: &mut ServerSession, head: ResponseHeader, frames: Vec<Bytes>) -> Result<(), Gone> {
+pub async fn frames(
+    session: &mut ServerSession,
+    head: ResponseHeader,
+    frames: Vec<Bytes>,
+) -> Result<(), Gone> {
     session.write_response_header(Box::new(head)).await.map_err(|_| Gone)?;
     for frame in frames {
         session.write_response_body(frame, false).await.map_err(|_| Gone)?;

@@ -148,7 +148,12 @@ impl Builder {
         )
     }
 
-    fn pipeline(&mut self, config: &Config, old: Option<&Snapshot>, errors: &mut Vec<String>) -> Option<Pipeline> {
+    fn pipeline(
+        &mut self,
+        config: &Config,
+        old: Option<&Snapshot>,
+        errors: &mut Vec<String>,
+    ) -> Option<Pipeline> {
         let mut bound = Vec::with_capacity(config.policies.len());
         for binding in &config.policies {
             match self.compiled.policy(binding) {
@@ -192,7 +197,8 @@ impl Targets {
             if index.contains_key(&key) {
                 continue;
             }
-            let row = u16::try_from(table.len()).map_err(|_| Refused::because("models: more than 65,535 targets"))?;
+            let row = u16::try_from(table.len())
+                .map_err(|_| Refused::because("models: more than 65,535 targets"))?;
             let (facts, prices) = describe(endpoint, target, &config.catalogue);
             table.push(facts);
             bound.push(Bound { endpoint: Arc::clone(endpoint), prices, live: row });
@@ -308,7 +314,9 @@ fn direct(config: &Arc<Config>, endpoints: Vec<Arc<Endpoint>>, facts: Arc<dyn Li
 /// The operator's own price for a model that some alias names too.
 fn said_before(config: &Config, provider: usize, model: &str) -> Option<Vec<weir_llm::price::Rate>> {
     let targets = config.models.iter().flat_map(|alias| &alias.targets);
-    targets.filter(|target| target.provider == provider && target.model == model).find_map(|t| t.rates.clone())
+    targets
+        .filter(|target| target.provider == provider && target.model == model)
+        .find_map(|t| t.rates.clone())
 }
 
 /// What can change content or route: the policies, and all that config says of models and providers but their keys.

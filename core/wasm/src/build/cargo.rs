@@ -69,7 +69,8 @@ fn has_plugin_profile(root: &Path) -> bool {
 }
 
 fn failure(stderr: &str) -> BuildError {
-    let no_std = stderr.contains("can't find crate for `core`") || stderr.contains("can't find crate for `std`");
+    let no_std =
+        stderr.contains("can't find crate for `core`") || stderr.contains("can't find crate for `std`");
     if no_std && stderr.contains(TARGET) {
         return BuildError::NoTarget;
     }
@@ -88,7 +89,8 @@ struct Message {
 /// The `.wasm` of the crate in `dir` among all that cargo reports.
 fn artifact(stdout: &[u8], dir: &Path) -> Option<PathBuf> {
     let own = dir.canonicalize().ok()?.join("Cargo.toml");
-    let messages = stdout.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice::<Message>(line).ok());
+    let messages =
+        stdout.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice::<Message>(line).ok());
     messages
         .filter(|message| message.reason == "compiler-artifact")
         .filter(|message| message.manifest_path.canonicalize().is_ok_and(|path| path == own))

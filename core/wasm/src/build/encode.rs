@@ -30,7 +30,8 @@ fn plain(module: &[u8]) -> Result<Vec<u8>, BuildError> {
     let mut plain = Module::new();
     for payload in Parser::new(0).parse_all(module) {
         let payload = payload.map_err(|e| BuildError::Component(e.to_string()))?;
-        if matches!(&payload, Payload::CustomSection(section) if section.name().starts_with("component-type")) {
+        if matches!(&payload, Payload::CustomSection(section) if section.name().starts_with("component-type"))
+        {
             continue;
         }
         if let Some((id, range)) = payload.as_section() {

@@ -42,7 +42,9 @@ pub enum BuildError {
     #[error("cargo does not start: {0} (install Rust from https://rustup.rs)")]
     NoCargo(std::io::Error),
     /// The standard library for wasm32 is not installed.
-    #[error("the target wasm32-unknown-unknown is not installed (run `rustup target add wasm32-unknown-unknown`)")]
+    #[error(
+        "the target wasm32-unknown-unknown is not installed (run `rustup target add wasm32-unknown-unknown`)"
+    )]
     NoTarget,
     /// The crate does not compile; the compiler's own words.
     #[error("the plugin does not compile:\n{0}")]
@@ -59,7 +61,9 @@ pub enum BuildError {
         hint: String,
     },
     /// The manifest names a hook that the module does not export.
-    #[error("the manifest names the hook `{hook}`, but the plugin does not export it (name it in `weir_sdk::export!`)")]
+    #[error(
+        "the manifest names the hook `{hook}`, but the plugin does not export it (name it in `weir_sdk::export!`)"
+    )]
     HookMissing {
         /// The hook.
         hook: String,

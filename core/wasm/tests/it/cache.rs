@@ -8,14 +8,17 @@ use weir_policy::GuardVerdict;
 use weir_wasm::{Engine, Options};
 
 fn load(dir: &Path, mac_key: [u8; 32]) {
-    let engine = Engine::new(Options { cache_dir: Some(dir.into()), mac_key, max_instances: 4 }).expect("an engine");
-    let policy = engine.compile("test.wasm", &guard("", "", ""), &serde_json::Value::Null, &[]).expect("it loads");
+    let engine =
+        Engine::new(Options { cache_dir: Some(dir.into()), mac_key, max_instances: 4 }).expect("an engine");
+    let policy =
+        engine.compile("test.wasm", &guard("", "", ""), &serde_json::Value::Null, &[]).expect("it loads");
     assert_eq!(policy.guard(&request("x")), Ok(GuardVerdict::pass()));
 }
 
 /// The one file of the cache and its inode: a file that was written anew has another.
 fn cached(dir: &Path) -> (PathBuf, u64) {
-    let files: Vec<PathBuf> = std::fs::read_dir(dir).expect("a folder").map(|e| e.expect("a file").path()).collect();
+    let files: Vec<PathBuf> =
+        std::fs::read_dir(dir).expect("a folder").map(|e| e.expect("a file").path()).collect();
     let [file] = files.as_slice() else { panic!("one file, not {files:?}") };
     (file.clone(), std::fs::metadata(file).expect("a file").ino())
 }

@@ -58,7 +58,11 @@ fn a_component_says_what_it_is() {
     let component = guard("capabilities: [env]", NOW, "(drop (call $now))");
     let inspected = weir_wasm::inspect(&component).expect("a component of ours");
     assert_eq!(inspected.manifest.name, "test");
-    assert!(inspected.imports.iter().any(|import| import == "weir:policy/env@0.1.0"), "{:?}", inspected.imports);
+    assert!(
+        inspected.imports.iter().any(|import| import == "weir:policy/env@0.1.0"),
+        "{:?}",
+        inspected.imports
+    );
     assert_eq!(inspected.exports, ["weir:policy/hook-guard@0.1.0", "weir:policy/lifecycle@0.1.0"]);
 }
 

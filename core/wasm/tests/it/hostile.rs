@@ -56,7 +56,9 @@ fn deep_recursion_is_cut() {
 #[test]
 fn a_huge_answer_is_refused() {
     let answer = |bytes: u32| {
-        format!("(i32.store8 (i32.const 1024) (i32.const 3)) (i32.store (i32.const 1032) (i32.const {bytes}))")
+        format!(
+            "(i32.store8 (i32.const 1024) (i32.const 3)) (i32.store (i32.const 1032) (i32.const {bytes}))"
+        )
     };
     assert!(call("", "", &answer(1000)).is_ok());
     assert_eq!(kind(&answer(1_100_000)), FaultKind::BadAnswer);
@@ -79,8 +81,13 @@ fn an_answer_that_names_the_same_bytes_many_times_is_refused() {
 #[test]
 fn an_answer_outside_of_memory_or_contract_is_refused() {
     assert_eq!(kind("(i32.store8 (i32.const 1024) (i32.const 9))"), FaultKind::BadAnswer);
-    assert_eq!(kind("(i32.store8 (i32.const 1024) (i32.const 3)) (i32.store (i32.const 1028) (i32.const -1)) \
-        (i32.store (i32.const 1032) (i32.const 4))"), FaultKind::BadAnswer);
+    assert_eq!(
+        kind(
+            "(i32.store8 (i32.const 1024) (i32.const 3)) (i32.store (i32.const 1028) (i32.const -1)) \
+        (i32.store (i32.const 1032) (i32.const 4))"
+        ),
+        FaultKind::BadAnswer
+    );
 }
 
 #[test]
@@ -95,7 +102,10 @@ fn host_calls_are_counted() {
     let manifest = "capabilities: [env]\nlimits: { host_calls: 100, cpu_us: 20000 }";
     assert!(call(manifest, imports, &calls(100)).is_ok());
     let over = call(manifest, imports, &calls(10_000)).expect_err("a fault");
-    assert_eq!((over.kind, over.message.as_str()), (FaultKind::Deadline, "more calls into the host than host_calls"));
+    assert_eq!(
+        (over.kind, over.message.as_str()),
+        (FaultKind::Deadline, "more calls into the host than host_calls")
+    );
 }
 
 /// The place of a panic is believed only if the component's own bytes contain it: here a text of the request's making.
@@ -145,7 +155,8 @@ fn others_go_on() {
 #[test]
 fn no_slot_is_a_fault_of_its_own() {
     let engine = engine();
-    let slow = load(&engine, &guard("limits: { cpu_us: 20000 }", "", "(loop $l (br $l))"), &[]).expect("it loads");
+    let slow =
+        load(&engine, &guard("limits: { cpu_us: 20000 }", "", "(loop $l (br $l))"), &[]).expect("it loads");
     let start = std::sync::Barrier::new(32);
     std::thread::scope(|scope| {
         let calls: Vec<_> = (0..32)

@@ -10,7 +10,12 @@ fn ask(policy: &Arc<dyn Policy>, tenant: &str, candidates: &Arc<Candidates>) -> 
     ask_under(policy, tenant, Retention::Unknown, candidates)
 }
 
-fn ask_under(policy: &Arc<dyn Policy>, tenant: &str, terms: Retention, candidates: &Arc<Candidates>) -> (u16, String) {
+fn ask_under(
+    policy: &Arc<dyn Policy>,
+    tenant: &str,
+    terms: Retention,
+    candidates: &Arc<Candidates>,
+) -> (u16, String) {
     match policy.route(&request_of(tenant, terms, "hello"), candidates) {
         Ok(Decision::Deny(deny)) => (deny.status - 400, deny.message),
         other => panic!("{other:?}"),

@@ -21,7 +21,8 @@ fn built(name: &str) -> (Vec<u8>, Manifest) {
 fn pass_their_cases(name: &str, component: &[u8], grants: &[Capability]) {
     let engine = engine();
     let compile = |config: &serde_json::Value| engine.compile(name, component, config, grants);
-    let report = cases::run_with(&plugin(name).join("cases.yaml"), &compile).unwrap_or_else(|e| panic!("{e}"));
+    let report =
+        cases::run_with(&plugin(name).join("cases.yaml"), &compile).unwrap_or_else(|e| panic!("{e}"));
     assert!(report.is_ok() && report.passed > 0, "{report}");
 }
 
@@ -30,7 +31,9 @@ fn mask_pii_masks() {
     let (component, manifest) = built("mask-pii");
     assert_eq!(manifest.name, "mask-pii");
     let inspected = weir_wasm::inspect(&component).expect("a component of ours");
-    let ours = |import: &String| ["types", "request", "fault"].iter().any(|i| *import == format!("weir:policy/{i}@0.1.0"));
+    let ours = |import: &String| {
+        ["types", "request", "fault"].iter().any(|i| *import == format!("weir:policy/{i}@0.1.0"))
+    };
     assert!(inspected.imports.iter().all(ours), "{:?}", inspected.imports);
     assert!(component.len() < 300_000, "{} bytes", component.len());
     pass_their_cases("mask-pii", &component, &[]);
@@ -61,7 +64,8 @@ fn mask_pii_is_asked_by_many_at_once() {
 fn route_cheapest_routes() {
     let (component, _) = built("route-cheapest");
     pass_their_cases("route-cheapest", &component, &[Capability::Targets]);
-    let error = engine().compile("route-cheapest", &component, &serde_json::Value::Null, &[]).err().expect("refused");
+    let error =
+        engine().compile("route-cheapest", &component, &serde_json::Value::Null, &[]).err().expect("refused");
     assert!(error.to_string().contains("grants: [targets]"), "{error}");
 }
 

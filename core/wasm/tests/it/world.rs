@@ -5,8 +5,8 @@ use serde_json::Value;
 use std::sync::Arc;
 use weir_llm::chat::ChatRequest;
 use weir_policy::{
-    Api, Candidates, Capability, DataClass, Head, Live, LiveFacts, LoadError, Needs, Policy, RequestView, Retention,
-    Target, TargetTable,
+    Api, Candidates, Capability, DataClass, Head, Live, LiveFacts, LoadError, Needs, Policy, RequestView,
+    Retention, Target, TargetTable,
 };
 use weir_wasm::{Engine, Options};
 
@@ -14,7 +14,11 @@ pub(crate) fn engine() -> Engine {
     Engine::new(Options { cache_dir: None, mac_key: [7; 32], max_instances: 16 }).expect("an engine")
 }
 
-pub(crate) fn load(engine: &Engine, component: &[u8], grants: &[Capability]) -> Result<Arc<dyn Policy>, LoadError> {
+pub(crate) fn load(
+    engine: &Engine,
+    component: &[u8],
+    grants: &[Capability],
+) -> Result<Arc<dyn Policy>, LoadError> {
     engine.compile("test.wasm", component, &Value::Null, grants)
 }
 

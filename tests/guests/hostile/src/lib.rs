@@ -29,7 +29,8 @@ impl Guard for Hostile {
             }
         }
         if self.how.contains("recursion") {
-            return if deeper(seed) == 7 { Verdict::pass() } else { Verdict::pass() };
+            std::hint::black_box(deeper(seed));
+            return Verdict::pass();
         }
         let nothing: Option<u8> = std::hint::black_box(None);
         #[allow(clippy::expect_used, reason = "what this guest is for")]
