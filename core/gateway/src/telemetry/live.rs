@@ -2,8 +2,8 @@
 //!
 //! # Layout
 //!
-//! - [`window`]: sliding quantiles and the failure rate of the last minute.
-//! - [`breaker`]: when a target is not to be asked.
+//! - `window`: sliding quantiles and the failure rate of the last minute.
+//! - `breaker`: when a target is not to be asked.
 
 mod breaker;
 mod window;

@@ -1,7 +1,7 @@
 //! Where log lines go: a bounded buffer that one thread writes out in batches.
 //!
 //! A line costs its sender one short lock and one copy. The writer is woken when the buffer ceases to be empty, waits a
-//! moment for company, and writes all there is with one call: under load that is one wake-up in [`GATHER`], not one a
+//! moment for company, and writes all there is with one call: under load that is one wake-up in `GATHER`, not one a
 //! line. If whoever reads our output is slower than we are, lines are dropped and counted; no request waits for a log.
 
 use prometheus::IntCounter;

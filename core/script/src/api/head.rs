@@ -60,8 +60,11 @@ fn what(module: &mut Module) {
     module.set_getter_fn("attempt", |h: &mut HeadHandle| Ok(int(h.0.head().attempt)));
 }
 
+/// A need by name.
+type Flag = (&'static str, fn(&Needs) -> bool);
+
 fn needs(module: &mut Module) {
-    let flags: [(&str, fn(&Needs) -> bool); 9] = [
+    let flags: [Flag; 9] = [
         ("tools", |n| n.tools),
         ("vision", |n| n.vision),
         ("audio_in", |n| n.audio_in),

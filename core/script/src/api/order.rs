@@ -36,8 +36,11 @@ pub(super) fn register(module: &mut Module) {
     });
 }
 
+/// An order by name.
+type Order = (&'static str, fn(&Targets) -> Targets);
+
 /// The orders by name, for scripts whose config chooses one: `targets.order(config.strategy)`.
-const ORDERS: [(&str, fn(&Targets) -> Targets); 7] = [
+const ORDERS: [Order; 7] = [
     ("cheapest", |list| list.by(|facts, p| facts.cost(p).unwrap_or(u128::MAX))),
     ("fastest", |list| {
         let unmeasured = mean(list, ttft);
