@@ -315,7 +315,6 @@ impl Reply {
     }
 
     /// That it is an error of this status in OpenAI's envelope, with the request id in its message; its `code`.
-    #[must_use]
     pub fn refused(&self, status: u16) -> String {
         assert_eq!(self.status(), status, "{self:?}");
         assert_eq!(self.get("content-type"), Some("application/json"), "{self:?}");

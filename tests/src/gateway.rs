@@ -170,7 +170,6 @@ impl Gateway {
     }
 
     /// Runs `weir ARGS`, which must succeed; what it printed.
-    #[must_use]
     pub fn print(&self, args: &[&str]) -> String {
         let output = self.run(args);
         let error = String::from_utf8_lossy(&output.stderr);

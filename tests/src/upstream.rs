@@ -133,6 +133,13 @@ impl Act {
         self
     }
 
+    /// Goes on with another script.
+    #[must_use]
+    pub fn then(mut self, next: Self) -> Self {
+        self.0.extend(next.0);
+        self
+    }
+
     /// A whole reply.
     #[must_use]
     pub fn reply(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Self {

@@ -171,12 +171,19 @@ async fn house() -> Arc<House> {
         let name = fault.name;
         writeln!(providers, "  f-{name}: {{ base_url: 'http://{address}/v1', keys: [sk-bad], {timeouts} }}")
             .unwrap();
-        let bad = format!("{{ target: f-{name}/b, prices: {{ input: 1, cached_input: 0.5, output: 10 }} }}");
+        // A target of its own for each alias: five failures in a row would open its breaker.
+        let bad = |model| {
+            format!("{{ target: f-{name}/{model}, prices: {{ input: 1, cached_input: 0.5, output: 10 }} }}")
+        };
         let well = "{ target: good/g, prices: { input: 2, cached_input: 1, output: 20 } }";
-        writeln!(models, "  {name}-then-good: {{ targets: [{bad}, {well}], retries: 0 }}").unwrap();
-        writeln!(models, "  {name}-alone: {{ targets: [{bad}], retries: 1 }}").unwrap();
-        writeln!(models, "  {name}-capped: {{ targets: [{bad}, {well}], retries: 9, max_attempts: 1 }}")
-            .unwrap();
+        writeln!(models, "  {name}-then-good: {{ targets: [{}, {well}], retries: 0 }}", bad("a")).unwrap();
+        writeln!(models, "  {name}-alone: {{ targets: [{}], retries: 1 }}", bad("b")).unwrap();
+        writeln!(
+            models,
+            "  {name}-capped: {{ targets: [{}, {well}], retries: 9, max_attempts: 1 }}",
+            bad("c")
+        )
+        .unwrap();
         running.push((fault, upstream));
     }
     let gateway = Setup::new(providers + &models).start().await;
@@ -276,15 +283,18 @@ async fn attempts_are_bounded_over_all_targets() {
     nothing_billed(&gateway.posting(reply.id()), 3, "max_attempts");
 }
 
+/// How a provider leaves.
+type Ending = fn(Act) -> Act;
+
 #[tokio::test]
 async fn a_stream_that_breaks_after_the_commit_is_neither_repeated_nor_billed() {
     let deltas = ["one ", "two ", "thrée ", "four"];
     let payload: Vec<u8> = reply::events(&deltas).concat();
     let first = reply::delta(deltas[0]).len();
-    let mut kinds: Vec<(usize, fn(Act) -> Act)> = Vec::new();
-    kinds.extend((0..=payload.len()).step_by(9).map(|cut| (cut, Act::close as fn(Act) -> Act)));
-    kinds.extend([first, first + 1, payload.len() - 1].map(|cut| (cut, Act::reset as fn(Act) -> Act)));
-    kinds.extend([first, first + 40, payload.len() - 1].map(|cut| (cut, Act::hang as fn(Act) -> Act)));
+    let mut kinds: Vec<(usize, Ending)> = Vec::new();
+    kinds.extend((0..=payload.len()).step_by(9).map(|cut| (cut, Act::close as Ending)));
+    kinds.extend([first, first + 1, payload.len() - 1].map(|cut| (cut, Act::reset as Ending)));
+    kinds.extend([first, first + 40, payload.len() - 1].map(|cut| (cut, Act::hang as Ending)));
     let script = kinds.clone();
     let sent = payload.clone();
     let one = Upstream::start(move |call| {
@@ -298,10 +308,17 @@ async fn a_stream_that_breaks_after_the_commit_is_neither_repeated_nor_billed() 
     })
     .await;
     let two = Upstream::saying(ANSWER).await;
-    let gateway = Setup::pair(one.address, two.address, "", "").start().await;
+    let mut setup = Setup::pair(one.address, two.address, "", "");
+    for n in 0..kinds.len() {
+        // A target of its own for each: five failures in a row would open its breaker.
+        let bad = format!("{{ target: one/x{n}, prices: {{ input: 1, cached_input: 0.5, output: 10 }} }}");
+        let good = "{ target: two/m2, prices: { input: 2, cached_input: 1, output: 20 } }";
+        setup = setup.also(&format!("  m{n}: {{ targets: [{bad}, {good}], retries: 0 }}"));
+    }
+    let gateway = setup.start().await;
     let key = gateway.key(&[]);
     for (n, (cut, _)) in kinds.iter().enumerate() {
-        let mut body = ask("m", true);
+        let mut body = ask(&format!("m{n}"), true);
         body["seed"] = json!(n);
         let reply = soon("a reply", gateway.chat(&key, &body)).await;
         let posting = gateway.posting(reply.id());
@@ -317,7 +334,7 @@ async fn a_stream_that_breaks_after_the_commit_is_neither_repeated_nor_billed() 
             continue;
         }
         assert_eq!(reply.answer(), whole, "{what}");
-        assert_eq!(reply.get("x-weir-target"), Some("one/m1"), "{what}");
+        assert_eq!(reply.get("x-weir-target"), Some(format!("one/x{n}").as_str()), "{what}");
         assert_eq!(posting.attempts, 1, "{what}");
         let events = reply.events();
         if *cut == payload.len() {
@@ -412,18 +429,26 @@ async fn a_reused_connection_that_dies_before_any_byte_is_replaced_without_count
 
 #[tokio::test]
 async fn a_reused_connection_that_dies_inside_a_reply_is_a_failed_attempt() {
-    for began in ["HTTP/1.1 20", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"] {
-        let one = Upstream::start(move |call| {
-            if call.turn == 1 { Act::new().send(began).close() } else { Act::answers(call, ANSWER) }
-        })
-        .await;
-        let gateway =
-            Setup::pair(one.address, Upstream::refusing(), "retries: 0, max_attempts: 1", "").start().await;
-        let key = gateway.key(&[]);
-        assert_eq!(gateway.chat(&key, &ask("m", false)).await.answer(), ANSWER);
-        gateway.chat(&key, &ask("m", false)).await.refused(502);
-        assert_eq!(one.count(), 2, "it is not sent a third time after {began:?}");
-    }
+    dies_inside_a_reply("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{").await;
+}
+
+#[tokio::test]
+async fn a_reused_connection_that_dies_inside_a_replys_head_is_a_failed_attempt() {
+    dies_inside_a_reply("HTTP/1.1 20").await;
+}
+
+async fn dies_inside_a_reply(began: &'static str) {
+    let one = Upstream::start(move |call| {
+        if call.turn == 1 { Act::new().send(began).close() } else { Act::answers(call, ANSWER) }
+    })
+    .await;
+    let gateway =
+        Setup::pair(one.address, Upstream::refusing(), "retries: 0, max_attempts: 1", "").start().await;
+    let key = gateway.key(&[]);
+    assert_eq!(gateway.chat(&key, &ask("m", false)).await.answer(), ANSWER);
+    let reply = gateway.chat(&key, &ask("m", false)).await;
+    assert_eq!(one.count(), 2, "it is sent twice after a byte of a reply: {:?}", reply.status());
+    reply.refused(502);
 }
 
 #[tokio::test]

@@ -89,7 +89,7 @@ async fn a_component_that_does_its_worst() {
     let guest = concat!(env!("CARGO_MANIFEST_DIR"), "/guests/hostile");
     let first = setup("").start().await;
     let component = first.folder().join("hostile.wasm");
-    first.print(&["plugin", "build", guest, "--out", component.to_str().unwrap()]);
+    let _ = first.print(&["plugin", "build", guest, "--out", component.to_str().unwrap()]);
     for how in ["loop", "memory", "panic", "recursion"] {
         let policy = format!("{{ file: '{}', config: {{ how: {how} }} }}", component.display());
         nobody_else_notices(setup(&policy).start().await).await;

@@ -47,7 +47,7 @@ policies: [{policy}]
 fn component(gateway: &Gateway) {
     let plugin = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugins/route-cheapest");
     let out = gateway.folder().join("cheapest.wasm");
-    gateway.print(&["plugin", "build", plugin, "--out", out.to_str().unwrap()]);
+    let _ = gateway.print(&["plugin", "build", plugin, "--out", out.to_str().unwrap()]);
 }
 
 /// One request after another on one connection until told to stop.
@@ -146,6 +146,6 @@ async fn a_rollback_brings_the_version_before_back() {
     })
     .await;
     assert_eq!(gateway.chat(&key, &body).await.get("x-weir-target"), Some(TWO));
-    gateway.print(&["policy", "rollback"]);
+    let _ = gateway.print(&["policy", "rollback"]);
     assert_eq!(gateway.chat(&key, &body).await.get("x-weir-target"), Some(ONE));
 }

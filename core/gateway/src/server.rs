@@ -30,6 +30,8 @@ use weir_ledger::{Ledger, OpenError, Pepper};
 
 /// Most instances of Wasm policies at one time.
 const INSTANCES: u32 = 256;
+/// Length of HTTP/2's connection preface.
+const PREFACE: usize = 24;
 /// How long the ledger may take to write what is queued, at the very end.
 const FLUSH: Duration = Duration::from_secs(5);
 
@@ -294,9 +296,16 @@ struct Shared(Arc<Gateway>);
 impl ServerApp for Shared {
     async fn process_new(
         self: &Arc<Self>,
-        session: pingora::protocols::Stream,
+        mut session: pingora::protocols::Stream,
         shutdown: &watch::Receiver<bool>,
     ) -> Option<pingora::protocols::Stream> {
+        // Pingora looks for HTTP/2's preface without a deadline, so a caller that sends less than that, or nothing
+        // after a reply, would keep its connection for ever. What is looked at here is read again by pingora.
+        let patience = self.0.snapshot.load().config.server.timeouts.header;
+        let mut preface = [0; PREFACE];
+        if self.0.options.h2c && !matches!(tokio::time::timeout(patience, session.try_peek(&mut preface)).await, Ok(Ok(_))) {
+            return None;
+        }
         let metrics = self.0.telemetry.metrics();
         metrics.connections.inc();
         let stream = self.0.process_new(session, shutdown).await;

@@ -91,7 +91,7 @@ impl Direct {
     }
 
     fn route(&self, name: &str) -> Option<Arc<Route>> {
-        let (provider, model) = name.split_once('/').filter(|_| self.enabled)?;
+        let (provider, model) = name.split_once('/').filter(|(_, model)| self.enabled && !model.is_empty())?;
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(route) = made.get(name) {
             return Some(Arc::clone(route));

@@ -297,8 +297,18 @@ fn call_failure(error: &PingoraError) -> Failure {
             replied: true,
             ..Failure::new(ErrorClass::ServerError, "the provider's reply is not HTTP as we know it")
         },
-        _ => Failure::new(ErrorClass::Network, "the connection broke before a reply came"),
+        _ => Failure {
+            replied: head_began(error),
+            ..Failure::new(ErrorClass::Network, "the connection broke before a reply came")
+        },
     }
+}
+
+/// Whether bytes of a head had come: pingora tells only in the error's text. A provider that began to answer has done
+/// the work, so it is not asked again in silence.
+fn head_began(error: &PingoraError) -> bool {
+    let read = error.context.as_ref().and_then(|text| text.as_str().rsplit_once("bytes already read: "));
+    read.is_some_and(|(_, bytes)| bytes != "0")
 }
 
 impl Response {

@@ -3,7 +3,7 @@
 //! It reads the head and the targets only, so its instance is kept from call to call, and the table of prices is fetched
 //! once.
 
-use weir_sdk::{Breaker, Config, Decision, Head, Live, Plan, Plugin, Request, Route, Target, Targets};
+use weir_sdk::{Breaker, Config, Decision, Head, Live, Plan, Plugin, Rate, Request, Route, Target, Targets};
 
 /// What is assumed when the caller sets no limit of its own.
 const USUAL_OUTPUT_TOKENS: u32 = 500;
@@ -41,7 +41,7 @@ fn usable(live: &Live) -> bool {
 /// Pico-dollars of this request at a target; the highest number there is if a price is not known.
 fn cost(target: Option<&Target>, head: &Head) -> u128 {
     let rate = |class: &str| {
-        let rates = target.map_or(&[][..], |target| &target.rates);
+        let rates = target.map_or(&[] as &[Rate], |target| target.rates.as_slice());
         rates.iter().find(|rate| rate.class == class).map(|rate| u128::from(rate.pico_per_unit))
     };
     let (Some(input), Some(output)) = (rate("input"), rate("output")) else { return u128::MAX };
@@ -59,14 +59,14 @@ mod tests {
     #[test]
     fn nothing_to_choose_from_is_left_to_others() {
         let request = FakeRequest::new();
-        let decision = Cheapest.route(&request.head(), &request, &FakeTargets::new(&[]));
+        let decision = Cheapest.route(&Request::head(&request), &request, &FakeTargets::new(&[]));
         assert_eq!(decision, Decision::Abstain);
     }
 
     #[test]
     fn equal_prices_keep_the_operators_order() {
         let request = FakeRequest::new();
-        let decision = Cheapest.route(&request.head(), &request, &FakeTargets::new(&["a/x", "b/y", "c/z"]));
+        let decision = Cheapest.route(&Request::head(&request), &request, &FakeTargets::new(&["a/x", "b/y", "c/z"]));
         let Decision::Plan(plan) = decision else { panic!("no plan") };
         assert_eq!(plan.steps.iter().map(|step| step.target).collect::<Vec<_>>(), [0, 1, 2]);
     }

@@ -167,10 +167,22 @@ impl Exchange<'_> {
         let call = Call::new(self, request, step, target, bound, span);
         let began = call.began;
         let in_flight = self.snapshot.live.started(bound.live);
-        let outcome = attend(self.session, &mut self.watched, call.run(request.stream(), &mut self.held)).await;
-        let Ok(outcome) = outcome else {
-            self.note(bound, span, began, None, Some(ErrorClass::Cancelled));
-            return Err(End::Gone);
+        let ending = self.gateway.drain.ending();
+        let run = call.run(request.stream(), &mut self.held);
+        let work = async move {
+            tokio::select! {
+                biased;
+                outcome = run => Ok(outcome),
+                () = ending => Err(Refusal::busy("shutting_down", "The gateway is shutting down.", 1000).closing()),
+            }
+        };
+        let ended = attend(self.session, &mut self.watched, work).await;
+        let outcome = match ended.map_err(End::from).and_then(|outcome| outcome.map_err(End::from)) {
+            Ok(outcome) => outcome,
+            Err(end) => {
+                self.note(bound, span, began, None, Some(ErrorClass::Cancelled));
+                return Err(end);
+            }
         };
         Ok(match outcome {
             Ok(mut committed) => {
@@ -390,8 +402,10 @@ impl Call {
         let class = class(said.hint, status);
         let shown = match (class, status) {
             // The provider's refusal of OUR key is no refusal of the caller's.
-            (ErrorClass::Auth, _) | (_, None | Some(200 | 300..=399)) => 502,
+            (ErrorClass::Auth, _) => 502,
+            // Said with a status of its own or inside a 200: the caller is to wait, whoever is at fault.
             (ErrorClass::RateLimited | ErrorClass::Quota, _) => 429,
+            (_, None | Some(200 | 300..=399)) => 502,
             (_, Some(status)) => status.clamp(400, 599),
         };
         let mut refusal = Refusal::bad_gateway("upstream_error", format!("{} answered: {}", self.id, said.message));

@@ -81,7 +81,8 @@ async fn collect(
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     while let Some(chunk) = session.read_request_body().await.map_err(|_| broken_off())? {
-        let size = first.len() + rest.len() + chunk.len();
+        // Once there is a rest, it begins with the first.
+        let size = first.len().max(rest.len()) + chunk.len();
         if size > limit {
             return Err(Refusal::too_large("request body", limit));
         }

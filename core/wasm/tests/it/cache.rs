@@ -4,7 +4,7 @@ use crate::guest::guard;
 use crate::world::request;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use weir_policy::{GuardVerdict, Policy};
+use weir_policy::GuardVerdict;
 use weir_wasm::{Engine, Options};
 
 fn load(dir: &Path, mac_key: [u8; 32]) {

@@ -1,4 +1,4 @@
-//! What a hook call costs: `cargo run --release -p weir-script --example hook_cost`.
+//! What a hook call costs: `cargo run --release -p weir-script --example script_cost`.
 //!
 //! Prints nanoseconds of the thread's CPU time per call (median and best of 21 rounds) with 8 targets whose facts are live.
 

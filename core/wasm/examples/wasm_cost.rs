@@ -1,4 +1,4 @@
-//! What a hook costs: `cargo run --release -p weir-wasm --example hook_cost`, from the repository's root.
+//! What a hook costs: `cargo run --release -p weir-wasm --example wasm_cost`, from the repository's root.
 //!
 //! Prints µs a call, median of rounds: a kept router over 8 targets, and a fresh guard that scans 1 KiB with the patterns
 //! of mask-pii.
