@@ -23,13 +23,13 @@ help: ## this list
 run: ## build Weir and its plugins, start it with embedded defaults (ARGS="--config weir.yaml" for your own)
 	@.ci/setup run
 	@cargo build --quiet --release --locked --workspace --bin weir
-	@$(MAKE) --no-print-directory plugins
+	@$(MAKE) --no-print-directory --silent plugins
 	@exec $(WEIR) serve --new-key $(ARGS)
 
 test: ## everything: unit, golden, end to end, plugins, the official Python SDK
 	@.ci/setup test
 	cargo build --locked --workspace --bin weir
-	@$(MAKE) --no-print-directory plugins WEIR=$(CARGO_TARGET_DIR)/debug/weir
+	@$(MAKE) --no-print-directory --silent plugins WEIR=$(CARGO_TARGET_DIR)/debug/weir
 	@.ci/test
 
 lint: ## format, clippy, docs, licences and sources of dependencies
@@ -39,7 +39,7 @@ lint: ## format, clippy, docs, licences and sources of dependencies
 bench: ## Weir beside nginx and a bare pingora-proxy: a table and target/bench.json (ARGS=--quick for a look)
 	@.ci/setup bench
 	cargo build --release --locked -p weir -p weir-benches
-	@$(MAKE) --no-print-directory plugins target/bench-guest.wasm
+	@$(MAKE) --no-print-directory --silent plugins target/bench-guest.wasm
 	@PATH="$$PATH:/usr/sbin:$(CACHE)/nginx/usr/sbin" $(CARGO_TARGET_DIR)/release/weir-bench run \
 	    --weir $(CARGO_TARGET_DIR)/release/weir --policies policies --guard plugins/mask-pii.wasm \
 	    --kept target/bench-guest.wasm --out target/bench.json $(ARGS)

@@ -135,3 +135,38 @@ fn open(data: &Path) -> Result<Connection> {
 fn ledger(data: &Path) -> PathBuf {
     data.join("ledger.sqlite3")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(n: u64) -> Row {
+        let nanos = nanos_a_reply("m1").expect("a price").cast_signed();
+        let tokens = (INPUT_TOKENS - CACHED_TOKENS, CACHED_TOKENS, OUTPUT_TOKENS);
+        Row { request: format!("req_{n}"), outcome: OK, model: "m1".to_owned(), charged: nanos, tokens }
+    }
+
+    fn ids(numbers: &[u64]) -> BTreeSet<String> {
+        numbers.iter().map(|n| format!("req_{n}")).collect()
+    }
+
+    #[test]
+    fn one_posting_for_each_reply_and_nothing_else() {
+        assert!(check_ids(&[row(1), row(2)], &ids(&[1, 2])).is_ok());
+        assert!(check_ids(&[row(1)], &ids(&[1, 2])).is_err(), "a reply without a posting");
+        assert!(check_ids(&[row(1), row(2)], &ids(&[1])).is_err(), "a posting without a reply");
+        assert!(check_ids(&[row(1), row(1)], &ids(&[1])).is_err(), "two postings for one reply");
+        assert!(check_ids(&[Row { outcome: OK + 1, ..row(1) }], &ids(&[1])).is_err(), "not a complete reply");
+    }
+
+    #[test]
+    fn sums_follow_from_what_the_upstream_served() {
+        let seen = |count| Stats { models: [("m1".to_owned(), count)].into(), ..Stats::default() };
+        assert!(check_sums(&[row(1), row(2)], &seen(2)).is_ok());
+        assert!(check_sums(&[row(1)], &seen(2)).is_err(), "the upstream served more");
+        assert!(check_sums(&[Row { charged: 1, ..row(1) }], &seen(1)).is_err(), "the wrong charge");
+        assert!(check_sums(&[Row { tokens: (0, 0, 0), ..row(1) }], &seen(1)).is_err(), "the wrong tokens");
+        // 192 × 0.16 + 64 × 0.08 + 180 × 0.64 USD a million tokens.
+        assert_eq!(nanos_a_reply("m1").expect("a price"), 151_040);
+    }
+}

@@ -13,6 +13,7 @@ use tokio::task::LocalSet;
 
 use crate::failure::{Context, Failure, Result};
 use crate::mock;
+use crate::process::own_cpu;
 use crate::prompt::{Kind, Mark, STREAM_CHUNKS, Template, write_serial};
 use crate::wire::{Conn, Framing, Head};
 
@@ -64,6 +65,8 @@ pub struct Tally {
     pub failed: BTreeMap<String, u64>,
     /// Wall time from the first request to the last reply.
     pub seconds: f64,
+    /// CPU time of the load generator itself.
+    pub cpu_seconds: f64,
     /// Latency, median.
     pub p50_us: u64,
     /// Latency, 99th percentile.
@@ -190,6 +193,7 @@ impl Book {
             self.latencies.get(place).copied().map_or(0, u64::from)
         };
         (self.tally.p50_us, self.tally.p99_us) = (at(0.5), at(0.99));
+        self.tally.cpu_seconds = own_cpu()?.as_secs_f64();
         self.tally.seconds = taken.as_secs_f64();
         Ok(self.tally)
     }

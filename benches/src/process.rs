@@ -63,6 +63,22 @@ pub fn wait_for(address: &str, process: &mut Process) -> Result<()> {
     Ok(())
 }
 
+/// CPU time that the machine's cores have spent so far on anything, stolen time included.
+pub fn machine_cpu() -> Result<Duration> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    let line = stat.lines().next().unwrap_or("");
+    let fields: Vec<u64> = line.split_whitespace().skip(1).filter_map(|word| word.parse().ok()).collect();
+    // user nice system idle iowait irq softirq steal; guest time is in user already.
+    let busy: u64 =
+        fields.iter().take(8).enumerate().filter(|(n, _)| *n != 3 && *n != 4).map(|(_, ticks)| ticks).sum();
+    Ok(Duration::from_millis(busy * 1000 / TICKS_PER_SECOND))
+}
+
+/// CPU time of this process so far.
+pub fn own_cpu() -> Result<Duration> {
+    Ok(Duration::from_millis(cpu_ticks(std::process::id())? * 1000 / TICKS_PER_SECOND))
+}
+
 /// Runs `command` to its end and gives what it wrote to standard output.
 pub fn output(command: &mut Command) -> Result<String> {
     let what = format!("{:?}", command.get_args().collect::<Vec<_>>());

@@ -6,7 +6,7 @@ use crate::audit;
 use crate::failure::{Context, Failure, Result};
 use crate::load::Tally;
 use crate::mock::Stats;
-use crate::process::{LOAD_CORE, ourselves, output};
+use crate::process::{LOAD_CORE, Process, machine_cpu, ourselves, output};
 use crate::system::{Running, System};
 use crate::weir::Variant;
 use crate::wire;
@@ -32,6 +32,8 @@ pub struct Pace {
 pub struct Bench {
     /// Folder for everything the run writes.
     pub work: PathBuf,
+    /// The mock.
+    pub mock: Process,
     /// The mock's address.
     pub upstream: String,
     /// File with the keys that clients of the baselines send.
@@ -49,6 +51,8 @@ pub struct Measured {
     pub per_second: f64,
     /// Share of its core that the system used: near 1 it was saturated.
     pub busy: f64,
+    /// CPU time of everything else on the machine, in cores: near 0 if the figures mean anything.
+    pub foreign: f64,
     /// What the clients saw.
     pub tally: Tally,
 }
@@ -90,13 +94,18 @@ impl Bench {
         streams: bool,
         ids: &Path,
     ) -> Result<Measured> {
-        let before = running.process.cpu()?;
+        let clocks = || Ok::<_, Failure>((running.process.cpu()?, self.mock.cpu()?, machine_cpu()?));
+        let (system_before, mock_before, machine_before) = clocks()?;
         let tally = self.load(system, running, seconds, streams, ids)?;
-        let cpu = running.process.cpu()? - before;
+        let (system_after, mock_after, machine_after) = clocks()?;
+        let cpu = system_after - system_before;
+        let ours = (cpu + (mock_after - mock_before)).as_secs_f64() + tally.cpu_seconds;
+        let foreign = (machine_after - machine_before).as_secs_f64() - ours;
         Ok(Measured {
             cpu_us: cpu.as_secs_f64() * 1e6 / tally.ok as f64,
             per_second: tally.ok as f64 / tally.seconds,
             busy: cpu.as_secs_f64() / tally.seconds,
+            foreign: (foreign / tally.seconds).max(0.0),
             tally,
         })
     }
