@@ -163,7 +163,9 @@ fn known_functions(file: &str, ast: &AST) -> Result<(), LoadError> {
         if let Some((call, position)) = call
             && call.op_token.is_none()
             && !own.contains(call.name.as_str())
-            && (forbidden(call.name.as_str()) || !KNOWN.contains(call.name.as_str()))
+            // What a closure captures is a call of `curry` in the tree; as a word the parser has refused it.
+            && call.name != "curry"
+            && (FORBIDDEN.contains(&call.name.as_str()) || !KNOWN.contains(call.name.as_str()))
         {
             unknown = Some((call.name.to_string(), *position));
         }
@@ -175,12 +177,6 @@ fn known_functions(file: &str, ast: &AST) -> Result<(), LoadError> {
         Some(near) => error.hint(format!("did you mean `{near}`?")),
         None => error,
     })
-}
-
-/// What no script may call. A closure that captures is a call of `curry` in the tree, so that one has to pass here; as a
-/// word of the script it is refused by the parser.
-fn forbidden(name: &str) -> bool {
-    name != "curry" && FORBIDDEN.contains(&name)
 }
 
 /// Every name that stands after a dot: what a script may ask of its config.
