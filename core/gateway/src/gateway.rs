@@ -17,6 +17,7 @@ use pingora::server::ShutdownWatch;
 use pingora::time::timeout;
 use sha2::Sha256;
 use std::fmt::Write;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -143,7 +144,8 @@ impl HttpServerApp for Gateway {
     ) -> Option<ReusedHttpStream> {
         let patience = self.snapshot.load().config.server.timeouts.header;
         // Pingora times each read; only a deadline around them all stops a caller that sends a byte a minute.
-        match timeout(patience, session.read_request()).await {
+        let head = timeout(patience, pin!(session.read_request())).await;
+        match head {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) | Err(_) => return None,
             Ok(Err(_)) => {

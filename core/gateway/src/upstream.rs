@@ -13,6 +13,7 @@ use pingora::{Error as PingoraError, ErrorType};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -165,7 +166,7 @@ impl Dialer {
 
     async fn connect(&self, peer: &HttpPeer) -> Result<(HttpSession, bool), Failure> {
         // Pingora's own connect timeout covers TCP alone when it dials a Unix socket; this one covers everything.
-        match timeout(self.key.connect, self.connector.get_http_session(peer)).await {
+        match timeout(self.key.connect, pin!(self.connector.get_http_session(peer))).await {
             Ok(Ok(connected)) => Ok(connected),
             Ok(Err(error)) => Err(connect_failure(&error)),
             Err(_) => Err(Failure::new(
@@ -190,7 +191,11 @@ impl Dialer {
             session.finish_request_body().await?;
             read_final_head(&mut session).await
         };
-        match timeout(patience.first_byte, exchange).await {
+        let replied = {
+            let exchange = pin!(exchange);
+            timeout(patience.first_byte, exchange).await
+        };
+        match replied {
             Ok(Ok(())) => Ok(Response {
                 session,
                 dialer: Arc::clone(self),
@@ -339,7 +344,7 @@ impl Response {
     /// # Errors
     /// The body broke off, or nothing came for the idle time.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
-        match timeout(self.idle, self.session.read_response_body()).await {
+        match timeout(self.idle, pin!(self.session.read_response_body())).await {
             Ok(Ok(chunk)) => Ok(chunk),
             Ok(Err(_)) => Err(Failure {
                 replied: true,

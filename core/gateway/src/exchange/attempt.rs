@@ -12,6 +12,7 @@ use crate::telemetry::record::Attempt;
 use crate::telemetry::trace::span_id;
 use crate::upstream::{Failure, Response};
 use bytes::Bytes;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use weir_llm::chat::{ChatRequest, Encode, Hint, Reply, StreamScan, UpstreamError};
@@ -177,16 +178,19 @@ impl Exchange<'_> {
         let call = Call::new(self, request, step, target, bound, span);
         let began = call.began;
         let in_flight = self.snapshot.live.started(bound.live);
-        let ending = self.gateway.drain.ending();
-        let run = call.run(request.stream(), &mut self.held);
-        let work = async move {
-            tokio::select! {
-                biased;
-                outcome = run => Ok(outcome),
-                () = ending => Err(Refusal::busy("shutting_down", "The gateway is shutting down.", 1000).closing()),
-            }
+        let ended = {
+            // Pinned here, where they stay: a future handed on by value is copied at every layer that it passes.
+            let ending = pin!(self.gateway.drain.ending());
+            let run = pin!(call.run(request.stream(), &mut self.held));
+            let work = async move {
+                tokio::select! {
+                    biased;
+                    outcome = run => Ok(outcome),
+                    () = ending => Err(Refusal::busy("shutting_down", "The gateway is shutting down.", 1000).closing()),
+                }
+            };
+            attend(self.session, &mut self.watched, work).await
         };
-        let ended = attend(self.session, &mut self.watched, work).await;
         let outcome = match ended.map_err(End::from).and_then(|outcome| outcome.map_err(End::from)) {
             Ok(outcome) => outcome,
             Err(end) => {
@@ -319,7 +323,8 @@ impl Call {
         let sent = self.bound.endpoint.dialer.send(&self.head, &self.body, patience).await;
         let response = sent.map_err(|failure| self.failed(failure))?;
         let left = self.until.saturating_duration_since(Instant::now());
-        match pingora::time::timeout(left, self.read(response, stream, held)).await {
+        let reading = pin!(self.read(response, stream, held));
+        match pingora::time::timeout(left, reading).await {
             Ok(result) => result,
             Err(_) => Err(self.failed(Failure::new(
                 ErrorClass::TimeoutIdle,

@@ -5,6 +5,7 @@ use crate::refusal::Refusal;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap};
 use pingora::protocols::http::ServerSession;
+use std::pin::pin;
 use std::time::Duration;
 
 /// What a body may be.
@@ -69,7 +70,8 @@ pub async fn read(
         session.write_continue_response().await.map_err(|_| broken_off())?;
     }
     let length = announced(&session.req_header().headers);
-    match pingora::time::timeout(bounds.deadline, collect(session, length, bounds.limit, held)).await {
+    let collecting = pin!(collect(session, length, bounds.limit, held));
+    match pingora::time::timeout(bounds.deadline, collecting).await {
         Ok(body) => body,
         Err(_) => Err(Refusal::new(
             408,
