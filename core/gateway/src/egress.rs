@@ -1,9 +1,11 @@
 //! What goes to a provider: the request head, with the provider's own key and nothing of the caller's.
 
-use crate::upstream::{Dialer, Patience};
-use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT};
+use crate::upstream::{Dialer, Patience, Request};
+use bytes::{Bytes, BytesMut};
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderName, HeaderValue};
 use pingora::http::RequestHeader;
+use pingora::protocols::http::v1::client::http_req_header_to_wire;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -26,7 +28,7 @@ pub struct Endpoint {
     /// For one attempt as a whole.
     pub total: Duration,
     /// One ready request head a key; their order is the operator's.
-    heads: Vec<RequestHeader>,
+    heads: Vec<Bytes>,
     turn: AtomicUsize,
 }
 
@@ -60,7 +62,7 @@ impl Endpoint {
     ) -> Result<Self, String> {
         let keys: Vec<Option<&str>> =
             if parts.keys.is_empty() { vec![None] } else { parts.keys.iter().copied().map(Some).collect() };
-        let heads = keys.into_iter().map(|key| head(parts, key)).collect::<Result<_, _>>()?;
+        let heads = keys.into_iter().map(|key| wire(parts, key)).collect::<Result<_, _>>()?;
         Ok(Self {
             name,
             region,
@@ -79,21 +81,34 @@ impl Endpoint {
         self.heads.len()
     }
 
-    /// A head for the next key in turn.
-    pub fn head(&self, length: usize, traceparent: Option<&str>) -> RequestHeader {
+    /// A request for the next key in turn.
+    pub fn request(&self, body: &Bytes, traceparent: Option<&str>) -> Request {
         let turn = if self.heads.len() > 1 {
             self.turn.fetch_add(1, Ordering::Relaxed) % self.heads.len()
         } else {
             0
         };
-        let mut head = self.heads[turn].clone();
-        // Both names are constants and both values plain, so inserting cannot fail.
-        let _ = head.insert_header(CONTENT_LENGTH, HeaderValue::from(length));
-        if let Some(value) = traceparent.and_then(|text| HeaderValue::from_str(text).ok()) {
-            let _ = head.insert_header("traceparent", value);
+        let ready = &self.heads[turn];
+        let mut head = BytesMut::with_capacity(ready.len() + body.len() + 128);
+        head.extend_from_slice(ready);
+        if let Some(parent) = traceparent {
+            head.extend_from_slice(b"traceparent: ");
+            head.extend_from_slice(parent.as_bytes());
+            head.extend_from_slice(b"\r\n");
         }
-        head
+        head.extend_from_slice(b"content-length: ");
+        head.extend_from_slice(itoa::Buffer::new().format(body.len()).as_bytes());
+        head.extend_from_slice(b"\r\n\r\n");
+        Request::new(head, body)
     }
+}
+
+/// A head in the form in which it goes over the wire, but for its length and its empty line.
+fn wire(parts: &Parts<'_>, key: Option<&str>) -> Result<Bytes, String> {
+    let mut wire = http_req_header_to_wire(&head(parts, key)?).ok_or("base_url: not a path")?;
+    // The empty line comes after the length.
+    wire.truncate(wire.len() - 2);
+    Ok(wire.freeze())
 }
 
 fn head(parts: &Parts<'_>, key: Option<&str>) -> Result<RequestHeader, String> {

@@ -2,21 +2,23 @@
 
 use crate::buffered::Held;
 use arc_swap::ArcSwapOption;
-use bytes::Bytes;
-use pingora::connectors::ConnectorOptions;
-use pingora::connectors::http::Connector;
-use pingora::http::{RequestHeader, ResponseHeader};
-use pingora::protocols::http::client::HttpSession;
+use bytes::{Bytes, BytesMut};
+use pingora::connectors::{ConnectorOptions, TransportConnector};
+use pingora::http::ResponseHeader;
+use pingora::protocols::Stream;
+use pingora::protocols::http::v1::client::HttpSession;
 use pingora::time::timeout;
-use pingora::upstreams::peer::HttpPeer;
-use pingora::{Error as PingoraError, ErrorType};
+use pingora::upstreams::peer::{HttpPeer, Peer};
+use pingora::{Error as PingoraError, ErrorType, OrErr};
 use std::collections::HashMap;
+use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::io::AsyncWriteExt;
 use weir_policy::ErrorClass;
 
 /// How long a resolved name is believed.
@@ -59,7 +61,7 @@ pub struct DialKey {
 #[derive(Default)]
 pub struct Upstreams {
     dialers: Mutex<HashMap<DialKey, Arc<Dialer>>>,
-    connectors: Mutex<HashMap<Option<PathBuf>, Arc<Connector>>>,
+    connectors: Mutex<HashMap<Option<PathBuf>, Arc<TransportConnector>>>,
 }
 
 impl Upstreams {
@@ -80,12 +82,12 @@ impl Upstreams {
         dialer
     }
 
-    fn connector(&self, ca: Option<&Path>) -> Arc<Connector> {
+    fn connector(&self, ca: Option<&Path>) -> Arc<TransportConnector> {
         let mut connectors = self.connectors.lock().unwrap_or_else(PoisonError::into_inner);
         let connector = connectors.entry(ca.map(Path::to_owned)).or_insert_with(|| {
             let mut options = ConnectorOptions::new(POOL);
             options.ca_file = ca.map(|path| path.to_string_lossy().into_owned());
-            Arc::new(Connector::new(Some(options)))
+            Arc::new(TransportConnector::new(Some(options)))
         });
         Arc::clone(connector)
     }
@@ -94,7 +96,7 @@ impl Upstreams {
 /// Connects to one endpoint.
 pub struct Dialer {
     key: DialKey,
-    connector: Arc<Connector>,
+    connector: Arc<TransportConnector>,
     group: u64,
     peers: ArcSwapOption<Peers>,
     turn: AtomicUsize,
@@ -124,6 +126,36 @@ impl Failure {
     }
 }
 
+/// A request in the form in which it goes over the wire.
+pub struct Request {
+    /// Head, and the body too unless it is large.
+    first: Bytes,
+    /// A body that is too large to be copied behind its head.
+    rest: Bytes,
+}
+
+/// Bodies up to this are sent with their head in one write; a copy costs less than a system call.
+const ONE_WRITE: usize = 64 << 10;
+
+impl Request {
+    /// `head` ends in its empty line.
+    pub fn new(mut head: BytesMut, body: &Bytes) -> Self {
+        if body.len() > ONE_WRITE {
+            return Self { first: head.freeze(), rest: body.clone() };
+        }
+        head.extend_from_slice(body);
+        Self { first: head.freeze(), rest: Bytes::new() }
+    }
+
+    async fn write(&self, stream: &mut Stream) -> std::io::Result<()> {
+        stream.write_all(&self.first).await?;
+        if !self.rest.is_empty() {
+            stream.write_all(&self.rest).await?;
+        }
+        stream.flush().await
+    }
+}
+
 /// A reply whose head has come.
 pub struct Response {
     session: HttpSession,
@@ -147,26 +179,21 @@ impl Dialer {
     ///
     /// # Errors
     /// [`Failure`], classified for routing.
-    pub async fn send(
-        self: &Arc<Self>,
-        head: &RequestHeader,
-        body: &Bytes,
-        patience: Patience,
-    ) -> Result<Response, Failure> {
+    pub async fn send(self: &Arc<Self>, request: &Request, patience: Patience) -> Result<Response, Failure> {
         let peer = self.peer().await?;
-        let (session, reused) = self.connect(&peer).await?;
-        match self.call(session, &peer, head, body, patience).await {
+        let (stream, reused) = self.connected(self.connector.get_stream(&*peer)).await?;
+        match self.call(stream, &peer, request, patience).await {
             Err(failure) if reused && !failure.replied && failure.class == ErrorClass::Network => {
-                let (session, _) = self.connect(&unshared(&peer)).await?;
-                self.call(session, &peer, head, body, patience).await
+                let stream = self.connected(self.connector.new_stream(&*peer)).await?;
+                self.call(stream, &peer, request, patience).await
             }
             result => result,
         }
     }
 
-    async fn connect(&self, peer: &HttpPeer) -> Result<(HttpSession, bool), Failure> {
+    async fn connected<T>(&self, connecting: impl Future<Output = pingora::Result<T>>) -> Result<T, Failure> {
         // Pingora's own connect timeout covers TCP alone when it dials a Unix socket; this one covers everything.
-        match timeout(self.key.connect, pin!(self.connector.get_http_session(peer))).await {
+        match timeout(self.key.connect, pin!(connecting)).await {
             Ok(Ok(connected)) => Ok(connected),
             Ok(Err(error)) => Err(connect_failure(&error)),
             Err(_) => Err(Failure::new(
@@ -178,25 +205,23 @@ impl Dialer {
 
     async fn call(
         self: &Arc<Self>,
-        mut session: HttpSession,
+        mut stream: Stream,
         peer: &Arc<HttpPeer>,
-        head: &RequestHeader,
-        body: &Bytes,
+        request: &Request,
         patience: Patience,
     ) -> Result<Response, Failure> {
-        session.set_write_timeout(Some(patience.idle));
         let exchange = async {
-            session.write_request_header(Box::new(head.clone())).await?;
-            session.write_request_body(body.clone(), true).await?;
-            session.finish_request_body().await?;
-            read_final_head(&mut session).await
+            request.write(&mut stream).await.or_err(ErrorType::WriteError, "while writing the request")?;
+            let mut session = HttpSession::new_with_options(stream, &**peer);
+            read_final_head(&mut session).await?;
+            Ok::<_, Box<PingoraError>>(session)
         };
         let replied = {
             let exchange = pin!(exchange);
             timeout(patience.first_byte, exchange).await
         };
         match replied {
-            Ok(Ok(())) => Ok(Response {
+            Ok(Ok(session)) => Ok(Response {
                 session,
                 dialer: Arc::clone(self),
                 peer: Arc::clone(peer),
@@ -264,17 +289,11 @@ impl Dialer {
     }
 }
 
-/// The same peer under a group of its own, so that no pooled connection matches.
-fn unshared(peer: &HttpPeer) -> HttpPeer {
-    static NEXT: AtomicU64 = AtomicU64::new(u64::MAX);
-    HttpPeer { group_key: NEXT.fetch_sub(1, Ordering::Relaxed), ..peer.clone() }
-}
-
 /// Reads response heads until one that is not informational.
 async fn read_final_head(session: &mut HttpSession) -> pingora::Result<()> {
     loop {
-        session.read_response_header().await?;
-        if session.response_header().is_some_and(|head| !head.status.is_informational()) {
+        session.read_response().await?;
+        if session.resp_header().is_some_and(|head| !head.status.is_informational()) {
             return Ok(());
         }
     }
@@ -326,7 +345,7 @@ fn head_began(error: &PingoraError) -> bool {
 impl Response {
     /// The head of the reply.
     pub fn head(&self) -> Option<&ResponseHeader> {
-        self.session.response_header()
+        self.session.resp_header()
     }
 
     /// The reply's status; 502 if there is no head, which [`Dialer::send`] rules out.
@@ -344,7 +363,7 @@ impl Response {
     /// # Errors
     /// The body broke off, or nothing came for the idle time.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
-        match timeout(self.idle, pin!(self.session.read_response_body())).await {
+        match timeout(self.idle, pin!(self.session.read_body_bytes())).await {
             Ok(Ok(chunk)) => Ok(chunk),
             Ok(Err(_)) => Err(Failure {
                 replied: true,
@@ -395,7 +414,7 @@ impl Response {
     /// Waits a moment for the end of a body whose last event has come, and gives the connection back.
     pub async fn finish(mut self) {
         // Whatever comes after the last event is of no use to anybody.
-        if matches!(timeout(LINGER, self.session.read_response_body()).await, Ok(Ok(None))) {
+        if matches!(timeout(LINGER, self.session.read_body_bytes()).await, Ok(Ok(None))) {
             self.release().await;
         } else {
             self.session.shutdown().await;
@@ -404,8 +423,11 @@ impl Response {
 
     /// Gives the connection back, if the reply has been read to its end; else closes it.
     pub async fn release(mut self) {
-        if self.session.response_done() {
-            self.dialer.connector.release_http_session(self.session, &*self.peer, Some(IDLE)).await;
+        if self.session.is_body_done() {
+            self.session.respect_keepalive();
+            if let Some(stream) = self.session.reuse().await {
+                self.dialer.connector.release_stream(stream, self.peer.reuse_hash(), Some(IDLE));
+            }
         } else {
             self.session.shutdown().await;
         }

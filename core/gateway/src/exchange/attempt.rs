@@ -12,6 +12,7 @@ use crate::telemetry::record::Attempt;
 use crate::telemetry::trace::span_id;
 use crate::upstream::{Failure, Response};
 use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -72,7 +73,7 @@ pub struct Served {
     /// When the attempt began.
     pub began: Instant,
     /// Headers of the provider that the caller gets.
-    pub headers: Vec<(String, String)>,
+    pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Counts the attempt as in flight until the reply is over.
     pub in_flight: Option<Arc<InFlight>>,
 }
@@ -276,8 +277,7 @@ struct Call {
     target: u16,
     id: Arc<str>,
     bound: Bound,
-    head: pingora::http::RequestHeader,
-    body: Bytes,
+    request: crate::upstream::Request,
     first_byte: Duration,
     until: Instant,
     began: Instant,
@@ -308,8 +308,7 @@ impl Call {
             target: step.target,
             id: Arc::clone(&target.id),
             bound: bound.clone(),
-            head: endpoint.head(body.len(), exchange.record.trace.traceparent(span).as_deref()),
-            body,
+            request: endpoint.request(&body, exchange.record.trace.traceparent(span).as_deref()),
             first_byte: or(step.timeout_first_token_ms, endpoint.patience.first_byte),
             until: began + or(step.timeout_total_ms, endpoint.total),
             began,
@@ -320,7 +319,7 @@ impl Call {
     async fn run(self, stream: bool, held: &mut Held<'_>) -> Result<Committed, Failed> {
         let mut patience = self.bound.endpoint.patience;
         patience.first_byte = self.first_byte.min(self.until.saturating_duration_since(self.began));
-        let sent = self.bound.endpoint.dialer.send(&self.head, &self.body, patience).await;
+        let sent = self.bound.endpoint.dialer.send(&self.request, patience).await;
         let response = sent.map_err(|failure| self.failed(failure))?;
         let left = self.until.saturating_duration_since(Instant::now());
         let reading = pin!(self.read(response, stream, held));
@@ -556,11 +555,8 @@ fn millis(ms: f64) -> Option<u32> {
 }
 
 /// The provider's rate-limit headers, which the official SDKs read.
-fn passed_on(response: &Response) -> Vec<(String, String)> {
+fn passed_on(response: &Response) -> Vec<(HeaderName, HeaderValue)> {
     let Some(head) = response.head() else { return Vec::new() };
-    head.headers
-        .iter()
-        .filter(|(name, _)| name.as_str().starts_with("x-ratelimit-"))
-        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
-        .collect()
+    let limits = head.headers.iter().filter(|(name, _)| name.as_str().starts_with("x-ratelimit-"));
+    limits.map(|(name, value)| (name.clone(), value.clone())).collect()
 }

@@ -7,6 +7,7 @@ use super::settle::{Close, Money, Outcome};
 use super::{End, Exchange};
 use crate::ingress::respond;
 use crate::telemetry::record::CacheState;
+use http::HeaderName;
 use pingora::http::ResponseHeader;
 use weir_llm::chat::{self, ChatRequest};
 use weir_llm::estimate;
@@ -59,7 +60,7 @@ impl Exchange<'_> {
         use respond::{put, put_text};
         put_text(head, "x-weir-policy-generation", &self.snapshot.generation_text);
         put_text(head, "x-weir-cache", self.record.cache.as_str());
-        put(head, "x-weir-attempts", self.record.attempts.len().into());
+        put(head, HeaderName::from_static("x-weir-attempts"), self.record.attempts.len().into());
         let Some((served, money)) = served else { return };
         put_text(head, "x-weir-target", &served.id);
         if let Some(money) = money {
@@ -68,7 +69,7 @@ impl Exchange<'_> {
         }
         if self.record.cache != CacheState::Hit {
             for (name, value) in &served.headers {
-                put_text(head, name, value);
+                put(head, name.clone(), value.clone());
             }
         }
     }

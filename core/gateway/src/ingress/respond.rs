@@ -2,8 +2,8 @@
 
 use crate::refusal::Refusal;
 use bytes::Bytes;
-use http::HeaderValue;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, TRANSFER_ENCODING};
+use http::{HeaderName, HeaderValue};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 
@@ -16,24 +16,24 @@ pub struct Gone;
 /// # Errors
 /// Never for a status from 100 to 999; pingora's constructor says so by type only.
 pub fn json_head(status: u16, length: usize, request_id: &str) -> Result<ResponseHeader, Gone> {
-    let mut head = ResponseHeader::build(status, Some(12)).map_err(|_| Gone)?;
-    put(&mut head, CONTENT_TYPE.as_str(), HeaderValue::from_static("application/json"));
-    put(&mut head, CONTENT_LENGTH.as_str(), HeaderValue::from(length));
+    let mut head = ResponseHeader::build_no_case(status, Some(16)).map_err(|_| Gone)?;
+    put(&mut head, CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    put(&mut head, CONTENT_LENGTH, HeaderValue::from(length));
     put_text(&mut head, "x-request-id", request_id);
     put_text(&mut head, "x-weir-request-id", request_id);
     Ok(head)
 }
 
 /// Sets a header whose value is known to be good.
-pub fn put(head: &mut ResponseHeader, name: &str, value: HeaderValue) {
-    // The name is one of ours, so inserting cannot fail.
-    let _ = head.insert_header(name.to_owned(), value);
+pub fn put(head: &mut ResponseHeader, name: HeaderName, value: HeaderValue) {
+    // Inserting a name and a value that are ready cannot fail.
+    let _ = head.insert_header(name, value);
 }
 
 /// Sets a header from text; text that no header may carry is left out.
-pub fn put_text(head: &mut ResponseHeader, name: &str, value: &str) {
+pub fn put_text(head: &mut ResponseHeader, name: &'static str, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
-        put(head, name, value);
+        put(head, HeaderName::from_static(name), value);
     }
 }
 
@@ -57,11 +57,11 @@ pub async fn refuse(session: &mut ServerSession, refusal: &Refusal, request_id: 
     let body = refusal.body(request_id);
     let mut head = json_head(refusal.status, body.len(), request_id)?;
     if let Some(ms) = refusal.retry_after_ms {
-        put(&mut head, RETRY_AFTER.as_str(), HeaderValue::from(ms.div_ceil(1000)));
-        put(&mut head, "retry-after-ms", HeaderValue::from(ms));
+        put(&mut head, RETRY_AFTER, HeaderValue::from(ms.div_ceil(1000)));
+        put(&mut head, HeaderName::from_static("retry-after-ms"), HeaderValue::from(ms));
     }
     if let Some(allow) = refusal.allow {
-        put(&mut head, ALLOW.as_str(), HeaderValue::from_static(allow));
+        put(&mut head, ALLOW, HeaderValue::from_static(allow));
     }
     whole(session, head, body).await
 }
@@ -71,10 +71,10 @@ pub async fn refuse(session: &mut ServerSession, refusal: &Refusal, request_id: 
 /// # Errors
 /// As [`json_head`].
 pub fn stream_head(request_id: &str) -> Result<ResponseHeader, Gone> {
-    let mut head = ResponseHeader::build(200, Some(12)).map_err(|_| Gone)?;
-    put(&mut head, CONTENT_TYPE.as_str(), HeaderValue::from_static("text/event-stream; charset=utf-8"));
-    put(&mut head, CACHE_CONTROL.as_str(), HeaderValue::from_static("no-cache"));
-    put(&mut head, TRANSFER_ENCODING.as_str(), HeaderValue::from_static("chunked"));
+    let mut head = ResponseHeader::build_no_case(200, Some(16)).map_err(|_| Gone)?;
+    put(&mut head, CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    put(&mut head, CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    put(&mut head, TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     put_text(&mut head, "x-request-id", request_id);
     put_text(&mut head, "x-weir-request-id", request_id);
     Ok(head)
