@@ -4,6 +4,10 @@
 //!
 //! # Layout
 //!
+//! - [`api`]: the APIs that callers speak and the dialects that providers speak.
+//! - [`neutral`]: requests, replies and streams in no dialect.
+//! - [`vendor`]: where OpenAI-compatible providers differ.
+//! - [`fault`]: what providers say went wrong.
 //! - [`json`]: a strict JSON document over the bytes as they came, and splices into them.
 //! - [`sse`]: server-sent events, to the letter of the specification.
 //! - [`chat`]: the dialect `openai-chat`: requests, replies, streams, errors.
@@ -12,10 +16,14 @@
 //! - [`catalogue`]: what is known of models: limits, abilities, list prices with their source.
 //! - [`estimate`]: bounds and guesses of token counts where nobody has counted.
 
+pub mod api;
 pub mod catalogue;
 pub mod chat;
 pub mod estimate;
+pub mod fault;
 pub mod json;
+pub mod neutral;
 pub mod price;
 pub mod sse;
 pub mod usage;
+pub mod vendor;

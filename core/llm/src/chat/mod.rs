@@ -7,12 +7,11 @@
 //! - `reply`, `stream`, `skim`: what a reply or its chunks say of usage, ending and errors.
 //! - `answer`: a reply that no model wrote.
 //! - `replay`, `collect`: a complete reply as a stream, and back.
-//! - `fault`: error bodies, ours and the providers'.
 
 mod answer;
 mod collect;
 mod encode;
-mod fault;
+
 mod needs;
 mod replay;
 mod reply;
@@ -22,10 +21,10 @@ mod skim;
 mod stream;
 mod tally;
 
+pub use crate::fault::{Hint, UpstreamError, error_body, upstream_error};
 pub use answer::answer_body;
 pub use collect::{Collector, collect};
 pub use encode::{Encode, SegmentEdit};
-pub use fault::{Hint, UpstreamError, error_body, upstream_error};
 pub use needs::Needs;
 pub use replay::replay;
 pub use reply::{Reply, ReplyError};

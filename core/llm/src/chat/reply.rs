@@ -1,7 +1,7 @@
 //! A complete reply.
 
-use super::fault::{UpstreamError, error_in};
 use super::tally::{content_bytes, usage_of};
+use crate::fault::{UpstreamError, error_in};
 use crate::json::{Json, JsonError, Kind};
 use crate::usage::Usage;
 use bytes::Bytes;

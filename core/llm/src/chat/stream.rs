@@ -1,8 +1,8 @@
 //! What a stream's chunks say of usage, ending and errors, while their bytes pass through.
 
-use super::fault::{UpstreamError, error_in};
 use super::skim::skim;
 use super::tally::{content_bytes, usage_of};
+use crate::fault::{UpstreamError, error_in};
 use crate::json::{Kind, Rules, Tape, Value};
 use crate::usage::Usage;
 

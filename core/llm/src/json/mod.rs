@@ -14,11 +14,13 @@ mod parse;
 mod splice;
 mod string;
 mod value;
+mod write;
 
 pub use error::{JsonError, JsonErrorKind};
 pub use splice::splice;
 pub use string::{quote, unquote};
 pub use value::{Elements, Kind, Members, Value};
+pub use write::Writer;
 
 pub(crate) use parse::{Rules, Tape};
 pub(crate) use string::{decoded_len, string_end};

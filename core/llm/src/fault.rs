@@ -128,7 +128,7 @@ pub fn upstream_error(status: u16, body: &[u8]) -> UpstreamError {
 }
 
 /// The error in a reply or chunk that has one; a truthy `error` is one, as the official SDKs have it.
-pub(super) fn error_in(root: Value<'_>) -> Option<UpstreamError> {
+pub fn error_in(root: Value<'_>) -> Option<UpstreamError> {
     let error = error_member(root)?;
     let status = error.get("code").and_then(|code| code.as_u64()).and_then(|code| u16::try_from(code).ok());
     let status = status.filter(|status| (400..600).contains(status)).unwrap_or(500);
