@@ -21,6 +21,23 @@ pub struct UpstreamError {
     pub hint: Hint,
 }
 
+/// A "no" in any API's words: what is needed to write the caller's error envelope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Said<'a> {
+    /// HTTP status, 400 to 599; in a stream the one that it would have had.
+    pub status: u16,
+    /// OpenAI's `error.type`; other APIs derive theirs from the status.
+    pub kind: &'a str,
+    /// OpenAI's `error.code`.
+    pub code: Option<&'a str>,
+    /// The field that is wrong.
+    pub param: Option<&'a str>,
+    /// What is wrong and what to do.
+    pub message: &'a str,
+    /// The gateway's id of the exchange.
+    pub request_id: &'a str,
+}
+
 /// What an upstream error means. The names are those of the policy contract's error classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Hint {

@@ -10,20 +10,25 @@
 //! - [`fault`]: what providers say went wrong.
 //! - [`json`]: a strict JSON document over the bytes as they came, and splices into them.
 //! - [`sse`]: server-sent events, to the letter of the specification.
-//! - [`chat`]: the dialect `openai-chat`: requests, replies, streams, errors.
+//! - [`chat`], [`responses`], [`anthropic`], [`gemini`]: the dialects: requests, replies, streams, errors.
+//! - [`schema`]: JSON Schemas as each dialect takes them.
 //! - [`usage`]: tokens by disjoint class.
 //! - [`price`]: rates, money, cost.
 //! - [`catalogue`]: what is known of models: limits, abilities, list prices with their source.
 //! - [`estimate`]: bounds and guesses of token counts where nobody has counted.
 
+pub mod anthropic;
 pub mod api;
 pub mod catalogue;
 pub mod chat;
 pub mod estimate;
 pub mod fault;
+pub mod gemini;
 pub mod json;
 pub mod neutral;
 pub mod price;
+pub mod responses;
+pub mod schema;
 pub mod sse;
 pub mod usage;
 pub mod vendor;

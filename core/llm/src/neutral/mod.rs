@@ -32,7 +32,7 @@ pub use param::Param;
 pub use prompt::{
     Body, Effort, Format, Prompt, Reasoning, Role, Target, Tool, ToolChoice, Turn, Untranslatable,
 };
-pub use reply::{Ask, Choice, Finish, Reply};
+pub use reply::{Ask, Broken, Choice, Finish, Reply};
 pub use seal::{By, Seal};
 
 use std::borrow::Cow;

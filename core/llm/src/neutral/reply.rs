@@ -2,6 +2,7 @@
 
 use super::Raw;
 use super::content::Content;
+use crate::fault::UpstreamError;
 use crate::json::Value;
 use crate::usage::Usage;
 
@@ -54,6 +55,17 @@ pub enum Finish {
     Refusal,
     /// The provider paused a long turn; the caller sends it back to go on (Anthropic's `pause_turn`).
     Paused,
+}
+
+/// A reply with a good status that is no success.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Broken {
+    /// No reply of its dialect: a page of HTML, a cut body. Says why, without content.
+    #[error("{0}")]
+    Unreadable(String),
+    /// The provider reported an error inside of it.
+    #[error("{}", .0.message)]
+    Said(UpstreamError),
 }
 
 /// What a caller's request says of the form of its reply: all that a writer of replies needs besides the reply.

@@ -1,0 +1,1 @@
+//! The dialect `openai-responses`: `POST /v1/responses`. Only this module knows its wire format.
