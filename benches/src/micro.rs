@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use weir_llm::chat::ChatRequest;
 use weir_llm::price::Rate;
+use weir_llm::request::Request;
 use weir_llm::usage::Class;
 use weir_policy::{
     Api, Breaker, Candidates, Capability, DataClass, Head, Live, LiveFacts, Needs, Policy, RequestView,
@@ -112,7 +112,7 @@ fn round(call: &impl Fn() -> Result<()>) -> Result<f64> {
 
 fn request() -> Result<Arc<RequestView>> {
     let body = Bytes::from(prompt::body("chat", Kind::Plain, false));
-    let chat = ChatRequest::parse(body).map_err(|error| Failure::new(error.message))?;
+    let chat = Request::parse(weir_llm::api::Api::Chat, body).map_err(|error| Failure::new(error.message))?;
     let head = Head {
         request_id: "req_1".into(),
         api: Api::Chat,

@@ -37,8 +37,8 @@ use pingora::protocols::http::ServerSession;
 use settle::{Close, Outcome};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
-use weir_llm::chat::ChatRequest;
 use weir_llm::price::Nanos;
+use weir_llm::request::Request;
 use weir_llm::usage::Usage;
 use weir_policy::Api;
 
@@ -199,13 +199,13 @@ impl Exchange<'_> {
     }
 
     /// Reads and parses the body.
-    async fn read(&mut self) -> Result<ChatRequest, End> {
+    async fn read(&mut self) -> Result<Request, End> {
         let server = &self.snapshot.config.server;
         let bounds = body::Bounds { limit: server.limits.body, deadline: server.timeouts.body };
         body::check_head(&self.session.req_header().headers, bounds)?;
         let body = body::read(self.session, bounds, &mut self.held).await?;
         self.record.bytes_in = body.len() as u64;
-        let request = ChatRequest::parse(body).map_err(Refusal::from)?;
+        let request = Request::parse(Api::Chat, body).map_err(Refusal::from)?;
         self.record.stream = request.stream();
         Ok(request)
     }

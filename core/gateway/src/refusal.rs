@@ -173,8 +173,8 @@ impl From<Deny> for Refusal {
     }
 }
 
-impl From<weir_llm::chat::RequestError> for Refusal {
-    fn from(error: weir_llm::chat::RequestError) -> Self {
+impl From<weir_llm::request::RequestError> for Refusal {
+    fn from(error: weir_llm::request::RequestError) -> Self {
         Self { param: error.param, ..Self::invalid(error.code, error.message) }
     }
 }

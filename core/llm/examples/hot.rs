@@ -4,8 +4,10 @@
 use bytes::Bytes;
 use std::hint::black_box;
 use std::time::Instant;
-use weir_llm::chat::{ChatRequest, Encode, Reply, StreamScan};
+use weir_llm::api::Api;
+use weir_llm::chat::{Reply, StreamScan};
 use weir_llm::json::Json;
+use weir_llm::request::{Patch, Request};
 use weir_llm::sse::Parser;
 
 fn main() {
@@ -15,7 +17,7 @@ fn main() {
     let body = Bytes::from(format!(
         r#"{{"model":"fast","stream":true,"temperature":0.7,"max_tokens":256,"user":"u-1","messages":[{{"role":"system","content":"You are a helpful assistant."}},{{"role":"user","content":"{text}"}},{{"role":"assistant","content":"Yes."}},{{"role":"user","content":"Go on."}}]}}"#
     ));
-    let request = ChatRequest::parse(body.clone()).unwrap();
+    let request = Request::parse(Api::Chat, body.clone()).unwrap();
     let chunk = br#"{"id":"chatcmpl-7","object":"chat.completion.chunk","created":1767225600,"model":"sim-small-2026-01-01","service_tier":"default","system_fingerprint":"fp_1","choices":[{"index":0,"delta":{"content":" river"},"logprobs":null,"finish_reason":null}],"usage":null,"obfuscation":"aZ9"}"#;
     let reply = Bytes::from(format!(
         r#"{{"id":"x","object":"chat.completion","created":1,"model":"m","choices":[{{"index":0,"message":{{"role":"assistant","content":"{text}"}},"finish_reason":"stop"}}],"usage":{{"prompt_tokens":10,"completion_tokens":20,"total_tokens":30,"prompt_tokens_details":{{"cached_tokens":4}}}}}}"#
@@ -23,14 +25,14 @@ fn main() {
     let stream = [b"data: ", &chunk[..], b"\n\n"].concat();
     println!("body {} bytes, chunk {} bytes, reply {} bytes", body.len(), chunk.len(), reply.len());
     time("json parse", || Json::parse(body.clone()).unwrap());
-    time("request parse", || ChatRequest::parse(body.clone()).unwrap());
+    time("request parse", || Request::parse(Api::Chat, body.clone()).unwrap());
     time("request parse + segments", || {
-        let request = ChatRequest::parse(body.clone()).unwrap();
+        let request = Request::parse(Api::Chat, body.clone()).unwrap();
         request.segments().len()
     });
-    time("encode, model only", || request.encode(&Encode::model("gpt-4o-mini")));
+    time("encode, model only", || request.patched(&Patch::model("gpt-4o-mini")));
     time("encode, model and usage", || {
-        request.encode(&Encode { ask_usage: true, ..Encode::model("gpt-4o-mini") })
+        request.patched(&Patch { ask_usage: true, ..Patch::model("gpt-4o-mini") })
     });
     let mut scan = StreamScan::new();
     time("scan a chunk", || scan.feed(chunk));

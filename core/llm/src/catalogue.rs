@@ -1,8 +1,8 @@
 //! What is known of models: limits, abilities, and list prices with their source. Embedded from `data/catalogue.json`,
 //! which `data/build_catalogue.py` makes; an operator's file of the same shape extends or overrides it.
 
-use crate::chat::Needs;
 use crate::price::{DecimalError, Prices, Rate, pico_per_token_from_usd_per_mtok};
+use crate::request::Needs;
 use crate::usage::Class;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};

@@ -1,6 +1,6 @@
 //! Bounds and guesses of token counts where nobody has counted.
 
-use crate::chat::{ChatRequest, SegmentKind};
+use crate::request::{Request, SegmentKind};
 
 /// Bytes of text per token, for guesses: English prose runs at about four.
 const BYTES_PER_TOKEN: u64 = 4;
@@ -16,7 +16,7 @@ pub const NAMED_FILE_TOKENS: u64 = 2_000_000;
 /// An upper bound of the input tokens, for holding money: a token covers at least one byte of text, and what a chat
 /// template adds to a message is less than the JSON around it. Media count by table.
 #[must_use]
-pub fn input_bound(request: &ChatRequest) -> u64 {
+pub fn input_bound(request: &Request) -> u64 {
     let body = request.body().len() as u64;
     if !request.has_media() {
         return body;
@@ -39,7 +39,7 @@ pub fn input_bound(request: &ChatRequest) -> u64 {
 
 /// A guess at the input tokens, for routing; never for money.
 #[must_use]
-pub fn input_guess(request: &ChatRequest) -> u64 {
+pub fn input_guess(request: &Request) -> u64 {
     if !request.has_media() {
         return (request.body().len() as u64).div_ceil(BYTES_PER_TOKEN);
     }

@@ -10,6 +10,7 @@
 //! - [`fault`]: what providers say went wrong.
 //! - [`json`]: a strict JSON document over the bytes as they came, and splices into them.
 //! - [`sse`]: server-sent events, to the letter of the specification.
+//! - [`request`]: what callers send, strictly parsed.
 //! - [`chat`], [`responses`], [`anthropic`], [`gemini`]: the dialects: requests, replies, streams, errors.
 //! - [`schema`]: JSON Schemas as each dialect takes them.
 //! - [`usage`]: tokens by disjoint class.
@@ -27,6 +28,7 @@ pub mod gemini;
 pub mod json;
 pub mod neutral;
 pub mod price;
+pub mod request;
 pub mod responses;
 pub mod schema;
 pub mod sse;

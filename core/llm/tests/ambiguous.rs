@@ -8,8 +8,9 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
-use weir_llm::chat::ChatRequest;
+use weir_llm::api::Api;
 use weir_llm::json::Value;
+use weir_llm::request::Request;
 
 const CORPUS: &str = include_str!("../../../tests/corpus/ambiguous.jsonl");
 
@@ -24,7 +25,7 @@ fn every_ambiguous_body_is_refused_or_read_alike() {
         let case: serde_json::Value = serde_json::from_str(line).unwrap();
         let name = case["name"].as_str().unwrap();
         let body = BASE64_STANDARD.decode(case["body"].as_str().unwrap()).unwrap();
-        let parsed = ChatRequest::parse(Bytes::from(body));
+        let parsed = Request::parse(Api::Chat, Bytes::from(body));
         match (case["expect"].as_str().unwrap(), parsed) {
             ("reject", Err(error)) => {
                 assert!(!error.message.is_empty() && !error.code.is_empty(), "{name}");

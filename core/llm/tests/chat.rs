@@ -9,19 +9,18 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::json;
-use weir_llm::chat::{
-    ChatRequest, Chunk, Encode, Hint, Needs, Reply, Role, SegmentEdit, SegmentKind, StreamScan, collect,
-    error_body, replay, upstream_error,
-};
+use weir_llm::api::Api;
+use weir_llm::chat::{Chunk, Hint, Reply, StreamScan, collect, error_body, replay, upstream_error};
+use weir_llm::request::{Needs, Patch, Request, Role, SegmentEdit, SegmentKind};
 use weir_llm::usage::Usage;
 use weir_llm::{estimate, sse};
 
-fn request(body: &str) -> ChatRequest {
-    ChatRequest::parse(Bytes::copy_from_slice(body.as_bytes())).unwrap()
+fn request(body: &str) -> Request {
+    Request::parse(Api::Chat, Bytes::copy_from_slice(body.as_bytes())).unwrap()
 }
 
-fn encode(body: &str, target: &Encode<'_>) -> String {
-    String::from_utf8(request(body).encode(target).to_vec()).unwrap()
+fn encode(body: &str, target: &Patch<'_>) -> String {
+    String::from_utf8(request(body).patched(target).to_vec()).unwrap()
 }
 
 fn data_of(stream: &[u8]) -> Vec<Vec<u8>> {
@@ -61,7 +60,7 @@ fn reads_what_the_gateway_acts_on() {
 
 #[test]
 fn errors_name_the_field() {
-    let error = |body: &str| ChatRequest::parse(Bytes::copy_from_slice(body.as_bytes())).unwrap_err();
+    let error = |body: &str| Request::parse(Api::Chat, Bytes::copy_from_slice(body.as_bytes())).unwrap_err();
     let e = error(r#"{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":1}]}]}"#);
     assert_eq!(e.param.as_deref(), Some("messages[0].content[0].text"));
     assert_eq!(e.message, "`messages[0].content[0].text` must be a string, not a number.");
@@ -139,21 +138,21 @@ fn encodes_by_splices_only() {
     let body =
         r#"{ "x" : 1.50, "model":"weir/alias", "messages":[{"role":"user","content":"h\u0069"}] , "y":[ ]}"#;
     let same = request(body);
-    let out = same.encode(&Encode::model("weir/alias"));
+    let out = same.patched(&Patch::model("weir/alias"));
     assert_eq!(out.as_ptr(), same.body().as_ptr(), "the same bytes, not a copy");
-    assert_eq!(encode(body, &Encode::model("gpt-4o")), body.replace("weir/alias", "gpt-4o"));
+    assert_eq!(encode(body, &Patch::model("gpt-4o")), body.replace("weir/alias", "gpt-4o"));
     let edits = [
         SegmentEdit { segment: 1, start: 0, end: 1, text: Some("\"H\"") },
         SegmentEdit { segment: 1, start: 1, end: 2, text: None },
     ];
-    let edited = encode(body, &Encode { edits: &edits, ..Encode::model("weir/alias") });
+    let edited = encode(body, &Patch { edits: &edits, ..Patch::model("weir/alias") });
     assert_eq!(edited, body.replace(r"h\u0069", r#"\"H\""#));
 }
 
 #[test]
 fn asks_for_usage_caps_tokens_and_forbids_storing() {
     let start = r#"{"model":"m","messages":[{"role":"user","content":"x"}]"#;
-    let ask = Encode { ask_usage: true, ..Encode::model("m") };
+    let ask = Patch { ask_usage: true, ..Patch::model("m") };
     for (options, expected) in [
         (
             "",
@@ -175,7 +174,7 @@ fn asks_for_usage_caps_tokens_and_forbids_storing() {
     }
     assert_eq!(encode(&format!("{start}}}"), &ask), format!("{start}}}"), "no stream, no wish");
     let max = |body: &str, model: &str, most| {
-        let out = encode(body, &Encode { max_tokens: Some(most), ..Encode::model(model) });
+        let out = encode(body, &Patch { max_tokens: Some(most), ..Patch::model(model) });
         (request(&out).max_output_tokens(), out.contains("max_completion_tokens"))
     };
     let with = |extra: &str| format!("{start}{extra}}}");
@@ -189,8 +188,8 @@ fn asks_for_usage_caps_tokens_and_forbids_storing() {
         [("", false), (r#","store":true"#, false), (r#","store":null"#, false), (r#","store":false"#, true)]
     {
         let body = with(store);
-        let out = encode(&body, &Encode { force_store_false: true, ..Encode::model("m") });
-        let out_json = ChatRequest::parse(Bytes::copy_from_slice(out.as_bytes())).unwrap();
+        let out = encode(&body, &Patch { force_store_false: true, ..Patch::model("m") });
+        let out_json = Request::parse(Api::Chat, Bytes::copy_from_slice(out.as_bytes())).unwrap();
         assert_eq!(out_json.json().root().get("store").unwrap().as_bool(), Some(false));
         assert_eq!(out == body, kept);
     }
@@ -224,7 +223,7 @@ proptest! {
             expected.replace_range(pair[0]..pair[1], with.as_deref().unwrap_or_default());
             edits.insert(0, SegmentEdit { segment: target, start: pair[0], end: pair[1], text: with.as_deref() });
         }
-        let out = request(std::str::from_utf8(&r.encode(&Encode { edits: &edits, ..Encode::model("other") })).unwrap());
+        let out = request(std::str::from_utf8(&r.patched(&Patch { edits: &edits, ..Patch::model("other") })).unwrap());
         prop_assert_eq!(out.model(), "other");
         let mut wanted: serde_json::Value = serde_json::from_str(&body).unwrap();
         wanted["model"] = "other".into();
@@ -237,8 +236,8 @@ proptest! {
     fn broken_edits_are_widened(text in "[a-zé😀]{1,8}", edits in prop::collection::vec((0usize..40, 0usize..40, 0usize..3), 0..5)) {
         let r = request(&json!({"model": "m", "messages": [{"role": "user", "content": text}]}).to_string());
         let edits: Vec<_> = edits.into_iter().map(|(start, end, segment)| SegmentEdit { segment, start, end, text: None }).collect();
-        let out = r.encode(&Encode { edits: &edits, ..Encode::model("m") });
-        let out = ChatRequest::parse(out).unwrap();
+        let out = r.patched(&Patch { edits: &edits, ..Patch::model("m") });
+        let out = Request::parse(Api::Chat, out).unwrap();
         let left = out.text(0).map(|left| left.into_owned()).unwrap_or_default();
         let covered = |at: usize| edits.iter().any(|e| e.segment == 0 && e.start <= at && at < e.end);
         let kept: String = text.char_indices()

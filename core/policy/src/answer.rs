@@ -9,7 +9,7 @@ use crate::target::Candidates;
 use crate::verdict::{
     Decision, Deny, Edit, Finding, GuardVerdict, Guarded, Plan, Recovery, Replacement, Step, Strategy,
 };
-use weir_llm::chat::SegmentEdit;
+use weir_llm::request::SegmentEdit;
 
 const MAX_STEPS: usize = 256;
 const MAX_RETRIES: u8 = 5;

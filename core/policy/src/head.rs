@@ -2,28 +2,7 @@
 
 use std::sync::Arc;
 
-/// The API that the caller speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Api {
-    /// `POST /v1/chat/completions`
-    Chat,
-    /// `POST /v1/responses`
-    Responses,
-    /// `POST /v1/messages`
-    Messages,
-}
-
-impl Api {
-    /// The name that policies and metrics use.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Chat => "chat",
-            Self::Responses => "responses",
-            Self::Messages => "messages",
-        }
-    }
-}
+pub use weir_llm::api::Api;
 
 /// What a target does with content; ordered from strictest to loosest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]

@@ -41,6 +41,7 @@ pub use when::{ApiName, When};
 use crate::policy::LoadError;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use weir_llm::api::Api;
 
 /// What a policy says of itself and asks for; every value is checked and within its ceiling.
 #[derive(Debug, Clone)]
@@ -306,7 +307,7 @@ pub enum Isolation {
     Strict,
 }
 
-/// A protocol and the shape of its reply.
+/// A protocol and, where it has two, the shape of its reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the names say it")]
@@ -317,23 +318,51 @@ pub enum Surface {
     ResponsesStream,
     Messages,
     MessagesStream,
+    CountTokens,
+    Embeddings,
+    Images,
+    Speech,
+    Transcription,
+    Moderations,
+    Rerank,
 }
 
 impl Surface {
-    /// Every surface of the contract.
-    pub const ALL: [Self; 6] = [
+    /// Every surface of the contract: all are served, so a guard must cover all.
+    pub const ALL: [Self; 13] = [
         Self::Chat,
         Self::ChatStream,
         Self::Responses,
         Self::ResponsesStream,
         Self::Messages,
         Self::MessagesStream,
+        Self::CountTokens,
+        Self::Embeddings,
+        Self::Images,
+        Self::Speech,
+        Self::Transcription,
+        Self::Moderations,
+        Self::Rerank,
     ];
 
-    /// The surfaces that this version serves: what a guard must cover.
+    /// The API, and whether its reply is a stream; `None`: it may be either.
     #[must_use]
-    pub const fn served() -> &'static [Self] {
-        &[Self::Chat, Self::ChatStream]
+    pub const fn api(self) -> (Api, Option<bool>) {
+        match self {
+            Self::Chat => (Api::Chat, Some(false)),
+            Self::ChatStream => (Api::Chat, Some(true)),
+            Self::Responses => (Api::Responses, Some(false)),
+            Self::ResponsesStream => (Api::Responses, Some(true)),
+            Self::Messages => (Api::Messages, Some(false)),
+            Self::MessagesStream => (Api::Messages, Some(true)),
+            Self::CountTokens => (Api::CountTokens, Some(false)),
+            Self::Embeddings => (Api::Embeddings, Some(false)),
+            Self::Images => (Api::Images, None),
+            Self::Speech => (Api::Speech, None),
+            Self::Transcription => (Api::Transcription, None),
+            Self::Moderations => (Api::Moderations, Some(false)),
+            Self::Rerank => (Api::Rerank, Some(false)),
+        }
     }
 
     /// The name in manifests.
@@ -346,6 +375,13 @@ impl Surface {
             Self::ResponsesStream => "responses-stream",
             Self::Messages => "messages",
             Self::MessagesStream => "messages-stream",
+            Self::CountTokens => "count-tokens",
+            Self::Embeddings => "embeddings",
+            Self::Images => "images",
+            Self::Speech => "speech",
+            Self::Transcription => "transcription",
+            Self::Moderations => "moderations",
+            Self::Rerank => "rerank",
         }
     }
 }

@@ -5,9 +5,9 @@ use crate::matcher::{Matchers, TextHit};
 use bytes::Bytes;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
-use weir_llm::chat::{ChatRequest, Encode, SegmentEdit};
+use weir_llm::request::{Patch, Request, SegmentEdit};
 
-pub use weir_llm::chat::{Role, SegmentKind};
+pub use weir_llm::request::{Role, SegmentKind};
 
 /// Credentials never reach a policy, whatever the caller of [`RequestView::new`] passes.
 const HIDDEN_HEADERS: [&str; 6] =
@@ -16,7 +16,7 @@ const HIDDEN_HEADERS: [&str; 6] =
 /// One request as policies see it. Reads of content, headers and attributes are counted: see [`RequestView::tainted`].
 pub struct RequestView {
     head: Head,
-    chat: Arc<ChatRequest>,
+    chat: Arc<Request>,
     headers: Arc<[(String, String)]>,
     attributes: Arc<[(String, String)]>,
     unescaped: OnceLock<Box<[OnceLock<Box<str>>]>>,
@@ -91,7 +91,7 @@ impl AccessError {
 impl RequestView {
     /// The view of a request; headers that carry credentials and `x-weir-*` are left out.
     #[must_use]
-    pub fn new(head: Head, chat: Arc<ChatRequest>, mut headers: Vec<(String, String)>) -> Self {
+    pub fn new(head: Head, chat: Arc<Request>, mut headers: Vec<(String, String)>) -> Self {
         headers.retain(|(name, _)| !hidden(name));
         Self {
             head,
@@ -112,7 +112,7 @@ impl RequestView {
 
     /// The request as it stands, with the edits so far. For the gateway, not for policies.
     #[must_use]
-    pub const fn chat(&self) -> &Arc<ChatRequest> {
+    pub const fn chat(&self) -> &Arc<Request> {
         &self.chat
     }
 
@@ -225,15 +225,8 @@ impl RequestView {
     /// # Errors
     /// The edited body is no longer a request that Weir accepts.
     pub fn with_edits(&self, edits: &[SegmentEdit<'_>]) -> Result<Self, EditError> {
-        let encode = Encode {
-            model: self.chat.model(),
-            ask_usage: false,
-            max_tokens: None,
-            force_store_false: false,
-            edits,
-        };
-        let body: Bytes = self.chat.encode(&encode);
-        let chat = ChatRequest::parse(body).map_err(|_| EditError)?;
+        let body: Bytes = self.chat.patched(&Patch { edits, ..Patch::model(self.chat.model()) });
+        let chat = Request::parse(self.chat.api(), body).map_err(|_| EditError)?;
         // Keys of unknown fields are segments too: renaming one must not change what the gateway has read already.
         if chat.model() != self.chat.model() || chat.stream() != self.chat.stream() {
             return Err(EditError);

@@ -8,8 +8,8 @@ use rustix::time::{ClockId, clock_gettime};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use weir_llm::chat::ChatRequest;
 use weir_llm::price::Rate;
+use weir_llm::request::Request;
 use weir_llm::usage::Class;
 use weir_policy::{
     Api, Breaker, Candidates, DataClass, Head, Live, LiveFacts, Needs, Policy, RequestView, Retention, Target,
@@ -163,6 +163,6 @@ fn request() -> Arc<RequestView> {
         needs: Needs::default(),
         attempt: 0,
     };
-    let chat = ChatRequest::parse(bytes::Bytes::from_static(body)).unwrap();
+    let chat = Request::parse(Api::Chat, bytes::Bytes::from_static(body)).unwrap();
     Arc::new(RequestView::new(head, Arc::new(chat), Vec::new()))
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
-use weir_llm::chat::ChatRequest;
+use weir_llm::request::Request;
 use weir_policy::{
     Api, Candidates, Capability, DataClass, Head, Live, LiveFacts, Needs, Policy, RequestView, Retention,
     Target,
@@ -49,7 +49,7 @@ fn micros(call: impl Fn() -> bool) -> f64 {
 fn request() -> Result<Arc<RequestView>, Box<dyn std::error::Error>> {
     let text = "The quick brown fox jumps over the lazy dog. ".repeat(22);
     let body = serde_json::json!({ "model": "fast", "messages": [{ "role": "user", "content": text }] });
-    let chat = ChatRequest::parse(Bytes::from(body.to_string())).map_err(|e| e.message)?;
+    let chat = Request::parse(Api::Chat, Bytes::from(body.to_string())).map_err(|e| e.message)?;
     Ok(Arc::new(RequestView::new(head(), Arc::new(chat), Vec::new())))
 }
 

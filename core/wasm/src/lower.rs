@@ -111,6 +111,13 @@ fn api(api: p::Api) -> w::Api {
         p::Api::Chat => w::Api::Chat,
         p::Api::Responses => w::Api::Responses,
         p::Api::Messages => w::Api::Messages,
+        p::Api::Embeddings => w::Api::Embeddings,
+        p::Api::Rerank => w::Api::Rerank,
+        p::Api::Images => w::Api::Images,
+        p::Api::Moderations => w::Api::Moderations,
+        p::Api::Speech => w::Api::Speech,
+        p::Api::Transcription => w::Api::Transcription,
+        p::Api::CountTokens => w::Api::Other(api.as_str().to_owned()),
     }
 }
 

@@ -7,9 +7,9 @@ use crate::snapshot::Route;
 use std::sync::Arc;
 use std::time::Instant;
 use weir_ledger::{Principal, Refused, Reservation};
-use weir_llm::chat::ChatRequest;
 use weir_llm::estimate;
 use weir_llm::price::{Nanos, Prices};
+use weir_llm::request::Request;
 use weir_policy::{Candidates, Retention};
 
 /// An exchange that has been let in. It ends in exactly one [`Exchange::settle`].
@@ -31,7 +31,7 @@ impl Exchange<'_> {
     ///
     /// # Errors
     /// 404 for the model, 429 for the rate, 403 when no target is eligible, 402 when the budget does not cover it.
-    pub async fn admit(&mut self, caller: Caller, request: &ChatRequest) -> Result<Admitted, End> {
+    pub async fn admit(&mut self, caller: Caller, request: &Request) -> Result<Admitted, End> {
         let principal = &caller.principal;
         let model = request.model();
         if !principal.may_use(model) {
@@ -97,7 +97,7 @@ fn none_eligible(route: &Route, retention: Retention, hard: bool) -> Refusal {
 }
 
 /// The most that the request can cost at any eligible target.
-fn hold(route: &Route, allowed: &[u16], request: &ChatRequest) -> Result<Nanos, Refusal> {
+fn hold(route: &Route, allowed: &[u16], request: &Request) -> Result<Nanos, Refusal> {
     let input = estimate::input_bound(request);
     let mut most = Nanos(0);
     for &index in allowed {

@@ -16,7 +16,8 @@ use http::{HeaderName, HeaderValue};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use weir_llm::chat::{ChatRequest, Encode, Hint, Reply, StreamScan, UpstreamError};
+use weir_llm::chat::{Hint, Reply, StreamScan, UpstreamError};
+use weir_llm::request::{Patch, Request};
 use weir_llm::sse;
 use weir_policy::{AttemptError, ErrorClass, Recovery, RequestView, Step, Target};
 
@@ -115,7 +116,7 @@ impl Exchange<'_> {
     pub async fn attempts(
         &mut self,
         admitted: &Admitted,
-        request: &ChatRequest,
+        request: &Request,
         view: &Arc<RequestView>,
         planned: Planned,
     ) -> Result<Committed, End> {
@@ -163,7 +164,7 @@ impl Exchange<'_> {
     async fn attempt(
         &mut self,
         admitted: &Admitted,
-        request: &ChatRequest,
+        request: &Request,
         step: &Step,
     ) -> Result<Result<Committed, Failed>, End> {
         let at = usize::from(step.target);
@@ -287,18 +288,19 @@ struct Call {
 impl Call {
     fn new(
         exchange: &Exchange<'_>,
-        request: &ChatRequest,
+        request: &Request,
         step: &Step,
         target: &Target,
         bound: &Bound,
         span: u64,
     ) -> Self {
         let began = Instant::now();
-        let body = request.encode(&Encode {
+        let body = request.patched(&Patch {
             model: &target.model,
             ask_usage: request.stream() && !request.include_usage(),
             max_tokens: capped(request, step.max_tokens),
             force_store_false: false,
+            vendor: None,
             edits: &[],
         });
         let endpoint = &bound.endpoint;
@@ -533,7 +535,7 @@ const fn class(hint: Hint, status: Option<u16>) -> ErrorClass {
 }
 
 /// A plan may lower what the caller allows, never raise it.
-fn capped(request: &ChatRequest, plan: Option<u32>) -> Option<u64> {
+fn capped(request: &Request, plan: Option<u32>) -> Option<u64> {
     let cap = u64::from(plan?);
     match request.max_output_tokens() {
         Some(asked) if asked <= cap => None,

@@ -7,13 +7,14 @@ use crate::ingress::respond;
 use crate::refusal::Refusal;
 use http::HeaderMap;
 use std::sync::Arc;
-use weir_llm::chat::{self, ChatRequest};
+use weir_llm::chat;
 use weir_llm::estimate;
+use weir_llm::request::Request;
 use weir_policy::pipeline::GuardEnd;
 use weir_policy::{Api, DataClass, Head, Needs, RequestView};
 
 /// A request that every guard let pass, and the view of it that the later hooks get.
-pub type Guarded = (Arc<ChatRequest>, Arc<RequestView>);
+pub type Guarded = (Arc<Request>, Arc<RequestView>);
 
 /// A guard ended the exchange.
 pub enum Stop {
@@ -37,7 +38,7 @@ impl Exchange<'_> {
     ///
     /// # Errors
     /// A guard refused, failed closed, or answered by itself.
-    pub fn guard(&self, admitted: &Admitted, request: ChatRequest) -> Result<Guarded, Stop> {
+    pub fn guard(&self, admitted: &Admitted, request: Request) -> Result<Guarded, Stop> {
         let request = Arc::new(request);
         let pipeline = &self.snapshot.pipeline;
         let reads = pipeline.needs_content(&admitted.route.name);
@@ -80,7 +81,7 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    fn head(&self, admitted: &Admitted, request: &ChatRequest, reads: bool) -> Head {
+    fn head(&self, admitted: &Admitted, request: &Request, reads: bool) -> Head {
         let principal = &admitted.caller.principal;
         let needs = request.needs();
         Head {

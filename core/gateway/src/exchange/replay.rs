@@ -11,7 +11,8 @@ use crate::telemetry::record::CacheState;
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
-use weir_llm::chat::{self, ChatRequest};
+use weir_llm::chat;
+use weir_llm::request::Request;
 use weir_llm::usage::Usage;
 use weir_policy::{Api, Retention};
 
@@ -34,7 +35,7 @@ pub enum Found {
 
 impl Exchange<'_> {
     /// Looks the request up, if alias or request asks for it.
-    pub fn look_up(&mut self, admitted: &Admitted, request: &ChatRequest) -> Found {
+    pub fn look_up(&mut self, admitted: &Admitted, request: &Request) -> Found {
         let wish = admitted.caller.wishes.cache;
         let asked = match wish {
             CacheWish::Off => None,
@@ -83,12 +84,7 @@ impl Exchange<'_> {
     ///
     /// # Errors
     /// The ledger did not take the posting, or the caller has gone.
-    pub async fn replay(
-        &mut self,
-        admitted: Admitted,
-        request: &ChatRequest,
-        entry: &Entry,
-    ) -> Result<(), End> {
+    pub async fn replay(&mut self, admitted: Admitted, request: &Request, entry: &Entry) -> Result<(), End> {
         let close = Close { saved: entry.paid, ..Close::nothing(Outcome::CacheHit) };
         self.settle(admitted, close).await?;
         self.record.status = 200;

@@ -9,9 +9,10 @@ use crate::ingress::respond;
 use crate::telemetry::record::CacheState;
 use http::HeaderName;
 use pingora::http::ResponseHeader;
-use weir_llm::chat::{self, ChatRequest};
+use weir_llm::chat;
 use weir_llm::estimate;
 use weir_llm::price::Nanos;
+use weir_llm::request::Request;
 use weir_llm::usage::{Source, Usage};
 
 impl Exchange<'_> {
@@ -22,7 +23,7 @@ impl Exchange<'_> {
     pub async fn reply(
         &mut self,
         admitted: Admitted,
-        request: &ChatRequest,
+        request: &Request,
         whole: Whole,
         recording: Option<Recording>,
     ) -> Result<(), End> {
@@ -76,7 +77,7 @@ impl Exchange<'_> {
 }
 
 /// Counted here since the provider did not count: marked as an estimate wherever it is shown.
-pub fn guessed(request: &ChatRequest, content_bytes: u64) -> Usage {
+pub fn guessed(request: &Request, content_bytes: u64) -> Usage {
     Usage {
         input: estimate::input_guess(request),
         output: estimate::output_guess(content_bytes),

@@ -12,8 +12,9 @@ use crate::upstream::Response;
 use bytes::{Bytes, BytesMut};
 use std::pin::pin;
 use std::time::Instant;
-use weir_llm::chat::{self, ChatRequest, Chunk, Collector, StreamScan};
+use weir_llm::chat::{self, Chunk, Collector, StreamScan};
 use weir_llm::price::Nanos;
+use weir_llm::request::Request;
 use weir_llm::sse;
 use weir_llm::usage::{Source, Usage};
 
@@ -40,7 +41,7 @@ impl Exchange<'_> {
     pub async fn stream(
         &mut self,
         admitted: Admitted,
-        request: &ChatRequest,
+        request: &Request,
         opened: Opened,
         recording: Option<Recording>,
     ) -> Result<(), End> {
@@ -263,7 +264,7 @@ impl Relay {
         std::mem::take(&mut self.held)
     }
 
-    fn usage(&self, request: &ChatRequest) -> (Usage, Source) {
+    fn usage(&self, request: &Request) -> (Usage, Source) {
         self.scan.usage().map_or_else(
             || (guessed(request, self.scan.content_bytes()), Source::Estimate),
             |usage| (usage, Source::Provider),

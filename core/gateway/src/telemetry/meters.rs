@@ -10,7 +10,7 @@ use weir_llm::usage::Usage;
 use weir_policy::{Api, Breaker, ErrorClass, Live, Target};
 
 const STATUS: [&str; 5] = ["2xx", "3xx", "4xx", "5xx", "none"];
-const APIS: usize = 3;
+const APIS: usize = Api::ALL.len();
 
 /// The disjoint token classes in the order of their slots, with the names that prices and the ledger use.
 pub(super) const TOKEN_CLASSES: [&str; 9] = [
@@ -246,10 +246,7 @@ impl Slots {
     }
 }
 
+/// Where an API stands in [`Api::ALL`], which lists them as they are declared.
 const fn api_index(api: Api) -> usize {
-    match api {
-        Api::Chat => 0,
-        Api::Responses => 1,
-        Api::Messages => 2,
-    }
+    api as usize
 }

@@ -14,9 +14,9 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use serde_saphyr::Spanned;
 use std::sync::Arc;
-use weir_llm::chat::ChatRequest;
 use weir_llm::estimate;
 use weir_llm::price::{Rate, pico_per_token_from_usd_per_mtok};
+use weir_llm::request::Request;
 use weir_llm::usage::Class;
 
 /// The target table of all cases.
@@ -80,7 +80,7 @@ fn hook(file: &str, case: &Case, policy: &dyn Policy) -> Result<Hook, LoadError>
 fn view(file: &str, case: &Case) -> Result<RequestView, LoadError> {
     let body = body(case);
     let size = body.len() as u64;
-    let chat = ChatRequest::parse(body).map_err(|error| {
+    let chat = Request::parse(Api::Chat, body).map_err(|error| {
         let place = case.body.as_ref().map_or(case.name.referenced, |body| body.referenced);
         yaml::at(LoadError::new(file, format!("the body is no valid request: {}", error.message)), place)
     })?;
@@ -105,7 +105,7 @@ fn body(case: &Case) -> Bytes {
     }
 }
 
-fn head(file: &str, case: &Case, chat: &ChatRequest, size: u64) -> Result<Head, LoadError> {
+fn head(file: &str, case: &Case, chat: &Request, size: u64) -> Result<Head, LoadError> {
     let written: &HeadFile = &case.head;
     let narrow = |tokens: u64| u32::try_from(tokens).unwrap_or(u32::MAX);
     let tags: Vec<_> = written.tags.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
@@ -132,7 +132,7 @@ fn head(file: &str, case: &Case, chat: &ChatRequest, size: u64) -> Result<Head, 
     })
 }
 
-fn needs(chat: &ChatRequest) -> Needs {
+fn needs(chat: &Request) -> Needs {
     let needs = chat.needs();
     Needs {
         tools: needs.tools,

@@ -41,15 +41,8 @@ impl When {
     /// Whether the predicate leaves a surface out altogether.
     #[must_use]
     pub fn leaves_out(&self, surface: Surface) -> bool {
-        let (api, stream) = match surface {
-            Surface::Chat => (Api::Chat, false),
-            Surface::ChatStream => (Api::Chat, true),
-            Surface::Responses => (Api::Responses, false),
-            Surface::ResponsesStream => (Api::Responses, true),
-            Surface::Messages => (Api::Messages, false),
-            Surface::MessagesStream => (Api::Messages, true),
-        };
-        self.stream.is_some_and(|wanted| wanted != stream)
+        let (api, stream) = surface.api();
+        self.stream.is_some_and(|wanted| stream != Some(wanted))
             || self.apis.as_ref().is_some_and(|apis| apis.iter().all(|name| name.0 != api))
     }
 }
@@ -73,6 +66,13 @@ enum Name {
     Chat,
     Responses,
     Messages,
+    CountTokens,
+    Embeddings,
+    Images,
+    Speech,
+    Transcription,
+    Moderations,
+    Rerank,
 }
 
 impl From<Name> for ApiName {
@@ -81,6 +81,13 @@ impl From<Name> for ApiName {
             Name::Chat => Api::Chat,
             Name::Responses => Api::Responses,
             Name::Messages => Api::Messages,
+            Name::CountTokens => Api::CountTokens,
+            Name::Embeddings => Api::Embeddings,
+            Name::Images => Api::Images,
+            Name::Speech => Api::Speech,
+            Name::Transcription => Api::Transcription,
+            Name::Moderations => Api::Moderations,
+            Name::Rerank => Api::Rerank,
         })
     }
 }

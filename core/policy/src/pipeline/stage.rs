@@ -181,7 +181,7 @@ pub(super) fn check_surfaces(manifest: &Manifest) -> Result<(), LoadError> {
     let left_out = |surface: Surface| {
         !manifest.surfaces.contains(&surface) || manifest.when.as_ref().is_some_and(|w| w.leaves_out(surface))
     };
-    match Surface::served().iter().find(|surface| left_out(**surface)) {
+    match Surface::ALL.iter().find(|surface| left_out(**surface)) {
         None => Ok(()),
         Some(surface) => Err(LoadError::new(
             &manifest.name,

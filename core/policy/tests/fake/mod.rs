@@ -5,7 +5,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use weir_llm::chat::ChatRequest;
+use weir_llm::request::Request;
 use weir_policy::pipeline::{Bound, Clock};
 use weir_policy::verdict::{AttemptError, Decision, Edit, GuardVerdict, Guarded, Recovery, Replacement};
 use weir_policy::{
@@ -113,12 +113,12 @@ pub fn replace(segment: u32, start: usize, end: usize, text: &str) -> Edit {
     Edit { segment, start, end, replace: Replacement::Text(text.into()) }
 }
 
-pub fn chat(texts: &[&str]) -> Arc<ChatRequest> {
+pub fn chat(texts: &[&str]) -> Arc<Request> {
     let messages: Vec<_> =
         texts.iter().map(|text| serde_json::json!({"role": "user", "content": text})).collect();
     let messages = serde_json::Value::Array(messages);
     let body = format!(r#"{{ "model":"fast", "temperature":0.70,"messages":{messages}}}"#);
-    Arc::new(ChatRequest::parse(Bytes::from(body)).unwrap())
+    Arc::new(Request::parse(Api::Chat, Bytes::from(body)).unwrap())
 }
 
 pub fn head() -> Head {

@@ -1,7 +1,7 @@
 //! A request and four targets to ask policies about.
 
 use std::sync::Arc;
-use weir_llm::chat::ChatRequest;
+use weir_llm::request::Request;
 use weir_policy::{Api, Candidates, DataClass, Head, Live, LiveFacts, Needs, RequestView, Retention, Target};
 
 struct Idle;
@@ -63,6 +63,6 @@ pub(crate) fn ask(body: &str) -> Arc<RequestView> {
         needs: Needs::default(),
         attempt: 0,
     };
-    let chat = ChatRequest::parse(bytes::Bytes::copy_from_slice(body.as_bytes())).unwrap();
+    let chat = Request::parse(Api::Chat, bytes::Bytes::copy_from_slice(body.as_bytes())).unwrap();
     Arc::new(RequestView::new(head, Arc::new(chat), Vec::new()))
 }

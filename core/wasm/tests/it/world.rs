@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::Value;
 use std::sync::Arc;
-use weir_llm::chat::ChatRequest;
+use weir_llm::request::Request;
 use weir_policy::{
     Api, Candidates, Capability, DataClass, Head, Live, LiveFacts, LoadError, Needs, Policy, RequestView,
     Retention, Target, TargetTable,
@@ -28,7 +28,7 @@ pub(crate) fn request(text: &str) -> Arc<RequestView> {
 
 pub(crate) fn request_of(tenant: &str, retention: Retention, text: &str) -> Arc<RequestView> {
     let body = serde_json::json!({ "model": "fast", "messages": [{ "role": "user", "content": text }] });
-    let chat = ChatRequest::parse(Bytes::from(body.to_string())).expect("a valid request");
+    let chat = Request::parse(Api::Chat, Bytes::from(body.to_string())).expect("a valid request");
     Arc::new(RequestView::new(head(tenant, retention), Arc::new(chat), Vec::new()))
 }
 

@@ -1,13 +1,15 @@
 //! The body for a target: splices into the bytes as they came, so that unknown fields survive byte for byte.
 
-use super::request::{ChatRequest, StreamOptions};
+use super::{Request, StreamOptions};
+use crate::api::Api;
 use crate::json::{quote, splice};
+use crate::vendor::Vendor;
 use bytes::Bytes;
 use std::ops::Range;
 
 /// What the body for a target differs in.
 #[derive(Debug, Clone, Copy)]
-pub struct Encode<'a> {
+pub struct Patch<'a> {
     /// The model name that the target knows.
     pub model: &'a str,
     /// Ask for a usage chunk if this is a stream.
@@ -16,22 +18,24 @@ pub struct Encode<'a> {
     pub max_tokens: Option<u64>,
     /// Send `"store":false` whatever the caller says.
     pub force_store_false: bool,
+    /// What is special about the provider; `None`: nothing is known.
+    pub vendor: Option<&'a Vendor>,
     /// Guards' edits.
     pub edits: &'a [SegmentEdit<'a>],
 }
 
-impl<'a> Encode<'a> {
+impl<'a> Patch<'a> {
     /// Only the model name.
     #[must_use]
     pub const fn model(model: &'a str) -> Self {
-        Self { model, ask_usage: false, max_tokens: None, force_store_false: false, edits: &[] }
+        Self { model, ask_usage: false, max_tokens: None, force_store_false: false, vendor: None, edits: &[] }
     }
 }
 
 /// A byte range of one segment's decoded text and what comes in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SegmentEdit<'a> {
-    /// Index into [`ChatRequest::segments`].
+    /// Index into [`Request::segments`].
     pub segment: usize,
     /// First byte.
     pub start: usize,
@@ -43,27 +47,33 @@ pub struct SegmentEdit<'a> {
 
 type Splice = (Range<usize>, Vec<u8>);
 
-impl ChatRequest {
+impl Request {
     /// The body for a target. If nothing differs the same bytes come back, not a copy.
     ///
     /// Edits are applied in order of their place. One that is out of order with the rules (beyond the text, inside a
     /// character, overlapping) is widened to whole characters and to what the earlier ones left: what a guard wanted
     /// gone is gone.
     #[must_use]
-    pub fn encode(&self, target: &Encode<'_>) -> Bytes {
+    pub fn patched(&self, target: &Patch<'_>) -> Bytes {
         let mut splices = Vec::new();
         let mut added = Vec::new();
         if target.model != self.model() {
             let mut name = Vec::with_capacity(target.model.len() + 2);
             quote(target.model, &mut name);
-            splices.push((self.fields.model_span.clone(), name));
+            if self.fields.model_span.is_empty() {
+                added.extend_from_slice(&[br#""model":"#, name.as_slice(), b","].concat());
+            } else {
+                splices.push((self.fields.model_span.clone(), name));
+            }
         }
         if target.ask_usage && self.stream() {
             self.ask_usage(&mut splices, &mut added);
         }
         if let Some(most) = target.max_tokens {
-            self.cap_tokens(most, target.model, &mut splices, &mut added);
+            self.cap_tokens(most, self.bound_key(target), &mut splices, &mut added);
         }
+        self.rename_bound(target, &mut splices);
+        self.unseal(&mut splices);
         if target.force_store_false {
             match &self.fields.store {
                 Some((false, _)) => {}
@@ -93,25 +103,37 @@ impl ChatRequest {
         }
     }
 
-    fn cap_tokens(&self, most: u64, model: &str, splices: &mut Vec<Splice>, added: &mut Vec<u8>) {
+    fn cap_tokens(&self, most: u64, key: &str, splices: &mut Vec<Splice>, added: &mut Vec<u8>) {
         let number = || itoa::Buffer::new().format(most).as_bytes().to_vec();
-        let fields = &self.fields;
-        for (tokens, span) in fields.max_tokens.iter().chain(&fields.max_completion_tokens) {
-            if *tokens > most {
-                splices.push((span.clone(), number()));
+        for bound in &self.fields.bounds {
+            if bound.tokens.is_some_and(|tokens| tokens > most) {
+                splices.push((bound.span.clone(), number()));
             }
         }
         if self.max_output_tokens().is_some() {
             return;
         }
-        let (key, null) = if wants_completion_tokens(model) {
-            ("max_completion_tokens", &fields.max_completion_tokens_null)
-        } else {
-            ("max_tokens", &fields.max_tokens_null)
-        };
-        match null {
-            Some(span) => splices.push((span.clone(), number())),
+        match self.fields.bounds.iter().find(|bound| bound.key == key) {
+            Some(null) => splices.push((null.span.clone(), number())),
             None => added.extend_from_slice(format!("\"{key}\":{most},").as_bytes()),
+        }
+    }
+
+    /// The name of the field that bounds the output at the target.
+    fn bound_key(&self, target: &Patch<'_>) -> &'static str {
+        match self.api() {
+            Api::Responses => "max_output_tokens",
+            Api::Chat if wants_completion_tokens(target) => "max_completion_tokens",
+            _ => "max_tokens",
+        }
+    }
+
+    /// Chat has two names for one bound, and each is refused somewhere.
+    fn rename_bound(&self, target: &Patch<'_>, splices: &mut Vec<Splice>) {
+        let [bound] = self.fields.bounds.as_slice() else { return };
+        let key = self.bound_key(target);
+        if self.api() == Api::Chat && target.vendor.is_some() && bound.key != key {
+            splices.push((bound.key_span.clone(), format!("\"{key}\"").into_bytes()));
         }
     }
 
@@ -147,7 +169,10 @@ fn apply(text: &str, edits: &[&SegmentEdit<'_>]) -> String {
 }
 
 /// OpenAI's reasoning models refuse `max_tokens`; others, and other providers, may not know the newer name.
-fn wants_completion_tokens(model: &str) -> bool {
-    let name = model.rsplit('/').next().unwrap_or(model);
+fn wants_completion_tokens(target: &Patch<'_>) -> bool {
+    if target.vendor.is_some_and(|vendor| !vendor.quirks.completion_tokens) {
+        return false;
+    }
+    let name = target.model.rsplit('/').next().unwrap_or(target.model);
     ["o1", "o3", "o4", "gpt-5"].iter().any(|family| name.starts_with(family))
 }
