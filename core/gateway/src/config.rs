@@ -40,8 +40,8 @@ mod tests;
 pub use endpoint::Endpoint;
 pub use problem::{ConfigErrors, Pos, Problem};
 pub use program::{
-    Alias, Dialect, Engine, LedgerSync, Level, Limits, Log, Otlp, PolicyBinding, Provider, ProviderKind,
-    ProviderTimeouts, Server, ServerTimeouts, TargetRef, Tls,
+    Alias, Engine, LedgerSync, Level, Limits, Log, Otlp, PolicyBinding, Provider, ProviderKind,
+    ProviderTimeouts, Server, ServerTimeouts, Speaks, TargetRef, Tls,
 };
 pub use reference::{reference_markdown, schema};
 pub use secret::Secret;

@@ -1,14 +1,20 @@
-//! What goes to a provider: the request head, with the provider's own key and nothing of the caller's.
+//! What goes to a provider: the request head, with the provider's own key and nothing of the caller's but what its API
+//! says is the caller's to choose.
 
+use crate::config::Speaks;
 use crate::upstream::{Dialer, Patience, Request};
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HOST, USER_AGENT};
 use http::{HeaderName, HeaderValue};
 use pingora::http::RequestHeader;
 use pingora::protocols::http::v1::client::http_req_header_to_wire;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use weir_llm::api::{Api, Dialect};
+use weir_llm::gemini;
+use weir_llm::vendor::Vendor;
 use weir_policy::Retention;
 
 /// One provider, ready to be called.
@@ -21,21 +27,27 @@ pub struct Endpoint {
     pub retention: Retention,
     /// Whether it may train on content.
     pub trains: bool,
+    /// What it speaks.
+    pub speaks: Speaks,
+    /// Where it differs from the maker of its dialect.
+    pub vendor: &'static Vendor,
     /// Connects to it.
     pub dialer: Arc<Dialer>,
     /// Until the first byte, and between two.
     pub patience: Patience,
     /// For one attempt as a whole.
     pub total: Duration,
-    /// One ready request head a key; their order is the operator's.
+    /// What stands before every path.
+    prefix: String,
+    /// The header lines that every request has, ready for the wire, one set a key; their order is the operator's.
     heads: Vec<Bytes>,
     turn: AtomicUsize,
 }
 
-/// What a request head is made of.
+/// What a provider's requests are made of.
 pub struct Parts<'a> {
-    /// The path of the endpoint's chat completions, prefix included.
-    pub path: &'a str,
+    /// The path of its base URL, without a slash at its end.
+    pub prefix: &'a str,
     /// The `Host` header.
     pub host: &'a str,
     /// The provider's keys; none for a provider that asks for none.
@@ -44,33 +56,69 @@ pub struct Parts<'a> {
     pub headers: &'a [(HeaderName, HeaderValue)],
 }
 
+/// What a provider is, apart from its requests.
+pub struct Facts {
+    /// As [`Endpoint::name`].
+    pub name: Arc<str>,
+    /// As [`Endpoint::region`].
+    pub region: Arc<str>,
+    /// As [`Endpoint::retention`].
+    pub retention: Retention,
+    /// As [`Endpoint::trains`].
+    pub trains: bool,
+    /// As [`Endpoint::speaks`].
+    pub speaks: Speaks,
+    /// As [`Endpoint::vendor`].
+    pub vendor: &'static Vendor,
+    /// As [`Endpoint::dialer`].
+    pub dialer: Arc<Dialer>,
+    /// As [`Endpoint::patience`].
+    pub patience: Patience,
+    /// As [`Endpoint::total`].
+    pub total: Duration,
+}
+
+/// What one request differs in.
+pub struct Call<'a> {
+    /// The API that the caller speaks.
+    pub api: Api,
+    /// The dialect in which it goes out.
+    pub dialect: Dialect,
+    /// The model name that the provider knows.
+    pub model: &'a str,
+    /// Piece by piece.
+    pub stream: bool,
+    /// The caller's query; may be empty.
+    pub query: &'a str,
+    /// The body's type.
+    pub content_type: &'a str,
+    /// Header lines of this request only, each with its line break.
+    pub lines: &'a [u8],
+    /// The trace that it belongs to.
+    pub traceparent: Option<&'a str>,
+}
+
 impl Endpoint {
     /// An endpoint with its heads made ready, so that a request only copies one.
     ///
     /// # Errors
     /// Says which part no HTTP head may carry.
-    #[allow(clippy::too_many_arguments, reason = "a row of facts, named at the one call")]
-    pub fn new(
-        name: Arc<str>,
-        region: Arc<str>,
-        retention: Retention,
-        trains: bool,
-        dialer: Arc<Dialer>,
-        patience: Patience,
-        total: Duration,
-        parts: &Parts<'_>,
-    ) -> Result<Self, String> {
+    pub fn new(facts: Facts, parts: &Parts<'_>) -> Result<Self, String> {
         let keys: Vec<Option<&str>> =
             if parts.keys.is_empty() { vec![None] } else { parts.keys.iter().copied().map(Some).collect() };
-        let heads = keys.into_iter().map(|key| wire(parts, key)).collect::<Result<_, _>>()?;
+        let heads = keys.into_iter().map(|key| wire(parts, facts.speaks, key)).collect::<Result<_, _>>()?;
+        let Facts { name, region, retention, trains, speaks, vendor, dialer, patience, total } = facts;
         Ok(Self {
             name,
             region,
             retention,
             trains,
+            speaks,
+            vendor,
             dialer,
             patience,
             total,
+            prefix: parts.prefix.to_owned(),
             heads,
             turn: AtomicUsize::new(0),
         })
@@ -82,39 +130,77 @@ impl Endpoint {
     }
 
     /// A request for the next key in turn.
-    pub fn request(&self, body: &Bytes, traceparent: Option<&str>) -> Request {
+    pub fn request(&self, call: &Call<'_>, body: &Bytes) -> Request {
         let turn = if self.heads.len() > 1 {
             self.turn.fetch_add(1, Ordering::Relaxed) % self.heads.len()
         } else {
             0
         };
         let ready = &self.heads[turn];
-        let mut head = BytesMut::with_capacity(ready.len() + body.len() + 128);
-        head.extend_from_slice(ready);
-        if let Some(parent) = traceparent {
-            head.extend_from_slice(b"traceparent: ");
-            head.extend_from_slice(parent.as_bytes());
-            head.extend_from_slice(b"\r\n");
+        let mut head = BytesMut::with_capacity(ready.len() + call.lines.len() + body.len() + 320);
+        head.extend_from_slice(b"POST ");
+        head.extend_from_slice(self.prefix.as_bytes());
+        head.extend_from_slice(path(call, &self.prefix).as_bytes());
+        if !call.query.is_empty() && call.dialect == Dialect::Anthropic {
+            head.extend_from_slice(b"?");
+            head.extend_from_slice(call.query.as_bytes());
         }
-        head.extend_from_slice(b"content-length: ");
-        head.extend_from_slice(itoa::Buffer::new().format(body.len()).as_bytes());
-        head.extend_from_slice(b"\r\n\r\n");
+        head.extend_from_slice(b" HTTP/1.1\r\n");
+        head.extend_from_slice(ready);
+        head.extend_from_slice(call.lines);
+        if let Some(parent) = call.traceparent {
+            line(&mut head, "traceparent", parent);
+        }
+        line(&mut head, "content-type", call.content_type);
+        line(&mut head, "content-length", itoa::Buffer::new().format(body.len()));
+        head.extend_from_slice(b"\r\n");
         Request::new(head, body)
     }
 }
 
-/// A head in the form in which it goes over the wire, but for its length and its empty line.
-fn wire(parts: &Parts<'_>, key: Option<&str>) -> Result<Bytes, String> {
-    let mut wire = http_req_header_to_wire(&head(parts, key)?).ok_or("base_url: not a path")?;
-    // The empty line comes after the length.
-    wire.truncate(wire.len() - 2);
-    Ok(wire.freeze())
+fn line(head: &mut BytesMut, name: &str, value: &str) {
+    for part in [name, ": ", value, "\r\n"] {
+        head.extend_from_slice(part.as_bytes());
+    }
 }
 
-fn head(parts: &Parts<'_>, key: Option<&str>) -> Result<RequestHeader, String> {
-    let path = parts.path.as_bytes();
-    let mut head =
-        RequestHeader::build("POST", path, Some(12)).map_err(|_| "base_url: not a path".to_owned())?;
+/// What stands behind the prefix. Operators write the base URL with the version, as OpenAI's SDK has it, or without, as
+/// Anthropic's and Google's have it: both mean the same.
+fn path(call: &Call<'_>, prefix: &str) -> Cow<'static, str> {
+    let versioned = |version: &str| prefix.ends_with(version);
+    match (call.dialect, call.api) {
+        (Dialect::Anthropic, Api::CountTokens) if versioned("/v1") => "/messages/count_tokens".into(),
+        (Dialect::Anthropic, Api::CountTokens) => "/v1/messages/count_tokens".into(),
+        (Dialect::Anthropic, _) if versioned("/v1") => "/messages".into(),
+        (Dialect::Anthropic, _) => "/v1/messages".into(),
+        (Dialect::Gemini, _) => {
+            let version = if versioned("/v1beta") || versioned("/v1") { "" } else { "/v1beta" };
+            format!("{version}/{}", gemini::path(call.model, call.stream)).into()
+        }
+        (_, Api::Embeddings) => "/embeddings".into(),
+        (_, Api::Images) => "/images/generations".into(),
+        (_, Api::Speech) => "/audio/speech".into(),
+        (_, Api::Transcription) => "/audio/transcriptions".into(),
+        (_, Api::Moderations) => "/moderations".into(),
+        (_, Api::Rerank) => "/rerank".into(),
+        (Dialect::OpenAiResponses, _) => "/responses".into(),
+        (Dialect::OpenAiChat, _) => "/chat/completions".into(),
+    }
+}
+
+/// The header lines of a key, in the form in which they go over the wire.
+fn wire(parts: &Parts<'_>, speaks: Speaks, key: Option<&str>) -> Result<Bytes, String> {
+    let mut wire = http_req_header_to_wire(&head(parts, speaks, key)?).ok_or("base_url: not a path")?;
+    // The request line is each request's own, and the empty line comes after its length.
+    wire.truncate(wire.len() - 2);
+    let first = memchr::memchr(b'\n', &wire).map_or(0, |end| end + 1);
+    Ok(wire.freeze().slice(first..))
+}
+
+fn head(parts: &Parts<'_>, speaks: Speaks, key: Option<&str>) -> Result<RequestHeader, String> {
+    let path = if parts.prefix.is_empty() { "/" } else { parts.prefix };
+    let mut head = RequestHeader::build("POST", path.as_bytes(), Some(12))
+        .map_err(|_| "base_url: not a path".to_owned())?;
     let mut set = |name: &str, value: &str, secret: bool| {
         let mut value = HeaderValue::from_str(value).map_err(|_| format!("{name}: not a header value"))?;
         value.set_sensitive(secret);
@@ -123,12 +209,15 @@ fn head(parts: &Parts<'_>, key: Option<&str>) -> Result<RequestHeader, String> {
             .map(|_| ())
     };
     set(HOST.as_str(), parts.host, false)?;
-    set(CONTENT_TYPE.as_str(), "application/json", false)?;
     set(ACCEPT.as_str(), "application/json, text/event-stream", false)?;
     set(ACCEPT_ENCODING.as_str(), "identity", false)?;
     set(USER_AGENT.as_str(), concat!("weir/", env!("CARGO_PKG_VERSION")), false)?;
     if let Some(key) = key {
-        set(AUTHORIZATION.as_str(), &format!("Bearer {key}"), true)?;
+        match speaks {
+            Speaks::One(Dialect::Anthropic) => set("x-api-key", key, true)?,
+            Speaks::One(Dialect::Gemini) => set("x-goog-api-key", key, true)?,
+            _ => set(AUTHORIZATION.as_str(), &format!("Bearer {key}"), true)?,
+        }
     }
     for (name, value) in parts.headers {
         head.insert_header(name.clone(), value.clone()).map_err(|_| format!("headers.{name}: not usable"))?;

@@ -7,18 +7,28 @@
 //! - [`guard`]: content policies.
 //! - [`replay`]: the response cache.
 //! - [`plan`]: route policies.
+//! - [`outgoing`]: the request in the form in which one target gets it.
 //! - [`attempt`]: one target after another, until one commits.
+//! - [`limits`]: the provider's rate-limit headers.
 //! - [`reply`]: a whole reply.
+//! - [`relay`]: a stream on its way: cut at its events, turned where the target speaks another dialect.
 //! - [`stream`]: a streamed reply.
+//! - [`raw`]: a reply that is no conversation.
+//! - [`count`]: tokens counted without asking a model.
 //! - [`settle`]: the one posting.
 //! - [`attend`]: waiting for work while watching the caller.
 
 pub mod admit;
 pub mod attempt;
 pub mod attend;
+pub mod count;
 pub mod guard;
 pub mod identify;
+pub mod limits;
+pub mod outgoing;
 pub mod plan;
+pub mod raw;
+pub mod relay;
 pub mod replay;
 pub mod reply;
 pub mod settle;
@@ -27,20 +37,24 @@ pub mod stream;
 use crate::buffered::Held;
 use crate::gateway::Gateway;
 use crate::ingress::respond::Gone;
+use crate::ingress::form::{self, Form};
 use crate::ingress::{self, Endpoint, body, framing, respond};
 use crate::models;
 use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{Telemetry, record};
 use attempt::Committed;
+use bytes::Bytes;
+use count::counts;
 use pingora::protocols::http::ServerSession;
 use settle::{Close, Outcome};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
+use weir_llm::api::Api;
+use weir_llm::neutral::Ask;
 use weir_llm::price::Nanos;
 use weir_llm::request::Request;
 use weir_llm::usage::Usage;
-use weir_policy::Api;
 
 /// One client request and all that happens until its reply is finished and settled.
 pub struct Exchange<'g> {
@@ -50,6 +64,8 @@ pub struct Exchange<'g> {
     pub snapshot: Arc<Snapshot>,
     /// The caller's side.
     pub session: &'g mut ServerSession,
+    /// In whose words it is answered.
+    pub voice: Api,
     /// Our id of it.
     pub id: Arc<str>,
     /// When its head had come.
@@ -58,6 +74,8 @@ pub struct Exchange<'g> {
     pub watched: bool,
     /// Bytes held for it.
     pub held: Held<'g>,
+    /// The form that its body is, if it is one.
+    pub form: Option<Form>,
     /// What telemetry will be told.
     pub record: record::Exchange,
 }
@@ -127,8 +145,8 @@ impl Exchange<'_> {
         if let Err(end) = self.answer().await {
             match end {
                 End::Refused(refusal) => {
-                    self.record.status = refusal.status;
-                    if respond::refuse(self.session, &refusal, &self.id).await.is_err() {
+                    self.record.status = refusal.status_for(self.voice);
+                    if respond::refuse(self.session, &refusal, self.voice, &self.id).await.is_err() {
                         self.session.set_keepalive(None);
                     }
                 }
@@ -149,21 +167,24 @@ impl Exchange<'_> {
         }
         let head = self.session.req_header();
         match ingress::endpoint(&head.method, head.uri.path())? {
-            Endpoint::Chat => self.chat().await,
+            Endpoint::Api(api) => {
+                self.record.api = api;
+                self.converse(api).await
+            }
+            Endpoint::Root => self.root().await,
             Endpoint::Models => models::list(self).await,
             Endpoint::Model(id) => models::one(self, &id).await,
         }
     }
 
-    /// `POST /v1/chat/completions`: the list that the design calls *the way of a request*.
-    async fn chat(&mut self) -> Result<(), End> {
+    /// Any of the APIs that models answer: the list that the design calls *the way of a request*.
+    async fn converse(&mut self, api: Api) -> Result<(), End> {
         let caller = self.identify()?;
-        let request = self.read().await?;
+        let request = Arc::new(self.read(api).await?);
         let admitted = self.admit(caller, &request).await?;
-        let asked = guard::Asked { stream: request.stream(), usage: request.include_usage() };
-        let (request, view) = match self.guard(&admitted, request) {
+        let (request, view) = match self.guard(&admitted, Arc::clone(&request)) {
             Ok(guarded) => guarded,
-            Err(stop) => return self.stopped(admitted, stop, asked).await,
+            Err(stop) => return self.stopped(admitted, &request, stop).await,
         };
         let replay = match self.look_up(&admitted, &request) {
             replay::Found::Hit(reply) => return self.replay(admitted, &request, &reply).await,
@@ -173,9 +194,13 @@ impl Exchange<'_> {
             Ok(planned) => planned,
             Err(refusal) => return self.refused(admitted, refusal).await,
         };
-        match self.attempts(&admitted, &request, &view, planned).await {
+        if api == Api::CountTokens && !counts(&admitted, &planned) {
+            return self.count(admitted, &request).await;
+        }
+        match self.attempts(&admitted, &request, &view, planned, replay.is_some()).await {
             Ok(Committed::Whole(whole)) => self.reply(admitted, &request, *whole, replay).await,
             Ok(Committed::Stream(stream)) => self.stream(admitted, &request, *stream, replay).await,
+            Ok(Committed::Raw(raw)) => self.raw(admitted, &request, *raw).await,
             Err(End::Refused(refusal)) => {
                 self.settle(admitted, Close::nothing(Outcome::Failed)).await?;
                 Err(End::Refused(refusal))
@@ -184,6 +209,27 @@ impl Exchange<'_> {
                 self.settle(admitted, Close::nothing(Outcome::ClientAbort)).await?;
                 Err(End::Gone)
             }
+        }
+    }
+
+    /// `HEAD /`: somebody is there. Anthropic's clients ask before they begin.
+    async fn root(&mut self) -> Result<(), End> {
+        let body = b"Weir, an LLM gateway. See /v1/models.\n";
+        let head = respond::whole_head(200, "text/plain; charset=utf-8", body.len(), &self.id)?;
+        self.record.status = 200;
+        self.record.outcome = record::Outcome::Ok;
+        Ok(respond::whole(self.session, head, Bytes::from_static(body)).await?)
+    }
+
+    /// What the writers of replies need to know of the request.
+    fn ask<'a>(&'a self, request: &'a Request, model: &'a str) -> Ask<'a> {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Ask {
+            root: request.json().root(),
+            include_usage: request.include_usage(),
+            request_id: &self.id,
+            now: since.as_secs(),
+            model,
         }
     }
 
@@ -199,13 +245,20 @@ impl Exchange<'_> {
     }
 
     /// Reads and parses the body.
-    async fn read(&mut self) -> Result<Request, End> {
+    async fn read(&mut self, api: Api) -> Result<Request, End> {
         let server = &self.snapshot.config.server;
         let bounds = body::Bounds { limit: server.limits.body, deadline: server.timeouts.body };
-        body::check_head(&self.session.req_header().headers, bounds)?;
-        let body = body::read(self.session, bounds, &mut self.held).await?;
+        let headers = &self.session.req_header().headers;
+        body::check_head(headers, bounds, api == Api::Transcription)?;
+        let form = form::kind(headers).map(str::to_owned);
+        let mut body = body::read(self.session, bounds, &mut self.held).await?;
         self.record.bytes_in = body.len() as u64;
-        let request = Request::parse(Api::Chat, body).map_err(Refusal::from)?;
+        if let Some(kind) = form {
+            let form = Form::parse(&kind, body)?;
+            body = form.json()?;
+            self.form = Some(form);
+        }
+        let request = Request::parse(api, body).map_err(Refusal::from)?;
         self.record.stream = request.stream();
         Ok(request)
     }

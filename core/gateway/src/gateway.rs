@@ -119,11 +119,13 @@ impl Gateway {
             session.set_keepalive(None);
         }
         session.set_write_timeout(Some(timeouts.write));
+        let head = session.req_header();
+        let voice = ingress::voice(head.uri.path(), &head.headers);
         let Some(_guest) = self.drain.enter() else {
             let refusal =
                 Refusal::busy("overloaded", "The gateway has as many requests under way as it may.", 1000);
             // A caller that cannot be told has gone.
-            let _ = respond::refuse(session, &refusal.closing(), &id).await;
+            let _ = respond::refuse(session, &refusal.closing(), voice, &id).await;
             return;
         };
         let started = Instant::now();
@@ -131,7 +133,10 @@ impl Gateway {
             session.req_header().headers.get("traceparent").and_then(|value| value.to_str().ok());
         let record = exchange::record(&self.telemetry, &snapshot, Arc::clone(&id), traceparent);
         let held = self.buffered.open();
-        Exchange { gateway: self, snapshot, session, id, started, watched: true, held, record }.run().await;
+        let form = None;
+        Exchange { gateway: self, snapshot, session, voice, id, started, watched: true, held, form, record }
+            .run()
+            .await;
     }
 }
 

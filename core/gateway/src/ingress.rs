@@ -5,21 +5,26 @@
 //! - [`framing`]: HTTP/1 framing, decided on the raw header bytes.
 //! - [`headers`]: the caller's key and the `x-weir-*` headers.
 //! - [`body`]: the request body, bounded and timed.
+//! - [`form`]: a body that is an upload.
 //! - [`respond`]: whole replies and refusals.
 
 pub mod body;
+pub mod form;
 pub mod framing;
 pub mod headers;
 pub mod respond;
 
 use crate::refusal::Refusal;
-use http::Method;
+use http::{HeaderMap, Method};
+use weir_llm::api::Api;
 
 /// What a method and path ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Endpoint {
-    /// `POST /v1/chat/completions`
-    Chat,
+    /// One of the APIs that models answer.
+    Api(Api),
+    /// `HEAD /`: whether anybody is there.
+    Root,
     /// `GET /v1/models`
     Models,
     /// `GET /v1/models/{id}`
@@ -32,14 +37,42 @@ pub enum Endpoint {
 /// 404 for an unknown path, 405 for a known one with another method.
 pub fn endpoint(method: &Method, path: &str) -> Result<Endpoint, Refusal> {
     let (found, allow) = match path {
-        "/v1/chat/completions" => (Endpoint::Chat, "POST"),
         "/v1/models" => (Endpoint::Models, "GET"),
-        _ => match path.strip_prefix("/v1/models/") {
-            Some(id) if !id.is_empty() => (Endpoint::Model(percent_decoded(id)), "GET"),
+        "/" => (Endpoint::Root, "HEAD, GET"),
+        _ => match (api(path), path.strip_prefix("/v1/models/")) {
+            (Some(api), _) => (Endpoint::Api(api), "POST"),
+            (None, Some(id)) if !id.is_empty() => (Endpoint::Model(percent_decoded(id)), "GET"),
             _ => return Err(Refusal::unknown_path(path)),
         },
     };
-    if method.as_str() == allow { Ok(found) } else { Err(Refusal::method(method.as_str(), path, allow)) }
+    let allowed = allow.split(", ").any(|one| one == method.as_str());
+    if allowed { Ok(found) } else { Err(Refusal::method(method.as_str(), path, allow)) }
+}
+
+/// The API of a path.
+fn api(path: &str) -> Option<Api> {
+    Some(match path {
+        "/v1/chat/completions" => Api::Chat,
+        "/v1/responses" => Api::Responses,
+        "/v1/messages" => Api::Messages,
+        "/v1/messages/count_tokens" => Api::CountTokens,
+        "/v1/embeddings" => Api::Embeddings,
+        "/v1/images/generations" => Api::Images,
+        "/v1/audio/speech" => Api::Speech,
+        "/v1/audio/transcriptions" => Api::Transcription,
+        "/v1/moderations" => Api::Moderations,
+        "/v1/rerank" => Api::Rerank,
+        _ => return None,
+    })
+}
+
+/// In whose words a request is answered before its path has said so, and for paths that both vendors have.
+pub fn voice(path: &str, headers: &HeaderMap) -> Api {
+    match api(path) {
+        Some(api) => api,
+        None if path.starts_with("/v1/messages") || headers.contains_key("anthropic-version") => Api::Messages,
+        None => Api::Chat,
+    }
 }
 
 /// Model ids hold slashes and question marks, which clients escape.
@@ -62,7 +95,7 @@ mod tests {
 
     #[test]
     fn paths_and_methods() {
-        assert_eq!(endpoint(&Method::POST, "/v1/chat/completions"), Ok(Endpoint::Chat));
+        assert_eq!(endpoint(&Method::POST, "/v1/chat/completions"), Ok(Endpoint::Api(Api::Chat)));
         assert_eq!(
             endpoint(&Method::GET, "/v1/models/sim%2Fsim-small"),
             Ok(Endpoint::Model("sim/sim-small".into()))

@@ -20,6 +20,15 @@ pub async fn list(exchange: &mut Exchange<'_>) -> Result<(), End> {
         .filter(|name| caller.principal.may_use(name))
         .collect();
     names.sort_unstable();
+    if exchange.voice.is_anthropic() {
+        let data: Vec<Value> = names.iter().map(|name| anthropic_card(name)).collect();
+        let (first, last) = (names.first(), names.last());
+        return write(
+            exchange,
+            &json!({ "data": data, "has_more": false, "first_id": first, "last_id": last }),
+        )
+        .await;
+    }
     let data: Vec<Value> = names.into_iter().map(|name| card(name, "weir")).collect();
     write(exchange, &json!({ "object": "list", "data": data })).await
 }
@@ -32,12 +41,20 @@ pub async fn one(exchange: &mut Exchange<'_>, id: &str) -> Result<(), End> {
     let caller = exchange.identify()?;
     let route = exchange.snapshot.route(id).filter(|_| caller.principal.may_use(id));
     let route = route.ok_or_else(|| Refusal::unknown_model(id))?;
+    if exchange.voice.is_anthropic() {
+        return write(exchange, &anthropic_card(id)).await;
+    }
     let owner = if route.label == Model::Direct { id.split('/').next().unwrap_or("weir") } else { "weir" };
     write(exchange, &card(id, owner)).await
 }
 
 fn card(id: &str, owner: &str) -> Value {
     json!({ "id": id, "object": "model", "created": 0, "owned_by": owner })
+}
+
+/// A model in Anthropic's words.
+fn anthropic_card(id: &str) -> Value {
+    json!({ "type": "model", "id": id, "display_name": id, "created_at": "1970-01-01T00:00:00Z" })
 }
 
 async fn write(exchange: &mut Exchange<'_>, body: &Value) -> Result<(), End> {

@@ -1,7 +1,9 @@
-//! Typed refusals: every "no" that the gateway itself says, and how it looks to an OpenAI client.
+//! Typed refusals: every "no" that the gateway itself says, and how it looks to a caller of each API.
 
 use bytes::Bytes;
 use std::borrow::Cow;
+use weir_llm::api::Api;
+use weir_llm::fault::Said;
 use weir_policy::Deny;
 
 /// A "no" with everything the caller needs to mend it.
@@ -71,7 +73,7 @@ impl Refusal {
             INVALID,
             "unknown_path",
             format!(
-                "Weir does not serve {}. It serves POST /v1/chat/completions, GET /v1/models and GET /v1/models/{{id}}.",
+                "Weir does not serve {}. It serves POST on /v1/chat/completions, /v1/responses, /v1/messages, /v1/messages/count_tokens, /v1/embeddings, /v1/images/generations, /v1/audio/speech, /v1/audio/transcriptions, /v1/moderations and /v1/rerank, and GET on /v1/models and /v1/models/{{id}}.",
                 short(path)
             ),
         )
@@ -148,10 +150,31 @@ impl Refusal {
         self
     }
 
-    /// The body in OpenAI's envelope, with the request id in the message's company.
-    pub fn body(&self, request_id: &str) -> Bytes {
+    /// The body in the envelope of an API's callers, with the request id in the message's company.
+    pub fn body(&self, api: Api, request_id: &str) -> Bytes {
         let message = format!("{} (request id: {request_id})", self.message);
-        weir_llm::chat::error_body(&message, &self.kind, self.param.as_deref(), Some(&self.code))
+        weir_llm::translate::error_body(api, &self.said(api, &message, request_id))
+    }
+
+    /// The status in the words of an API: Anthropic's SDKs know 529 where others say 503.
+    pub const fn status_for(&self, api: Api) -> u16 {
+        match self.status {
+            503 if api.is_anthropic() => 529,
+            529 if !api.is_anthropic() => 503,
+            status => status,
+        }
+    }
+
+    /// What an envelope is written from.
+    pub fn said<'a>(&'a self, api: Api, message: &'a str, request_id: &'a str) -> Said<'a> {
+        Said {
+            status: self.status_for(api),
+            kind: &self.kind,
+            code: Some(&self.code),
+            param: self.param.as_deref(),
+            message,
+            request_id,
+        }
     }
 }
 
@@ -194,7 +217,7 @@ mod tests {
 
     #[test]
     fn the_body_has_all_four_fields_and_the_request_id() {
-        let body = Refusal::unknown_model("gpt-\n9").body("req_1");
+        let body = Refusal::unknown_model("gpt-\n9").body(Api::Chat, "req_1");
         let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
         let error = json["error"].as_object().unwrap();
         assert_eq!(

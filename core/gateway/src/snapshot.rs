@@ -8,6 +8,7 @@ use crate::telemetry::record::Model;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use weir_llm::api::Api;
 use weir_llm::price::Prices;
 use weir_policy::{LiveFacts, Pipeline, Plan, Retention, TargetTable};
 
@@ -59,6 +60,8 @@ pub struct Route {
     pub cache: Option<Duration>,
     /// Most attempts over all targets.
     pub max_attempts: u8,
+    /// Whether a target that cannot be told all is refused.
+    pub strict: bool,
 }
 
 /// How to reach and bill one target.
@@ -122,12 +125,16 @@ impl Snapshot {
 }
 
 impl Route {
-    /// The targets that may serve a request with this wish, and under a hard budget only those with a known price.
-    pub fn eligible(&self, retention: Retention, priced: bool) -> Arc<[u16]> {
+    /// The targets that serve an API and may serve a request with this wish, and under a hard budget only those with a
+    /// known price.
+    pub fn eligible(&self, retention: Retention, priced: bool, api: Api) -> Arc<[u16]> {
         let fits = |index: u16| {
             let at = usize::from(index);
             self.table.get(at).is_some_and(|target| target.retention.satisfies(retention))
-                && (!priced || self.bound.get(at).is_some_and(|bound| bound.prices.is_some()))
+                && self
+                    .bound
+                    .get(at)
+                    .is_some_and(|bound| bound.endpoint.speaks.serves(api) && (!priced || bound.prices.is_some()))
         };
         if self.allowed.iter().all(|&index| fits(index)) {
             return Arc::clone(&self.allowed);

@@ -13,6 +13,8 @@
 //! - [`request`]: what callers send, strictly parsed.
 //! - [`chat`], [`responses`], [`anthropic`], [`gemini`]: the dialects: requests, replies, streams, errors.
 //! - [`schema`]: JSON Schemas as each dialect takes them.
+//! - [`translate`]: from the caller's dialect to a target's and back.
+//! - [`units`]: usage of what is no conversation.
 //! - [`usage`]: tokens by disjoint class.
 //! - [`price`]: rates, money, cost.
 //! - [`catalogue`]: what is known of models: limits, abilities, list prices with their source.
@@ -32,5 +34,7 @@ pub mod request;
 pub mod responses;
 pub mod schema;
 pub mod sse;
+pub mod translate;
+pub mod units;
 pub mod usage;
 pub mod vendor;

@@ -1,10 +1,11 @@
 //! Values that are one of a few words.
 
 use super::nearest::did_you_mean;
-use super::program::{Dialect, LedgerSync, Level};
+use super::program::{LedgerSync, Level, Speaks};
 use super::scalar::Scalar;
 use schemars::{Schema, json_schema};
 use serde_json::json;
+use weir_llm::api::Dialect;
 use weir_policy::Capability;
 
 /// One of a few words.
@@ -47,9 +48,15 @@ impl Choice for BuiltinName {
     const WORDS: &'static [(&'static str, Self)] = &[("sim", Self::Sim)];
 }
 
-impl Choice for Dialect {
+impl Choice for Speaks {
     const NAME: &'static str = "dialect";
-    const WORDS: &'static [(&'static str, Self)] = &[("openai-chat", Self::OpenAiChat)];
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("openai-chat", Self::One(Dialect::OpenAiChat)),
+        ("openai-responses", Self::One(Dialect::OpenAiResponses)),
+        ("openai", Self::OpenAi),
+        ("anthropic", Self::One(Dialect::Anthropic)),
+        ("gemini", Self::One(Dialect::Gemini)),
+    ];
 }
 
 impl Choice for LedgerSync {

@@ -2,7 +2,8 @@
 
 use super::choice::{BuiltinName, Grant};
 use super::place::{At, Table};
-use super::program::{Dialect, LedgerSync, Level};
+use super::program::{LedgerSync, Level, Speaks};
+use super::scalar::VendorName;
 use super::scalar::{
     Address, Any, Count, FilePath, Flag, Hidden, Kept, Name, Price, Share, Size, Span, TargetName, Text, Url,
 };
@@ -26,7 +27,7 @@ pub(super) mod default {
     pub(crate) const GRACE: &str = "30s";
     pub(crate) const DATA: &str = ".weir";
     pub(crate) const SYNC: &str = "normal";
-    pub(crate) const DIALECT: &str = "openai-chat";
+    pub(crate) const STRICT: &str = "false";
     pub(crate) const RETENTION: &str = "unknown";
     pub(crate) const TRAINS: &str = "false";
     pub(crate) const CONNECT: &str = "5s";
@@ -169,17 +170,20 @@ pub(super) struct LedgerFile {
     pub(super) sync: Option<At<LedgerSync>>,
 }
 
-/// A provider: either `builtin`, or `base_url` and what belongs to it.
+/// A provider: either `builtin`, or `base_url` or `vendor` and what belongs to it.
 #[derive(serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ProviderFile {
     /// `sim`: the built-in simulated provider, for trying things out and for tests.
     pub(super) builtin: Option<At<BuiltinName>>,
-    /// Where its API is, with the version: `https://api.openai.com/v1`.
+    /// Where its API is, with the version: `https://api.openai.com/v1`. The vendor's unless set.
     pub(super) base_url: Option<At<Url>>,
-    /// The protocol it speaks.
-    #[schemars(extend("default" = default::DIALECT))]
-    pub(super) dialect: Option<At<Dialect>>,
+    /// The protocol it speaks; `openai` is `openai-chat` and `openai-responses`. The vendor's unless set, and
+    /// `openai-chat` if it is none that Weir knows.
+    pub(super) dialect: Option<At<Speaks>>,
+    /// Whose API it is, for what is special about it: `openai`, `anthropic`, `gemini`, `deepseek`, `mistral`, `groq`, ….
+    /// Told by `base_url` or by the provider's name unless set; `other`: none that Weir knows.
+    pub(super) vendor: Option<At<VendorName>>,
     /// API keys, used in turn. Write them as `${env:NAME}` or `${file:PATH}`.
     #[serde(default)]
     pub(super) keys: Vec<At<Hidden>>,
@@ -236,6 +240,10 @@ pub(super) struct ModelFile {
     /// Attempts for one request, over all targets.
     #[schemars(extend("default" = literal(default::MAX_ATTEMPTS)))]
     pub(super) max_attempts: Option<At<Count<1, 32>>>,
+    /// Whether a request is refused (400) when its target cannot be told all that the caller asks for; else the rest is
+    /// left out and listed in `x-weir-dropped-params`.
+    #[schemars(extend("default" = literal(default::STRICT)))]
+    pub(super) strict: Option<At<Flag>>,
     /// Labels; policies see them.
     #[serde(default)]
     pub(super) tags: Vec<At<Name>>,

@@ -166,6 +166,12 @@ impl<'a> Lower<'a> {
     }
 
     /// The scalar after interpolation; `None` if that failed now or the node was reported before.
+    /// The text of a value after interpolation, without a word if it cannot be had.
+    fn quietly(&mut self, id: NodeId) -> Option<String> {
+        let written = self.written(id)?.to_owned();
+        interpolate(&written, &self.from, &mut self.files).ok()
+    }
+
     fn text(&mut self, id: NodeId) -> Option<String> {
         let written = self.written(id)?.to_owned();
         match interpolate(&written, &self.from, &mut self.files) {

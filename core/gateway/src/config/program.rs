@@ -7,7 +7,9 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
+use weir_llm::api::{Api, Dialect};
 use weir_llm::price::Rate;
+use weir_llm::vendor::Vendor;
 use weir_policy::{Capability, Retention};
 
 /// How Weir listens.
@@ -80,8 +82,10 @@ pub struct Provider {
     pub name: String,
     /// Built in, or reached over the network.
     pub kind: ProviderKind,
-    /// The protocol it speaks.
-    pub dialect: Dialect,
+    /// What it speaks.
+    pub speaks: Speaks,
+    /// Where it differs from the maker of its dialect.
+    pub vendor: &'static Vendor,
     /// Used in turn; may be empty.
     pub keys: Vec<Secret>,
     /// Added to every request; the values are marked sensitive.
@@ -107,11 +111,34 @@ pub enum ProviderKind {
     Http(Endpoint),
 }
 
-/// A wire protocol.
+/// What a provider speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Dialect {
-    /// `openai-chat`
-    OpenAiChat,
+pub enum Speaks {
+    /// `openai`: Chat Completions and Responses under one base URL; the caller's API decides.
+    OpenAi,
+    /// One dialect only.
+    One(Dialect),
+}
+
+impl Speaks {
+    /// The dialect in which a request of an API goes out; the caller's own where the provider has it.
+    #[must_use]
+    pub const fn toward(self, api: Api) -> Dialect {
+        match (self, api) {
+            (Self::One(dialect), _) => dialect,
+            // Responses keeps a model's reasoning between the turns of a tool loop; chat cannot.
+            (Self::OpenAi, Api::Responses | Api::Messages) => Dialect::OpenAiResponses,
+            (Self::OpenAi, _) => Dialect::OpenAiChat,
+        }
+    }
+
+    /// Whether the provider serves an API at all.
+    #[must_use]
+    pub const fn serves(self, api: Api) -> bool {
+        api.is_conversation()
+            || matches!(api, Api::CountTokens)
+            || matches!(self, Self::OpenAi | Self::One(Dialect::OpenAiChat | Dialect::OpenAiResponses))
+    }
 }
 
 /// How long to wait for a provider.
@@ -140,6 +167,8 @@ pub struct Alias {
     pub retries: u8,
     /// Attempts for one request.
     pub max_attempts: u8,
+    /// Whether a target that cannot be told all that a caller asks for is refused rather than told the rest.
+    pub strict: bool,
     /// Operator's labels.
     pub tags: Vec<String>,
 }

@@ -6,6 +6,7 @@ use super::nearest::did_you_mean;
 use schemars::{Schema, json_schema};
 use std::net::SocketAddr;
 use std::time::Duration;
+use weir_llm::vendor::{self, Vendor};
 
 /// A kind of scalar.
 pub(super) trait Scalar {
@@ -321,5 +322,23 @@ impl Scalar for Any {
 
     fn schema() -> Schema {
         json_schema!({})
+    }
+}
+
+/// The name of a vendor that Weir knows, or `other`.
+pub(super) struct VendorName;
+
+impl Scalar for VendorName {
+    type Value = &'static Vendor;
+    const NAME: &'static str = "vendor";
+
+    fn parse(text: &str) -> Result<&'static Vendor, String> {
+        if text == "other" {
+            return Ok(&vendor::UNKNOWN);
+        }
+        vendor::by_name(text).ok_or_else(|| {
+            let names: Vec<&str> = vendor::ALL.iter().map(|vendor| vendor.name).collect();
+            format!("is not a vendor: `other`, `{}`{}", names.join("`, `"), did_you_mean(text, names))
+        })
     }
 }

@@ -7,6 +7,7 @@ use crate::snapshot::Route;
 use std::sync::Arc;
 use std::time::Instant;
 use weir_ledger::{Principal, Refused, Reservation};
+use weir_llm::api::Api;
 use weir_llm::estimate;
 use weir_llm::price::{Nanos, Prices};
 use weir_llm::request::Request;
@@ -53,9 +54,9 @@ impl Exchange<'_> {
         })?;
         let retention = strictest(principal, caller.wishes.retention);
         let hard = principal.budget.as_ref().is_some_and(|budget| budget.hard);
-        let allowed = route.eligible(retention, hard);
+        let allowed = route.eligible(retention, hard, request.api());
         if allowed.is_empty() {
-            return Err(none_eligible(&route, retention, hard).into());
+            return Err(none_eligible(&route, retention, hard, request.api()).into());
         }
         let hold = if hard { hold(&route, &allowed, request)? } else { Nanos(0) };
         let reservation =
@@ -75,8 +76,15 @@ fn strictest(principal: &Principal, wished: Option<Retention>) -> Retention {
     wished.map_or(stored, |wished| wished.min(stored))
 }
 
-fn none_eligible(route: &Route, retention: Retention, hard: bool) -> Refusal {
-    let kept = route.eligible(retention, false);
+fn none_eligible(route: &Route, retention: Retention, hard: bool, api: Api) -> Refusal {
+    if route.eligible(Retention::Unknown, false, api).is_empty() {
+        return Refusal::invalid(
+            "unsupported_api",
+            format!("No target of `{}` serves {}; ask for another model.", route.name, api.as_str()),
+        )
+        .about("model");
+    }
+    let kept = route.eligible(retention, false, api);
     if hard && !kept.is_empty() {
         return Refusal::forbidden(
             "no_priced_target",

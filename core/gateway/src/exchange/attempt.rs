@@ -2,8 +2,10 @@
 
 use super::admit::Admitted;
 use super::attend::attend;
+use super::outgoing::{Outgoing, Way};
 use super::plan::Planned;
-use super::{End, Exchange};
+use super::relay::{Ended, Relay};
+use super::{End, Exchange, limits};
 use crate::buffered::Held;
 use crate::refusal::Refusal;
 use crate::snapshot::Bound;
@@ -16,17 +18,20 @@ use http::{HeaderName, HeaderValue};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use weir_llm::chat::{Hint, Reply, StreamScan, UpstreamError};
-use weir_llm::request::{Patch, Request};
-use weir_llm::sse;
+use weir_llm::api::Api;
+use weir_llm::gemini;
+use weir_llm::fault::{self, Hint, UpstreamError};
+use weir_llm::neutral::{Ask, Broken};
+use weir_llm::translate::{self, Summary};
+use weir_llm::request::Request;
 use weir_policy::{AttemptError, ErrorClass, Recovery, RequestView, Step, Target};
 
+/// Longest list of what was left out.
+const DROPPED: usize = 1024;
 /// Longest reply that is not streamed, in bytes.
 pub const REPLY: usize = 32 << 20;
 /// Longest error body that is read for its message.
 const ERROR_BODY: usize = 64 << 10;
-/// Longest first event of a stream; a longer one is passed on unread.
-const FIRST_EVENT: usize = 1 << 20;
 /// First pause before the same target is asked again; doubles each time.
 const BACKOFF: Duration = Duration::from_millis(200);
 /// Longest pause; a provider that asks for a longer one is passed over for the next target.
@@ -38,16 +43,28 @@ pub enum Committed {
     Whole(Box<Whole>),
     /// Its first event is here.
     Stream(Box<Opened>),
+    /// It is no conversation, and its head is here.
+    Raw(Box<Raw>),
 }
 
 /// A complete reply.
 pub struct Whole {
     /// Who gave it.
     pub served: Served,
-    /// The body as it came.
+    /// The body, in the caller's dialect.
     pub body: Bytes,
     /// What we read of it.
-    pub reply: Reply,
+    pub summary: Summary,
+}
+
+/// A reply that passes as it comes: an embedding, an image, sound.
+pub struct Raw {
+    /// Who gives it.
+    pub served: Served,
+    /// All of it but its head.
+    pub response: Response,
+    /// When the attempt is cut.
+    pub until: Instant,
 }
 
 /// A stream whose first bytes have come.
@@ -56,8 +73,8 @@ pub struct Opened {
     pub served: Served,
     /// The rest of it.
     pub response: Response,
-    /// The bytes that have come.
-    pub first: Bytes,
+    /// What has come, ready to leave.
+    pub relay: Relay,
     /// When the attempt is cut.
     pub until: Instant,
 }
@@ -84,6 +101,7 @@ impl Committed {
         match self {
             Self::Whole(whole) => &mut whole.served,
             Self::Stream(stream) => &mut stream.served,
+            Self::Raw(raw) => &mut raw.served,
         }
     }
 }
@@ -99,6 +117,8 @@ struct Progress {
     steps: std::vec::IntoIter<Step>,
     retries: u8,
     errors: Vec<AttemptError>,
+    /// The last failure, in the caller's words.
+    refusal: Option<Refusal>,
 }
 
 /// What to do after a failure.
@@ -119,11 +139,12 @@ impl Exchange<'_> {
         request: &Request,
         view: &Arc<RequestView>,
         planned: Planned,
+        record: bool,
     ) -> Result<Committed, End> {
         let Planned { plan, by } = planned;
         let most = admitted.route.max_attempts.max(1);
         let (retry_on, ask) = (plan.retry_on, plan.ask_on_error);
-        let mut progress = Progress { steps: plan.steps.into_iter(), retries: 0, errors: Vec::new() };
+        let mut progress = Progress { steps: plan.steps.into_iter(), retries: 0, errors: Vec::new(), refusal: None };
         let Some(mut step) = progress.steps.next() else {
             return Err(Refusal::busy(
                 "no_target",
@@ -133,12 +154,24 @@ impl Exchange<'_> {
             .into());
         };
         loop {
-            let failed = match self.attempt(admitted, request, &step).await? {
+            let outgoing = match self.prepared(admitted, request, &step) {
+                Ok(outgoing) => outgoing,
+                // The next target may be able to say it; nothing was tried here.
+                Err(refusal) => match progress.steps.next() {
+                    Some(next) => {
+                        step = next;
+                        continue;
+                    }
+                    None => return Err(progress.refusal.unwrap_or(refusal).into()),
+                },
+            };
+            let failed = match self.attempt(admitted, request, &step, outgoing, record).await? {
                 Ok(committed) => return Ok(committed),
                 Err(failed) => failed,
             };
             let class = failed.error.class;
             progress.errors.push(failed.error);
+            progress.refusal = Some(failed.refusal.clone());
             if self.record.attempts.len() >= usize::from(most) {
                 return Err(failed.refusal.into());
             }
@@ -160,30 +193,51 @@ impl Exchange<'_> {
         }
     }
 
-    /// One try at one target; the caller's leaving cancels it.
-    async fn attempt(
-        &mut self,
+    /// The request in the form in which a step's target gets it.
+    fn prepared(
+        &self,
         admitted: &Admitted,
         request: &Request,
         step: &Step,
-    ) -> Result<Result<Committed, Failed>, End> {
+    ) -> Result<(Outgoing, u64), Refusal> {
         let at = usize::from(step.target);
         let (Some(target), Some(bound)) = (admitted.route.table.get(at), admitted.route.bound.get(at)) else {
             return Err(Refusal::busy(
                 "no_target",
                 "The plan names a target that the route does not have.",
                 1000,
-            )
-            .into());
+            ));
         };
         let span = span_id();
-        let call = Call::new(self, request, step, target, bound, span);
+        Ok((self.outgoing(admitted, request, step, (target, bound), span)?, span))
+    }
+
+    /// One try at one target; the caller's leaving cancels it.
+    async fn attempt(
+        &mut self,
+        admitted: &Admitted,
+        request: &Request,
+        step: &Step,
+        (outgoing, span): (Outgoing, u64),
+        record: bool,
+    ) -> Result<Result<Committed, Failed>, End> {
+        let at = usize::from(step.target);
+        let (target, bound) = (&admitted.route.table[at], &admitted.route.bound[at]);
+        let call = Call::new(self, step, target, bound, outgoing);
+        let (id, now) = (Arc::clone(&self.id), unix_seconds());
+        let ask = Ask {
+            root: request.json().root(),
+            include_usage: request.include_usage(),
+            request_id: &id,
+            now,
+            model: &admitted.route.name,
+        };
         let began = call.began;
         let in_flight = self.snapshot.live.started(bound.live);
         let ended = {
             // Pinned here, where they stay: a future handed on by value is copied at every layer that it passes.
             let ending = pin!(self.gateway.drain.ending());
-            let run = pin!(call.run(request.stream(), &mut self.held));
+            let run = pin!(call.run(request, &ask, record, &mut self.held));
             let work = async move {
                 tokio::select! {
                     biased;
@@ -278,7 +332,7 @@ struct Call {
     target: u16,
     id: Arc<str>,
     bound: Bound,
-    request: crate::upstream::Request,
+    outgoing: Outgoing,
     first_byte: Duration,
     until: Instant,
     began: Instant,
@@ -288,21 +342,12 @@ struct Call {
 impl Call {
     fn new(
         exchange: &Exchange<'_>,
-        request: &Request,
         step: &Step,
         target: &Target,
         bound: &Bound,
-        span: u64,
+        outgoing: Outgoing,
     ) -> Self {
         let began = Instant::now();
-        let body = request.patched(&Patch {
-            model: &target.model,
-            ask_usage: request.stream() && !request.include_usage(),
-            max_tokens: capped(request, step.max_tokens),
-            force_store_false: false,
-            vendor: None,
-            edits: &[],
-        });
         let endpoint = &bound.endpoint;
         let or =
             |ms: u32, default: Duration| if ms == 0 { default } else { Duration::from_millis(u64::from(ms)) };
@@ -310,7 +355,7 @@ impl Call {
             target: step.target,
             id: Arc::clone(&target.id),
             bound: bound.clone(),
-            request: endpoint.request(&body, exchange.record.trace.traceparent(span).as_deref()),
+            outgoing,
             first_byte: or(step.timeout_first_token_ms, endpoint.patience.first_byte),
             until: began + or(step.timeout_total_ms, endpoint.total),
             began,
@@ -318,13 +363,19 @@ impl Call {
         }
     }
 
-    async fn run(self, stream: bool, held: &mut Held<'_>) -> Result<Committed, Failed> {
+    async fn run(
+        self,
+        request: &Request,
+        ask: &Ask<'_>,
+        record: bool,
+        held: &mut Held<'_>,
+    ) -> Result<Committed, Failed> {
         let mut patience = self.bound.endpoint.patience;
         patience.first_byte = self.first_byte.min(self.until.saturating_duration_since(self.began));
-        let sent = self.bound.endpoint.dialer.send(&self.request, patience).await;
+        let sent = self.bound.endpoint.dialer.send(&self.outgoing.request, patience).await;
         let response = sent.map_err(|failure| self.failed(failure))?;
         let left = self.until.saturating_duration_since(Instant::now());
-        let reading = pin!(self.read(response, stream, held));
+        let reading = pin!(self.read(response, request, ask, record, held));
         match pingora::time::timeout(left, reading).await {
             Ok(result) => result,
             Err(_) => Err(self.failed(Failure::new(
@@ -337,7 +388,9 @@ impl Call {
     async fn read(
         &self,
         mut response: Response,
-        stream: bool,
+        request: &Request,
+        ask: &Ask<'_>,
+        record: bool,
         held: &mut Held<'_>,
     ) -> Result<Committed, Failed> {
         let status = response.status();
@@ -345,15 +398,13 @@ impl Call {
             self.live.headroom(self.bound.live, share);
         }
         if status != 200 {
-            let retry_after = retry_after(&response);
+            let asked = retry_after(&response);
             // A broken error body is no better and no worse than none.
             let body = response.body(ERROR_BODY, held).await.unwrap_or_default();
             response.release().await;
-            return Err(self.rejected(
-                weir_llm::chat::upstream_error(status, &body),
-                Some(status),
-                retry_after,
-            ));
+            // Google says it in the body.
+            let asked = asked.or_else(|| gemini::retry_delay_ms(&body));
+            return Err(self.rejected(fault::upstream_error(status, &body), Some(status), asked));
         }
         if response
             .header("content-encoding")
@@ -372,36 +423,44 @@ impl Call {
             bound: self.bound.clone(),
             id: Arc::clone(&self.id),
             began: self.began,
-            headers: passed_on(&response),
+            headers: passed_on(&response, request.api(), &self.outgoing.dropped),
             in_flight: None,
         };
+        if matches!(self.outgoing.way, Way::Opaque) {
+            return Ok(Committed::Raw(Box::new(Raw { served, response, until: self.until })));
+        }
         let events =
             response.header("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
-        if stream && events {
-            return self.open(served, response).await;
+        if request.stream() && events {
+            let hide = request.api() == Api::Chat && !request.include_usage();
+            let relay = match &self.outgoing.way {
+                Way::Turned(back) => Relay::turn(back, ask, record),
+                _ => Relay::pass(request.api(), hide, record),
+            };
+            return self.open(served, response, relay).await;
         }
         let body = response.body(REPLY, held).await.map_err(|failure| self.failed(failure))?;
         response.release().await;
-        let reply = Reply::parse(&body).map_err(|error| {
-            self.failed(Failure {
-                replied: true,
-                ..Failure::new(
-                    ErrorClass::ServerError,
-                    format!("the reply is not a chat completion: {error}"),
-                )
-            })
-        })?;
-        if let Some(error) = reply.error() {
-            return Err(self.rejected(error.clone(), Some(200), None));
+        let read = match &self.outgoing.way {
+            Way::Turned(back) => back.whole(&body, ask).map(|turned| (turned.body, turned.summary)),
+            _ => translate::summary(request.api(), &body).map(|summary| (body, summary)),
+        };
+        match read {
+            Ok((body, summary)) => Ok(Committed::Whole(Box::new(Whole { served, body, summary }))),
+            Err(Broken::Said(error)) => Err(self.rejected(error, Some(200), None)),
+            Err(Broken::Unreadable(why)) => Err(self
+                .failed(Failure { replied: true, ..Failure::new(ErrorClass::ServerError, why) })),
         }
-        Ok(Committed::Whole(Box::new(Whole { served, body, reply })))
     }
 
     /// Waits for the stream's first event: an error there is still an error before commit.
-    async fn open(&self, served: Served, mut response: Response) -> Result<Committed, Failed> {
+    async fn open(
+        &self,
+        served: Served,
+        mut response: Response,
+        mut relay: Relay,
+    ) -> Result<Committed, Failed> {
         let wait = self.first_byte.saturating_sub(self.began.elapsed());
-        let mut first = bytes::BytesMut::new();
-        let (mut parser, mut scan) = (sse::Parser::new(FIRST_EVENT), StreamScan::new());
         loop {
             let chunk = match pingora::time::timeout(wait, response.chunk()).await {
                 Ok(chunk) => chunk.map_err(|failure| self.failed(failure))?,
@@ -418,19 +477,18 @@ impl Call {
                     ..Failure::new(ErrorClass::Network, "the stream ended before its first event")
                 }));
             };
-            first.extend_from_slice(&chunk);
-            let read = parser.push(&chunk, &mut |event| {
-                scan.feed(event.data);
-            });
-            if let Some(error) = scan.error() {
-                return Err(self.rejected(error.clone(), Some(200), None));
+            relay.feed(&chunk).map_err(|error| {
+                self.failed(Failure { replied: true, ..Failure::new(ErrorClass::ServerError, error.to_string()) })
+            })?;
+            if relay.end() == Some(Ended::Error) {
+                let error = relay.error().cloned().unwrap_or_else(|| fault::upstream_error(500, b""));
+                return Err(self.rejected(error, Some(200), None));
             }
-            if read.is_err() || scan.chunks() > 0 || scan.done() {
+            if relay.begun() {
                 break;
             }
         }
-        let opened = Opened { served, response, first: first.freeze(), until: self.until };
-        Ok(Committed::Stream(Box::new(opened)))
+        Ok(Committed::Stream(Box::new(Opened { served, response, relay, until: self.until })))
     }
 
     /// The connection or the reply's form failed.
@@ -467,9 +525,7 @@ impl Call {
             );
             refusal.code = "upstream_auth".into();
         } else {
-            if let Some(kind) = &said.kind {
-                refusal.kind = kind.clone().into();
-            }
+            refusal.kind = kind(shown, said.kind.as_deref());
             if let Some(code) = &said.code {
                 refusal.code = code.clone().into();
             }
@@ -494,6 +550,22 @@ impl Call {
             retry_after_ms,
             elapsed_ms: u32::try_from(self.began.elapsed().as_millis()).unwrap_or(u32::MAX),
         }
+    }
+}
+
+/// OpenAI's `error.type`: the provider's own word if it is one of theirs, else the status's.
+fn kind(status: u16, said: Option<&str>) -> std::borrow::Cow<'static, str> {
+    let by_status = match status {
+        400 | 404 | 405 | 409 | 413 | 415 | 422 => "invalid_request_error",
+        401 => "authentication_error",
+        402 => "insufficient_quota",
+        403 => "permission_error",
+        429 => "rate_limit_error",
+        _ => "server_error",
+    };
+    match said {
+        Some(said) if !said.is_empty() && said != "error" => said.to_owned().into(),
+        _ => by_status.into(),
     }
 }
 
@@ -534,15 +606,6 @@ const fn class(hint: Hint, status: Option<u16>) -> ErrorClass {
     }
 }
 
-/// A plan may lower what the caller allows, never raise it.
-fn capped(request: &Request, plan: Option<u32>) -> Option<u64> {
-    let cap = u64::from(plan?);
-    match request.max_output_tokens() {
-        Some(asked) if asked <= cap => None,
-        _ => Some(cap),
-    }
-}
-
 /// `retry-after-ms`, or `retry-after` in seconds; a date is left to the backoff.
 fn retry_after(response: &Response) -> Option<u32> {
     if let Some(ms) = response.header("retry-after-ms").and_then(|text| text.trim().parse::<f64>().ok()) {
@@ -556,9 +619,19 @@ fn millis(ms: f64) -> Option<u32> {
     (ms.is_finite() && (0.0..=86_400_000.0).contains(&ms)).then_some(ms as u32)
 }
 
-/// The provider's rate-limit headers, which the official SDKs read.
-fn passed_on(response: &Response) -> Vec<(HeaderName, HeaderValue)> {
-    let Some(head) = response.head() else { return Vec::new() };
-    let limits = head.headers.iter().filter(|(name, _)| name.as_str().starts_with("x-ratelimit-"));
-    limits.map(|(name, value)| (name.clone(), value.clone())).collect()
+/// Headers of the provider that the official SDKs read, and what was left out of the request.
+fn passed_on(response: &Response, api: Api, dropped: &[String]) -> Vec<(HeaderName, HeaderValue)> {
+    let mut headers = limits::passed_on(response.head(), api);
+    if !dropped.is_empty() {
+        let mut list: String = dropped.join(", ").chars().filter(|c| c.is_ascii() && !c.is_ascii_control()).collect();
+        list.truncate(DROPPED);
+        if let Ok(value) = HeaderValue::from_str(&list) {
+            headers.push((HeaderName::from_static("x-weir-dropped-params"), value));
+        }
+    }
+    headers
+}
+
+fn unix_seconds() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

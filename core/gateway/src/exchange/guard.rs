@@ -7,11 +7,11 @@ use crate::ingress::respond;
 use crate::refusal::Refusal;
 use http::HeaderMap;
 use std::sync::Arc;
-use weir_llm::chat;
+use weir_llm::translate;
 use weir_llm::estimate;
 use weir_llm::request::Request;
 use weir_policy::pipeline::GuardEnd;
-use weir_policy::{Api, DataClass, Head, Needs, RequestView};
+use weir_policy::{DataClass, Head, Needs, RequestView};
 
 /// A request that every guard let pass, and the view of it that the later hooks get.
 pub type Guarded = (Arc<Request>, Arc<RequestView>);
@@ -24,22 +24,12 @@ pub enum Stop {
     Answered(String),
 }
 
-/// What the caller asked of the reply's form.
-#[derive(Debug, Clone, Copy)]
-pub struct Asked {
-    /// A stream.
-    pub stream: bool,
-    /// Usage at the stream's end.
-    pub usage: bool,
-}
-
 impl Exchange<'_> {
     /// Asks the guards.
     ///
     /// # Errors
     /// A guard refused, failed closed, or answered by itself.
-    pub fn guard(&self, admitted: &Admitted, request: Request) -> Result<Guarded, Stop> {
-        let request = Arc::new(request);
+    pub fn guard(&self, admitted: &Admitted, request: Arc<Request>) -> Result<Guarded, Stop> {
         let pipeline = &self.snapshot.pipeline;
         let reads = pipeline.needs_content(&admitted.route.name);
         let headers = if reads { visible(&self.session.req_header().headers) } else { Vec::new() };
@@ -60,19 +50,33 @@ impl Exchange<'_> {
     ///
     /// # Errors
     /// The guard's refusal, or the caller has gone.
-    pub async fn stopped(&mut self, admitted: Admitted, stop: Stop, asked: Asked) -> Result<(), End> {
+    pub async fn stopped(
+        &mut self,
+        admitted: Admitted,
+        request: &Request,
+        stop: Stop,
+    ) -> Result<(), End> {
         let text = match stop {
             Stop::Blocked(refusal) => return self.refused(admitted, refusal).await,
+            Stop::Answered(_) if !request.api().is_conversation() => {
+                let refusal = Refusal::forbidden(
+                    "answered_by_policy",
+                    "A policy answered this request in words, which this API has no place for.",
+                );
+                return self.refused(admitted, refusal).await;
+            }
             Stop::Answered(text) => text,
         };
         let model = Arc::clone(&admitted.route.name);
         self.settle(admitted, Close::nothing(Outcome::Answered)).await?;
-        let body = chat::answer_body(&self.id, &model, &text);
+        let ask = self.ask(request, &model);
+        let body = translate::answer(request.api(), &text, &ask);
+        let frames = request.stream().then(|| translate::replay(request.api(), &body, &ask));
         self.record.status = 200;
-        if asked.stream {
+        if let Some(frames) = frames {
             let mut head = respond::stream_head(&self.id)?;
             self.mark(&mut head, None);
-            respond::frames(self.session, head, chat::replay(&body, asked.usage)).await?;
+            respond::frames(self.session, head, frames).await?;
         } else {
             let mut head = respond::json_head(200, body.len(), &self.id)?;
             self.mark(&mut head, None);
@@ -86,7 +90,7 @@ impl Exchange<'_> {
         let needs = request.needs();
         Head {
             request_id: Arc::clone(&self.id),
-            api: Api::Chat,
+            api: request.api(),
             requested_model: Arc::clone(&admitted.route.name),
             stream: request.stream(),
             tenant: Arc::clone(&principal.organisation_id),

@@ -11,10 +11,10 @@ use crate::telemetry::record::CacheState;
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
-use weir_llm::chat;
+use weir_llm::translate;
 use weir_llm::request::Request;
 use weir_llm::usage::Usage;
-use weir_policy::{Api, Retention};
+use weir_policy::Retention;
 
 /// How long a reply is kept when the request asks for the cache and the alias has no opinion.
 const TTL: Duration = Duration::from_secs(300);
@@ -43,14 +43,15 @@ impl Exchange<'_> {
             CacheWish::Alias => admitted.route.cache,
         };
         // Content that may not be kept anywhere is not kept here either.
-        let Some(ttl) = asked.filter(|_| admitted.retention != Retention::Zero) else {
+        let kept = admitted.retention != Retention::Zero && request.api().is_conversation();
+        let Some(ttl) = asked.filter(|_| kept) else {
             self.record.cache = CacheState::Bypass;
             return Found::Miss(None);
         };
         let key = self.gateway.replies.key(
             &Scope {
                 tenant: &admitted.caller.principal.organisation_id,
-                api: Api::Chat.as_str(),
+                api: request.api().as_str(),
                 alias: &admitted.route.name,
                 retention: &admitted.retention.name(),
                 digest: &self.snapshot.digest,
@@ -85,19 +86,16 @@ impl Exchange<'_> {
     /// # Errors
     /// The ledger did not take the posting, or the caller has gone.
     pub async fn replay(&mut self, admitted: Admitted, request: &Request, entry: &Entry) -> Result<(), End> {
+        let model = admitted.route.name.clone();
         let close = Close { saved: entry.paid, ..Close::nothing(Outcome::CacheHit) };
         self.settle(admitted, close).await?;
         self.record.status = 200;
         self.record.ttft = Some(self.started.elapsed());
         if request.stream() {
+            let frames = translate::replay(request.api(), &entry.body, &self.ask(request, &model));
             let mut head = respond::stream_head(&self.id)?;
             self.mark_hit(&mut head, entry);
-            return Ok(respond::frames(
-                self.session,
-                head,
-                chat::replay(&entry.body, request.include_usage()),
-            )
-            .await?);
+            return Ok(respond::frames(self.session, head, frames).await?);
         }
         let mut head = respond::json_head(200, entry.body.len(), &self.id)?;
         self.mark_hit(&mut head, entry);

@@ -9,7 +9,7 @@ use crate::ingress::respond;
 use crate::telemetry::record::CacheState;
 use http::HeaderName;
 use pingora::http::ResponseHeader;
-use weir_llm::chat;
+use weir_llm::translate;
 use weir_llm::estimate;
 use weir_llm::price::Nanos;
 use weir_llm::request::Request;
@@ -27,25 +27,26 @@ impl Exchange<'_> {
         whole: Whole,
         recording: Option<Recording>,
     ) -> Result<(), End> {
-        let Whole { served, body, reply } = whole;
-        let (usage, source) = reply.usage().map_or_else(
-            || (guessed(request, reply.content_bytes()), Source::Estimate),
+        let Whole { served, body, summary } = whole;
+        let (usage, source) = summary.usage.map_or_else(
+            || (guessed(request, summary.content_bytes), Source::Estimate),
             |usage| (usage, Source::Provider),
         );
+        let model = admitted.route.name.clone();
         let took = served.began.elapsed();
         self.snapshot.live.succeeded(served.bound.live, took, usage.output, took);
         let close =
             Close { outcome: Outcome::Ok, served: Some(served.clone()), usage, source, saved: Nanos(0) };
         let money = self.settle(admitted, close).await?;
-        if let Some(recording) = recording.filter(|_| reply.is_complete()) {
+        if let Some(recording) = recording.filter(|_| summary.complete) {
             self.store(recording, &body, &served, usage, money);
         }
         self.record.status = 200;
         if request.stream() {
             // The provider answered a request for a stream with a whole reply; the caller gets what it asked for.
+            let frames = translate::replay(request.api(), &body, &self.ask(request, &model));
             let mut head = respond::stream_head(&self.id)?;
             self.mark(&mut head, Some((&served, Some(money))));
-            let frames = chat::replay(&body, request.include_usage());
             self.record.bytes_out = frames.iter().map(|frame| frame.len() as u64).sum();
             return Ok(respond::frames(self.session, head, frames).await?);
         }

@@ -116,7 +116,7 @@ impl Exchange<'_> {
         let posting = Posting {
             request_id: None,
             at_ms: unix_ms(),
-            api: "chat".into(),
+            api: self.record.api.as_str().into(),
             alias: admitted.route.name.clone(),
             provider: provider.into(),
             model: model.into(),

@@ -22,7 +22,7 @@ pub struct Bounds {
 /// # Errors
 /// 415 for an encoding or charset that our parser and the provider's could read differently, 413 for a body that says
 /// of itself that it is too large.
-pub fn check_head(headers: &HeaderMap, bounds: Bounds) -> Result<(), Refusal> {
+pub fn check_head(headers: &HeaderMap, bounds: Bounds, form: bool) -> Result<(), Refusal> {
     if let Some(encoding) = headers.get(CONTENT_ENCODING)
         && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
     {
@@ -35,8 +35,9 @@ pub fn check_head(headers: &HeaderMap, bounds: Bounds) -> Result<(), Refusal> {
             return Err(unsupported("Content-Type: the body must be JSON in UTF-8."));
         }
     }
-    if kind.starts_with("multipart/") {
-        return Err(unsupported("Content-Type: the body must be application/json."));
+    let wanted = if form { "multipart/form-data" } else { "application/json" };
+    if kind.starts_with("multipart/") != form {
+        return Err(unsupported(&format!("Content-Type: the body must be {wanted}.")));
     }
     match announced(headers) {
         Some(length) if length > bounds.limit => Err(Refusal::too_large("request body", bounds.limit)),

@@ -2,6 +2,7 @@
 
 use crate::refusal::Refusal;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use weir_llm::api::Api;
 use weir_policy::Retention;
 
 /// What the caller asked of the gateway itself, by header.
@@ -13,6 +14,8 @@ pub struct Wishes {
     pub retention: Option<Retention>,
     /// `x-weir-tags: name=value, …`.
     pub tags: Vec<(String, String)>,
+    /// `x-weir-strict`: whether to be refused rather than served in part.
+    pub strict: Option<bool>,
 }
 
 /// What the caller wants of the response cache.
@@ -32,11 +35,15 @@ pub enum CacheWish {
 /// Most tags that one request may carry.
 const TAGS: usize = 16;
 
-/// The API key: `Authorization: Bearer`, `x-api-key` or `api-key`.
+/// The API key: `Authorization: Bearer`, `x-api-key` or `api-key`. To Anthropic's callers `x-api-key` goes first, as
+/// with Anthropic itself: their SDKs may send both.
 ///
 /// # Errors
 /// 401 if there is none, or two that differ.
-pub fn key(headers: &HeaderMap) -> Result<&str, Refusal> {
+pub fn key(headers: &HeaderMap, api: Api) -> Result<&str, Refusal> {
+    if let Some(value) = headers.get("x-api-key").filter(|_| api.is_anthropic()) {
+        return text(value);
+    }
     let bearer = headers.get(AUTHORIZATION).map(bearer).transpose()?;
     let mut found = bearer;
     for name in ["x-api-key", "api-key"] {
@@ -95,11 +102,18 @@ pub fn wishes(headers: &HeaderMap) -> Result<Wishes, Refusal> {
                 );
             }
             "tags" => wishes.tags = tags(value)?,
+            "strict" => {
+                wishes.strict = Some(match value {
+                    "true" => true,
+                    "false" => false,
+                    _ => return Err(misunderstood(ours, "true or false")),
+                });
+            }
             _ => {
                 return Err(Refusal::invalid(
                     "unknown_header",
                     format!(
-                        "x-weir-{ours} is not a header of this version of Weir; it knows x-weir-cache, x-weir-retention and x-weir-tags."
+                        "x-weir-{ours} is not a header of this version of Weir; it knows x-weir-cache, x-weir-retention, x-weir-strict and x-weir-tags."
                     ),
                 ));
             }
@@ -162,16 +176,18 @@ mod tests {
 
     #[test]
     fn keys_come_in_three_headers_but_must_agree() {
-        assert_eq!(key(&headers(&[("authorization", "bearer k")])).unwrap(), "k");
-        assert_eq!(key(&headers(&[("x-api-key", "k")])).unwrap(), "k");
-        assert_eq!(key(&headers(&[("api-key", "k"), ("authorization", "Bearer k")])).unwrap(), "k");
+        assert_eq!(key(&headers(&[("authorization", "bearer k")]), Api::Chat).unwrap(), "k");
+        assert_eq!(key(&headers(&[("x-api-key", "k")]), Api::Chat).unwrap(), "k");
+        assert_eq!(key(&headers(&[("api-key", "k"), ("authorization", "Bearer k")]), Api::Chat).unwrap(), "k");
+        let both = headers(&[("x-api-key", "a"), ("authorization", "Bearer b")]);
+        assert_eq!(key(&both, Api::Messages).unwrap(), "a");
         for bad in [
             &[][..],
             &[("authorization", "Basic k")],
             &[("api-key", "a"), ("x-api-key", "b")],
             &[("authorization", "Bearer ")],
         ] {
-            assert_eq!(key(&headers(bad)).unwrap_err().status, 401, "{bad:?}");
+            assert_eq!(key(&headers(bad), Api::Chat).unwrap_err().status, 401, "{bad:?}");
         }
     }
 

@@ -6,6 +6,7 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFT
 use http::{HeaderName, HeaderValue};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
+use weir_llm::api::Api;
 
 /// Why writing to the caller failed: it has gone, or reads too slowly.
 #[derive(Debug)]
@@ -16,12 +17,26 @@ pub struct Gone;
 /// # Errors
 /// Never for a status from 100 to 999; pingora's constructor says so by type only.
 pub fn json_head(status: u16, length: usize, request_id: &str) -> Result<ResponseHeader, Gone> {
+    whole_head(status, "application/json", length, request_id)
+}
+
+/// The head of a reply whose length is known.
+///
+/// # Errors
+/// As [`json_head`]; also for a type that no header may carry.
+pub fn whole_head(status: u16, kind: &str, length: usize, request_id: &str) -> Result<ResponseHeader, Gone> {
     let mut head = ResponseHeader::build_no_case(status, Some(16)).map_err(|_| Gone)?;
-    put(&mut head, CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    put(&mut head, CONTENT_TYPE, HeaderValue::from_str(kind).map_err(|_| Gone)?);
     put(&mut head, CONTENT_LENGTH, HeaderValue::from(length));
-    put_text(&mut head, "x-request-id", request_id);
-    put_text(&mut head, "x-weir-request-id", request_id);
+    put_ids(&mut head, request_id);
     Ok(head)
+}
+
+/// The request's id under the names that the official SDKs read: OpenAI's `x-request-id`, Anthropic's `request-id`.
+fn put_ids(head: &mut ResponseHeader, request_id: &str) {
+    for name in ["x-request-id", "request-id", "x-weir-request-id"] {
+        put_text(head, name, request_id);
+    }
 }
 
 /// Sets a header whose value is known to be good.
@@ -50,12 +65,17 @@ pub async fn whole(session: &mut ServerSession, head: ResponseHeader, body: Byte
 ///
 /// # Errors
 /// The caller has gone.
-pub async fn refuse(session: &mut ServerSession, refusal: &Refusal, request_id: &str) -> Result<(), Gone> {
+pub async fn refuse(
+    session: &mut ServerSession,
+    refusal: &Refusal,
+    api: Api,
+    request_id: &str,
+) -> Result<(), Gone> {
     if refusal.close {
         session.set_keepalive(None);
     }
-    let body = refusal.body(request_id);
-    let mut head = json_head(refusal.status, body.len(), request_id)?;
+    let body = refusal.body(api, request_id);
+    let mut head = json_head(refusal.status_for(api), body.len(), request_id)?;
     if let Some(ms) = refusal.retry_after_ms {
         put(&mut head, RETRY_AFTER, HeaderValue::from(ms.div_ceil(1000)));
         put(&mut head, HeaderName::from_static("retry-after-ms"), HeaderValue::from(ms));
@@ -71,12 +91,19 @@ pub async fn refuse(session: &mut ServerSession, refusal: &Refusal, request_id: 
 /// # Errors
 /// As [`json_head`].
 pub fn stream_head(request_id: &str) -> Result<ResponseHeader, Gone> {
+    chunked_head("text/event-stream; charset=utf-8", request_id)
+}
+
+/// The head of a reply whose length is not known.
+///
+/// # Errors
+/// As [`whole_head`].
+pub fn chunked_head(kind: &str, request_id: &str) -> Result<ResponseHeader, Gone> {
     let mut head = ResponseHeader::build_no_case(200, Some(16)).map_err(|_| Gone)?;
-    put(&mut head, CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    put(&mut head, CONTENT_TYPE, HeaderValue::from_str(kind).map_err(|_| Gone)?);
     put(&mut head, CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     put(&mut head, TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-    put_text(&mut head, "x-request-id", request_id);
-    put_text(&mut head, "x-weir-request-id", request_id);
+    put_ids(&mut head, request_id);
     Ok(head)
 }
 

@@ -2,7 +2,7 @@
 
 use super::policies::Compiled;
 use crate::config::{Alias, Config, Provider, ProviderKind, TargetRef};
-use crate::egress::{Endpoint, Parts};
+use crate::egress::{Endpoint, Facts, Parts};
 use crate::snapshot::{Bound, Direct, Route, Snapshot};
 use crate::telemetry::Telemetry;
 use crate::telemetry::live::Live;
@@ -129,23 +129,24 @@ impl Builder {
         };
         let timeouts = provider.timeouts;
         let key = DialKey { address, ca: provider.ca.clone(), connect: timeouts.connect };
-        let path = format!("{}/chat/completions", prefix.trim_end_matches('/'));
         let parts = Parts {
-            path: &path,
+            prefix: prefix.trim_end_matches('/'),
             host: &host,
             keys: provider.keys.iter().map(|key| key.expose()).collect(),
             headers: &provider.headers,
         };
-        Endpoint::new(
-            provider.name.as_str().into(),
-            provider.region.as_str().into(),
-            provider.retention,
-            provider.trains,
-            self.upstreams.dialer(&key),
-            Patience { first_byte: timeouts.first_byte, idle: timeouts.idle },
-            timeouts.total,
-            &parts,
-        )
+        let facts = Facts {
+            name: provider.name.as_str().into(),
+            region: provider.region.as_str().into(),
+            retention: provider.retention,
+            trains: provider.trains,
+            speaks: provider.speaks,
+            vendor: provider.vendor,
+            dialer: self.upstreams.dialer(&key),
+            patience: Patience { first_byte: timeouts.first_byte, idle: timeouts.idle },
+            total: timeouts.total,
+        };
+        Endpoint::new(facts, &parts)
     }
 
     fn pipeline(
@@ -234,6 +235,7 @@ impl Targets {
             plan,
             cache: alias.cache_ttl,
             max_attempts: alias.max_attempts,
+            strict: alias.strict,
         }
     }
 }
@@ -306,6 +308,7 @@ fn direct(config: &Arc<Config>, endpoints: Vec<Arc<Endpoint>>, facts: Arc<dyn Li
             plan: Plan::ordered([0], "direct"),
             cache: None,
             max_attempts: 1,
+            strict: false,
         })
     };
     Direct::new(config.direct, Box::new(make))
@@ -324,7 +327,7 @@ fn content_digest(config: &Config, pipeline: &Pipeline) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(pipeline.digest().as_bytes());
     for provider in &config.providers {
-        hash.update(format!("{:?}", (&provider.name, &provider.kind, provider.retention)).as_bytes());
+        hash.update(format!("{:?}", (&provider.name, &provider.kind, provider.retention, provider.speaks, provider.vendor.name)).as_bytes());
     }
     hash.update(format!("{:?}", config.models).as_bytes());
     hash.finalize().into()

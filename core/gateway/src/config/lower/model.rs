@@ -28,6 +28,7 @@ impl Lower<'_> {
         let cache_ttl = file.cache.as_ref().and_then(|cache| self.value(cache.ttl));
         let retries = self.or(file.retries, default::RETRIES);
         let max_attempts = self.or(file.max_attempts, default::MAX_ATTEMPTS);
+        let strict = self.or(file.strict, default::STRICT);
         let tags = self.all(&file.tags);
         Some(Alias {
             name: name?,
@@ -35,6 +36,7 @@ impl Lower<'_> {
             cache_ttl,
             retries: u8::try_from(retries?).ok()?,
             max_attempts: u8::try_from(max_attempts?).ok()?,
+            strict: strict?,
             tags: tags?,
         })
     }

@@ -1,14 +1,16 @@
 //! `providers`.
 
 use super::Lower;
-use crate::config::endpoint::Endpoint;
+use crate::config::endpoint::{self, Endpoint};
 use crate::config::file::{ProviderFile, ProviderTimeoutsFile, default};
 use crate::config::nearest::did_you_mean;
 use crate::config::place::{At, Table};
-use crate::config::program::{Provider, ProviderKind, ProviderTimeouts};
+use crate::config::program::{Provider, ProviderKind, ProviderTimeouts, Speaks};
 use crate::config::scalar::{Hidden, Name, Span};
 use http::{HeaderName, HeaderValue};
 use std::time::Duration;
+use weir_llm::api::Dialect;
+use weir_llm::vendor::{self, Vendor};
 use weir_policy::Retention;
 
 /// Headers that the gateway itself writes, or that belong to one connection.
@@ -26,6 +28,18 @@ const OWN_HEADERS: [&str; 11] = [
     "expect",
 ];
 
+/// A vendor's own dialect. OpenAI itself has two; who only copied it may not.
+fn spoken_by(vendor: &Vendor, kind: Option<&ProviderKind>) -> Speaks {
+    let host = match kind {
+        Some(ProviderKind::Http(at)) => Some(at.host.as_str()),
+        _ => None,
+    };
+    if host.and_then(vendor::by_host).is_some_and(|known| known.name == "openai") {
+        return Speaks::OpenAi;
+    }
+    Speaks::One(vendor.dialect)
+}
+
 impl Lower<'_> {
     pub(super) fn providers(&mut self, table: &Table<ProviderFile>) -> Option<Vec<Provider>> {
         if table.0.is_empty() && self.problems.is_empty() {
@@ -37,8 +51,9 @@ impl Lower<'_> {
 
     fn provider(&mut self, key: At<Name>, file: &ProviderFile) -> Option<Provider> {
         let name = self.value(key);
-        let kind = self.kind(key, file);
-        let dialect = self.or(file.dialect, default::DIALECT);
+        let vendor = self.vendor(key, file);
+        let kind = self.kind(key, file, vendor);
+        let speaks = file.dialect.map(|at| self.value(at)).unwrap_or(Some(spoken_by(vendor, kind.as_ref())));
         let keys: Vec<_> = file.keys.iter().map(|at| self.secret(*at, "key")).collect();
         let headers: Vec<_> =
             file.headers.0.iter().map(|(name, value)| self.header(*name, *value, file)).collect();
@@ -57,7 +72,8 @@ impl Lower<'_> {
         Some(Provider {
             name: name?,
             kind: kind?,
-            dialect: dialect?,
+            speaks: speaks?,
+            vendor,
             keys: keys.into_iter().collect::<Option<_>>()?,
             headers: headers.into_iter().collect::<Option<_>>()?,
             region: region?,
@@ -68,7 +84,7 @@ impl Lower<'_> {
         })
     }
 
-    fn kind(&mut self, key: At<Name>, file: &ProviderFile) -> Option<ProviderKind> {
+    fn kind(&mut self, key: At<Name>, file: &ProviderFile, vendor: &Vendor) -> Option<ProviderKind> {
         match (file.builtin, file.base_url) {
             (Some(at), None) => {
                 let builtin = self.value(at);
@@ -84,13 +100,30 @@ impl Lower<'_> {
                 self.clear_text(at.id, &endpoint);
                 Some(ProviderKind::Http(endpoint))
             }
+            (None, None) if !vendor.base_url.is_empty() => {
+                endpoint::parse(vendor.base_url).ok().map(ProviderKind::Http)
+            }
             (None, None) => {
                 if !self.is_reported(key.id) {
-                    self.error(key.id, "`base_url` is missing (or `builtin: sim`)");
+                    self.error(key.id, "`base_url` is missing (or `vendor`, or `builtin: sim`)");
                 }
                 None
             }
         }
+    }
+
+    /// The vendor that is named, else the one whose host or name the provider has.
+    fn vendor(&mut self, key: At<Name>, file: &ProviderFile) -> &'static Vendor {
+        if file.builtin.is_some() {
+            return &vendor::UNKNOWN;
+        }
+        if let Some(at) = file.vendor {
+            return self.value(at).unwrap_or(&vendor::UNKNOWN);
+        }
+        // What is wrong with the URL is said where it is read.
+        let url = file.base_url.and_then(|at| self.quietly(at.id)).and_then(|url| endpoint::parse(&url).ok());
+        let named = self.written(key.id).and_then(vendor::by_name);
+        url.and_then(|at| vendor::by_host(&at.host)).or(named).unwrap_or(&vendor::UNKNOWN)
     }
 
     /// What only a provider on the network can have.

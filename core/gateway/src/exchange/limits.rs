@@ -1,0 +1,52 @@
+//! Rate-limit headers: the provider's own pass, and are said again under the names that the caller's SDK reads.
+
+use http::{HeaderName, HeaderValue};
+use pingora::http::ResponseHeader;
+use weir_llm::api::Api;
+
+/// Names that mean the same, OpenAI's and Anthropic's. Their resets do not: one is a span, the other a time.
+const PAIRS: [(&str, &str); 4] = [
+    ("x-ratelimit-limit-requests", "anthropic-ratelimit-requests-limit"),
+    ("x-ratelimit-remaining-requests", "anthropic-ratelimit-requests-remaining"),
+    ("x-ratelimit-limit-tokens", "anthropic-ratelimit-tokens-limit"),
+    ("x-ratelimit-remaining-tokens", "anthropic-ratelimit-tokens-remaining"),
+];
+
+/// The rate-limit headers of a reply, for callers of an API.
+pub fn passed_on(head: Option<&ResponseHeader>, api: Api) -> Vec<(HeaderName, HeaderValue)> {
+    let Some(head) = head else { return Vec::new() };
+    let ours = |name: &str| name.starts_with("x-ratelimit-") || name.starts_with("anthropic-ratelimit-");
+    let mut headers: Vec<(HeaderName, HeaderValue)> = head
+        .headers
+        .iter()
+        .filter(|(name, _)| ours(name.as_str()))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    for (openai, anthropic) in PAIRS {
+        let (from, to) = if api.is_anthropic() { (openai, anthropic) } else { (anthropic, openai) };
+        if let Some(value) = head.headers.get(from).filter(|_| !head.headers.contains_key(to)) {
+            headers.push((HeaderName::from_static(to), value.clone()));
+        }
+    }
+    headers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_said_in_the_callers_words_too() {
+        let mut head = ResponseHeader::build(200, None).unwrap();
+        head.insert_header("anthropic-ratelimit-requests-remaining", "7").unwrap();
+        head.insert_header("server", "x").unwrap();
+        let names = |api| -> Vec<String> {
+            passed_on(Some(&head), api).iter().map(|(name, value)| format!("{name}={}", value.to_str().unwrap())).collect()
+        };
+        assert_eq!(names(Api::Messages), ["anthropic-ratelimit-requests-remaining=7"]);
+        assert_eq!(
+            names(Api::Chat),
+            ["anthropic-ratelimit-requests-remaining=7", "x-ratelimit-remaining-requests=7"]
+        );
+    }
+}

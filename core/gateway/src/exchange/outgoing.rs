@@ -1,0 +1,193 @@
+//! One request in the form in which one target gets it.
+
+use super::Exchange;
+use super::admit::Admitted;
+use crate::egress::Call;
+use crate::ingress::form::Form;
+use crate::refusal::Refusal;
+use crate::snapshot::Bound;
+use bytes::Bytes;
+use std::borrow::Cow;
+use weir_llm::api::{Api, Dialect};
+use weir_llm::neutral::Target as Toward;
+use weir_llm::request::{Patch, Request};
+use weir_llm::translate::{self, Back};
+use weir_llm::vendor;
+use weir_policy::{Retention, Step, Target};
+
+/// The version of Anthropic's API that is spoken where the caller named none: the newest that takes sampling parameters.
+const ANTHROPIC_VERSION: &str = "2023-06-01";
+/// What of a caller's header goes to Anthropic.
+const ANTHROPIC_HEADERS: [&str; 2] = ["anthropic-version", "anthropic-beta"];
+
+/// How a target's reply becomes the caller's.
+pub enum Way {
+    /// It is in the caller's own dialect: its bytes pass.
+    Same,
+    /// It is turned.
+    Turned(Box<Back>),
+    /// It is no conversation: whatever comes passes.
+    Opaque,
+}
+
+/// What one target is sent, and how its reply becomes the caller's.
+pub struct Outgoing {
+    /// Ready for the wire.
+    pub request: crate::upstream::Request,
+    /// The way back.
+    pub way: Way,
+    /// What the target cannot be told, in the caller's words.
+    pub dropped: Vec<String>,
+}
+
+/// A body, before its head is written.
+struct Body {
+    bytes: Bytes,
+    way: Way,
+    dropped: Vec<String>,
+}
+
+impl Exchange<'_> {
+    /// Says the request in a target's dialect.
+    ///
+    /// # Errors
+    /// 400: it cannot be said there, or not all of it and the caller or the operator wants all or nothing.
+    pub fn outgoing(
+        &self,
+        admitted: &Admitted,
+        request: &Request,
+        step: &Step,
+        to: (&Target, &Bound),
+        span: u64,
+    ) -> Result<Outgoing, Refusal> {
+        let (target, bound) = to;
+        let api = request.api();
+        let dialect = bound.endpoint.speaks.toward(api);
+        stateless(request, dialect, &target.id)?;
+        let body = if !api.is_conversation() && api != Api::CountTokens {
+            self.opaque(request, target)
+        } else if translate::dialect_of(api) == Some(dialect) {
+            same(request, step, target, bound, admitted.retention)
+        } else {
+            turned(request, dialect, step, target, bound)?
+        };
+        let strict = admitted.caller.wishes.strict.unwrap_or(admitted.route.strict);
+        if strict && let Some(first) = body.dropped.first() {
+            let all = body.dropped.join(", ");
+            return Err(Refusal::invalid(
+                "unsupported_parameter",
+                format!("{} cannot be told {all}, and the request is strict. Leave it out, or ask without x-weir-strict.", target.id),
+            )
+            .about(first.clone()));
+        }
+        let same = matches!(body.way, Way::Same);
+        let lines = self.lines(dialect, same);
+        let call = Call {
+            api,
+            dialect,
+            model: &target.model,
+            stream: request.stream(),
+            query: if same && dialect == Dialect::Anthropic { self.query() } else { "" },
+            content_type: &self.content_type(),
+            lines: &lines,
+            traceparent: self.record.trace.traceparent(span).as_deref(),
+        };
+        let request = bound.endpoint.request(&call, &body.bytes);
+        Ok(Outgoing { request, way: body.way, dropped: body.dropped })
+    }
+
+    /// A body of which only the model's name is ours to change.
+    fn opaque(&self, request: &Request, target: &Target) -> Body {
+        let bytes = match &self.form {
+            Some(form) => form.patched(request, &target.model),
+            None => request.patched(&Patch::model(&target.model)),
+        };
+        Body { bytes, way: Way::Opaque, dropped: Vec::new() }
+    }
+
+    /// Header lines that only this request has.
+    fn lines(&self, dialect: Dialect, same: bool) -> Vec<u8> {
+        if dialect != Dialect::Anthropic {
+            return Vec::new();
+        }
+        let mut lines = Vec::with_capacity(128);
+        let headers = &self.session.req_header().headers;
+        for name in ANTHROPIC_HEADERS {
+            let default = (name == "anthropic-version").then_some(ANTHROPIC_VERSION.as_bytes());
+            let own = headers.get(name).filter(|_| same).map(http::HeaderValue::as_bytes);
+            if let Some(value) = own.or(default) {
+                lines.extend_from_slice(&[name.as_bytes(), b": ", value, b"\r\n"].concat());
+            }
+        }
+        lines
+    }
+
+    /// What of the caller's query goes to Anthropic.
+    fn query(&self) -> &'static str {
+        let query = self.session.req_header().uri.query().unwrap_or_default();
+        if query.split('&').any(|pair| pair == "beta=true") { "beta=true" } else { "" }
+    }
+
+    /// The body's type: a form's is the caller's, since it names the boundary.
+    fn content_type(&self) -> Cow<'static, str> {
+        let form = self.form.as_ref().map(Form::content_type);
+        form.map_or(Cow::Borrowed("application/json"), |kind| Cow::Owned(kind.to_owned()))
+    }
+}
+
+/// State that lives with one provider cannot be had from another.
+fn stateless(request: &Request, dialect: Dialect, id: &str) -> Result<(), Refusal> {
+    match request.state() {
+        Some(field) if dialect != Dialect::OpenAiResponses => Err(Refusal::invalid(
+            "unsupported_state",
+            format!(
+                "`{field}` asks for state that {id} does not keep, and Weir does not keep it yet. Send the whole conversation as `input`, with `store: false`."
+            ),
+        )
+        .about(field)),
+        _ => Ok(()),
+    }
+}
+
+/// The caller's bytes, with what has to differ spliced in.
+fn same(request: &Request, step: &Step, target: &Target, bound: &Bound, retention: Retention) -> Body {
+    let vendor = bound.endpoint.vendor;
+    let patch = Patch {
+        model: &target.model,
+        ask_usage: request.api() == Api::Chat && !request.include_usage(),
+        max_tokens: capped(request, step.max_tokens),
+        force_store_false: retention == Retention::Zero && matches!(request.api(), Api::Chat | Api::Responses),
+        vendor: (vendor.name != vendor::UNKNOWN.name).then_some(vendor),
+        edits: &[],
+    };
+    Body { bytes: request.patched(&patch), way: Way::Same, dropped: Vec::new() }
+}
+
+fn turned(
+    request: &Request,
+    dialect: Dialect,
+    step: &Step,
+    target: &Target,
+    bound: &Bound,
+) -> Result<Body, Refusal> {
+    let toward = Toward {
+        model: &target.model,
+        cap: step.max_tokens.map(u64::from),
+        output_limit: u64::from(target.max_output_tokens),
+        vendor: bound.endpoint.vendor,
+    };
+    match translate::translate(request, dialect, &toward) {
+        Ok(out) => Ok(Body { bytes: out.body, way: Way::Turned(Box::new(out.back)), dropped: out.dropped }),
+        Err(no) => Err(Refusal::invalid("unsupported_parameter", format!("{}: {}", target.id, no.message))
+            .about(no.param.name(request.api()))),
+    }
+}
+
+/// A plan may lower what the caller allows, never raise it.
+fn capped(request: &Request, plan: Option<u32>) -> Option<u64> {
+    let cap = u64::from(plan?);
+    match request.max_output_tokens() {
+        Some(asked) if asked <= cap => None,
+        _ => Some(cap),
+    }
+}

@@ -1,0 +1,156 @@
+//! A reply that is no conversation: embeddings, images, sound, scores. Its bytes pass; what it says of usage is read where
+//! it is JSON.
+
+use super::admit::Admitted;
+use super::attempt::{REPLY, Raw, Served};
+use super::attend::attend;
+use super::settle::{Close, Outcome};
+use super::{End, Exchange};
+use crate::ingress::respond::{self, Gone};
+use crate::refusal::Refusal;
+use crate::upstream::Response;
+use bytes::Bytes;
+use std::pin::pin;
+use std::time::Instant;
+use weir_llm::api::Api;
+use weir_llm::estimate;
+use weir_llm::price::Nanos;
+use weir_llm::request::Request;
+use weir_llm::units;
+use weir_llm::usage::{Source, Usage};
+
+impl Exchange<'_> {
+    /// Passes a reply on, and settles it.
+    ///
+    /// # Errors
+    /// The provider broke off, the ledger did not take the posting, or the caller has gone.
+    pub async fn raw(&mut self, admitted: Admitted, request: &Request, raw: Raw) -> Result<(), End> {
+        let Raw { served, mut response, until } = raw;
+        let kind = response.header("content-type").unwrap_or("application/octet-stream").to_owned();
+        if !kind.starts_with("application/json") {
+            return self.pass(admitted, request, served, response, (kind, until)).await;
+        }
+        let body = {
+            let reading = pin!(response.body(REPLY, &mut self.held));
+            attend(self.session, &mut self.watched, tokio::time::timeout_at(until.into(), reading)).await
+        };
+        let body = match body {
+            Ok(Ok(Ok(body))) => body,
+            Ok(failed) => {
+                let why = match failed {
+                    Ok(Err(failure)) => failure.message,
+                    _ => "it took longer than it may".to_owned(),
+                };
+                self.snapshot.live.failed(served.bound.live, weir_policy::ErrorClass::Network);
+                let close = Close { served: Some(served.clone()), ..Close::nothing(Outcome::UpstreamCut) };
+                self.settle(admitted, close).await?;
+                let message = format!("The reply from {} broke off: {why}.", served.id);
+                return Err(Refusal::bad_gateway("upstream_failed", message).into());
+            }
+            Err(gone) => {
+                self.settle(admitted, Close::nothing(Outcome::ClientAbort)).await?;
+                return Err(gone.into());
+            }
+        };
+        response.release().await;
+        let (usage, source) = used(request, Some(&body));
+        let money = self.close(admitted, &served, usage, source).await?;
+        let mut head = respond::whole_head(200, &kind, body.len(), &self.id)?;
+        self.mark(&mut head, Some((&served, Some(money))));
+        self.record.status = 200;
+        self.record.ttft = Some(self.started.elapsed());
+        self.record.bytes_out = body.len() as u64;
+        Ok(respond::whole(self.session, head, body).await?)
+    }
+
+    async fn close(
+        &mut self,
+        admitted: Admitted,
+        served: &Served,
+        usage: Usage,
+        source: Source,
+    ) -> Result<super::settle::Money, End> {
+        let took = served.began.elapsed();
+        self.snapshot.live.succeeded(served.bound.live, took, usage.output, took);
+        let close =
+            Close { outcome: Outcome::Ok, served: Some(served.clone()), usage, source, saved: Nanos(0) };
+        self.settle(admitted, close).await
+    }
+
+    /// Sound and streams: piece by piece; the end waits for the posting.
+    async fn pass(
+        &mut self,
+        admitted: Admitted,
+        request: &Request,
+        served: Served,
+        mut response: Response,
+        (kind, until): (String, Instant),
+    ) -> Result<(), End> {
+        let mut head = respond::chunked_head(&kind, &self.id)?;
+        self.mark(&mut head, Some((&served, None)));
+        self.record.status = 200;
+        self.record.ttft = Some(self.started.elapsed());
+        let mut tail = units::Tail::new(kind.starts_with("text/event-stream"));
+        let ended = match self.session.write_response_header(Box::new(head)).await {
+            Ok(()) => self.pieces(&mut response, until, &mut tail).await,
+            Err(_) => Err(Outcome::ClientAbort),
+        };
+        match ended {
+            Ok(()) => {
+                let usage = tail.usage();
+                let (usage, source) =
+                    usage.map_or_else(|| used(request, None), |usage| (usage, Source::Provider));
+                self.close(admitted, &served, usage, source).await?;
+                self.session.write_response_body(Bytes::new(), true).await.map_err(|_| End::Gone)?;
+                response.finish().await;
+                Ok(())
+            }
+            Err(outcome) => {
+                if outcome == Outcome::UpstreamCut {
+                    self.snapshot.live.failed(served.bound.live, weir_policy::ErrorClass::Network);
+                }
+                let close = Close { served: Some(served), ..Close::nothing(outcome) };
+                self.settle(admitted, close).await?;
+                // The head is out: a connection that breaks is the only way left to say that this is not the whole.
+                Err(End::Gone)
+            }
+        }
+    }
+
+    async fn pieces(
+        &mut self,
+        response: &mut Response,
+        until: Instant,
+        tail: &mut units::Tail,
+    ) -> Result<(), Outcome> {
+        loop {
+            let chunk = {
+                let reading = pin!(response.chunk());
+                attend(self.session, &mut self.watched, tokio::time::timeout_at(until.into(), reading)).await
+            };
+            match chunk {
+                Err(Gone) => return Err(Outcome::ClientAbort),
+                Ok(Ok(Ok(Some(chunk)))) => {
+                    tail.push(&chunk);
+                    self.record.bytes_out += chunk.len() as u64;
+                    let sent = self.session.write_response_body(chunk, false).await;
+                    sent.map_err(|_| Outcome::ClientAbort)?;
+                }
+                Ok(Ok(Ok(None))) => return Ok(()),
+                Ok(_) => return Err(Outcome::UpstreamCut),
+            }
+        }
+    }
+}
+
+/// What was used: the provider's word, else a guess at the input.
+fn used(request: &Request, body: Option<&Bytes>) -> (Usage, Source) {
+    if let Some(usage) = body.and_then(units::usage) {
+        return (usage, Source::Provider);
+    }
+    match request.api() {
+        // Counting tokens uses none.
+        Api::CountTokens => (Usage::default(), Source::Provider),
+        _ => (Usage { input: estimate::input_guess(request), ..Usage::default() }, Source::Estimate),
+    }
+}

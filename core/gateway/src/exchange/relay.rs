@@ -1,0 +1,323 @@
+//! A stream on its way to the caller: cut at its events, and turned into the caller's dialect where the target speaks
+//! another. The last event is held back until the exchange is settled.
+
+use bytes::{Bytes, BytesMut};
+use weir_llm::api::Api;
+use weir_llm::fault::{Said, UpstreamError};
+use weir_llm::neutral::Ask;
+use weir_llm::sse;
+use weir_llm::translate::{Back, Scan, Seen, Transcoder};
+use weir_llm::usage::Usage;
+
+/// Longest event of a stream, in bytes.
+const EVENT: usize = 4 << 20;
+
+/// How the provider's own events ended the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// With its last event.
+    Done,
+    /// With an error, which the caller has been told if its bytes pass through.
+    Error,
+}
+
+/// A stream on its way.
+pub struct Relay {
+    parser: sse::Parser,
+    way: Way,
+    /// What may leave now, last first.
+    ready: Vec<Bytes>,
+    /// The last event, which waits for the posting.
+    held: Bytes,
+    end: Option<Ended>,
+    /// Whether a piece of the reply has come.
+    begun: bool,
+}
+
+enum Way {
+    Pass(Box<Pass>),
+    Turn(Box<Transcoder>),
+}
+
+/// Bytes pass as they came, less what the caller did not ask for.
+struct Pass {
+    api: Api,
+    scan: Scan,
+    hide_usage: bool,
+    /// An event that began in an earlier chunk.
+    tail: BytesMut,
+    marks: Vec<(usize, Seen)>,
+}
+
+impl Relay {
+    /// A stream in the caller's own dialect.
+    pub fn pass(api: Api, hide_usage: bool, record: bool) -> Self {
+        let scan = Scan::new(api, record);
+        let pass = Pass { api, scan, hide_usage, tail: BytesMut::new(), marks: Vec::new() };
+        Self::new(Way::Pass(Box::new(pass)))
+    }
+
+    /// A stream in another dialect.
+    pub fn turn(back: &Back, ask: &Ask<'_>, record: bool) -> Self {
+        Self::new(Way::Turn(Box::new(back.stream(ask).recording(record))))
+    }
+
+    fn new(way: Way) -> Self {
+        Self {
+            parser: sse::Parser::new(EVENT),
+            way,
+            ready: Vec::new(),
+            held: Bytes::new(),
+            end: None,
+            begun: false,
+        }
+    }
+
+    /// Takes a chunk; what may leave is then had from [`Relay::next_piece`].
+    ///
+    /// # Errors
+    /// An event is too long.
+    pub fn feed(&mut self, chunk: &Bytes) -> Result<(), sse::TooLarge> {
+        // What has not left yet stays in front of what comes now.
+        self.ready.reverse();
+        match &mut self.way {
+            Way::Pass(pass) => {
+                pass.marks.clear();
+                let Pass { scan, marks, .. } = &mut **pass;
+                self.parser.push(chunk, &mut |event| marks.push((event.end, scan.feed(&event))))?;
+                self.begun |= pass.marks.iter().any(|(_, seen)| *seen != Seen::Nothing);
+                let boundary = self.parser.at_boundary();
+                let (end, held) = pass.cut(chunk, boundary, &mut self.ready);
+                self.end = self.end.or(end);
+                self.held = held;
+            }
+            Way::Turn(transcoder) => {
+                let (mut out, mut last) = (Vec::new(), Vec::new());
+                let (end, begun) = (&mut self.end, &mut self.begun);
+                self.parser.push(chunk, &mut |event| {
+                    if end.is_some() {
+                        return;
+                    }
+                    let seen = transcoder.feed(&event, &mut out, &mut last);
+                    *begun |= seen != Seen::Nothing;
+                    match seen {
+                        Seen::Last => *end = Some(Ended::Done),
+                        Seen::Error => *end = Some(Ended::Error),
+                        _ => {}
+                    }
+                })?;
+                if !out.is_empty() {
+                    self.ready.push(out.into());
+                }
+                self.held = last.into();
+            }
+        }
+        self.ready.reverse();
+        Ok(())
+    }
+
+    /// The next piece that may leave.
+    pub fn next_piece(&mut self) -> Option<Bytes> {
+        self.ready.pop()
+    }
+
+    /// How the provider's own events ended the stream, if they have.
+    pub const fn end(&self) -> Option<Ended> {
+        self.end
+    }
+
+    /// Whether a piece of the reply has come.
+    pub const fn begun(&self) -> bool {
+        self.begun
+    }
+
+    /// The body ended cleanly: whether the reply is whole. Some providers have no last event, some forget it.
+    pub fn close(&mut self) -> bool {
+        match &mut self.way {
+            Way::Pass(pass) => match pass.scan.end() {
+                Some(last) => {
+                    self.held = Bytes::from_static(last);
+                    true
+                }
+                None => false,
+            },
+            Way::Turn(transcoder) => {
+                let (mut out, mut last) = (Vec::new(), Vec::new());
+                let whole = transcoder.end(&mut out, &mut last);
+                out.extend_from_slice(&last);
+                self.held = out.into();
+                whole
+            }
+        }
+    }
+
+    /// The last event.
+    pub fn last(&mut self) -> Bytes {
+        std::mem::take(&mut self.held)
+    }
+
+    /// The in-protocol error that ends a stream which cannot be completed, unless the provider's own has passed.
+    pub fn fail(&mut self, said: &Said<'_>, ask: &Ask<'_>) -> Bytes {
+        match &mut self.way {
+            Way::Pass(_) if self.end == Some(Ended::Error) => Bytes::new(),
+            Way::Pass(pass) => weir_llm::translate::stream_error(pass.api, said, ask),
+            Way::Turn(transcoder) => transcoder.fail(said),
+        }
+    }
+
+    /// Whether a keep-alive may stand here: between two events.
+    pub fn at_boundary(&self) -> bool {
+        match &self.way {
+            Way::Pass(pass) => pass.tail.is_empty() && self.parser.at_boundary(),
+            Way::Turn(_) => true,
+        }
+    }
+
+    /// The last usage that was reported.
+    pub fn usage(&self) -> Option<Usage> {
+        match &self.way {
+            Way::Pass(pass) => pass.scan.usage(),
+            Way::Turn(transcoder) => transcoder.usage(),
+        }
+    }
+
+    /// Decoded bytes of what the model wrote so far.
+    pub fn content_bytes(&self) -> u64 {
+        match &self.way {
+            Way::Pass(pass) => pass.scan.content_bytes(),
+            Way::Turn(transcoder) => transcoder.content_bytes(),
+        }
+    }
+
+    /// The error that the provider reported in the stream.
+    pub fn error(&self) -> Option<&UpstreamError> {
+        match &self.way {
+            Way::Pass(pass) => pass.scan.error(),
+            Way::Turn(transcoder) => transcoder.error(),
+        }
+    }
+
+    /// The stream as one complete reply, for the cache.
+    pub fn recorded(&mut self, ask: &Ask<'_>) -> Option<Bytes> {
+        match &mut self.way {
+            Way::Pass(pass) => pass.scan.recorded(ask),
+            Way::Turn(transcoder) => transcoder.recorded(ask),
+        }
+    }
+}
+
+impl Pass {
+    /// Lets the whole events of a chunk leave and holds the last one back.
+    fn cut(&mut self, chunk: &Bytes, boundary: bool, ready: &mut Vec<Bytes>) -> (Option<Ended>, Bytes) {
+        let (mut start, mut at) = (0, 0);
+        for index in 0..self.marks.len() {
+            let (end, seen) = self.marks[index];
+            match seen {
+                Seen::UsageOnly if self.hide_usage => {
+                    self.let_go(chunk, start..at, ready);
+                    self.tail.clear();
+                    start = end;
+                }
+                Seen::Last => {
+                    self.let_go(chunk, start..at, ready);
+                    self.tail.extend_from_slice(&chunk[at.max(start)..end]);
+                    return (Some(Ended::Done), self.tail.split().freeze());
+                }
+                Seen::Error => {
+                    self.let_go(chunk, start..end, ready);
+                    return (Some(Ended::Error), Bytes::new());
+                }
+                _ => {}
+            }
+            at = end;
+        }
+        // Between events there can be comments: keep-alives, which must not wait for the next event.
+        let whole = if boundary { chunk.len() } else { at };
+        self.let_go(chunk, start..whole, ready);
+        self.tail.extend_from_slice(&chunk[whole.max(start)..]);
+        (None, Bytes::new())
+    }
+
+    /// Lets a run of whole events leave, with the part of the first that came in earlier chunks.
+    fn let_go(&mut self, chunk: &Bytes, range: std::ops::Range<usize>, ready: &mut Vec<Bytes>) {
+        if range.is_empty() {
+            return;
+        }
+        if !self.tail.is_empty() {
+            ready.push(self.tail.split().freeze());
+        }
+        ready.push(chunk.slice(range));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DELTA: &str =
+        "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hé\"}}]}\r\n\r\n";
+    const FINISH: &str =
+        "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+    const USAGE: &str = "data: {\"id\":\"c\",\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2,\"total_tokens\":5}}\n\n";
+    const DONE: &str = "data: [DONE]\n\n";
+
+    /// Feeds the parts; what left, and what was held back.
+    fn relayed(hide: bool, parts: &[&[u8]]) -> (String, String, Relay) {
+        let mut relay = Relay::pass(Api::Chat, hide, false);
+        let mut out = Vec::new();
+        for part in parts {
+            relay.feed(&Bytes::copy_from_slice(part)).unwrap();
+            while let Some(piece) = relay.next_piece() {
+                out.extend_from_slice(&piece);
+            }
+        }
+        let held = relay.last();
+        (String::from_utf8(out).unwrap(), String::from_utf8(held.to_vec()).unwrap(), relay)
+    }
+
+    #[test]
+    fn every_split_of_a_stream_passes_the_same_bytes() {
+        let stream = format!(": hello\n\n{DELTA}{DELTA}{FINISH}{USAGE}{DONE}");
+        for hide in [false, true] {
+            let kept = format!(": hello\n\n{DELTA}{DELTA}{FINISH}{}", if hide { "" } else { USAGE });
+            for cut in 0..=stream.len() {
+                let (one, two) = stream.as_bytes().split_at(cut);
+                let (out, held, relay) = relayed(hide, &[one, two]);
+                assert_eq!((out.as_str(), held.as_str()), (kept.as_str(), DONE), "hide {hide}, cut at {cut}");
+                assert_eq!(relay.end(), Some(Ended::Done));
+                assert_eq!(relay.usage().unwrap().output, 2);
+            }
+        }
+    }
+
+    #[test]
+    fn keep_alives_do_not_wait_for_the_next_event() {
+        let (out, _, _) = relayed(true, &[DELTA.as_bytes(), b": keep-alive\n\n"]);
+        assert_eq!(out, format!("{DELTA}: keep-alive\n\n"));
+    }
+
+    #[test]
+    fn byte_by_byte_is_the_same_as_whole() {
+        let stream = format!("{DELTA}{FINISH}{USAGE}{DONE}");
+        let bytes: Vec<&[u8]> = stream.as_bytes().chunks(1).collect();
+        let (out, held, _) = relayed(true, &bytes);
+        assert_eq!((out, held.as_str()), (format!("{DELTA}{FINISH}"), DONE));
+    }
+
+    #[test]
+    fn a_stream_without_done_is_whole_only_if_every_choice_finished() {
+        let (_, _, mut relay) = relayed(true, &[DELTA.as_bytes(), FINISH.as_bytes()]);
+        assert!(relay.close());
+        assert_eq!(relay.last(), DONE);
+        let (_, _, mut relay) = relayed(true, &[DELTA.as_bytes()]);
+        assert!(!relay.close());
+    }
+
+    #[test]
+    fn the_providers_error_event_passes_and_ends_the_stream() {
+        let error = "data: {\"error\":{\"message\":\"overloaded\"}}\n\n";
+        let (out, held, relay) = relayed(true, &[format!("{DELTA}{error}{DONE}").as_bytes()]);
+        assert_eq!((out, held.as_str()), (format!("{DELTA}{error}"), ""));
+        assert_eq!(relay.end(), Some(Ended::Error));
+    }
+}

@@ -1,0 +1,126 @@
+//! From the caller's dialect to a target's and back.
+//!
+//! # Layout
+//!
+//! - this file: the request on its way out, and what is kept for the way back ([`Back`]).
+//! - [`codec`]: the dialects behind one name each.
+//! - [`restore`]: tool names, custom tools and proofs on the way back.
+//! - [`stream`]: a stream on the way back, chunk by chunk.
+//! - [`scan`]: what a stream says of usage and ending while its own bytes pass through.
+
+mod codec;
+mod restore;
+mod scan;
+mod stream;
+
+pub use codec::{answer, error_body, replay, stream_error};
+pub use scan::{Scan, Seen, Summary, summary};
+pub use stream::Transcoder;
+
+use crate::api::{Api, Dialect};
+use crate::neutral::prompt::Dropped;
+use crate::neutral::seal::split_id;
+use crate::neutral::{Ask, Broken, Content, Names, Prompt, Target, Untranslatable};
+use crate::request::Request;
+use bytes::Bytes;
+use std::borrow::Cow;
+
+/// The dialect that an API's callers speak; `None`: it is no conversation.
+#[must_use]
+pub const fn dialect_of(api: Api) -> Option<Dialect> {
+    match api {
+        Api::Chat => Some(Dialect::OpenAiChat),
+        Api::Responses => Some(Dialect::OpenAiResponses),
+        Api::Messages | Api::CountTokens => Some(Dialect::Anthropic),
+        _ => None,
+    }
+}
+
+/// A request in a target's dialect.
+pub struct Outgoing {
+    /// What is sent.
+    pub body: Bytes,
+    /// What the caller asked for and the target cannot be told, in the caller's words.
+    pub dropped: Vec<String>,
+    /// What turns the reply back.
+    pub back: Back,
+}
+
+/// What turns a target's reply into the caller's dialect.
+#[derive(Debug, Clone)]
+pub struct Back {
+    api: Api,
+    dialect: Dialect,
+    names: Names,
+}
+
+/// A whole reply in the caller's dialect.
+pub struct Turned {
+    /// The body.
+    pub body: Bytes,
+    /// What the provider's own reply said.
+    pub summary: Summary,
+}
+
+/// Says a request in a target's dialect.
+///
+/// # Errors
+/// [`Untranslatable`] names what cannot be said there at all.
+pub fn translate(request: &Request, dialect: Dialect, target: &Target<'_>) -> Result<Outgoing, Untranslatable> {
+    let mut prompt = request.prompt().unwrap_or_default();
+    take_seals_out_of_ids(&mut prompt);
+    let body = codec::body(dialect, &prompt, target)?;
+    let api = request.api();
+    let mut dropped: Vec<String> = Vec::with_capacity(body.dropped.len());
+    for one in body.dropped {
+        let name = match one {
+            Dropped::Param(param) => param.name(api).to_owned(),
+            Dropped::Named(name) => name,
+        };
+        if !dropped.contains(&name) {
+            dropped.push(name);
+        }
+    }
+    Ok(Outgoing { body: body.json.into(), dropped, back: Back { api, dialect, names: body.names } })
+}
+
+impl Back {
+    /// Turns a whole reply.
+    ///
+    /// # Errors
+    /// [`Broken`]: it is no reply of the target's dialect, or holds an error.
+    pub fn whole(&self, body: &Bytes, ask: &Ask<'_>) -> Result<Turned, Broken> {
+        let mut reply = codec::read_reply(self.dialect, body)?;
+        let summary = Summary::of(&reply);
+        restore::reply(&mut reply, &self.names);
+        Ok(Turned { body: codec::write_reply(self.api, &reply, ask).into(), summary })
+    }
+
+    /// Turns a stream.
+    #[must_use]
+    pub fn stream(&self, ask: &Ask<'_>) -> Transcoder {
+        Transcoder::new(self.api, self.dialect, self.names.clone(), ask)
+    }
+}
+
+/// Gives calls their proofs back, which a caller of another dialect carried at the end of their ids.
+fn take_seals_out_of_ids(prompt: &mut Prompt<'_>) {
+    for part in prompt.turns.iter_mut().flat_map(|turn| &mut turn.parts) {
+        match &mut part.content {
+            Content::Call(call) => {
+                let (own, seal) = split_id(&call.id);
+                if seal.is_some() {
+                    call.id = Cow::Owned(own.to_owned());
+                    call.seal = seal;
+                }
+            }
+            Content::Result(result) => {
+                let (own, seal) = split_id(&result.id);
+                if seal.is_some() {
+                    result.id = Cow::Owned(own.to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+}

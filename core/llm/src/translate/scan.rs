@@ -1,0 +1,227 @@
+//! What a reply or a stream says of usage and ending while its own bytes pass through.
+
+use super::codec::{self, Decoder};
+use super::dialect_of;
+use crate::api::{Api, Dialect};
+use crate::chat::{Chunk, StreamScan};
+use crate::fault::UpstreamError;
+use crate::neutral::event::{Assembler, Event};
+use crate::neutral::{Ask, Broken, Content, Reply};
+use crate::sse;
+use crate::usage::Usage;
+use bytes::Bytes;
+
+/// What a whole reply says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Summary {
+    /// What was used, if it says so.
+    pub usage: Option<Usage>,
+    /// Decoded bytes of what the model wrote.
+    pub content_bytes: u64,
+    /// Whether every answer says why it ended: only such a reply may be kept.
+    pub complete: bool,
+}
+
+impl Summary {
+    pub(super) fn of(reply: &Reply) -> Self {
+        let parts = reply.choices.iter().flat_map(|choice| &choice.parts);
+        let bytes = |part: &Content<'_>| match part {
+            Content::Text { text, .. } | Content::Refusal(text) => text.len(),
+            Content::Thinking(thinking) => thinking.text.len(),
+            Content::Call(call) => call.name.len() + call.arguments.len(),
+            _ => 0,
+        };
+        Self {
+            usage: reply.usage,
+            content_bytes: parts.map(|part| bytes(part) as u64).sum(),
+            complete: !reply.choices.is_empty() && reply.choices.iter().all(|choice| choice.finish.is_some()),
+        }
+    }
+}
+
+/// Reads a whole reply in the caller's own dialect.
+///
+/// # Errors
+/// [`Broken`]: it is no such reply, or holds an error.
+pub fn summary(api: Api, body: &Bytes) -> Result<Summary, Broken> {
+    let dialect = dialect_of(api).unwrap_or(Dialect::OpenAiChat);
+    if dialect != Dialect::OpenAiChat {
+        return codec::read_reply(dialect, body).map(|reply| Summary::of(&reply));
+    }
+    // Chat is by far the commonest, and has a reader that makes no neutral reply.
+    let reply = crate::chat::Reply::parse(body)
+        .map_err(|error| Broken::Unreadable(format!("the reply is not a chat completion: {error}")))?;
+    match reply.error() {
+        Some(error) => Err(Broken::Said(error.clone())),
+        None => Ok(Summary {
+            usage: reply.usage(),
+            content_bytes: reply.content_bytes(),
+            complete: reply.is_complete(),
+        }),
+    }
+}
+
+/// What one event of a stream was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// A piece of the reply.
+    Piece,
+    /// Only usage: hidden from a chat caller who did not ask for it.
+    UsageOnly,
+    /// The provider's error; it ends the stream.
+    Error,
+    /// The provider's own last event.
+    Last,
+    /// Nothing of the reply: a keep-alive.
+    Nothing,
+}
+
+/// Reads a stream whose bytes pass through, or are turned.
+pub struct Scan {
+    reader: Reader,
+}
+
+enum Reader {
+    /// Chat in and out: events are skimmed, hardly parsed.
+    Chat { scan: StreamScan, recorded: Option<crate::chat::Collector> },
+    Other(Box<Watch>),
+}
+
+/// Reads a stream through its decoder.
+pub(super) struct Watch {
+    decoder: Decoder,
+    tally: Tally,
+    recorded: Option<Assembler>,
+    api: Api,
+}
+
+/// What is counted of any stream.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub(super) usage: Option<Usage>,
+    pub(super) content_bytes: u64,
+    pub(super) pieces: u64,
+    pub(super) error: Option<UpstreamError>,
+    pub(super) last: bool,
+}
+
+impl Tally {
+    pub(super) fn note(&mut self, event: &Event<'_>) {
+        self.content_bytes += event.content_bytes();
+        match event {
+            Event::Usage(usage) => self.usage = Some(*usage),
+            Event::Error(error) => {
+                self.error.get_or_insert_with(|| error.clone());
+            }
+            Event::End => self.last = true,
+            Event::Ping => return,
+            _ => {}
+        }
+        self.pieces += 1;
+    }
+}
+
+impl Scan {
+    /// A stream in the dialect of an API's callers; `record` keeps what is needed to make a whole reply of it.
+    #[must_use]
+    pub fn new(api: Api, record: bool) -> Self {
+        let reader = match dialect_of(api) {
+            None | Some(Dialect::OpenAiChat) => {
+                Reader::Chat { scan: StreamScan::new(), recorded: record.then(crate::chat::Collector::new) }
+            }
+            Some(dialect) => Reader::Other(Box::new(Watch {
+                decoder: Decoder::new(dialect),
+                tally: Tally::default(),
+                recorded: record.then(Assembler::default),
+                api,
+            })),
+        };
+        Self { reader }
+    }
+
+    /// Reads one event.
+    pub fn feed(&mut self, event: &sse::Event<'_>) -> Seen {
+        match &mut self.reader {
+            Reader::Chat { scan, recorded } => {
+                if let Some(recorded) = recorded {
+                    recorded.push(event.data);
+                }
+                match scan.feed(event.data) {
+                    Chunk::Delta | Chunk::Malformed => Seen::Piece,
+                    Chunk::UsageOnly => Seen::UsageOnly,
+                    Chunk::Error => Seen::Error,
+                    Chunk::Done => Seen::Last,
+                }
+            }
+            Reader::Other(watch) => watch.feed(event),
+        }
+    }
+
+    /// The body ended cleanly without a last event: whether the reply is whole all the same, and what its caller is sent
+    /// in the place of the last event.
+    pub fn end(&mut self) -> Option<&'static [u8]> {
+        match &self.reader {
+            Reader::Chat { scan, .. } => (scan.error().is_none() && scan.finish_reason().is_some())
+                .then_some(b"data: [DONE]\n\n"),
+            // Their last events carry what nobody else can say.
+            Reader::Other(_) => None,
+        }
+    }
+
+    /// The last usage that was reported.
+    #[must_use]
+    pub fn usage(&self) -> Option<Usage> {
+        match &self.reader {
+            Reader::Chat { scan, .. } => scan.usage(),
+            Reader::Other(watch) => watch.tally.usage,
+        }
+    }
+
+    /// Decoded bytes of what the model wrote so far.
+    #[must_use]
+    pub fn content_bytes(&self) -> u64 {
+        match &self.reader {
+            Reader::Chat { scan, .. } => scan.content_bytes(),
+            Reader::Other(watch) => watch.tally.content_bytes,
+        }
+    }
+
+    /// The error that the provider reported in the stream.
+    #[must_use]
+    pub fn error(&self) -> Option<&UpstreamError> {
+        match &self.reader {
+            Reader::Chat { scan, .. } => scan.error(),
+            Reader::Other(watch) => watch.tally.error.as_ref(),
+        }
+    }
+
+    /// The stream as one whole reply of the same API.
+    pub fn recorded(&mut self, ask: &Ask<'_>) -> Option<Bytes> {
+        match &mut self.reader {
+            Reader::Chat { recorded, .. } => recorded.take()?.finish(),
+            Reader::Other(watch) => {
+                let reply = watch.recorded.take()?.finish();
+                Some(codec::write_reply(watch.api, &reply, ask).into())
+            }
+        }
+    }
+}
+
+impl Watch {
+    fn feed(&mut self, event: &sse::Event<'_>) -> Seen {
+        let Self { decoder, tally, recorded, .. } = self;
+        let before = tally.pieces;
+        decoder.feed(event, &mut |event| {
+            if let Some(recorded) = recorded {
+                recorded.push(&event);
+            }
+            tally.note(&event);
+        });
+        match () {
+            () if tally.error.is_some() => Seen::Error,
+            () if tally.last => Seen::Last,
+            () if tally.pieces == before => Seen::Nothing,
+            () => Seen::Piece,
+        }
+    }
+}

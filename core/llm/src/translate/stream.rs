@@ -1,0 +1,117 @@
+//! A stream on the way back, chunk by chunk.
+
+use super::codec::{self, Decoder, Encoder};
+use super::restore::Restorer;
+use super::scan::{Seen, Tally};
+use crate::api::{Api, Dialect};
+use crate::fault::{Said, UpstreamError};
+use crate::neutral::event::{Assembler, Event};
+use crate::neutral::{Ask, Names};
+use crate::sse;
+use crate::usage::Usage;
+use bytes::Bytes;
+
+/// Turns the events of a target's stream into the caller's.
+pub struct Transcoder {
+    api: Api,
+    decoder: Decoder,
+    restorer: Restorer,
+    encoder: Encoder,
+    tally: Tally,
+    recorded: Option<Assembler>,
+}
+
+impl Transcoder {
+    pub(super) fn new(api: Api, dialect: Dialect, names: Names, ask: &Ask<'_>) -> Self {
+        Self {
+            api,
+            decoder: Decoder::new(dialect),
+            restorer: Restorer::new(names),
+            encoder: Encoder::new(api, ask),
+            tally: Tally::default(),
+            recorded: None,
+        }
+    }
+
+    /// Keeps what is needed to make a whole reply of the stream.
+    #[must_use]
+    pub fn recording(mut self, record: bool) -> Self {
+        self.recorded = record.then(Assembler::default);
+        self
+    }
+
+    /// Turns one event; what the caller is sent is added to `out`. What belongs to the end goes to `last`, which may
+    /// leave only when the reply is settled.
+    pub fn feed(&mut self, event: &sse::Event<'_>, out: &mut Vec<u8>, last: &mut Vec<u8>) -> Seen {
+        let before = self.tally.pieces;
+        self.turn(|decoder, sink| decoder.feed(event, sink), out, last);
+        match () {
+            () if self.tally.error.is_some() => Seen::Error,
+            () if self.tally.last => Seen::Last,
+            () if self.tally.pieces == before => Seen::Nothing,
+            () => Seen::Piece,
+        }
+    }
+
+    /// The body ended cleanly: whether the reply is whole. Its last frames are added to `last` then.
+    pub fn end(&mut self, out: &mut Vec<u8>, last: &mut Vec<u8>) -> bool {
+        if !self.tally.last && self.tally.error.is_none() {
+            self.turn(|decoder, sink| decoder.end(sink), out, last);
+        }
+        self.tally.last
+    }
+
+    /// The in-protocol error that ends a stream which cannot be completed.
+    pub fn fail(&mut self, said: &Said<'_>) -> Bytes {
+        let mut out = Vec::new();
+        self.encoder.fail(said, &mut out);
+        out.into()
+    }
+
+    /// The last usage that was reported.
+    #[must_use]
+    pub const fn usage(&self) -> Option<Usage> {
+        self.tally.usage
+    }
+
+    /// Decoded bytes of what the model wrote so far.
+    #[must_use]
+    pub const fn content_bytes(&self) -> u64 {
+        self.tally.content_bytes
+    }
+
+    /// The error that the provider reported in the stream.
+    #[must_use]
+    pub const fn error(&self) -> Option<&UpstreamError> {
+        self.tally.error.as_ref()
+    }
+
+    /// The stream as one whole reply in the caller's form.
+    pub fn recorded(&mut self, ask: &Ask<'_>) -> Option<Bytes> {
+        let reply = self.recorded.take()?.finish();
+        Some(codec::write_reply(self.api, &reply, ask).into())
+    }
+
+    fn turn(
+        &mut self,
+        read: impl FnOnce(&mut Decoder, &mut dyn FnMut(Event<'_>)),
+        out: &mut Vec<u8>,
+        last: &mut Vec<u8>,
+    ) {
+        let Self { decoder, restorer, encoder, tally, recorded, .. } = self;
+        read(decoder, &mut |event| {
+            restorer.push(event, &mut |event| {
+                tally.note(&event);
+                if let Some(recorded) = recorded {
+                    recorded.push(&event);
+                }
+                match event {
+                    // It is said in the caller's words, with the request's id, by whoever settles the exchange.
+                    Event::Error(_) => {}
+                    Event::End => encoder.push(&event, last),
+                    event => encoder.push(&event, out),
+                }
+            });
+        });
+    }
+}
