@@ -11,6 +11,7 @@ use crate::fault::Said;
 use crate::json::Writer;
 use crate::neutral::{Ask, Event, Finish, Seal, arguments};
 use crate::usage::Usage;
+use std::borrow::Cow;
 
 /// Writes a stream, event by event.
 pub struct Encoder {
@@ -23,7 +24,7 @@ pub struct Encoder {
     blocks: u64,
     open: Open,
     /// What came while a call was incomplete, in order.
-    later: Vec<Piece>,
+    later: Vec<Piece<'static>>,
     called: bool,
     refusal: String,
     finish: Option<Finish>,
@@ -50,15 +51,15 @@ enum Open {
 }
 
 /// What a block is made of.
-enum Piece {
-    Text(String),
-    Refusal(String),
-    Thinking(String),
-    Sealed(Seal<'static>),
-    Citation(String),
+enum Piece<'a> {
+    Text(Cow<'a, str>),
+    Refusal(Cow<'a, str>),
+    Thinking(Cow<'a, str>),
+    Sealed(Seal<'a>),
+    Citation(Cow<'a, str>),
     Break,
-    CallStart { call: u32, id: String, name: String },
-    Arguments(u32, String),
+    CallStart { call: u32, id: Cow<'a, str>, name: Cow<'a, str> },
+    Arguments(u32, Cow<'a, str>),
     CallEnd(u32),
 }
 
@@ -145,7 +146,7 @@ impl Encoder {
     }
 
     /// Writes a piece, or keeps it back while a call is incomplete that it does not belong to.
-    fn take(&mut self, piece: Piece, out: &mut Vec<u8>) {
+    fn take(&mut self, piece: Piece<'_>, out: &mut Vec<u8>) {
         if let Open::Call(open, arguments) = &mut self.open {
             match piece {
                 Piece::Arguments(call, text) if call == *open => {
@@ -165,7 +166,7 @@ impl Encoder {
                 }
                 Piece::Break if self.later.is_empty() => return,
                 piece if !arguments::is_object(arguments) => {
-                    self.later.push(piece);
+                    self.later.push(piece.kept());
                     return;
                 }
                 piece => {
@@ -186,7 +187,7 @@ impl Encoder {
     }
 
     /// Writes a piece while no call is open.
-    fn write(&mut self, piece: Piece, out: &mut Vec<u8>) {
+    fn write(&mut self, piece: Piece<'_>, out: &mut Vec<u8>) {
         match piece {
             Piece::Text(text) => {
                 if !matches!(self.open, Open::Text) {
@@ -213,7 +214,10 @@ impl Encoder {
             Piece::Sealed(seal) => self.seal(&seal, out),
             Piece::Citation(json) => {
                 if matches!(self.open, Open::Text) {
-                    self.block_delta(|delta| delta.text("type", "citations_delta").key("citation").raw(&json), out);
+                    self.block_delta(
+                        |delta| delta.text("type", "citations_delta").key("citation").raw(&json),
+                        out,
+                    );
                 }
             }
             Piece::Break => self.close(out),
@@ -272,7 +276,7 @@ impl Encoder {
             Open::Call(_, arguments) if arguments.is_empty() => self.input("", out),
             Open::Call(_, arguments) => {
                 // What was cut short is closed where it broke off, if that takes no more than adding to it.
-                if let Some(missing) = arguments::as_object(&arguments).strip_prefix(arguments.trim_start())
+                if let Some(missing) = arguments::as_object(&arguments).strip_prefix(arguments.trim())
                     && !missing.is_empty()
                 {
                     self.input(missing, out);
@@ -281,7 +285,13 @@ impl Encoder {
             Open::Text | Open::Refusal | Open::Thinking(_) => {}
         }
         let index = self.blocks.saturating_sub(1);
-        frame("content_block_stop", |json| { json.key("index").number(index); }, out);
+        frame(
+            "content_block_stop",
+            |json| {
+                json.key("index").number(index);
+            },
+            out,
+        );
     }
 
     fn input(&self, text: &str, out: &mut Vec<u8>) {
@@ -343,18 +353,36 @@ fn frame(name: &str, fill: impl FnOnce(&mut Writer), out: &mut Vec<u8>) {
     }
 }
 
+impl Piece<'_> {
+    /// A copy for later.
+    fn kept(self) -> Piece<'static> {
+        let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        match self {
+            Self::Text(text) => Piece::Text(own(text)),
+            Self::Refusal(text) => Piece::Refusal(own(text)),
+            Self::Thinking(text) => Piece::Thinking(own(text)),
+            Self::Sealed(seal) => Piece::Sealed(seal.to_owned_seal()),
+            Self::Citation(json) => Piece::Citation(own(json)),
+            Self::Break => Piece::Break,
+            Self::CallStart { call, id, name } => Piece::CallStart { call, id: own(id), name: own(name) },
+            Self::Arguments(call, text) => Piece::Arguments(call, own(text)),
+            Self::CallEnd(call) => Piece::CallEnd(call),
+        }
+    }
+}
+
 /// What an event of the first answer adds to a block; nothing if it is empty or there is no place for it.
-fn piece(event: &Event<'_>) -> Option<Piece> {
-    let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+fn piece<'e>(event: &'e Event<'_>) -> Option<Piece<'e>> {
+    let some = |text: &'e str| (!text.is_empty()).then_some(Cow::Borrowed(text));
     match event {
         Event::Text { choice: 0, text } => some(text).map(Piece::Text),
         Event::Refusal { choice: 0, text } => some(text).map(Piece::Refusal),
         Event::Thinking { choice: 0, text } => some(text).map(Piece::Thinking),
-        Event::Sealed { choice: 0, seal } => Some(Piece::Sealed(seal.to_owned_seal())),
-        Event::Citation { choice: 0, citation } => own_json(citation).map(str::to_owned).map(Piece::Citation),
+        Event::Sealed { choice: 0, seal } => Some(Piece::Sealed(seal.clone())),
+        Event::Citation { choice: 0, citation } => own_json(citation).and_then(some).map(Piece::Citation),
         Event::Break { choice: 0 } => Some(Piece::Break),
         Event::CallStart { choice: 0, call, id, name, .. } => {
-            Some(Piece::CallStart { call: *call, id: id.to_string(), name: name.to_string() })
+            Some(Piece::CallStart { call: *call, id: Cow::Borrowed(id), name: Cow::Borrowed(name) })
         }
         Event::CallArguments { call, text } => some(text).map(|text| Piece::Arguments(*call, text)),
         Event::CallEnd { call } => Some(Piece::CallEnd(*call)),

@@ -63,9 +63,8 @@ mod tests {
             (529, "overloaded_error"),
         ] {
             let said = Said { status, kind: "x", code: None, param: None, message: "m", request_id: "r" };
-            let want = format!(
-                r#"{{"type":"error","error":{{"type":"{kind}","message":"m"}},"request_id":"r"}}"#
-            );
+            let want =
+                format!(r#"{{"type":"error","error":{{"type":"{kind}","message":"m"}},"request_id":"r"}}"#);
             assert_eq!(String::from_utf8(error_body(&said)).unwrap(), want);
         }
     }

@@ -60,7 +60,9 @@ fn document(media: &Media<'_>, json: &mut Writer) -> Result<(), Untranslatable> 
             Some(text) => plain(&text, json),
             None => refuse("A text document must be UTF-8 in base64."),
         },
-        Source::Base64(_) => refuse("This model takes documents that are PDF or plain text. Convert the file first."),
+        Source::Base64(_) => {
+            refuse("This model takes documents that are PDF or plain text. Convert the file first.")
+        }
         Source::Text(text) => plain(text, json),
         source => elsewhere(source, json),
     }
@@ -77,7 +79,8 @@ fn is_pdf(mime: Option<&str>, data: &str) -> bool {
 
 fn is_text(mime: Option<&str>) -> bool {
     mime.is_none_or(|mime| {
-        mime.starts_with("text/") || matches!(mime, "application/json" | "application/xml" | "application/yaml")
+        mime.starts_with("text/")
+            || matches!(mime, "application/json" | "application/xml" | "application/yaml")
     })
 }
 

@@ -37,7 +37,7 @@ pub(super) fn stop(reason: &str, sequence: Option<&str>, why: Option<&str>, json
 }
 
 /// Why a reply was refused, for a person.
-pub(super) fn why<'a>(finish: Option<Finish>, refusal: Option<&'a str>) -> Option<&'a str> {
+pub(super) fn why(finish: Option<Finish>, refusal: Option<&str>) -> Option<&str> {
     refusal.filter(|text| !text.is_empty()).or((finish == Some(Finish::Filter)).then_some(FILTERED))
 }
 

@@ -77,10 +77,7 @@ const CLAUDE: [((u8, u8), Traits); 7] = [
             ..traits(Mode::Adaptive, Off::Silent, Sampling::Fixed)
         },
     ),
-    (
-        (4, 6),
-        Traits { prefill: false, strict: true, ..traits(Mode::Adaptive, Off::Said, Sampling::One) },
-    ),
+    ((4, 6), Traits { prefill: false, strict: true, ..traits(Mode::Adaptive, Off::Said, Sampling::One) }),
     ((4, 5), Traits { strict: true, ..traits(Mode::Budget, Off::Said, Sampling::One) }),
     ((4, 1), traits(Mode::Budget, Off::Said, Sampling::One)),
     ((3, 7), traits(Mode::Budget, Off::Said, Sampling::Free)),

@@ -3,20 +3,14 @@
 use super::blocks::{cache, parts};
 use super::{kind, raw, text};
 use crate::json::Value;
-use crate::neutral::{
-    Content, Effort, Format, Part, Prompt, Raw, Reasoning, Role, Tool, ToolChoice, Turn,
-};
+use crate::neutral::{Content, Effort, Format, Part, Prompt, Raw, Reasoning, Role, Tool, ToolChoice, Turn};
 use std::borrow::Cow;
 
 /// The request that a body holds. Its types were checked before: what is odd all the same is skipped.
 #[must_use]
 pub fn prompt(root: Value<'_>) -> Prompt<'_> {
-    let mut prompt = Prompt {
-        turns: turns(root),
-        reasoning: reasoning(root),
-        format: format(root),
-        ..Prompt::default()
-    };
+    let mut prompt =
+        Prompt { turns: turns(root), reasoning: reasoning(root), format: format(root), ..Prompt::default() };
     for (key, value) in root.members().filter(|(_, value)| !value.is_null()) {
         field(&mut prompt, key, value);
     }

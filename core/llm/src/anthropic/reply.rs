@@ -6,9 +6,7 @@ use super::message::{self, Proof, proof};
 use super::turns::is_own;
 use super::{citation, fault, kind, raw, stop, text, usage};
 use crate::json::{Json, Kind, Value, Writer};
-use crate::neutral::{
-    Ask, Broken, By, Call, Choice, Content, Finish, Reply, Seal, Thinking, arguments,
-};
+use crate::neutral::{Ask, Broken, By, Call, Choice, Content, Finish, Reply, Seal, Thinking, arguments};
 use bytes::Bytes;
 use std::borrow::Cow;
 
@@ -25,7 +23,8 @@ pub fn read_reply(body: &Bytes) -> Result<Reply, Broken> {
         return Err(Broken::Said(fault::said(root)));
     }
     let content = root.get("content").filter(|content| content.kind() == Kind::Array);
-    let content = content.ok_or_else(|| unreadable("The provider's reply is no message: it has no `content`."))?;
+    let content =
+        content.ok_or_else(|| unreadable("The provider's reply is no message: it has no `content`."))?;
     let mut reply = Reply { id: own(root, "id"), model: own(root, "model"), ..Reply::default() };
     if let Some(found) = root.get("usage").filter(|usage| usage.kind() == Kind::Object) {
         usage::read(found, &mut reply);

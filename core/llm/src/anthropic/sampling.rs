@@ -25,7 +25,12 @@ pub(super) fn write(prompt: &Prompt<'_>, traits: Traits, thinking: bool, json: &
     let beside = traits.sampling == Sampling::One && warmth.is_some();
     let narrow = !thinking || top_p.as_deref().and_then(value).is_some_and(|p| (0.95..=1.0).contains(&p));
     one(Param::Temperature, "temperature", warmth, free);
-    one(Param::TopP, "top_p", top_p.as_deref(), traits.sampling != Sampling::Fixed && narrow && (thinking || !beside));
+    one(
+        Param::TopP,
+        "top_p",
+        top_p.as_deref(),
+        traits.sampling != Sampling::Fixed && narrow && (thinking || !beside),
+    );
     one(Param::TopK, "top_k", prompt.top_k.as_deref(), free);
 }
 

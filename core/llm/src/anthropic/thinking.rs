@@ -82,9 +82,10 @@ pub(super) fn plan(
             body.drop_param(Param::Reasoning);
             plain(Thinking::Unsaid)
         }
-        (true, _) if forced && traits.off == Off::Impossible => {
-            Plan { unforce: true, ..plain(wanted.map_or(Thinking::Unsaid, |wanted| adaptive(wanted, traits))) }
-        }
+        (true, _) if forced && traits.off == Off::Impossible => Plan {
+            unforce: true,
+            ..plain(wanted.map_or(Thinking::Unsaid, |wanted| adaptive(wanted, traits)))
+        },
         (true, _) if forced => {
             body.drop_param(Param::Reasoning);
             plain(off(traits))
@@ -92,7 +93,8 @@ pub(super) fn plan(
         (true, Mode::Adaptive) => plain(wanted.map_or(Thinking::Unsaid, |wanted| adaptive(wanted, traits))),
         (true, Mode::Budget) => {
             let tokens = wanted.map_or(0, tokens);
-            let fits = if starts_with_thinking(talk) { budget(tokens, given, max_tokens, most) } else { None };
+            let fits =
+                if starts_with_thinking(talk) { budget(tokens, given, max_tokens, most) } else { None };
             let Some((budget, max_tokens)) = fits else {
                 body.drop_param(Param::Reasoning);
                 return plain(Thinking::Unsaid);

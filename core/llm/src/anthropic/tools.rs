@@ -72,9 +72,8 @@ const fn is_strict(tool: &Tool<'_>) -> bool {
 }
 
 fn declared<'p>(tool: &'p Tool<'p>, strict: bool, body: &mut Body) -> Option<Declared<'p>> {
-    let described = |text: &'p Option<Cow<'p, str>>| {
-        text.as_deref().filter(|text| !text.is_empty()).map(Cow::Borrowed)
-    };
+    let described =
+        |text: &'p Option<Cow<'p, str>>| text.as_deref().filter(|text| !text.is_empty()).map(Cow::Borrowed);
     if is_strict(tool) && !strict {
         body.drop_named("tools.strict");
     }
@@ -104,7 +103,8 @@ fn declared<'p>(tool: &'p Tool<'p>, strict: bool, body: &mut Body) -> Option<Dec
 /// Anthropic's own tools end in the date of their version: `web_search_20250305`.
 fn is_own(kind: &str) -> bool {
     let date = kind.rsplit_once('_').map(|(_, date)| date);
-    kind == "mcp_toolset" || date.is_some_and(|date| date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()))
+    kind == "mcp_toolset"
+        || date.is_some_and(|date| date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// A custom tool's grammar cannot be enforced here, but the model can be told of it.
@@ -114,7 +114,9 @@ fn with_grammar<'p>(description: Option<Cow<'p, str>>, format: Option<&str>) -> 
     let inner = root.map(|root| root.get("grammar").unwrap_or(root));
     let Some(grammar) = inner.and_then(|inner| super::text(inner, "definition")) else { return description };
     let about = description.unwrap_or_default();
-    Some(Cow::Owned(format!("{about}\n\n`input` must match this grammar:\n{grammar}").trim_start().to_owned()))
+    Some(Cow::Owned(
+        format!("{about}\n\n`input` must match this grammar:\n{grammar}").trim_start().to_owned(),
+    ))
 }
 
 /// A schema of arguments says that it is of an object.

@@ -5,10 +5,10 @@
 //! `role: system` inside of `messages` is not known to every version and model.
 
 use crate::neutral::names::fitted_id;
+use crate::neutral::{Body, Param};
 use crate::neutral::{
     By, CacheTtl, Call, Citation, Content, Media, Part, Prompt, Role, Thinking, ToolResult, Turn,
 };
-use crate::neutral::{Body, Param};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -63,7 +63,12 @@ const ORPHAN: &str = "The result of an earlier tool call:";
 pub(super) fn is_own(kind: &str) -> bool {
     matches!(
         kind,
-        "server_tool_use" | "mcp_tool_use" | "container_upload" | "search_result" | "tool_reference" | "compaction"
+        "server_tool_use"
+            | "mcp_tool_use"
+            | "container_upload"
+            | "search_result"
+            | "tool_reference"
+            | "compaction"
     ) || (kind.ends_with("_tool_result") && kind != "tool_result")
 }
 
@@ -200,9 +205,9 @@ fn numbered(blocks: &mut [Block<'_>], used: &mut BTreeMap<String, usize>) -> Vec
 }
 
 fn answers<'p>(open: Vec<Open>, blocks: Vec<Block<'p>>) -> Vec<Block<'p>> {
-    let (results, others): (Vec<_>, Vec<_>) = blocks.into_iter().partition(|block| {
-        matches!(&block.kind, Kind::Result(id, _) if open.iter().any(|call| call.given == *id))
-    });
+    let (results, others): (Vec<_>, Vec<_>) = blocks.into_iter().partition(
+        |block| matches!(&block.kind, Kind::Result(id, _) if open.iter().any(|call| call.given == *id)),
+    );
     let mut all: Vec<Block<'p>> = open.iter().map(|call| answer(call, &open, &results)).collect();
     all.extend(others.into_iter().flat_map(orphan));
     all
@@ -213,7 +218,7 @@ fn answer<'p>(call: &Open, open: &[Open], results: &[Block<'p>]) -> Block<'p> {
     let same = |block: &&Block<'p>| matches!(&block.kind, Kind::Result(id, _) if *id == call.given);
     let mut given = results.iter().filter(same);
     let alike = open.iter().filter(|other| other.given == call.given).count();
-    let found = if alike > 1 { given.nth(call.nth) } else { given.last() };
+    let found = if alike > 1 { given.nth(call.nth) } else { given.next_back() };
     let result = found.and_then(|block| match block.kind {
         Kind::Result(_, result) => result,
         _ => None,

@@ -102,5 +102,6 @@ pub(super) fn read(usage: Value<'_>, reply: &mut Reply) {
     counters.merge(usage);
     reply.usage = Some(counters.usage());
     let tier = super::text(usage, "service_tier");
-    reply.service_tier = tier.map(|tier| if tier == "standard" { "default".into() } else { tier.into_owned() });
+    reply.service_tier =
+        tier.map(|tier| if tier == "standard" { "default".into() } else { tier.into_owned() });
 }
