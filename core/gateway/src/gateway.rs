@@ -4,7 +4,7 @@ use crate::buffered::Budget;
 use crate::cache::Replies;
 use crate::drain::{Drain, Phase};
 use crate::exchange::{self, Exchange};
-use crate::ingress::respond;
+use crate::ingress::{self, respond};
 use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
 use crate::telemetry::Telemetry;

@@ -2,3 +2,70 @@
 
 pub(crate) mod read;
 pub(crate) mod segments;
+//!
+//! # Layout
+//!
+//! A caller's request:
+//! - [`prompt()`]: the body as a [`Prompt`](crate::neutral::Prompt).
+//! - `blocks`, `citation`: what its messages are made of, and what texts cite.
+//!
+//! A target's request:
+//! - [`body()`]: a [`Prompt`](crate::neutral::Prompt) as a body.
+//! - `turns`: turns as Anthropic takes them: alternating, every call answered, nothing empty.
+//! - `pen`, `media`: one block at a time.
+//! - `tools`: what may be called and what must be.
+//! - `thinking`: how hard to think, within what the model and the rest of the request allow.
+//! - `sampling`: temperature and its kin.
+//! - `model`: what a model's name tells of it.
+//!
+//! Replies:
+//! - [`read_reply`], [`write_reply`]: whole ones.
+//! - [`Decoder`], [`Encoder`]: streamed ones.
+//! - `message`: what whole and streamed replies have in common.
+//! - `stop`, `usage`: why a reply ended, what it used.
+//! - [`error_body`]: a "no".
+
+mod blocks;
+mod body;
+mod citation;
+mod decode;
+mod encode;
+mod fault;
+mod media;
+mod message;
+mod model;
+mod pen;
+mod prompt;
+mod reply;
+mod sampling;
+mod stop;
+mod thinking;
+mod tools;
+mod turns;
+mod usage;
+
+pub use body::body;
+pub use decode::Decoder;
+pub use encode::Encoder;
+pub use fault::error_body;
+pub use prompt::prompt;
+pub use reply::{read_reply, write_reply};
+
+use crate::json::Value;
+use crate::neutral::Raw;
+use std::borrow::Cow;
+
+/// A value as it came. The parser has checked that it is UTF-8.
+fn raw(value: Value<'_>) -> Raw<'_> {
+    String::from_utf8_lossy(value.raw())
+}
+
+/// A member that is a string.
+fn text<'a>(value: Value<'a>, key: &str) -> Option<Cow<'a, str>> {
+    value.get(key)?.as_str()
+}
+
+/// The `type` of a block, event or tool; empty if it has none.
+fn kind<'a>(value: Value<'a>) -> Cow<'a, str> {
+    text(value, "type").unwrap_or_default()
+}
