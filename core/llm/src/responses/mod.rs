@@ -2,3 +2,38 @@
 
 pub(crate) mod read;
 pub(crate) mod segments;
+//!
+//! # Layout
+//!
+//! - `wire`: words and members that several of the files below read.
+//! - `prompt`, `parts`: a caller's body as a prompt. `state`: what in it asks for state on the server.
+//! - `body`, `input`, `tools`: a prompt as a body for a provider.
+//! - `reply`, `decode`: a provider's reply, whole and streamed.
+//! - `write`, `encode`: a reply for a caller, whole and streamed. `echo`: the Response object and what of the request it
+//!   repeats; `items`: one output item; `part`: a message's content; `blocks`: the events of one streamed item.
+//! - `usage`: tokens.
+
+mod blocks;
+mod body;
+mod decode;
+mod echo;
+mod encode;
+mod input;
+mod items;
+mod part;
+mod parts;
+mod prompt;
+mod reply;
+mod state;
+mod tools;
+mod usage;
+mod wire;
+mod write;
+
+pub use body::body;
+pub use decode::Decoder;
+pub use encode::Encoder;
+pub use prompt::prompt;
+pub use reply::read_reply;
+pub use state::state_wish;
+pub use write::write_reply;

@@ -1,0 +1,317 @@
+//! `instructions` and `input` of a body for a provider.
+
+use super::body::MAX_NAME;
+use super::wire::HOSTED_ITEMS;
+use crate::json::Writer;
+use crate::neutral::arguments::as_object;
+use crate::neutral::names::{fitted, fitted_id};
+use crate::neutral::{
+    Body, By, Call, Content, Media, MediaKind, Param, Part, Prompt, Role, Source, Thinking, ToolResult, Turn,
+    Untranslatable,
+};
+use std::collections::HashSet;
+
+/// What stands where a caller cut a tool's answer away: the provider refuses a call without one.
+const NO_OUTPUT: &str = "No output was recorded.";
+
+/// Writes both members. The system's turns at the beginning are the instructions, later ones keep their places.
+pub(super) fn write(json: &mut Writer, prompt: &Prompt<'_>, body: &mut Body) -> Result<(), Untranslatable> {
+    let (head, turns) = prompt.turns.split_at(instructions(&prompt.turns));
+    if !head.is_empty() {
+        let texts: Vec<_> = head.iter().flat_map(|turn| &turn.parts).filter_map(words).collect();
+        json.text("instructions", &texts.join("\n\n"));
+    }
+    let mut items = Items { json, body, calls: Calls::of(turns), open: None };
+    items.json.key("input").begin_array();
+    for turn in turns {
+        items.turn(turn)?;
+    }
+    json.end_array();
+    Ok(())
+}
+
+/// How many turns are instructions: texts of the system's before anybody spoke. If nobody speaks at all they stay in the
+/// input, which must not be empty.
+fn instructions(turns: &[Turn<'_>]) -> usize {
+    let is_system = |turn: &&Turn<'_>| {
+        matches!(turn.role, Role::System | Role::Developer)
+            && turn.parts.iter().all(|part| words(part).is_some())
+    };
+    let count = turns.iter().take_while(is_system).count();
+    if count == turns.len() { 0 } else { count }
+}
+
+fn words<'a>(part: &'a Part<'_>) -> Option<&'a str> {
+    match &part.content {
+        Content::Text { text, .. } => Some(text),
+        _ => None,
+    }
+}
+
+/// Which calls were made and answered. The provider takes neither a call without an answer nor an answer without a call,
+/// nor two answers.
+struct Calls<'p> {
+    made: HashSet<&'p str>,
+    custom: HashSet<&'p str>,
+    answered: HashSet<&'p str>,
+    written: HashSet<&'p str>,
+}
+
+impl<'p> Calls<'p> {
+    fn of(turns: &'p [Turn<'_>]) -> Self {
+        let mut calls = Self {
+            made: HashSet::new(),
+            custom: HashSet::new(),
+            answered: HashSet::new(),
+            written: HashSet::new(),
+        };
+        for part in turns.iter().flat_map(|turn| &turn.parts) {
+            match &part.content {
+                Content::Call(call) => {
+                    calls.made.insert(&call.id);
+                    if call.custom {
+                        calls.custom.insert(&call.id);
+                    }
+                }
+                Content::Result(result) if calls.made.contains(result.id.as_ref()) => {
+                    calls.answered.insert(&result.id);
+                }
+                _ => {}
+            }
+        }
+        calls
+    }
+}
+
+struct Items<'w, 'p> {
+    json: &'w mut Writer,
+    body: &'w mut Body,
+    calls: Calls<'p>,
+    /// The message whose content is being written.
+    open: Option<Role>,
+}
+
+impl<'p> Items<'_, 'p> {
+    fn turn(&mut self, turn: &'p Turn<'_>) -> Result<(), Untranslatable> {
+        for part in &turn.parts {
+            match &part.content {
+                Content::Text { text, .. } if text.is_empty() => {}
+                Content::Text { text, .. } => self.text(turn.role, text),
+                Content::Refusal(text) if turn.role == Role::Assistant => {
+                    self.content(turn.role).begin_object().text("type", "refusal").text("refusal", text);
+                    self.json.end_object();
+                }
+                Content::Refusal(text) => self.text(turn.role, text),
+                Content::Media(_) if turn.role == Role::Assistant => {
+                    self.body.drop_named("input[assistant media]");
+                }
+                Content::Media(found) => {
+                    self.content(turn.role);
+                    media(self.json, found)?;
+                }
+                Content::Call(call) => self.call(call),
+                Content::Result(result) => self.result(result)?,
+                Content::Thinking(thinking) => self.thinking(thinking),
+                Content::Other { kind, json } => self.other(kind, json),
+            }
+        }
+        self.close();
+        for call in turn.parts.iter().filter_map(|part| match &part.content {
+            Content::Call(call) if !self.calls.answered.contains(call.id.as_ref()) => Some(call),
+            _ => None,
+        }) {
+            let kind = if call.custom { "custom_tool_call_output" } else { "function_call_output" };
+            self.json.begin_object().text("type", kind).text("call_id", &fitted_id(&call.id));
+            self.json.text("output", NO_OUTPUT).end_object();
+        }
+        Ok(())
+    }
+
+    /// A place for one more part of a message of this role.
+    fn content(&mut self, role: Role) -> &mut Writer {
+        if self.open != Some(role) {
+            self.close();
+            let role_name = match role {
+                Role::System => "system",
+                Role::Developer => "developer",
+                Role::User => "user",
+                Role::Assistant => "assistant",
+            };
+            self.json.begin_object().text("type", "message").text("role", role_name);
+            self.json.key("content").begin_array();
+            self.open = Some(role);
+        }
+        self.json
+    }
+
+    fn close(&mut self) {
+        if self.open.take().is_some() {
+            self.json.end_array().end_object();
+        }
+    }
+
+    fn text(&mut self, role: Role, text: &str) {
+        let json = self.content(role);
+        if role == Role::Assistant {
+            json.begin_object().text("type", "output_text").text("text", text);
+            json.key("annotations").begin_array().end_array().end_object();
+        } else {
+            input_text(json, text);
+        }
+    }
+
+    fn call(&mut self, call: &Call<'_>) {
+        self.close();
+        let name = fitted(self.body.names.at_target(&call.name), MAX_NAME);
+        let (kind, key) =
+            if call.custom { ("custom_tool_call", "input") } else { ("function_call", "arguments") };
+        self.json.begin_object().text("type", kind).text("call_id", &fitted_id(&call.id)).text("name", &name);
+        if call.custom {
+            self.json.text(key, &call.arguments);
+        } else {
+            self.json.text(key, &as_object(&call.arguments));
+        }
+        self.json.end_object();
+    }
+
+    fn result(&mut self, result: &'p ToolResult<'_>) -> Result<(), Untranslatable> {
+        self.close();
+        if !self.calls.made.contains(result.id.as_ref()) {
+            // The caller cut the call away. What the tool said is still worth reading.
+            self.content(Role::User);
+            for part in &result.parts {
+                answer(self.json, part, self.body)?;
+            }
+            if result.parts.is_empty() {
+                input_text(self.json, NO_OUTPUT);
+            }
+            self.close();
+            return Ok(());
+        }
+        if !self.calls.written.insert(&result.id) {
+            self.body.drop_named("input[second output of a call]");
+            return Ok(());
+        }
+        let custom = result.custom || self.calls.custom.contains(result.id.as_ref());
+        let kind = if custom { "custom_tool_call_output" } else { "function_call_output" };
+        self.json.begin_object().text("type", kind).text("call_id", &fitted_id(&result.id)).key("output");
+        self.output(result)?;
+        self.json.end_object();
+        Ok(())
+    }
+
+    /// The API has no word for a tool that failed, so the text says it.
+    fn output(&mut self, result: &ToolResult<'_>) -> Result<(), Untranslatable> {
+        let said = result.parts.iter().filter_map(words).next().unwrap_or_default();
+        let untold =
+            result.is_error && !said.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("error"));
+        match result.parts.as_slice() {
+            [] => {
+                self.json.string(if untold { "Error" } else { "" });
+            }
+            [one] if words(one).is_some() => {
+                self.json.string(&format!("{}{said}", if untold { "Error: " } else { "" }));
+            }
+            parts => {
+                self.json.begin_array();
+                if untold {
+                    input_text(self.json, "Error:");
+                }
+                for part in parts {
+                    answer(self.json, part, self.body)?;
+                }
+                self.json.end_array();
+            }
+        }
+        Ok(())
+    }
+
+    /// Only the provider's own encrypted form is of use to it; other thinking it refuses.
+    fn thinking(&mut self, thinking: &Thinking<'_>) {
+        let Some(seal) = thinking.seal.as_ref().filter(|seal| seal.by == By::OpenAi) else { return };
+        self.close();
+        self.json.begin_object().text("type", "reasoning").key("summary").begin_array();
+        if !thinking.text.is_empty() {
+            self.json.begin_object().text("type", "summary_text").text("text", &thinking.text).end_object();
+        }
+        self.json.end_array().text("encrypted_content", &seal.data).end_object();
+    }
+
+    fn other(&mut self, kind: &str, json: &str) {
+        if HOSTED_ITEMS.contains(&kind) {
+            self.close();
+            self.json.raw(json);
+        } else {
+            self.body.drop_named(format!("input[{kind}]"));
+        }
+    }
+}
+
+fn input_text(json: &mut Writer, text: &str) {
+    json.begin_object().text("type", "input_text").text("text", text).end_object();
+}
+
+/// One part of what a tool answered.
+fn answer(json: &mut Writer, part: &Part<'_>, body: &mut Body) -> Result<(), Untranslatable> {
+    match &part.content {
+        Content::Text { text, .. } | Content::Refusal(text) => input_text(json, text),
+        Content::Media(found) => media(json, found)?,
+        Content::Other { kind, .. } => body.drop_named(format!("input[{kind}]")),
+        Content::Call(_) | Content::Result(_) | Content::Thinking(_) => {}
+    }
+    Ok(())
+}
+
+fn media(json: &mut Writer, media: &Media<'_>) -> Result<(), Untranslatable> {
+    let mime = media.mime.as_deref();
+    match (media.kind, &media.source) {
+        (MediaKind::Audio, _) => {
+            let message = "The Responses API takes no audio; use a model behind Chat Completions or Gemini.";
+            return Err(Untranslatable { message: message.into(), param: Param::Messages });
+        }
+        (_, Source::Text(text)) => input_text(json, text),
+        (MediaKind::Image, source) => {
+            json.begin_object().text("type", "input_image");
+            match source {
+                Source::Base64(data) => json.text("image_url", &data_url(mime.unwrap_or("image/png"), data)),
+                Source::FileId(id) => json.text("file_id", id),
+                Source::Url(text) | Source::Text(text) => json.text("image_url", text),
+            };
+            json.text("detail", media.detail.as_deref().unwrap_or("auto")).end_object();
+        }
+        (MediaKind::Document, source) => {
+            json.begin_object().text("type", "input_file");
+            match source {
+                Source::Base64(data) => {
+                    let mime = mime.unwrap_or("application/pdf");
+                    json.text("filename", &file_name(media, mime)).text("file_data", &data_url(mime, data))
+                }
+                Source::FileId(id) => json.text("file_id", id),
+                Source::Url(text) | Source::Text(text) => json.text("file_url", text),
+            };
+            json.end_object();
+        }
+    }
+    Ok(())
+}
+
+fn data_url(mime: &str, data: &str) -> String {
+    format!("data:{mime};base64,{data}")
+}
+
+/// The provider tells a file's form by its name, which it demands.
+fn file_name(media: &Media<'_>, mime: &str) -> String {
+    let ending = match mime {
+        "text/plain" => "txt",
+        "text/markdown" => "md",
+        "text/csv" => "csv",
+        "text/html" => "html",
+        "application/json" => "json",
+        _ => "pdf",
+    };
+    match media.name.as_deref() {
+        Some(name) if name.contains('.') => name.to_owned(),
+        Some(name) => format!("{name}.{ending}"),
+        None => format!("document.{ending}"),
+    }
+}
