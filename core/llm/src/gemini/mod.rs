@@ -4,20 +4,22 @@
 //!
 //! # Layout
 //!
-//! - [`body`], [`count_body`]: a request. `turns` writes what was said, `tools` what may be called, `config` the rest,
-//!   `media` images and files; `family` knows what each generation of models takes.
-//! - [`read_reply`], [`Decoder`]: a reply, whole and streamed. Both feed `answer`, which reads candidates; `grounding`
-//!   reads citations, `usage` tokens.
+//! - [`body`], [`count_body`]: a request. `turns` writes what was said, `calls` and `media` its parts, `tools` what may be
+//!   called, `config` the rest; `family` knows what each generation of models takes.
+//! - [`read_reply`], [`Decoder`]: a reply, whole and streamed. Both feed `answer`, which reads candidates piece by
+//!   `piece`; `grounding` reads citations, `usage` tokens.
 //! - [`path`], [`count_path`]: where requests go. [`counted`], [`retry_delay_ms`]: small answers.
 
 mod answer;
 mod body;
+mod calls;
 mod config;
 mod decode;
 mod endpoint;
 mod family;
 mod grounding;
 mod media;
+mod piece;
 mod reply;
 mod tools;
 mod turns;

@@ -3,20 +3,14 @@
 //! Gemini has two speakers. A model's content with calls must be followed by one user's content with as many responses,
 //! which name the function; a call's signature must come back with the call.
 
+use super::calls::{Asked, respond, text_of, text_of_result, write_call};
 use super::family::{Family, Thinks};
 use super::{media, tools};
 use crate::json::Writer;
-use crate::neutral::names::fitted_id;
 use crate::neutral::{
-    Body, By, Call, Content, Names, Part, Prompt, Role, Source, Thinking, ToolResult, Turn, Untranslatable,
-    arguments,
+    Body, By, Content, Names, Part, Prompt, Role, Source, Thinking, ToolResult, Turn, Untranslatable,
 };
-use std::borrow::Cow;
 
-/// Google's own word for a call whose signature nobody has: one that another model made.
-const NO_SIGNATURE: &str = "skip_thought_signature_validator";
-/// Stands for the result that a client cut away.
-const LOST: &str = "The result of this call is not known.";
 /// Stands before a result whose call a client cut away.
 const ORPHAN: &str = "Result of an earlier tool call:";
 /// Stands before a conversation that begins with a call: a call must follow on something.
@@ -76,12 +70,6 @@ fn sides<'p, 'a>(turns: &'p [Turn<'a>]) -> Vec<Side<'p, 'a>> {
 
 fn sides_of<'p, 'a>(turns: &'p [Turn<'a>]) -> Vec<&'p Part<'a>> {
     turns.iter().flat_map(|turn| &turn.parts).collect()
-}
-
-/// A call that waits for its response.
-struct Asked<'p> {
-    id: &'p str,
-    name: Cow<'p, str>,
 }
 
 struct Scribe<'s> {
@@ -176,7 +164,8 @@ impl<'s> Scribe<'s> {
         let (family, names) = (self.family, self.names);
         let mut asked = Vec::new();
         let mut seal: Option<&str> = None;
-        let mut taken = false;
+        // The signature that a text took from behind it.
+        let mut used = None;
         self.note_others(parts);
         let mut content = self.open("model");
         for (at, part) in parts.iter().enumerate() {
@@ -186,16 +175,14 @@ impl<'s> Scribe<'s> {
                     if seal.is_none()
                         && let Some(after) = parts.get(at + 1).and_then(|next| bare_seal(next, family))
                     {
-                        (seal, taken) = (Some(after), true);
+                        (seal, used) = (Some(after), Some(at + 1));
                     }
                     let json = content.part().text("text", text);
                     json.maybe_text("thoughtSignature", seal.take()).end_object();
                 }
-                Content::Thinking(thinking) => {
-                    if !std::mem::take(&mut taken) {
-                        lone_seal(&mut content, seal.take());
-                        seal = own_seal(thinking, family);
-                    }
+                Content::Thinking(thinking) if used != Some(at) => {
+                    lone_seal(&mut content, seal.take());
+                    seal = own_seal(thinking, family);
                 }
                 Content::Call(call) => {
                     lone_seal(&mut content, seal.take());
@@ -266,15 +253,6 @@ impl<'s> Scribe<'s> {
     }
 }
 
-fn text_of<'p>(part: &'p Part<'_>) -> Option<&'p str> {
-    match &part.content {
-        Content::Text { text, .. } | Content::Refusal(text) => {
-            Some(text).filter(|text| !text.is_empty()).map(AsRef::as_ref)
-        }
-        _ => None,
-    }
-}
-
 fn result_of<'p, 'a>(part: &'p Part<'a>) -> Option<&'p ToolResult<'a>> {
     match &part.content {
         Content::Result(result) => Some(result),
@@ -299,53 +277,6 @@ fn bare_seal<'p>(part: &'p Part<'_>, family: Family) -> Option<&'p str> {
 fn lone_seal(content: &mut Open<'_>, seal: Option<&str>) {
     if let Some(seal) = seal {
         content.part().text("text", "").text("thoughtSignature", seal).end_object();
-    }
-}
-
-fn write_call(json: &mut Writer, call: &Call<'_>, name: &str, family: Family, first: bool) {
-    let arguments = if call.custom {
-        Cow::Owned(arguments::wrapped_text(&call.arguments))
-    } else {
-        arguments::as_object(&call.arguments)
-    };
-    json.key("functionCall").begin_object();
-    if family.is_third() {
-        json.text("id", &fitted_id(&call.id));
-    }
-    json.text("name", name).key("args").raw(&arguments).end_object();
-    let seal = call.seal.as_ref().filter(|seal| seal.by == By::Gemini).map(|seal| seal.data.as_ref());
-    // Of parallel calls only the first is signed. The word stands in every step and not just in the current turn's, so
-    // that the beginning of a conversation, and with it the provider's cache of it, stays what it was.
-    let none = (first && family.is_third()).then_some(NO_SIGNATURE);
-    let seal = if family.thinks == Thinks::No { none } else { seal.or(none) };
-    json.maybe_text("thoughtSignature", seal).end_object();
-}
-
-fn respond(json: &mut Writer, call: &Asked<'_>, result: Option<&ToolResult<'_>>, with_id: bool) {
-    json.key("functionResponse").begin_object();
-    if with_id {
-        json.text("id", &fitted_id(call.id));
-    }
-    json.text("name", &call.name).key("response");
-    let text = result.map_or(Cow::Borrowed(LOST), text_of_result);
-    if result.is_none_or(|result| result.is_error) {
-        let text = if text.is_empty() { "The tool failed." } else { &text };
-        json.begin_object().text("error", text).end_object();
-    } else if arguments::is_object(&text) {
-        json.raw(text.trim());
-    } else {
-        json.begin_object().text("output", &text).end_object();
-    }
-    json.end_object().end_object();
-}
-
-/// The texts of a result, one a line.
-fn text_of_result<'p>(result: &'p ToolResult<'_>) -> Cow<'p, str> {
-    let texts: Vec<&str> = result.parts.iter().filter_map(text_of).collect();
-    match texts.as_slice() {
-        [] => Cow::Borrowed(""),
-        [one] => Cow::Borrowed(one),
-        several => Cow::Owned(several.join("\n")),
     }
 }
 
