@@ -16,8 +16,14 @@ impl Names {
     /// Names for a target that takes at most `longest` bytes of `A-Z a-z 0-9 _ -`.
     #[must_use]
     pub fn fitting(tools: &[Tool<'_>], longest: usize) -> Self {
+        Self::fitted_by(tools, |name| fitted(name, longest))
+    }
+
+    /// Names for a target with rules of its own: `fit` lends a name that fits, and gives another for one that does not.
+    #[must_use]
+    pub fn fitted_by(tools: &[Tool<'_>], fit: impl Fn(&str) -> Cow<'_, str>) -> Self {
         let names = tools.iter().filter_map(Tool::name);
-        let changed = names.filter_map(|name| match fitted(name, longest) {
+        let changed = names.filter_map(|name| match fit(name) {
             Cow::Borrowed(_) => None,
             Cow::Owned(fitted) => Some((name.to_owned(), fitted)),
         });

@@ -1,1 +1,0 @@
-//! JSON Schemas as each dialect takes them.
