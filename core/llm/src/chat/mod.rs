@@ -5,20 +5,47 @@
 //! - `reply`, `stream`, `skim`: what a reply or its chunks say of usage, ending and errors.
 //! - `answer`: a reply that no model wrote.
 //! - `replay`, `collect`: a complete reply as a stream, and back.
+//!
+//! To and from the neutral model:
+//!
+//! - `prompt`: a caller's body; `body`: the body for a target.
+//! - `whole`: a whole reply, from a provider and for a caller.
+//! - `decode`, `deltas`: a provider's stream; `encoder`: a caller's.
+//! - `calls`, `thinking`, `answered`, `finish`, `tally`: what messages, deltas and replies hold.
 
 mod answer;
+mod answered;
+mod body;
+mod calls;
 mod collect;
 pub(crate) mod read;
+mod decode;
+mod deltas;
+mod encode;
+mod encoder;
+mod finish;
+
+mod needs;
+mod prompt;
 mod replay;
 mod reply;
 pub(crate) mod segments;
 mod skim;
 mod stream;
 mod tally;
+mod thinking;
+mod whole;
 
 pub use crate::fault::{Hint, UpstreamError, error_body, upstream_error};
 pub use answer::answer_body;
+pub use body::body;
 pub use collect::{Collector, collect};
+pub use decode::Decoder;
+pub use encode::{Encode, SegmentEdit};
+pub use encoder::Encoder;
+pub use needs::Needs;
+pub use prompt::prompt;
 pub use replay::replay;
 pub use reply::{Reply, ReplyError};
 pub use stream::{Chunk, StreamScan};
+pub use whole::{read_reply, write_reply};

@@ -1,6 +1,6 @@
 //! What a reply or chunk says of usage and content.
 
-use crate::json::{Kind, Value};
+use crate::json::{Kind, Value, Writer};
 use crate::usage::Usage;
 
 /// Keys of a message or delta whose text is the model's output.
@@ -42,6 +42,34 @@ pub(super) fn usage_of(usage: Value<'_>) -> Option<Usage> {
     split.output_audio = take(&mut rest, number(details, "audio_tokens"));
     split.output = rest;
     Some(split)
+}
+
+/// The usage that a reply or chunk reports: in its place, in Groq's own member, or in the first choice (Moonshot).
+pub(super) fn usage_in(root: Value<'_>) -> Option<Usage> {
+    let first = || root.get("choices").and_then(|choices| choices.elements().next());
+    let places = [
+        root.get("usage"),
+        root.get("x_groq").and_then(|own| own.get("usage")),
+        first().and_then(|choice| choice.get("usage")),
+    ];
+    places.into_iter().flatten().find_map(usage_of)
+}
+
+/// Writes a `usage` object with both details.
+pub(super) fn write_usage(json: &mut Writer, usage: &Usage) {
+    let (input, output) = (usage.total_input(), usage.total_output());
+    json.begin_object().key("prompt_tokens").number(input).key("completion_tokens").number(output);
+    json.key("total_tokens").number(input.saturating_add(output));
+    json.key("prompt_tokens_details").begin_object().key("cached_tokens").number(usage.cached_input);
+    json.key("cache_write_tokens").number(usage.cache_write_5m.saturating_add(usage.cache_write_1h));
+    json.key("audio_tokens").number(usage.input_audio);
+    if usage.image > 0 {
+        json.key("image_tokens").number(usage.image);
+    }
+    json.end_object().key("completion_tokens_details").begin_object();
+    json.key("reasoning_tokens").number(usage.reasoning).key("audio_tokens").number(usage.output_audio);
+    json.key("accepted_prediction_tokens").number(0).key("rejected_prediction_tokens").number(0);
+    json.end_object().end_object();
 }
 
 /// A count of tokens; some providers write `12.0`.
