@@ -36,8 +36,8 @@ pub mod stream;
 
 use crate::buffered::Held;
 use crate::gateway::Gateway;
-use crate::ingress::respond::Gone;
 use crate::ingress::form::{self, Form};
+use crate::ingress::respond::Gone;
 use crate::ingress::{self, Endpoint, body, framing, respond};
 use crate::models;
 use crate::refusal::Refusal;

@@ -70,7 +70,9 @@ fn api(path: &str) -> Option<Api> {
 pub fn voice(path: &str, headers: &HeaderMap) -> Api {
     match api(path) {
         Some(api) => api,
-        None if path.starts_with("/v1/messages") || headers.contains_key("anthropic-version") => Api::Messages,
+        None if path.starts_with("/v1/messages") || headers.contains_key("anthropic-version") => {
+            Api::Messages
+        }
         None => Api::Chat,
     }
 }

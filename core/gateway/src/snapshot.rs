@@ -131,10 +131,9 @@ impl Route {
         let fits = |index: u16| {
             let at = usize::from(index);
             self.table.get(at).is_some_and(|target| target.retention.satisfies(retention))
-                && self
-                    .bound
-                    .get(at)
-                    .is_some_and(|bound| bound.endpoint.speaks.serves(api) && (!priced || bound.prices.is_some()))
+                && self.bound.get(at).is_some_and(|bound| {
+                    bound.endpoint.speaks.serves(api) && (!priced || bound.prices.is_some())
+                })
         };
         if self.allowed.iter().all(|&index| fits(index)) {
             return Arc::clone(&self.allowed);

@@ -21,7 +21,8 @@ fn of(root: Value<'_>) -> Option<Usage> {
         return Some(Usage { input: prompt, output, ..Usage::default() });
     }
     let input = number(usage.get("input_tokens"))?;
-    let detail = |of: &str, key: &str| number(usage.get(of).and_then(|details| details.get(key))).unwrap_or(0);
+    let detail =
+        |of: &str, key: &str| number(usage.get(of).and_then(|details| details.get(key))).unwrap_or(0);
     let image = detail("input_tokens_details", "image_tokens").min(input);
     let audio = detail("input_tokens_details", "audio_tokens").min(input - image);
     Some(Usage {
@@ -81,7 +82,9 @@ mod tests {
             Some(Usage { input: 8, ..Usage::default() })
         );
         assert_eq!(
-            read(r#"{"usage":{"input_tokens":50,"output_tokens":100,"input_tokens_details":{"text_tokens":10,"image_tokens":40}}}"#),
+            read(
+                r#"{"usage":{"input_tokens":50,"output_tokens":100,"input_tokens_details":{"text_tokens":10,"image_tokens":40}}}"#
+            ),
             Some(Usage { input: 10, image: 40, output: 100, ..Usage::default() })
         );
         assert_eq!(read(r#"{"usage":{"type":"duration","seconds":3}}"#), None);

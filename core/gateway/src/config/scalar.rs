@@ -337,7 +337,7 @@ impl Scalar for VendorName {
             return Ok(&vendor::UNKNOWN);
         }
         vendor::by_name(text).ok_or_else(|| {
-            let names: Vec<&str> = vendor::ALL.iter().map(|vendor| vendor.name).collect();
+            let names: Vec<&str> = vendor::all().iter().map(|vendor| vendor.name).collect();
             format!("is not a vendor: `other`, `{}`{}", names.join("`, `"), did_you_mean(text, names))
         })
     }

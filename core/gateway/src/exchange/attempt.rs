@@ -19,11 +19,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use weir_llm::api::Api;
-use weir_llm::gemini;
 use weir_llm::fault::{self, Hint, UpstreamError};
+use weir_llm::gemini;
 use weir_llm::neutral::{Ask, Broken};
-use weir_llm::translate::{self, Summary};
 use weir_llm::request::Request;
+use weir_llm::translate::{self, Summary};
 use weir_policy::{AttemptError, ErrorClass, Recovery, RequestView, Step, Target};
 
 /// Longest list of what was left out.
@@ -144,7 +144,8 @@ impl Exchange<'_> {
         let Planned { plan, by } = planned;
         let most = admitted.route.max_attempts.max(1);
         let (retry_on, ask) = (plan.retry_on, plan.ask_on_error);
-        let mut progress = Progress { steps: plan.steps.into_iter(), retries: 0, errors: Vec::new(), refusal: None };
+        let mut progress =
+            Progress { steps: plan.steps.into_iter(), retries: 0, errors: Vec::new(), refusal: None };
         let Some(mut step) = progress.steps.next() else {
             return Err(Refusal::busy(
                 "no_target",
@@ -340,13 +341,7 @@ struct Call {
 }
 
 impl Call {
-    fn new(
-        exchange: &Exchange<'_>,
-        step: &Step,
-        target: &Target,
-        bound: &Bound,
-        outgoing: Outgoing,
-    ) -> Self {
+    fn new(exchange: &Exchange<'_>, step: &Step, target: &Target, bound: &Bound, outgoing: Outgoing) -> Self {
         let began = Instant::now();
         let endpoint = &bound.endpoint;
         let or =
@@ -448,8 +443,9 @@ impl Call {
         match read {
             Ok((body, summary)) => Ok(Committed::Whole(Box::new(Whole { served, body, summary }))),
             Err(Broken::Said(error)) => Err(self.rejected(error, Some(200), None)),
-            Err(Broken::Unreadable(why)) => Err(self
-                .failed(Failure { replied: true, ..Failure::new(ErrorClass::ServerError, why) })),
+            Err(Broken::Unreadable(why)) => {
+                Err(self.failed(Failure { replied: true, ..Failure::new(ErrorClass::ServerError, why) }))
+            }
         }
     }
 
@@ -478,7 +474,10 @@ impl Call {
                 }));
             };
             relay.feed(&chunk).map_err(|error| {
-                self.failed(Failure { replied: true, ..Failure::new(ErrorClass::ServerError, error.to_string()) })
+                self.failed(Failure {
+                    replied: true,
+                    ..Failure::new(ErrorClass::ServerError, error.to_string())
+                })
             })?;
             if relay.end() == Some(Ended::Error) {
                 let error = relay.error().cloned().unwrap_or_else(|| fault::upstream_error(500, b""));
@@ -623,7 +622,8 @@ fn millis(ms: f64) -> Option<u32> {
 fn passed_on(response: &Response, api: Api, dropped: &[String]) -> Vec<(HeaderName, HeaderValue)> {
     let mut headers = limits::passed_on(response.head(), api);
     if !dropped.is_empty() {
-        let mut list: String = dropped.join(", ").chars().filter(|c| c.is_ascii() && !c.is_ascii_control()).collect();
+        let mut list: String =
+            dropped.join(", ").chars().filter(|c| c.is_ascii() && !c.is_ascii_control()).collect();
         list.truncate(DROPPED);
         if let Ok(value) = HeaderValue::from_str(&list) {
             headers.push((HeaderName::from_static("x-weir-dropped-params"), value));

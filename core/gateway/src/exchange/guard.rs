@@ -7,9 +7,9 @@ use crate::ingress::respond;
 use crate::refusal::Refusal;
 use http::HeaderMap;
 use std::sync::Arc;
-use weir_llm::translate;
 use weir_llm::estimate;
 use weir_llm::request::Request;
+use weir_llm::translate;
 use weir_policy::pipeline::GuardEnd;
 use weir_policy::{DataClass, Head, Needs, RequestView};
 
@@ -50,12 +50,7 @@ impl Exchange<'_> {
     ///
     /// # Errors
     /// The guard's refusal, or the caller has gone.
-    pub async fn stopped(
-        &mut self,
-        admitted: Admitted,
-        request: &Request,
-        stop: Stop,
-    ) -> Result<(), End> {
+    pub async fn stopped(&mut self, admitted: Admitted, request: &Request, stop: Stop) -> Result<(), End> {
         let text = match stop {
             Stop::Blocked(refusal) => return self.refused(admitted, refusal).await,
             Stop::Answered(_) if !request.api().is_conversation() => {

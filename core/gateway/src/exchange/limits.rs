@@ -41,7 +41,10 @@ mod tests {
         head.insert_header("anthropic-ratelimit-requests-remaining", "7").unwrap();
         head.insert_header("server", "x").unwrap();
         let names = |api| -> Vec<String> {
-            passed_on(Some(&head), api).iter().map(|(name, value)| format!("{name}={}", value.to_str().unwrap())).collect()
+            passed_on(Some(&head), api)
+                .iter()
+                .map(|(name, value)| format!("{name}={}", value.to_str().unwrap()))
+                .collect()
         };
         assert_eq!(names(Api::Messages), ["anthropic-ratelimit-requests-remaining=7"]);
         assert_eq!(

@@ -82,6 +82,7 @@ impl Exchange<'_> {
         }
         let same = matches!(body.way, Way::Same);
         let lines = self.lines(dialect, same);
+        let parent = self.record.trace.traceparent(span);
         let call = Call {
             api,
             dialect,
@@ -90,7 +91,7 @@ impl Exchange<'_> {
             query: if same && dialect == Dialect::Anthropic { self.query() } else { "" },
             content_type: &self.content_type(),
             lines: &lines,
-            traceparent: self.record.trace.traceparent(span).as_deref(),
+            traceparent: parent.as_deref(),
         };
         let request = bound.endpoint.request(&call, &body.bytes);
         Ok(Outgoing { request, way: body.way, dropped: body.dropped })
@@ -156,7 +157,8 @@ fn same(request: &Request, step: &Step, target: &Target, bound: &Bound, retentio
         model: &target.model,
         ask_usage: request.api() == Api::Chat && !request.include_usage(),
         max_tokens: capped(request, step.max_tokens),
-        force_store_false: retention == Retention::Zero && matches!(request.api(), Api::Chat | Api::Responses),
+        force_store_false: retention == Retention::Zero
+            && matches!(request.api(), Api::Chat | Api::Responses),
         vendor: (vendor.name != vendor::UNKNOWN.name).then_some(vendor),
         edits: &[],
     };

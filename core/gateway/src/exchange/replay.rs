@@ -11,8 +11,8 @@ use crate::telemetry::record::CacheState;
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
-use weir_llm::translate;
 use weir_llm::request::Request;
+use weir_llm::translate;
 use weir_llm::usage::Usage;
 use weir_policy::Retention;
 

@@ -9,10 +9,10 @@ use crate::ingress::respond;
 use crate::telemetry::record::CacheState;
 use http::HeaderName;
 use pingora::http::ResponseHeader;
-use weir_llm::translate;
 use weir_llm::estimate;
 use weir_llm::price::Nanos;
 use weir_llm::request::Request;
+use weir_llm::translate;
 use weir_llm::usage::{Source, Usage};
 
 impl Exchange<'_> {

@@ -68,7 +68,9 @@ impl Exchange<'_> {
             (Finish::Gone, _) => Err(End::Gone),
             (Finish::Complete, Ok(money)) => {
                 let ask = self.ask(request, &model);
-                if let Some((recording, body)) = recording.and_then(|kept| Some((kept, relay.recorded(&ask)?))) {
+                if let Some((recording, body)) =
+                    recording.and_then(|kept| Some((kept, relay.recorded(&ask)?)))
+                {
                     self.store(recording, &body, &served, usage, money);
                 }
                 let last = relay.last();

@@ -43,7 +43,9 @@ impl Form {
             let part = pair[0] + delimiter.len()..pair[1].saturating_sub(2);
             fields.push(field(&bytes, part)?);
         }
-        let closed = places.last().is_some_and(|&at| bytes.get(at + delimiter.len()..).is_some_and(|rest| rest.starts_with(b"--")));
+        let closed = places
+            .last()
+            .is_some_and(|&at| bytes.get(at + delimiter.len()..).is_some_and(|rest| rest.starts_with(b"--")));
         if fields.is_empty() || !closed {
             return Err(broken("it has no parts, or breaks off before its last boundary"));
         }
@@ -109,10 +111,13 @@ pub fn kind(headers: &HeaderMap) -> Option<&str> {
 fn field(bytes: &Bytes, part: Range<usize>) -> Result<Field, Refusal> {
     let inside = bytes.get(part.clone()).ok_or_else(|| broken("one of its parts is empty"))?;
     let split = memmem::find(inside, b"\r\n\r\n").ok_or_else(|| broken("one of its parts has no head"))?;
-    let head = std::str::from_utf8(&inside[..split]).map_err(|_| broken("the head of a part is not UTF-8"))?;
+    let head =
+        std::str::from_utf8(&inside[..split]).map_err(|_| broken("the head of a part is not UTF-8"))?;
     let disposition = head
         .lines()
-        .find_map(|line| line.split_once(':').filter(|(name, _)| name.trim().eq_ignore_ascii_case("content-disposition")))
+        .find_map(|line| {
+            line.split_once(':').filter(|(name, _)| name.trim().eq_ignore_ascii_case("content-disposition"))
+        })
         .map(|(_, value)| value)
         .ok_or_else(|| broken("a part has no Content-Disposition"))?;
     let name = parameter(disposition, "name").ok_or_else(|| broken("a part has no name"))?;
@@ -149,7 +154,8 @@ mod tests {
     fn texts_are_read_and_files_pass() {
         let form = Form::parse(KIND, FORM.into()).unwrap();
         assert_eq!(form.json().unwrap(), r#"{"model":"whisper","prompt":"hello"}"#);
-        let request = Request::parse(Api::Transcription, r#"{"model":"whisper","prompt":"h***o"}"#.into()).unwrap();
+        let request =
+            Request::parse(Api::Transcription, r#"{"model":"whisper","prompt":"h***o"}"#.into()).unwrap();
         let patched = form.patched(&request, "other-model");
         assert_eq!(patched, FORM.replace("whisper", "other-model").replace("hello", "h***o"));
     }

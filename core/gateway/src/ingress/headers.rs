@@ -178,7 +178,10 @@ mod tests {
     fn keys_come_in_three_headers_but_must_agree() {
         assert_eq!(key(&headers(&[("authorization", "bearer k")]), Api::Chat).unwrap(), "k");
         assert_eq!(key(&headers(&[("x-api-key", "k")]), Api::Chat).unwrap(), "k");
-        assert_eq!(key(&headers(&[("api-key", "k"), ("authorization", "Bearer k")]), Api::Chat).unwrap(), "k");
+        assert_eq!(
+            key(&headers(&[("api-key", "k"), ("authorization", "Bearer k")]), Api::Chat).unwrap(),
+            "k"
+        );
         let both = headers(&[("x-api-key", "a"), ("authorization", "Bearer b")]);
         assert_eq!(key(&both, Api::Messages).unwrap(), "a");
         for bad in [

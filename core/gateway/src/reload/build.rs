@@ -327,7 +327,13 @@ fn content_digest(config: &Config, pipeline: &Pipeline) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(pipeline.digest().as_bytes());
     for provider in &config.providers {
-        hash.update(format!("{:?}", (&provider.name, &provider.kind, provider.retention, provider.speaks, provider.vendor.name)).as_bytes());
+        hash.update(
+            format!(
+                "{:?}",
+                (&provider.name, &provider.kind, provider.retention, provider.speaks, provider.vendor.name)
+            )
+            .as_bytes(),
+        );
     }
     hash.update(format!("{:?}", config.models).as_bytes());
     hash.finalize().into()

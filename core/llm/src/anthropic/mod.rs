@@ -1,7 +1,4 @@
 //! The dialect `anthropic`: `POST /v1/messages`. Only this module knows its wire format.
-
-pub(crate) mod read;
-pub(crate) mod segments;
 //!
 //! # Layout
 //!
@@ -17,6 +14,8 @@ pub(crate) mod segments;
 //! - `thinking`: how hard to think, within what the model and the rest of the request allow.
 //! - `sampling`: temperature and its kin.
 //! - `model`: what a model's name tells of it.
+//!
+//! - `read`: the strict parse. `segments`: whose words stand where, for guards.
 //!
 //! Replies:
 //! - [`read_reply`], [`write_reply`]: whole ones.
@@ -36,8 +35,10 @@ mod message;
 mod model;
 mod pen;
 mod prompt;
+pub(crate) mod read;
 mod reply;
 mod sampling;
+pub(crate) mod segments;
 mod stop;
 mod thinking;
 mod tools;

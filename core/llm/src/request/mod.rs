@@ -25,6 +25,7 @@ pub use segments::{Role, Segment, SegmentKind};
 
 use crate::api::Api;
 use crate::json::{Json, JsonError, Kind, Value};
+use crate::neutral::Prompt;
 use crate::{anthropic, chat, responses};
 use bytes::Bytes;
 use std::borrow::Cow;
@@ -213,6 +214,18 @@ impl Request {
     #[must_use]
     pub fn messages_span(&self) -> Range<usize> {
         self.fields.messages.clone()
+    }
+
+    /// The request in no dialect's words; `None` for an API that has no conversation.
+    #[must_use]
+    pub fn prompt(&self) -> Option<Prompt<'_>> {
+        let root = self.json.root();
+        Some(match self.api {
+            Api::Chat => chat::prompt(root),
+            Api::Responses => responses::prompt(root),
+            Api::Messages | Api::CountTokens => anthropic::prompt(root),
+            _ => return None,
+        })
     }
 
     /// Every string that carries content to the model, in document order; found at the first call, kept after it.

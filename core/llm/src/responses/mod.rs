@@ -1,11 +1,9 @@
 //! The dialect `openai-responses`: `POST /v1/responses`. Only this module knows its wire format.
-
-pub(crate) mod read;
-pub(crate) mod segments;
 //!
 //! # Layout
 //!
 //! - `wire`: words and members that several of the files below read.
+//! - `read`: the strict parse. `segments`: whose words stand where, for guards.
 //! - `prompt`, `parts`: a caller's body as a prompt. `state`: what in it asks for state on the server.
 //! - `body`, `input`, `tools`: a prompt as a body for a provider.
 //! - `reply`, `decode`: a provider's reply, whole and streamed.
@@ -23,7 +21,9 @@ mod items;
 mod part;
 mod parts;
 mod prompt;
+pub(crate) mod read;
 mod reply;
+pub(crate) mod segments;
 mod state;
 mod tools;
 mod usage;

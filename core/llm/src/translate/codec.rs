@@ -10,7 +10,11 @@ use crate::{anthropic, chat, gemini, responses};
 use bytes::Bytes;
 
 /// The body for a target of a dialect.
-pub(super) fn body(dialect: Dialect, prompt: &Prompt<'_>, target: &Target<'_>) -> Result<Body, Untranslatable> {
+pub(super) fn body(
+    dialect: Dialect,
+    prompt: &Prompt<'_>,
+    target: &Target<'_>,
+) -> Result<Body, Untranslatable> {
     match dialect {
         Dialect::OpenAiChat => chat::body(prompt, target),
         Dialect::OpenAiResponses => responses::body(prompt, target),
@@ -153,8 +157,11 @@ pub fn answer(api: Api, text: &str, ask: &Ask<'_>) -> Bytes {
     if api == Api::Chat {
         return chat::answer_body(ask.request_id, ask.model, text);
     }
-    let choice =
-        Choice { parts: vec![Content::text(text.to_owned())], finish: Some(Finish::Stop), ..Choice::default() };
+    let choice = Choice {
+        parts: vec![Content::text(text.to_owned())],
+        finish: Some(Finish::Stop),
+        ..Choice::default()
+    };
     let reply = Reply {
         model: ask.model.to_owned(),
         created: Some(ask.now),

@@ -66,7 +66,11 @@ pub struct Turned {
 ///
 /// # Errors
 /// [`Untranslatable`] names what cannot be said there at all.
-pub fn translate(request: &Request, dialect: Dialect, target: &Target<'_>) -> Result<Outgoing, Untranslatable> {
+pub fn translate(
+    request: &Request,
+    dialect: Dialect,
+    target: &Target<'_>,
+) -> Result<Outgoing, Untranslatable> {
     let mut prompt = request.prompt().unwrap_or_default();
     take_seals_out_of_ids(&mut prompt);
     let body = codec::body(dialect, &prompt, target)?;

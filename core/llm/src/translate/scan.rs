@@ -83,7 +83,10 @@ pub struct Scan {
 
 enum Reader {
     /// Chat in and out: events are skimmed, hardly parsed.
-    Chat { scan: StreamScan, recorded: Option<crate::chat::Collector> },
+    Chat {
+        scan: StreamScan,
+        recorded: Option<crate::chat::Collector>,
+    },
     Other(Box<Watch>),
 }
 
@@ -161,8 +164,9 @@ impl Scan {
     /// in the place of the last event.
     pub fn end(&mut self) -> Option<&'static [u8]> {
         match &self.reader {
-            Reader::Chat { scan, .. } => (scan.error().is_none() && scan.finish_reason().is_some())
-                .then_some(b"data: [DONE]\n\n"),
+            Reader::Chat { scan, .. } => {
+                (scan.error().is_none() && scan.finish_reason().is_some()).then_some(b"data: [DONE]\n\n")
+            }
             // Their last events carry what nobody else can say.
             Reader::Other(_) => None,
         }

@@ -9,7 +9,6 @@ use crate::config::program::{Provider, ProviderKind, ProviderTimeouts, Speaks};
 use crate::config::scalar::{Hidden, Name, Span};
 use http::{HeaderName, HeaderValue};
 use std::time::Duration;
-use weir_llm::api::Dialect;
 use weir_llm::vendor::{self, Vendor};
 use weir_policy::Retention;
 
