@@ -200,7 +200,7 @@ fn settings_are_written_and_what_has_no_field_is_listed() {
 }
 
 #[test]
-fn limits_come_from_caller_plan_and_model() {
+fn case_17_limits_come_from_caller_plan_and_model() {
     for (wish, cap, limit, want) in [
         (None, None, 100, json!(null)),
         (Some(50), None, 0, json!(50)),
@@ -315,6 +315,35 @@ fn case_11_empty_text_is_no_part() {
         turn(Role::User, vec![answer("a", vec![], false)]),
     ]);
     assert_eq!(items.as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn case_12_and_13_schemas_are_those_of_objects() {
+    let given =
+        [None, Some("{}"), Some(r#"{"$schema":"x","type":"object"}"#), Some(r#"{"properties":{"a":{}}}"#)];
+    let want = [
+        json!({"type": "object", "properties": {}}),
+        json!({"type": "object", "properties": {}}),
+        json!({"$schema": "x", "type": "object", "properties": {}}),
+        json!({"type": "object", "properties": {"a": {}}}),
+    ];
+    for (schema, want) in given.into_iter().zip(want) {
+        let tool = Tool::Function {
+            name: "f".into(),
+            description: None,
+            parameters: schema.map(Into::into),
+            strict: None,
+            cache: None,
+        };
+        let (body, _) = sent(&Prompt { tools: vec![tool], ..Prompt::default() });
+        assert_eq!(body["tools"][0]["parameters"], want);
+    }
+}
+
+#[test]
+fn case_18_stop_texts_are_dropped_and_said() {
+    let (body, dropped) = sent(&Prompt { stop: vec!["x".into()], ..Prompt::default() });
+    assert!(body.get("stop").is_none() && dropped == ["stop"]);
 }
 
 #[test]

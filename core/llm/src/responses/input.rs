@@ -1,13 +1,13 @@
 //! `instructions` and `input` of a body for a provider.
 
 use super::body::MAX_NAME;
+use super::media::{input_text, media};
 use super::wire::HOSTED_ITEMS;
 use crate::json::Writer;
 use crate::neutral::arguments::as_object;
 use crate::neutral::names::{fitted, fitted_id};
 use crate::neutral::{
-    Body, By, Call, Content, Media, MediaKind, Param, Part, Prompt, Role, Source, Thinking, ToolResult, Turn,
-    Untranslatable,
+    Body, By, Call, Content, Part, Prompt, Role, Thinking, ToolResult, Turn, Untranslatable,
 };
 use std::collections::HashSet;
 
@@ -93,6 +93,9 @@ struct Items<'w, 'p> {
 
 impl<'p> Items<'_, 'p> {
     fn turn(&mut self, turn: &'p Turn<'_>) -> Result<(), Untranslatable> {
+        if turn.name.is_some() {
+            self.body.drop_named("messages[].name");
+        }
         for part in &turn.parts {
             match &part.content {
                 Content::Text { text, .. } if text.is_empty() => {}
@@ -247,10 +250,6 @@ impl<'p> Items<'_, 'p> {
     }
 }
 
-fn input_text(json: &mut Writer, text: &str) {
-    json.begin_object().text("type", "input_text").text("text", text).end_object();
-}
-
 /// One part of what a tool answered.
 fn answer(json: &mut Writer, part: &Part<'_>, body: &mut Body) -> Result<(), Untranslatable> {
     match &part.content {
@@ -260,58 +259,4 @@ fn answer(json: &mut Writer, part: &Part<'_>, body: &mut Body) -> Result<(), Unt
         Content::Call(_) | Content::Result(_) | Content::Thinking(_) => {}
     }
     Ok(())
-}
-
-fn media(json: &mut Writer, media: &Media<'_>) -> Result<(), Untranslatable> {
-    let mime = media.mime.as_deref();
-    match (media.kind, &media.source) {
-        (MediaKind::Audio, _) => {
-            let message = "The Responses API takes no audio; use a model behind Chat Completions or Gemini.";
-            return Err(Untranslatable { message: message.into(), param: Param::Messages });
-        }
-        (_, Source::Text(text)) => input_text(json, text),
-        (MediaKind::Image, source) => {
-            json.begin_object().text("type", "input_image");
-            match source {
-                Source::Base64(data) => json.text("image_url", &data_url(mime.unwrap_or("image/png"), data)),
-                Source::FileId(id) => json.text("file_id", id),
-                Source::Url(text) | Source::Text(text) => json.text("image_url", text),
-            };
-            json.text("detail", media.detail.as_deref().unwrap_or("auto")).end_object();
-        }
-        (MediaKind::Document, source) => {
-            json.begin_object().text("type", "input_file");
-            match source {
-                Source::Base64(data) => {
-                    let mime = mime.unwrap_or("application/pdf");
-                    json.text("filename", &file_name(media, mime)).text("file_data", &data_url(mime, data))
-                }
-                Source::FileId(id) => json.text("file_id", id),
-                Source::Url(text) | Source::Text(text) => json.text("file_url", text),
-            };
-            json.end_object();
-        }
-    }
-    Ok(())
-}
-
-fn data_url(mime: &str, data: &str) -> String {
-    format!("data:{mime};base64,{data}")
-}
-
-/// The provider tells a file's form by its name, which it demands.
-fn file_name(media: &Media<'_>, mime: &str) -> String {
-    let ending = match mime {
-        "text/plain" => "txt",
-        "text/markdown" => "md",
-        "text/csv" => "csv",
-        "text/html" => "html",
-        "application/json" => "json",
-        _ => "pdf",
-    };
-    match media.name.as_deref() {
-        Some(name) if name.contains('.') => name.to_owned(),
-        Some(name) => format!("{name}.{ending}"),
-        None => format!("document.{ending}"),
-    }
 }

@@ -5,7 +5,7 @@
 //! - `wire`: words and members that several of the files below read.
 //! - `read`: the strict parse. `segments`: whose words stand where, for guards.
 //! - `prompt`, `parts`: a caller's body as a prompt. `state`: what in it asks for state on the server.
-//! - `body`, `input`, `tools`: a prompt as a body for a provider.
+//! - `body`, `input`, `media`, `tools`: a prompt as a body for a provider.
 //! - `reply`, `decode`: a provider's reply, whole and streamed.
 //! - `write`, `encode`: a reply for a caller, whole and streamed. `echo`: the Response object and what of the request it
 //!   repeats; `items`: one output item; `part`: a message's content; `blocks`: the events of one streamed item.
@@ -18,6 +18,7 @@ mod echo;
 mod encode;
 mod input;
 mod items;
+mod media;
 mod part;
 mod parts;
 mod prompt;

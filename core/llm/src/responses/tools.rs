@@ -4,6 +4,7 @@ use super::wire::{HOSTED_TOOLS, list, raw};
 use crate::json::{Json, Writer};
 use crate::neutral::{Body, Names, Prompt, Tool, ToolChoice};
 use bytes::Bytes;
+use std::borrow::Cow;
 
 /// Writes `tools`, `tool_choice` and `parallel_tool_calls`. A choice without tools is refused by the provider and means
 /// nothing, so it is left out.
@@ -98,8 +99,7 @@ fn declare(json: &mut Writer, tool: &Tool<'_>, names: &Names) {
         Tool::Function { name, description, parameters, .. } => {
             json.begin_object().text("type", "function").text("name", names.at_target(name));
             json.maybe_text("description", description.as_deref());
-            let none = r#"{"type":"object","properties":{}}"#;
-            json.key("parameters").raw(parameters.as_deref().unwrap_or(none));
+            json.key("parameters").raw(&object_schema(parameters.as_deref().unwrap_or("{}")));
             // Without this word the provider would hold the model to the schema; no other API does so unasked.
             json.key("strict").bool(sent_strict(tool)).end_object();
         }
@@ -113,6 +113,20 @@ fn declare(json: &mut Writer, tool: &Tool<'_>, names: &Names) {
             json.raw(declared);
         }
     }
+}
+
+/// A schema as it came, or with the two members that the provider demands at the top: that it is an object's, and its
+/// properties, be there none.
+fn object_schema(schema: &str) -> Cow<'_, str> {
+    let Ok(serde_json::Value::Object(mut members)) = serde_json::from_str(schema) else {
+        return Cow::Borrowed(schema);
+    };
+    if members.contains_key("type") && members.contains_key("properties") {
+        return Cow::Borrowed(schema);
+    }
+    members.entry("type").or_insert_with(|| "object".into());
+    members.entry("properties").or_insert_with(|| serde_json::Map::new().into());
+    Cow::Owned(serde_json::Value::Object(members).to_string())
 }
 
 /// Anthropic's search tool in the provider's words: where to search and from where.
