@@ -416,7 +416,7 @@ fn case_16_a_budget_fits_or_goes() {
     };
     assert_eq!(budget(Effort::Low, None), (Some(1024), 32_000, 0));
     assert_eq!(budget(Effort::High, None), (Some(16_384), 32_000, 0));
-    assert_eq!(budget(Effort::Max, None), (Some(32_768), 36_864, 0), "raised where the caller sets no limit");
+    assert_eq!(budget(Effort::Max, None), (Some(32_768), 47_786, 0), "raised where the caller sets no limit");
     assert_eq!(budget(Effort::High, Some(8_000)), (Some(6_000), 8_000, 0));
     assert_eq!(budget(Effort::High, Some(1_100)), (Some(1_024), 1_100, 0));
     assert_eq!(budget(Effort::Low, Some(1_024)), (None, 1_024, 1));
