@@ -755,3 +755,53 @@ fn a_request_of_anthropics_own_survives_the_neutral_model() {
     assert_eq!(again, body);
     assert!(dropped(&made).is_empty(), "{:?}", dropped(&made));
 }
+
+/// What Anthropic refuses, checked on a body.
+fn lawful(body: &Value) {
+    let messages = body["messages"].as_array().unwrap();
+    let mut open: Vec<&str> = Vec::new();
+    let mut known = std::collections::BTreeSet::new();
+    for (at, message) in messages.iter().enumerate() {
+        assert_eq!(message["role"], if at % 2 == 0 { "user" } else { "assistant" }, "turns alternate");
+        let content = message["content"].as_array().unwrap();
+        assert!(!content.is_empty());
+        for block in content {
+            assert!(block["type"] != "text" || !block["text"].as_str().unwrap().trim().is_empty());
+            assert!(
+                block["type"] != "tool_use" || known.insert(block["id"].as_str().unwrap()),
+                "ids are unique"
+            );
+        }
+        let answered = content.iter().map_while(|block| block["tool_use_id"].as_str()).collect::<Vec<_>>();
+        assert_eq!(answered, open, "every call is answered at once and nothing else is");
+        assert_eq!(content.iter().filter(|block| block["type"] == "tool_result").count(), open.len());
+        open = content
+            .iter()
+            .filter(|block| block["type"] == "tool_use")
+            .map(|block| block["id"].as_str().unwrap())
+            .collect();
+        assert!(open.is_empty() || message["role"] == "assistant");
+        let last = content.last().unwrap()["type"].as_str().unwrap();
+        assert!(!last.ends_with("thinking"));
+    }
+    assert!(open.is_empty());
+}
+
+proptest::proptest! {
+    #[test]
+    fn whatever_was_said_becomes_lawful(said in proptest::collection::vec((0..4usize, proptest::collection::vec(0..7usize, 0..4)), 0..9), new: bool) {
+        let roles = [Role::User, Role::Assistant, Role::User, Role::System];
+        let part = |which: &usize| match which {
+            0 => text("a"),
+            1 => text(" "),
+            2 => call("x", "{}"),
+            3 => call("y", "{"),
+            4 => result("x", "r"),
+            5 => result("y", ""),
+            _ => thought("t", signed("s", false)),
+        };
+        let turns = said.iter().map(|(role, parts)| turn(roles[*role], parts.iter().map(part).collect()));
+        let prompt = talk(turns.collect());
+        lawful(&json_of(&prompt, if new { NEW } else { OLD }));
+    }
+}

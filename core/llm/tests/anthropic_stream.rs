@@ -539,3 +539,42 @@ fn a_stream_of_anthropics_own_survives_the_neutral_model() {
     assert!(again.ended && again.usages.last() == before.usages.last());
     assert!(again.assembler.finish() == before.assembler.finish());
 }
+
+proptest! {
+    /// Pieces of three calls and of texts, in any order that keeps each call's own.
+    #[test]
+    fn case_01_any_interleaving_gives_whole_blocks(order in prop::collection::vec(0..5usize, 0..40)) {
+        let pieces = ["{\"k", "ey\":[1,", "{\"a\":\"}\"}", "]}"];
+        let mut sent = [0usize; 3];
+        let mut events = vec![start()];
+        for which in order {
+            match which {
+                3 => events.push(text("t")),
+                4 => events.push(Event::Break { choice: 0 }),
+                which => {
+                    let id = u32::try_from(which).unwrap();
+                    match sent[which] {
+                        0 => events.push(call(id)),
+                        at @ 1..=4 => events.push(arguments(id, pieces[at - 1])),
+                        5 => events.push(Event::CallEnd { call: id }),
+                        _ => continue,
+                    }
+                    sent[which] += 1;
+                }
+            }
+        }
+        events.push(finish(Finish::Stop));
+        events.push(Event::End);
+        let texts = events.iter().filter(|event| matches!(event, Event::Text { .. })).count();
+        let frames = encoded(&events);
+        let inputs = inputs(&frames);
+        prop_assert_eq!(inputs.len(), sent.iter().filter(|sent| **sent > 0).count());
+        for (id, input) in inputs {
+            let which: usize = id.trim_start_matches('c').parse().unwrap();
+            let whole = pieces[..sent[which].saturating_sub(1).min(4)].concat();
+            prop_assert!(input.starts_with(&whole), "{} {}", input, whole);
+        }
+        let told = frames.iter().filter(|frame| frame["delta"]["type"] == "text_delta").count();
+        prop_assert_eq!(told, texts);
+    }
+}

@@ -10,7 +10,7 @@ const UNKNOWN_LIMIT: u64 = 8_192;
 const DEFAULT_LIMIT: u64 = 32_000;
 /// Fewest tokens of thinking that Anthropic takes.
 const LEAST_BUDGET: u64 = 1_024;
-/// Left for the answer when the room is made for thinking.
+/// Room for the answer where the limit is raised for thinking.
 const ROOM: u64 = 4_096;
 
 /// How a request thinks.
