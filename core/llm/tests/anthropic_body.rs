@@ -583,6 +583,16 @@ fn case_25_every_call_has_one_result_and_every_result_a_call() {
 }
 
 #[test]
+fn case_25_an_empty_orphan_leaves_no_gap() {
+    let prompt = talk(vec![
+        turn(Role::Assistant, vec![text("a")]),
+        turn(Role::User, vec![result("gone", "")]),
+        turn(Role::Assistant, vec![call("x", "{}")]),
+    ]);
+    lawful(&json_of(&prompt, OLD));
+}
+
+#[test]
 fn results_that_come_late_or_apart_are_one_turn() {
     let prompt = talk(vec![
         turn(Role::User, vec![text("x")]),
