@@ -8,6 +8,7 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 use weir_llm::fault::Hint;
 use weir_llm::gemini::{Decoder, read_reply};
 use weir_llm::neutral::event::Assembler;
@@ -170,8 +171,7 @@ fn case_09_ids_are_unique_without_an_id_of_the_reply() {
         r#"{"candidates":[{"content":{"parts":[{"functionCall":{"name":"a"}},{"functionCall":{"name":"a"}}]}}]}"#,
         r#"{"candidates":[{"content":{"parts":[{"functionCall":{"name":"a"}}]},"finishReason":"STOP"}]}"#,
     ]);
-    let mut ids: Vec<String> = all.reply.choices[0].parts.iter().map(|part| call(part).0).collect();
-    ids.dedup();
+    let ids: BTreeSet<String> = all.reply.choices[0].parts.iter().map(|part| call(part).0).collect();
     assert_eq!(ids.len(), 3);
 }
 
