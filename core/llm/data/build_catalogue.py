@@ -133,20 +133,28 @@ def slots(model, label, suffix, said, ledger):
     return result
 
 
-def completed(rates, anomalies, model):
-    """A longer prompt's rates name every class that the shorter one's do, else the dearer one would be forgotten."""
+def completed(rates, base, assumed, label):
+    """Fills in what the sources leave out of a longer prompt's rates, in the proportion of those that they name, so that
+    nothing is forgotten and nothing gets cheaper; `assumed` lists it."""
+    for over, longer in base.over.items():
+        if over not in rates.over and rates is not base:
+            rates.over[over] = {}
+            assumed.append(f"{label}tier over {over}")
     for over, where in rates.over.items():
+        named = bool(where)
         for cls, usd in rates.base.items():
-            if cls not in where:
-                where[cls] = usd if "audio" in cls else max(usd, usd * where.get("input", usd) / rates.base.get("input", usd))
-                where[cls] = where[cls].quantize(FINEST, ROUND_HALF_UP)
-                anomalies.append(f"{model}: {cls} over {over} filled in as {where[cls]}")
-            if where[cls] < usd:
-                anomalies.append(f"{model}: {cls} is cheaper over {over}")
+            if cls in where:
+                continue
+            ratio = base.over.get(over, {}).get(cls, usd) / base.base.get(cls, usd) if rates is not base else 1
+            if rates is base and "audio" not in cls and "input" in where:
+                ratio = max(1, where["input"] / rates.base["input"])
+            where[cls] = (usd * ratio).quantize(FINEST, ROUND_HALF_UP)
+            if named:
+                assumed.append(f"{label}{cls} over {over}")
     return rates
 
 
-def row(provider, name, claims, ledger, anomalies):
+def row(provider, name, claims, ledger):
     """A model as the file has it, or None if too little is known."""
     primary = claims.get("litellm")
     mode = primary.mode if primary else "chat"
@@ -156,16 +164,17 @@ def row(provider, name, claims, ledger, anomalies):
     for claim in claims.values():
         clean(claim, mode)
     model = f"{provider}/{name}"
-    rates = completed(merged(model, "", {s: c.rates for s, c in claims.items()}, ledger), anomalies, model)
+    rates, assumed = merged(model, "", {s: c.rates for s, c in claims.items()}, ledger), []
+    completed(rates, rates, assumed, "")
     names = sorted({tier for claim in claims.values() for tier in claim.tiers})
     tiers = {tier: merged(model, tier, {s: c.tiers.get(tier) for s, c in claims.items()}, ledger) for tier in names}
-    tiers = {tier: completed(set_, anomalies, f"{model} {tier}") for tier, set_ in tiers.items() if set_.base}
+    tiers = {tier: completed(set_, rates, assumed, f"{tier} ") for tier, set_ in tiers.items() if set_.base}
     units = billed_units(model, mode, rates, claims, ledger)
     if not rates.base and not units:
         return None
-    context = next((claims[s].ctx for s in ("pi-ai",) if s in claims and claims[s].ctx), 0)
+    # One list names the window, another the longest input, and either may cap it: the window is the larger.
     longest_input = primary.max_input if primary else 0
-    context = context or longest_input
+    context = max([longest_input, *(claim.ctx for claim in claims.values())])
     caps = {cap for claim in claims.values() for cap in claim.caps}
     caps |= {"logprobs"} if name in LOGPROBS.get(provider, []) else set()
     return {
@@ -176,6 +185,7 @@ def row(provider, name, claims, ledger, anomalies):
         "usd_per_mtok": texts(rates.base), "over": overs(rates),
         "tiers": {n: {"usd_per_mtok": texts(r.base)} | ({"over": overs(r)} if r.over else {}) for n, r in tiers.items()},
         "units": units, "retires_on": primary.retires_on if primary else "", "by": [s for s in SOURCES if s in claims],
+        "assumed": assumed,
         "disputed": sorted({r[1] for r in ledger.rows if r[0] == model and r[3] != "resolved"}),
     }
 
@@ -285,10 +295,10 @@ def main():
     parser.add_argument("--report", action="store_true", help="print every disagreement and oddity")
     parser.add_argument("--check", action="store_true", help="write nothing; fail if the file would change")
     arguments = parser.parse_args()
-    ledger, anomalies, rows, alone = Ledger(), [], {}, 0
+    ledger, rows, alone = Ledger(), {}, 0
     found, digests = gathered(arguments.cache)
     for (provider, name), claims in found.items():
-        made = row(provider, name, claims, ledger, anomalies)
+        made = row(provider, name, claims, ledger)
         if made is None:
             alone += 1
         else:
@@ -305,11 +315,12 @@ def main():
     made = rendered(models, digests)
     json.loads(made)
     if arguments.report:
-        print(table(ledger.rows), *anomalies, sep="\n")
+        print(table(ledger.rows))
     counts = Counter(model["provider"] for model in models)
     settled = Counter(how for *_, how in ledger.rows)
     print(f"{len(models)} models, {len(made)} bytes: " + ", ".join(f"{p} {n}" for p, n in counts.items()))
-    print(f"{alone} left out (one voice only, or no price); disagreements: {dict(settled)}; filled in or odd: {len(anomalies)}")
+    print(f"{alone} left out (one voice only, or no price); disagreements: {dict(settled)}; "
+          f"with assumed rates: {sum(1 for model in models if model.get('assumed'))}")
     if arguments.check:
         if OUTPUT.read_text() != made:
             raise SystemExit("catalogue.json is not what the pinned sources give; run build_catalogue.py")
