@@ -25,6 +25,7 @@ from catalogue_tables import CHECKED_ON, LOGPROBS, PROVIDERS, RESOLVED, RETENTIO
 TOLERANCE = Decimal("0.01")
 FAMILIES = list(dict.fromkeys(source["family"] for source in SOURCES.values()))
 FINEST = Decimal("0.000001")
+FINEST_UNIT = Decimal("0.000000000001")
 DATED = re.compile(r"(.+)-(?:20[0-9]{2}-[0-9]{2}-[0-9]{2}|20[0-9]{6})")
 # What an endpoint bills only inputs for.
 NO_OUTPUT = ("embedding", "rerank", "moderation")
@@ -39,8 +40,9 @@ class Ledger:
 
     def settle(self, model, slot, voices):
         """The one value of what each family says of a slot."""
-        if (ruling := RESOLVED.get((model, slot))) is not None:
-            self.used.add((model, slot))
+        stem = stem_of(model)
+        if (ruling := RESOLVED.get((stem, slot))) is not None:
+            self.used.add((stem, slot))
             value = voices.get(ruling[0], ruling[0])
             self.rows.append((model, slot, voices, "resolved"))
             return None if value == "none" else value if isinstance(value, bool) else Decimal(value)
@@ -57,7 +59,13 @@ class Ledger:
     def open(self):
         """Disagreements about well-known models that nobody has settled."""
         known = {f"{provider}/{name}" for provider, names in WELL_KNOWN.items() for name in names}
-        return [row for row in self.rows if row[0] in known and row[3] != "resolved"]
+        return [row for row in self.rows if {row[0], stem_of(row[0])} & known and row[3] != "resolved"]
+
+
+def stem_of(name):
+    """The plain name of a dated snapshot."""
+    match = DATED.fullmatch(name)
+    return match[1] if match else name
 
 
 def alike(one, two):
@@ -165,6 +173,10 @@ def row(provider, name, claims, ledger):
         clean(claim, mode)
     model = f"{provider}/{name}"
     rates, assumed = merged(model, "", {s: c.rates for s, c in claims.items()}, ledger), []
+    free = {SOURCES[s].get("family") for s, c in claims.items() if c.rates.base and not any(c.rates.base.values())}
+    if len(free) < 2 and not any(rates.base.values()):
+        # One list's zero is what it writes where it knows nothing.
+        rates = read.Rates()
     completed(rates, rates, assumed, "")
     names = sorted({tier for claim in claims.values() for tier in claim.tiers})
     tiers = {tier: merged(model, tier, {s: c.tiers.get(tier) for s, c in claims.items()}, ledger) for tier in names}
@@ -204,7 +216,7 @@ def billed_units(model, mode, rates, claims, ledger):
         if "size" not in unit and unit["unit"] in theirs:
             usd = ledger.settle(model, unit["unit"], {"litellm": usd, "genai-prices": theirs[unit["unit"]]})
         if usd is not None:
-            result.append(unit | {"usd": text(usd)})
+            result.append(unit | {"usd": text(usd.quantize(FINEST_UNIT, ROUND_HALF_UP))})
     return sorted(result, key=lambda u: (u["unit"], u.get("quality", ""), u.get("size", "")))
 
 
@@ -221,16 +233,28 @@ def overs(rates):
 
 
 def folded(rows):
-    """Dated snapshots that cost and can do the same as the plain name are its aliases."""
-    facts = ("mode", "usd_per_mtok", "over", "tiers", "units", "ctx_tokens", "max_output_tokens", "responses_only")
-    for key in sorted(rows):
-        match = DATED.fullmatch(key[1])
-        stem = rows.get((key[0], match[1])) if match else None
-        if stem is not None and all(stem[fact] == rows[key][fact] for fact in facts):
-            stem["aliases"].append(key[1])
-            stem["disputed"] = sorted({*stem["disputed"], *rows[key]["disputed"]})
-            del rows[key]
+    """Dated snapshots about which nothing is said that is not true of the plain name are its aliases."""
+    for provider, name in sorted(rows):
+        stem = rows.get((provider, stem_of(name)))
+        if stem is None or stem is rows[provider, name] or not within(rows[provider, name], stem):
+            continue
+        stem["aliases"].append(name)
+        del rows[provider, name]
     return rows
+
+
+def within(snapshot, stem):
+    """Whether all that is said of the one is said of the other."""
+    same = all(snapshot[fact] == stem[fact] for fact in ("mode", "units", "responses_only", "over"))
+    limits = all(snapshot[fact] in (0, stem[fact]) for fact in ("ctx_tokens", "max_input_tokens", "max_output_tokens"))
+    rates = snapshot["usd_per_mtok"].items() <= stem["usd_per_mtok"].items()
+    none = {"usd_per_mtok": {}}
+    tiers = all(
+        tier["usd_per_mtok"].items() <= stem["tiers"].get(name, none)["usd_per_mtok"].items()
+        and tier.get("over", []) == stem["tiers"].get(name, none).get("over", [])
+        for name, tier in snapshot["tiers"].items()
+    )
+    return same and limits and rates and tiers
 
 
 def simulated():

@@ -39,7 +39,7 @@ impl Catalogue {
     /// # Errors
     /// [`CatalogueError`] names the model and what is wrong with it.
     pub fn parse(json: &[u8]) -> Result<Self, CatalogueError> {
-        let mut file: FileShape = serde_json::from_slice(json)?;
+        let mut file: FileShape<'_> = serde_json::from_slice(json)?;
         let provenance = file.provenance();
         let mut catalogue = Self { version: file.version, providers: file.providers, ..Self::default() };
         for shape in file.models {
@@ -60,7 +60,8 @@ impl Catalogue {
     #[must_use]
     pub fn find(&self, vendor: &str, model: &str) -> Option<&Model> {
         let models = self.by_provider.get(vendor).or_else(|| {
-            let known = self.providers.iter().find(|known| known.aliases.iter().any(|alias| alias == vendor))?;
+            let known =
+                self.providers.iter().find(|known| known.aliases.iter().any(|alias| alias == vendor))?;
             self.by_provider.get(&known.name)
         })?;
         self.models.get(*models.get(model)?)

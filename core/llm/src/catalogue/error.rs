@@ -27,7 +27,9 @@ pub enum CatalogueError {
         error: DecimalError,
     },
     /// Thresholds that do not grow.
-    #[error("catalogue: {model}: `over` wants growing numbers of tokens, and {tokens} is not over the one before it")]
+    #[error(
+        "catalogue: {model}: `over` wants growing numbers of tokens, and {tokens} is not over the one before it"
+    )]
     Threshold {
         /// `provider/name`
         model: String,

@@ -74,7 +74,8 @@ impl Model {
     /// Pico-dollars for one unit. A price for any size or quality answers for a particular one, not the other way about.
     #[must_use]
     pub fn unit(&self, unit: Unit, size: Option<&str>, quality: Option<&str>) -> Option<u64> {
-        let fits = |priced: &Option<String>, asked: Option<&str>| priced.is_none() || priced.as_deref() == asked;
+        let fits =
+            |priced: &Option<String>, asked: Option<&str>| priced.is_none() || priced.as_deref() == asked;
         let found =
             self.units.iter().find(|p| p.unit == unit && fits(&p.size, size) && fits(&p.quality, quality));
         found.map(|priced| priced.pico_per_unit)

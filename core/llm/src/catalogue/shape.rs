@@ -6,12 +6,17 @@ use super::model::Model;
 use crate::chat::Needs;
 use crate::price::{LongPrompt, Rate, RateSet, pico_from_usd, pico_per_token_from_usd_per_mtok};
 use crate::usage::Class;
-use serde::Deserialize;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct FileShape {
+pub(super) struct FileShape<'a> {
+    #[serde(borrow)]
+    pub(super) models: Vec<ModelShape<'a>>,
     pub(super) version: String,
     #[serde(default)]
     checked_on: String,
@@ -19,7 +24,6 @@ pub(super) struct FileShape {
     sources: Vec<SourceShape>,
     #[serde(default)]
     pub(super) providers: Vec<Provider>,
-    pub(super) models: Vec<ModelShape>,
 }
 
 /// A published list. What is not read here is for whoever reads the file.
@@ -37,11 +41,59 @@ struct SourceShape {
 }
 
 /// USD per million tokens by class, exact decimals as strings.
-type Mtok = BTreeMap<String, String>;
+#[derive(Default)]
+struct Mtok<'a>(Vec<(Text<'a>, Text<'a>)>);
+
+/// A string of the file, copied only if it is escaped there: the file has thousands, and is read at the start.
+struct Text<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Mtok<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Rows;
+        impl<'de> Visitor<'de> for Rows {
+            type Value = Mtok<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("prices by token class")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Mtok<'de>, A::Error> {
+                let mut rows = Vec::new();
+                while let Some(row) = map.next_entry()? {
+                    rows.push(row);
+                }
+                Ok(Mtok(rows))
+            }
+        }
+        deserializer.deserialize_map(Rows)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Borrowing;
+        impl<'de> Visitor<'de> for Borrowing {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Borrowing)
+    }
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ModelShape {
+pub(super) struct ModelShape<'a> {
     provider: String,
     name: String,
     #[serde(default)]
@@ -54,23 +106,23 @@ pub(super) struct ModelShape {
     max_input_tokens: u32,
     #[serde(default)]
     max_output_tokens: u32,
-    #[serde(default)]
-    caps: Vec<String>,
+    #[serde(default, borrow)]
+    caps: Vec<Text<'a>>,
     #[serde(default)]
     responses_only: bool,
-    #[serde(default)]
-    usd_per_mtok: Mtok,
-    #[serde(default)]
-    over: Vec<OverShape>,
-    #[serde(default)]
-    tiers: BTreeMap<String, TierShape>,
+    #[serde(default, borrow)]
+    usd_per_mtok: Mtok<'a>,
+    #[serde(default, borrow)]
+    over: Vec<OverShape<'a>>,
+    #[serde(default, borrow)]
+    tiers: BTreeMap<String, TierShape<'a>>,
     #[serde(default)]
     units: Vec<UnitShape>,
     #[serde(default)]
     retires_on: Option<String>,
     /// Names of `sources`; or `source` and `checked_on` in words.
-    #[serde(default)]
-    by: Vec<String>,
+    #[serde(default, borrow)]
+    by: Vec<Text<'a>>,
     #[serde(default)]
     source: Option<String>,
     #[serde(default)]
@@ -83,17 +135,19 @@ pub(super) struct ModelShape {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct OverShape {
+struct OverShape<'a> {
     tokens: u64,
-    usd_per_mtok: Mtok,
+    #[serde(borrow)]
+    usd_per_mtok: Mtok<'a>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct TierShape {
-    usd_per_mtok: Mtok,
-    #[serde(default)]
-    over: Vec<OverShape>,
+struct TierShape<'a> {
+    #[serde(borrow)]
+    usd_per_mtok: Mtok<'a>,
+    #[serde(default, borrow)]
+    over: Vec<OverShape<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -113,7 +167,7 @@ pub(super) struct Provenance {
     checked_on: String,
 }
 
-impl FileShape {
+impl FileShape<'_> {
     pub(super) fn provenance(&mut self) -> Provenance {
         let versions = self.sources.drain(..).map(|source| {
             let words = format!("{} {}", source.name, source.version);
@@ -125,13 +179,13 @@ impl FileShape {
 
 impl Provenance {
     /// The sources in words, and the date; `None` if either is missing.
-    fn of(&self, shape: &mut ModelShape) -> Option<(String, String)> {
+    fn of(&self, shape: &mut ModelShape<'_>) -> Option<(String, String)> {
         let checked_on = shape.checked_on.take().unwrap_or_else(|| self.checked_on.clone());
         let source = match shape.source.take() {
             Some(source) => source,
             None => {
                 let named: Option<Vec<_>> =
-                    shape.by.iter().map(|name| self.versions.get(name).map(String::as_str)).collect();
+                    shape.by.iter().map(|name| self.versions.get(&*name.0).map(String::as_str)).collect();
                 named?.join(", ")
             }
         };
@@ -139,19 +193,20 @@ impl Provenance {
     }
 }
 
-impl ModelShape {
+impl ModelShape<'_> {
     pub(super) fn model(mut self, provenance: &Provenance) -> Result<Model, CatalogueError> {
         let id = format!("{}/{}", self.provider, self.name);
         let Some((source, checked_on)) = provenance.of(&mut self) else {
             return Err(CatalogueError::Unsourced(id));
         };
         let RateSet { rates, long } = set(&id, &self.usd_per_mtok, &self.over)?;
-        let tier = |(name, tier): (String, TierShape)| Ok((name, set(&id, &tier.usd_per_mtok, &tier.over)?));
+        let tier =
+            |(name, tier): (String, TierShape<'_>)| Ok((name, set(&id, &tier.usd_per_mtok, &tier.over)?));
         let tiers = self.tiers.into_iter().map(tier).collect::<Result<_, CatalogueError>>()?;
         let units =
             self.units.into_iter().map(|shape| shape.price(&id)).collect::<Result<_, CatalogueError>>()?;
         Ok(Model {
-            caps: caps(&id, self.caps)?,
+            caps: caps(&id, &self.caps)?,
             provider: self.provider,
             name: self.name,
             aliases: self.aliases,
@@ -175,24 +230,27 @@ impl ModelShape {
 
 impl UnitShape {
     fn price(self, id: &str) -> Result<UnitPrice, CatalogueError> {
-        let pico_per_unit = pico_from_usd(&self.usd)
-            .map_err(|error| CatalogueError::Price { model: id.into(), what: "units", error })?;
+        let pico_per_unit = pico_from_usd(&self.usd).map_err(|error| CatalogueError::Price {
+            model: id.into(),
+            what: "units",
+            error,
+        })?;
         Ok(UnitPrice { unit: self.unit, pico_per_unit, size: self.size, quality: self.quality })
     }
 }
 
-fn caps(id: &str, names: Vec<String>) -> Result<Needs, CatalogueError> {
+fn caps(id: &str, names: &[Text<'_>]) -> Result<Needs, CatalogueError> {
     let mut caps = Needs::default();
-    for cap in names {
-        match caps.flag(&cap) {
+    for Text(cap) in names {
+        match caps.flag(cap) {
             Some(flag) => *flag = true,
-            None => return Err(CatalogueError::Cap { model: id.into(), cap }),
+            None => return Err(CatalogueError::Cap { model: id.into(), cap: cap.to_string() }),
         }
     }
     Ok(caps)
 }
 
-fn set(id: &str, base: &Mtok, over: &[OverShape]) -> Result<RateSet, CatalogueError> {
+fn set(id: &str, base: &Mtok<'_>, over: &[OverShape<'_>]) -> Result<RateSet, CatalogueError> {
     let base = rates(id, base)?;
     let mut long: Vec<LongPrompt> = Vec::with_capacity(over.len());
     for tier in over {
@@ -206,14 +264,17 @@ fn set(id: &str, base: &Mtok, over: &[OverShape]) -> Result<RateSet, CatalogueEr
     Ok(RateSet { rates: base, long })
 }
 
-fn rates(id: &str, written: &Mtok) -> Result<Vec<Rate>, CatalogueError> {
-    let mut rates = Vec::with_capacity(written.len());
-    for (name, decimal) in written {
+fn rates(id: &str, written: &Mtok<'_>) -> Result<Vec<Rate>, CatalogueError> {
+    let mut rates: Vec<Rate> = Vec::with_capacity(written.0.len());
+    for (Text(name), Text(decimal)) in &written.0 {
         let Some(class) = Class::parse(name) else {
-            return Err(CatalogueError::Class { model: id.into(), class: name.clone() });
+            return Err(CatalogueError::Class { model: id.into(), class: name.to_string() });
         };
         let pico_per_unit = pico_per_token_from_usd_per_mtok(decimal)
             .map_err(|error| CatalogueError::Price { model: id.into(), what: class.as_str(), error })?;
+        if rates.iter().any(|rate| rate.class == class) {
+            return Err(CatalogueError::Twice(format!("{id}: {name}")));
+        }
         rates.push(Rate { class, pico_per_unit });
     }
     rates.sort_by_key(|rate| rate.class);
