@@ -41,7 +41,9 @@ class Ledger:
     def settle(self, model, slot, voices):
         """The one value of what each family says of a slot."""
         stem = stem_of(model)
-        if (ruling := RESOLVED.get((stem, slot))) is not None:
+        ruling = RESOLVED.get((stem, slot))
+        # A list that is right about a model may not know its snapshots.
+        if ruling and (ruling[0] in voices or ruling[0] not in FAMILIES):
             self.used.add((stem, slot))
             value = voices.get(ruling[0], ruling[0])
             self.rows.append((model, slot, voices, "resolved"))
