@@ -20,7 +20,7 @@ from collections import Counter
 from decimal import ROUND_HALF_UP, Decimal
 
 import catalogue_sources as read
-from catalogue_tables import CHECKED_ON, LOGPROBS, PROVIDERS, RESOLVED, RETENTION, SIM, SOURCES, WELL_KNOWN
+from catalogue_tables import CHECKED_ON, FREE, LOGPROBS, PROVIDERS, RESOLVED, RETENTION, SIM, SOURCES, WELL_KNOWN
 
 TOLERANCE = Decimal("0.01")
 FAMILIES = list(dict.fromkeys(source["family"] for source in SOURCES.values()))
@@ -176,7 +176,8 @@ def row(provider, name, claims, ledger):
     model = f"{provider}/{name}"
     rates, assumed = merged(model, "", {s: c.rates for s, c in claims.items()}, ledger), []
     free = {SOURCES[s].get("family") for s, c in claims.items() if c.rates.base and not any(c.rates.base.values())}
-    if len(free) < 2 and not any(rates.base.values()):
+    said_free = len(free) > 1 or name in FREE.get(provider, []) or name.endswith(":free")
+    if not said_free and not any(rates.base.values()):
         # One list's zero is what it writes where it knows nothing.
         rates = read.Rates()
     completed(rates, rates, assumed, "")

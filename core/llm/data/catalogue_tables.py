@@ -155,6 +155,10 @@ RESOLVED = {
     ("perplexity/sonar", "output"): SONAR_CHAT,
 }
 
+# Models whose zero is a price although one list alone says so: https://developers.openai.com/api/docs/guides/moderation.
+# Names that end in `:free` are such too.
+FREE = {"openai": ["omni-moderation-2024-09-26", "omni-moderation-latest"]}
+
 # An ability that no list knows.
 LOGPROBS = {
     "openai": ["gpt-4o", "gpt-4o-mini", "gpt-4.1", "gpt-4.1-mini", "gpt-4.1-nano", "gpt-4-turbo", "gpt-3.5-turbo"],
