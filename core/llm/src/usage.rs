@@ -138,6 +138,12 @@ impl Class {
         Self::ALL.into_iter().find(|class| class.as_str() == name)
     }
 
+    /// Whether these tokens came out of the model.
+    #[must_use]
+    pub const fn is_output(self) -> bool {
+        matches!(self, Self::Output | Self::Reasoning | Self::OutputAudio)
+    }
+
     /// The class whose rate counts where this one has none: a provider that lists no price of its own for it bills it
     /// so. Audio has no such class: it is dearer by an order of magnitude.
     #[must_use]
