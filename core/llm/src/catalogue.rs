@@ -7,11 +7,6 @@
 //! - [`Mode`], [`UnitPrice`], [`Provider`]: facts that are no rates of tokens.
 //! - `shape`: the file as it is written.
 
-use crate::price::{DecimalError, Prices, Rate, pico_per_token_from_usd_per_mtok};
-use crate::request::Needs;
-use crate::usage::Class;
-use serde::Deserialize;
-use std::collections::{BTreeMap, HashMap};
 mod error;
 mod fact;
 mod model;

@@ -2,7 +2,7 @@
 
 use super::Catalogue;
 use super::fact::{Mode, Unit, UnitPrice};
-use crate::chat::Needs;
+use crate::request::Needs;
 use crate::price::{LongPrompt, Prices, Rate, RateSet};
 
 /// One model at its own provider's list price.
