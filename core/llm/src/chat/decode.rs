@@ -128,14 +128,15 @@ impl Decoder {
                 *known = root.get(key).and_then(|text| text.as_str()).unwrap_or_default().into_owned();
             }
         }
-        self.created = self.created.or_else(|| root.get("created").and_then(|created| created.as_u64()));
+        let created = root.get("created").and_then(|created| created.as_u64());
+        self.created = self.created.or(created.filter(|created| *created > 0));
     }
 
     fn start(&mut self, sink: Sink<'_>) {
         if !self.started {
             self.started = true;
-            let created = self.created.filter(|created| *created > 0);
-            sink(Event::Start { id: Cow::Borrowed(&self.id), model: Cow::Borrowed(&self.model), created });
+            let (id, model) = (Cow::Borrowed(self.id.as_str()), Cow::Borrowed(self.model.as_str()));
+            sink(Event::Start { id, model, created: self.created });
         }
     }
 
