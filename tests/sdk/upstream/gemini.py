@@ -1,5 +1,7 @@
 """Google's `generateContent`: what it takes and what it refuses. How it answers is in `gemini_write.py`."""
 
+import re
+
 from . import schemas
 from .gemini_turns import read_turns
 from .gemini_write import error_frame, stream, write  # noqa: F401
@@ -64,7 +66,22 @@ def refuse(problem):
     }[problem.kind])
 
 
+# What stands in them is the caller's own, or JSON Schema.
+OPAQUE = ("args", "response", "parametersJsonSchema", "responseJsonSchema", "labels", "partMetadata", "enum", "default", "example")
+
+
+def camel(value, named=True):
+    """Fields may be written in either way, `inline_data` or `inlineData`; a property's name is no field."""
+    if isinstance(value, list):
+        return [camel(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    renamed = {re.sub(r"_([a-z])", lambda found: found[1].upper(), key) if named else key: each for key, each in value.items()}
+    return {key: each if key in OPAQUE and named else camel(each, key != "properties" or not named) for key, each in renamed.items()}
+
+
 def read(body, headers, server, model=None, streams=False):
+    body = camel(body)
     try:
         BODY.check(body, [])
     except Problem as problem:

@@ -11,7 +11,7 @@ from .scripts import REASONING, Medium, Result, proof
 TAKEN = (*IMAGES, "application/pdf", "text/plain", "audio/wav", "audio/mp3", "image/heic")
 # Named in the provider's documentation for histories that another model wrote.
 DUMMIES = ("skip_thought_signature_validator", "context_engineering_is_the_way_to_go")
-GOOD = {proof(text, "gemini") for text in (REASONING, REASONING + " Again.", "call")}
+GOOD = {base64.b64decode(proof(text, "gemini")) for text in (REASONING, REASONING + " Again.", "call")}
 
 
 def read_turns(contents, seen, third):
@@ -47,13 +47,13 @@ def check_part(part, where, seen):
 
 def check_signature(signature, where, seen):
     try:
-        base64.b64decode(signature.replace("-", "+").replace("_", "/") + "=" * (-len(signature) % 4), validate=True)
+        # Bytes in protobuf's JSON: either alphabet, with or without padding.
+        data = base64.b64decode(signature.replace("-", "+").replace("_", "/").rstrip("=") + "=" * (-len(signature.rstrip("=")) % 4), validate=True)
     except (binascii.Error, ValueError):
         raise Refused(f"Invalid value at '{where}.thought_signature' (TYPE_BYTES), Base64 decoding failed for \"{signature}\"") from None
-    seen.dummies = getattr(seen, "dummies", 0)
-    if signature in DUMMIES or signature in {base64.b64encode(each.encode()).decode() for each in DUMMIES}:
+    if signature in DUMMIES or data in {each.encode() for each in DUMMIES}:
         seen.dummies += 1
-    elif signature in GOOD:
+    elif data in GOOD:
         seen.proofs.append(signature)
     else:
         raise Refused("Thought signature is not valid.")

@@ -55,6 +55,8 @@ class Seen:
     cache_marks: int = 0
     # Of thinking that came back and was found to be ours.
     proofs: list = field(default_factory=list)
+    # Of those, how many were the provider's documented stand-ins.
+    dummies: int = 0
     include_usage: bool = True
 
     def digest(self):
