@@ -25,11 +25,11 @@ ROLES = {
     "developer": Record(role1=STR, content1=TEXTS, name=STR),
     "user": Record(role1=STR, content1=PARTS, name=STR),
     "assistant": Record(role1=STR, content=maybe(SAID), name=STR, refusal=maybe(STR), audio=maybe(OBJECT),
-                        tool_calls=Many(CALL, least=1), function_call=OBJECT),
+                        tool_calls=Many(CALL, least=1), function_call=OBJECT, annotations=Many(OBJECT)),
     "tool": Record(role1=STR, content1=TEXTS, tool_call_id1=ID),
 }
 THINKING_ROLES = ROLES | {"assistant": Record(role1=STR, content=maybe(SAID), name=STR, refusal=maybe(STR),
-                                              tool_calls=Many(CALL, least=1), reasoning_content=maybe(STR))}
+                                              tool_calls=Many(CALL, least=1), reasoning_content=maybe(STR), annotations=Many(OBJECT))}
 FUNCTION = Record(name1=tool_name(64), description=STR, parameters=OBJECT, strict=maybe(BOOL))
 TOOL = Tagged("type", function=Record(type1=STR, function1=FUNCTION),
               custom=Record(type1=STR, custom1=Record(name1=tool_name(64), description=STR, format=OBJECT)))
