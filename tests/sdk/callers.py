@@ -125,7 +125,10 @@ class Chat(Caller):
     @staticmethod
     def past(said):
         """What a caller keeps of a reply."""
-        return [said.native]
+        message = said.native.model_dump(exclude_none=True, exclude={"parsed"})
+        for call in message.get("tool_calls", ()):
+            call.pop("index", None)  # what the SDK's own accumulator leaves there
+        return [message]
 
     @staticmethod
     def results(pairs):
@@ -269,8 +272,7 @@ class Messages(Caller):
     def results(pairs):
         return [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": call.id, "content": text} for call, text in pairs]}]
 
-    @staticmethod
-    def options(ask):
+    def options(self, ask):
         tools = [{"name": each.name, "description": each.description, "input_schema": each.schema} for each in ask.tools]
         choice = None
         if ask.choice is not None or ask.parallel is not None:
@@ -280,7 +282,7 @@ class Messages(Caller):
         thinking = {"type": "enabled", "budget_tokens": 2048} if ask.thinks else None
         # The SDK has no argument for it any more; callers of the older version of the API still send it.
         extra = (ask.extra or {}) | given(temperature=ask.temperature)
-        headers = (ask.headers or {}) | ({"anthropic-version": "2023-06-01"} if ask.temperature is not None else {})
+        headers = (ask.headers or {}) | ({"anthropic-version": "2023-06-01", "x-api-key": self.client.api_key} if ask.temperature is not None else {})
         return given(system=ask.system, tools=tools or None, tool_choice=choice, max_tokens=ask.max_tokens or 4096, stop_sequences=ask.stop,
                      thinking=thinking, output_format=ask.form, extra_body=extra or None, extra_headers=headers or None)
 

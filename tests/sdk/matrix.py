@@ -3,6 +3,7 @@
 import json
 import subprocess
 import tempfile
+import types
 import unittest
 from dataclasses import dataclass
 
@@ -90,6 +91,9 @@ class Case(unittest.TestCase):
             self.assertNotIn(World.gateway.key, str(request.headers), "the caller's key reached the provider")
             strange = [each for each in request.headers if each.startswith("x-weir") or each.startswith("anthropic-") and self.name != "anthropic"]
             self.assertEqual(strange, [], "headers that are not the provider's business")
+        self.check_replies()
+
+    def check_replies(self):
         if not self.refusals_expected:
             self.assertEqual([request.refused for request in self.upstream.requests if request.refused], [])
         if not self.broken_expected:
@@ -111,6 +115,26 @@ class Case(unittest.TestCase):
         return self.upstream.last.seen
 
 
+class Direct(Case):
+    """The same without a gateway between: says whether the scripted provider is a fair one."""
+
+    def begin(self, api, name):
+        self.name, self.upstream = name, World.upstream
+        base = self.upstream.base_url(PROVIDERS[name].dialect).removesuffix("/v1") + "/v1"
+        there = types.SimpleNamespace(url=base, key=UPSTREAM_KEY)
+        self.caller = next(kind for kind in callers.ALL if kind.name == api)(there)
+        self.addCleanup(self.caller.close)
+        self.upstream.reset()
+        self.refusals_expected = self.broken_expected = False
+
+    def end(self):
+        self.check_replies()
+
+    def ask(self, script, talk, **ask):
+        talk = [self.caller.user(talk)] if isinstance(talk, str) else talk
+        return self.caller.ask(PROVIDERS[self.name].target("", script)[1:], talk, **ask)
+
+
 def scenario(title, streams=(False, True), apis=("chat", "responses", "messages"), providers=None):
     """Makes a method of `self` (and `stream`) a test of each pair."""
     def mark(method):
@@ -128,6 +152,21 @@ def spread(case):
                 for stream in streams:
                     add(case, method, api, name, stream, f"test {api}→{name}: {title}{', streamed' if stream else ''}")
     return case
+
+
+NATIVE = {"chat": "chat", "responses": "responses", "messages": "anthropic"}
+
+
+def direct(case, module):
+    """The scenarios of a case, each where the provider speaks the caller's own API."""
+    made = type(case.__name__, (Direct,), {name: each for name, each in vars(case).items() if callable(each) and not name.startswith("test ")} | {"__module__": module})
+    for method in [each for each in vars(made).values() if hasattr(each, "scenario")]:
+        title, streams, apis, providers = method.scenario
+        for api in apis:
+            if NATIVE[api] in (providers or PROVIDERS):
+                for stream in streams:
+                    add(made, method, api, NATIVE[api], stream, f"test {api}, direct: {title}{', streamed' if stream else ''}")
+    return made
 
 
 def add(case, method, api, name, stream, title):

@@ -16,7 +16,7 @@ def problems(exchange):
     """All that is wrong with a reply, as texts."""
     if exchange.status != 200:
         return error_problems(exchange)
-    api = exchange.path.removeprefix("/v1/")
+    api = exchange.path.partition("/v1/")[2]
     if exchange.streamed:
         return {"chat/completions": chat_stream, "responses": responses_stream, "messages": messages_stream}[api](exchange.frames())
     whole = WHOLE.get(api)
@@ -54,7 +54,7 @@ def error_problems(exchange):
         error = body["error"]
     except (ValueError, KeyError, TypeError):
         return [f"an error without its envelope: {bytes(exchange.raw)!r:.200}"]
-    if exchange.path.startswith("/v1/messages"):
+    if "/v1/messages" in exchange.path:
         right = body.get("type") == "error" and body.keys() <= ANTHROPIC_ERROR and {"type", "message"} <= error.keys()
     else:
         right = body.keys() == {"error"} and {"message", "type", "param", "code"} <= error.keys()
