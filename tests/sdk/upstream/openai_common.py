@@ -43,7 +43,7 @@ def refuse(problem: Problem):
         "high": (f"Invalid '{param}': above maximum value. Expected a value <= {expected}, but got {got} instead.",
                  "integer_above_max_value"),
         "short": (f"Invalid '{param}': too short. Expected at least {expected}.", "empty_array"),
-        "long": (f"Invalid '{param}': too long. Expected at most {expected}, but got {len(got) if got else 0} instead.",
+        "long": (f"Invalid '{param}': too long. Expected at most {expected}, but got {len(got) if isinstance(got, (str, list)) else 0} instead.",
                  "string_above_max_length" if isinstance(got, str) else "array_above_max_length"),
         "pattern": (f"Invalid '{param}': string does not match pattern. Expected a string that matches the pattern "
                     f"'^{expected}$'.", "invalid_value"),
