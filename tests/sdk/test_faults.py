@@ -9,9 +9,9 @@ from upstream.refusal import WORDS
 # What an error of the provider's is to the callers of OpenAI's APIs and of Anthropic's: a class of the SDK, and a status.
 # A key that the provider refuses is the operator's fault, so the caller gets an error of the server.
 CLASSES = {
-    400: ("BadRequestError", (400, 400)), 401: ("InternalServerError", None), 403: (None, None), 404: (None, None),
-    429: ("RateLimitError", (429, 429)), 500: ("InternalServerError", None), 503: ("InternalServerError", (503, 529)),
-    529: ("InternalServerError", (503, 529)),
+    400: ("BadRequestError", ([400], [400])), 401: ("InternalServerError", None), 403: (None, None), 404: (None, None),
+    429: ("RateLimitError", ([429], [429])), 500: ("InternalServerError", None), 503: ("InternalServerError", ([503], [503, 529])),
+    529: ("InternalServerError", ([503, 529], [529])),
 }
 
 
@@ -37,7 +37,7 @@ class Errors(Case):
         if kind:
             self.assertIsInstance(error, getattr(self.caller.sdk, kind))
         if expected:
-            self.assertEqual(error.status_code, expected[self.caller.name == "messages"])
+            self.assertIn(error.status_code, expected[self.caller.name == "messages"])
         self.assertGreaterEqual(error.status_code, 500 if status in (401, 500) else 400)
         self.assertNotIn("sk-upstream-secret", error.response.text)
         return error
@@ -68,7 +68,10 @@ class Errors(Case):
     @scenario("an error at the start of a stream has a status of its own", streams=(True,))
     def error_start(self, stream):
         error = self.fails("error-start", stream=True)
-        self.assertEqual(error.status_code, 529 if self.caller.name == "messages" else 503)
+        self.assertGreaterEqual(error.status_code, 500)
+        if self.name in ("anthropic", "gemini"):
+            # These say in the event that they are overloaded.
+            self.assertIn(error.status_code, (503, 529))
 
 
 @spread
