@@ -26,7 +26,7 @@ class Provider:
 
 
 PROVIDERS = {
-    "chat": Provider("openai-chat", "gpt-4.1", "gpt-5"),
+    "chat": Provider("openai-chat", "gpt-4.1", "gpt-5", {"vendor": "openai"}),
     "responses": Provider("openai-responses", "gpt-4.1", "gpt-5"),
     "anthropic": Provider("anthropic", "claude-sonnet-4-5", "claude-sonnet-4-5"),
     "gemini": Provider("gemini", "gemini-2.5-flash", "gemini-3-pro"),

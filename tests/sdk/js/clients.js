@@ -109,7 +109,7 @@ function messages(baseURL, apiKey) {
 }
 
 // Vercel's, over a model of one of its provider packages.
-function vercel(name, model, providerOptions) {
+function vercel(name, model, providerOptions, always) {
   const ai = load("ai");
   const tools = Object.fromEntries(TOOLS.map(([tool, description, schema]) => [tool, ai.tool({ description, inputSchema: ai.jsonSchema(schema) })]));
   return {
@@ -121,7 +121,7 @@ function vercel(name, model, providerOptions) {
     async ask(id, talk, { stream, tools: wanted, form, thinks, signal }) {
       const options = defined({
         model: model(id), messages: talk, maxRetries: 0, abortSignal: signal, tools: wanted && tools, output: form && ai.Output.object({ schema: FORECAST }),
-        providerOptions: thinks ? providerOptions : undefined, maxOutputTokens: thinks ? 6000 : undefined,
+        providerOptions: thinks ? providerOptions : always, maxOutputTokens: thinks ? 6000 : undefined,
       });
       const said = stream ? await drained(ai.streamText({ ...options, onError() {} }), form) : await whole(ai, options, form);
       return { ...said, calls: said.toolCalls.map((call) => ({ id: call.toolCallId, name: call.toolName, args: call.input })) };
@@ -155,7 +155,8 @@ exports.clients = (baseURL, apiKey) => {
   const effort = { reasoningEffort: "medium", reasoningSummary: "auto", forceReasoning: true, store: false, include: ["reasoning.encrypted_content"] };
   return [
     chat(baseURL, apiKey), responses(baseURL, apiKey), messages(baseURL, apiKey),
-    vercel("ai, openai", one.responses, { openai: effort }),
+    // With `store` it would send references in place of what was said, which only who keeps it can follow.
+    vercel("ai, openai", one.responses, { openai: effort }, { openai: { store: false } }),
     vercel("ai, openai chat", one.chat, { openai: { reasoningEffort: "medium", forceReasoning: true } }),
     vercel("ai, anthropic", other, { anthropic: { thinking: { type: "enabled", budgetTokens: 2048 } } }),
   ];

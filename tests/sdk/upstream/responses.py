@@ -38,7 +38,7 @@ ITEM = Tagged(
     function_call_output=Record(type1=STR, id=maybe(STR), call_id1=ID, output1=OUTPUT, status=STATUS, name=maybe(STR)),
     custom_tool_call=Record(type1=STR, id=STR, call_id1=ID, name1=tool_name(128), input1=STR, status=STATUS),
     custom_tool_call_output=Record(type1=STR, id=maybe(STR), call_id1=ID, output1=OUTPUT, status=STATUS),
-    reasoning=Record(type1=STR, id1=STR, summary1=Many(Record(type1=Word("summary_text"), text1=STR)),
+    reasoning=Record(type1=STR, id=STR, summary1=Many(Record(type1=Word("summary_text"), text1=STR)),
                      content=maybe(Many(Record(type1=Word("reasoning_text"), text1=STR))), encrypted_content=maybe(STR), status=STATUS),
     item_reference=Record(type1=STR, id1=STR))
 TOOL = Tagged(
@@ -80,7 +80,7 @@ def read(body, headers, server):
     read_tools(body, seen)
     if body.get("instructions"):
         seen.system.append(body["instructions"])
-    read_input(before(body, server) + items(body["input"]), seen)
+    read_input(before(body, server) + resolved(body, server), seen)
     read_format(body, seen)
     return seen
 
@@ -103,7 +103,20 @@ def before(body, server):
 def keep(body, reply, server):
     """Remembers the conversation, unless the caller does not want that."""
     if body.get("store") is not False:
-        server.kept[reply["id"]] = before(body, server) + items(body["input"]) + reply["output"]
+        server.kept[reply["id"]] = before(body, server) + resolved(body, server) + reply["output"]
+        server.items |= {item["id"]: item for item in reply["output"]}
+
+
+def resolved(body, server):
+    """The input with what stands for references in it."""
+    found = []
+    for item in items(body["input"]):
+        if item.get("type") == "item_reference" or item.keys() == {"id"}:
+            if item["id"] not in server.items:
+                raise Refused(f"Item with id '{item['id']}' not found.", 404, param="input")
+            item = server.items[item["id"]]
+        found.append(item)
+    return found
 
 
 def check_model(body):
@@ -204,13 +217,14 @@ def answer(item, where, calls, waiting, seen):
 
 def reasoning(item, rest, where, seen):
     if not rest or rest[0].get("type", "message") in ("function_call_output", "custom_tool_call_output") or rest[0].get("role") == "user":
-        raise Refused(f"Item '{item['id']}' of type 'reasoning' was provided without its required following item.", param="input")
+        raise Refused(f"Item '{item.get('id')}' of type 'reasoning' was provided without its required following item.", param="input")
+    # Codex, which keeps no state, sends these without their id.
     sealed = item.get("encrypted_content")
     if sealed is None:
-        raise Refused(f"Item with id '{item['id']}' not found. Items are not persisted when `store` is set to false. Try again with "
+        raise Refused(f"Item with id '{item.get('id')}' not found. Items are not persisted when `store` is set to false. Try again with "
                       "`store` set to true, or remove this item from your input.", 404, param="input")
     if sealed not in (proof(text, "responses") for text in known_thoughts()):
-        raise Refused(f"The encrypted content for item {item['id']} could not be verified.", code="invalid_encrypted_content", param="input")
+        raise Refused(f"The encrypted content for item {item.get('id')} could not be verified.", code="invalid_encrypted_content", param="input")
     seen.proofs.append(sealed)
 
 

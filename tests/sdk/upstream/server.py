@@ -50,7 +50,9 @@ class Upstream:
     """All providers at once, on a port of its own."""
 
     def __init__(self, key="sk-upstream-secret", port=0):
-        self.key, self.requests, self.kept = key, [], {}
+        self.key, self.requests = key, []
+        # What callers of Responses asked to keep: conversations by reply, items by id.
+        self.kept, self.items = {}, {}
         handler = type("Handler", (Handler,), {"upstream": self})
         self.server = Server(("127.0.0.1", port), handler)
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
