@@ -38,7 +38,8 @@ class JavaScript(unittest.TestCase):
             self.fail(f"this gateway does not know the dialect {PROVIDERS[provider].dialect}")
         World.upstream.reset()
         failed, passed = run(World.gateway.url, World.gateway.key, provider, client)
-        self.assertEqual(failed, [], f"{passed} passed")
+        if failed:
+            self.fail("\n".join([f"{passed} passed", *failed]))
         for request in World.upstream.requests:
             self.assertNotIn(World.gateway.key, str(request.headers))
             if request.seen and request.seen.model.endswith("-slow"):
