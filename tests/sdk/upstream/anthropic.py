@@ -129,6 +129,7 @@ def fits(schema, where):
 def read_tools(body, seen):
     tools = body.get("tools", [])
     seen.tools = [tool["name"] for tool in tools]
+    seen.schemas = {tool["name"]: tool["input_schema"] for tool in tools}
     if len(set(seen.tools)) < len(tools):
         raise Refused("tools: Tool names must be unique.")
     for index, tool in enumerate(tools):

@@ -123,6 +123,7 @@ def check_tools(body):
 
 def read_tools(body, seen):
     seen.tools = [tool[tool["type"]]["name"] for tool in body.get("tools", ())]
+    seen.schemas = {tool[tool["type"]]["name"]: tool[tool["type"]].get("parameters", {}) for tool in body.get("tools", ())}
     seen.parallel = body.get("parallel_tool_calls", True)
     choice = body.get("tool_choice", "auto")
     if isinstance(choice, dict) and choice["type"] == "allowed_tools":

@@ -122,6 +122,7 @@ def read_tools(body, seen):
                     raise Refused(f"* GenerateContentRequest.{dotted(where)}.properties: should be non-empty for OBJECT type")
                 subset(function["parameters"], where)
             seen.tools.append(function["name"])
+            seen.schemas[function["name"]] = function.get("parameters") or function.get("parametersJsonSchema") or {}
     if len(set(seen.tools)) < len(seen.tools):
         raise Refused("Duplicate function declaration found.")
     calling = body.get("toolConfig", {}).get("functionCallingConfig", {})

@@ -145,6 +145,7 @@ def check_tools(body):
 
 def read_tools(body, seen):
     seen.tools = [tool["name"] for tool in body.get("tools", ()) if "name" in tool]
+    seen.schemas = {tool["name"]: tool.get("parameters") or {} for tool in body.get("tools", ()) if "name" in tool}
     seen.parallel = body.get("parallel_tool_calls") is not False
     choice = body.get("tool_choice", "auto")
     if isinstance(choice, dict) and choice["type"] == "allowed_tools":

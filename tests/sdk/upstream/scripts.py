@@ -38,6 +38,8 @@ class Seen:
     turns: list = field(default_factory=list)
     media: list = field(default_factory=list)
     tools: list = field(default_factory=list)
+    # Of their arguments, by name.
+    schemas: dict = field(default_factory=dict)
     # auto, none, any, or a tool's name.
     choice: str = "auto"
     parallel: bool = True
@@ -197,6 +199,10 @@ def noargs(seen):
 
 
 def as_json(seen):
+    """What fits the format; where a tool is demanded instead, a call of it: some SDKs ask for objects in that way."""
+    if not seen.format and seen.tools and seen.choice not in ("auto", "none"):
+        name = wanted(seen, "json")
+        return Plan([Call(name, json.dumps(schemas.instance(seen.schemas[name]), ensure_ascii=False))], "tools")
     made = schemas.instance(seen.format) if isinstance(seen.format, dict) else {"json": seen.format is True}
     return Plan([Say(json.dumps(made, ensure_ascii=False))])
 
