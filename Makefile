@@ -26,7 +26,7 @@ run: ## build Weir and its plugins, start it with embedded defaults (ARGS="--con
 	@$(MAKE) --no-print-directory --silent plugins
 	@exec $(WEIR) serve --new-key $(ARGS)
 
-test: ## everything: unit, golden, end to end, plugins, the official Python SDK
+test: ## everything: unit, golden, end to end, plugins, the official SDKs
 	@.ci/setup test
 	cargo build --locked --workspace --bin weir
 	@$(MAKE) --no-print-directory --silent plugins WEIR=$(CARGO_TARGET_DIR)/debug/weir
