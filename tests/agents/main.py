@@ -1,0 +1,177 @@
+"""Every agent through every upstream: one line each; the last line is `N passed, N failed`.
+
+    run [--direct] [--facts] [AGENT] [UPSTREAM]
+
+`--direct` points the agents at upstreams of their own dialect, without a gateway: what fails there is no fault of
+Weir's. `--facts` prints what the agents send, without what they say. The arguments pick by part of the name.
+"""
+
+import argparse
+import json
+import pathlib
+import secrets
+import shutil
+import sys
+import tempfile
+
+import agent as agents
+import facts
+from play import Play
+from tap import Tap
+from upstream import WIRES, Nowhere, Upstream
+
+TESTS = pathlib.Path(__file__).parents[1]
+LAST = agents.CACHE / "agents/last"
+# What the provider calls the model: names that the catalogue knows, so that its abilities are known too.
+SERVED = {"openai-chat": "gpt-4.1", "openai-responses": "gpt-5", "anthropic": "claude-sonnet-4-5",
+          "gemini": "gemini-2.5-pro"}
+
+
+class Through:
+    """A gateway in front of one upstream, under every model name that the agents use."""
+
+    def __init__(self, dialect):
+        sys.path.insert(0, str(TESTS / "sdk"))
+        import harness
+        self.upstream = Upstream(dialect, key=harness.UPSTREAM_KEY)
+        provider = {"base_url": self.upstream.base_url, "dialect": dialect, "keys": ["${env:UPSTREAM_KEY}"]}
+        target = f"scripted/{SERVED[dialect]}"
+        models = {each.model: {"targets": [target], "retries": 0} for each in agents.AGENTS}
+        self.gateway = harness.Gateway({"providers": {"scripted": provider}, "models": models})
+        self.tap = Tap(f"http://127.0.0.1:{self.gateway.port}")
+        self.origin, self.key = self.tap.origin, self.gateway.key
+
+    def log(self):
+        return self.gateway.log_path.read_text(errors="replace")
+
+    def stop(self):
+        self.tap.stop()
+        try:
+            self.gateway.finish()
+        finally:
+            self.upstream.stop()
+
+
+class Direct:
+    """An upstream with nothing before it."""
+
+    tap = None
+
+    def __init__(self, dialect):
+        self.upstream = Upstream(dialect)
+        self.origin, self.key = self.upstream.origin, "key-of-the-agent"
+
+    def log(self):
+        return ""
+
+    def stop(self):
+        self.upstream.stop()
+
+
+def secret():
+    """Something that suffers from wrong escaping, wrong splitting and wrong counting."""
+    return f"begin-{secrets.token_hex(6)} “zébra” \\n \"{secrets.token_hex(2)}\" \\ 🦀 <&> $HOME `x`-end"
+
+
+def loop(agent, place, proxy):
+    """One agent's task. What went wrong, and the play."""
+    base = agents.CACHE / "agents/runs"         # Codex does not like its home to be in the system's temporary folder
+    base.mkdir(parents=True, exist_ok=True)
+    folder = pathlib.Path(tempfile.mkdtemp(dir=base))
+    try:
+        (folder / "work").mkdir()
+        wanted = [secret(), secret()]
+        for name, text in zip(("secret.txt", "second.txt"), wanted):
+            (folder / "work" / name).write_text(text + "\n")
+        play = Play(place.upstream.dialect, secrets.token_hex(4), wanted, str(folder / "work"))
+        place.upstream.begin(play)
+        if place.tap:
+            place.tap.exchanges.clear()
+        ended = agents.run(agent, folder, place.origin, place.key, proxy.url)
+        return verdict(agent, play, ended, folder / "work/out.txt", wanted), play, ended
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def verdict(agent, play, ended, out, wanted):
+    wrong = list(play.wrong)
+    if not play.ended:
+        wrong.append(f"the loop stopped after {len(play.said)} turns of 3")
+    try:
+        said = agent.said(ended.output)
+        if play.farewell not in said:
+            wrong.append(f"its last words are {said!r}, not {play.farewell!r}")
+    except (AssertionError, ValueError, IndexError, KeyError) as error:
+        wrong.append(str(error) or repr(error))
+    if ended.status != 0:
+        wrong.append(f"its exit status is {ended.status}")
+    expected = "".join(text[::-1] + "\n" for text in wanted)
+    if not out.exists():
+        wrong.append("out.txt was not written")
+    elif out.read_text() != expected:
+        wrong.append(f"out.txt is {out.read_text()!r}, not {expected!r}")
+    return wrong
+
+
+def keep(title, place, ended):
+    """All that was said in a failed run, for the person who looks for the reason."""
+    LAST.mkdir(parents=True, exist_ok=True)
+    path = LAST / (title.replace(", ", "-").replace(" ", "-").replace("×", "x") + ".json")
+    record = {"agent": {"status": ended.status, "output": ended.output, "errors": ended.errors},
+              "at_gateway": place.tap.exchanges if place.tap else None, "at_upstream": place.upstream.exchanges,
+              "log": [line for line in place.log().splitlines()][-200:]}
+    path.write_text(json.dumps(record, indent=1, ensure_ascii=False))
+    return path
+
+
+def matrix(options):
+    for dialect in WIRES:
+        if options.upstream not in dialect:
+            continue
+        chosen = [each for each in agents.AGENTS if options.agent in each.name]
+        if options.direct:
+            chosen = [each for each in chosen if each.native == dialect]
+        if chosen:
+            yield dialect, chosen
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--direct", action="store_true")
+    parser.add_argument("--facts", action="store_true")
+    parser.add_argument("agent", nargs="?", default="")
+    parser.add_argument("upstream", nargs="?", default="")
+    options = parser.parse_args()
+    passed = failed = 0
+    proxy = Nowhere()
+    shutil.rmtree(LAST, ignore_errors=True)
+    for dialect, chosen in matrix(options):
+        place = Direct(dialect) if options.direct else Through(dialect)
+        try:
+            for each in chosen:
+                title = f"{each.name} × {dialect}"
+                wrong, play, ended = loop(each, place, proxy)
+                passed, failed = passed + (not wrong), failed + bool(wrong)
+                notes = f"  ({'; '.join(play.notes)})" if play.notes else ""
+                print(f"{'FAILED' if wrong else 'ok':6} {title}{notes}", flush=True)
+                for text in wrong:
+                    print(f"         {text[:600]}")
+                if wrong:
+                    print(f"         all of it: {keep(title, place, ended)}", flush=True)
+                if options.facts:
+                    facts.show(place.tap.exchanges if place.tap else place.upstream.exchanges)
+        finally:
+            try:
+                place.stop()
+            except AssertionError as error:
+                failed += 1
+                print(f"FAILED the gateway before {dialect}: {error}", flush=True)
+    if proxy.wanted:
+        print(f"beyond loopback, refused: {', '.join(sorted(set(proxy.wanted)))}")
+    proxy.stop()
+    print(f"{passed} passed, {failed} failed", flush=True)
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
