@@ -37,11 +37,13 @@ class Claude:
         }
 
     def said(self, output):
-        """Its last words."""
+        """Its last words, and what it believes it used: (text, input tokens, output tokens)."""
         result = json.loads(output.strip().splitlines()[-1])
         if result.get("is_error") or result.get("subtype") != "success":
             raise AssertionError(f"Claude Code failed: {result.get('subtype')}: {result.get('result')}")
-        return result.get("result") or ""
+        usage = result["usage"]
+        inputs = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+        return result.get("result") or "", sum(usage[name] for name in inputs), usage["output_tokens"]
 
 
 class Codex:
@@ -71,8 +73,10 @@ class Codex:
         kinds = [event.get("type") for event in events]
         if "turn.completed" not in kinds or "turn.failed" in kinds:
             raise AssertionError(f"Codex failed: {[event for event in events if 'error' in event or event.get('message')]}")
+        usage = events[kinds.index("turn.completed")]["usage"]
         items = [event["item"] for event in events if event.get("type") == "item.completed"]
-        return next((item["text"] for item in reversed(items) if item.get("type") == "agent_message"), "")
+        text = next((item["text"] for item in reversed(items) if item.get("type") == "agent_message"), "")
+        return text, usage["input_tokens"], usage["output_tokens"]
 
 
 # Each with the names of models that make it ask for different things (NOTES.md).

@@ -38,8 +38,8 @@ class Through:
         target = f"scripted/{SERVED[dialect]}"
         models = {each.model: {"targets": [target], "retries": 0} for each in agents.AGENTS}
         self.gateway = harness.Gateway({"providers": {"scripted": provider}, "models": models})
-        self.tap = Tap(f"http://127.0.0.1:{self.gateway.port}")
-        self.origin, self.key = self.tap.origin, self.gateway.key
+        self.origin, self.key = f"http://127.0.0.1:{self.gateway.port}", self.gateway.key
+        self.tap = Tap(self.origin)
 
     def log(self):
         return self.gateway.log_path.read_text(errors="replace")
@@ -73,8 +73,8 @@ def secret():
     return f"begin-{secrets.token_hex(6)} “zébra” \\n \"{secrets.token_hex(2)}\" \\ 🦀 <&> $HOME `x`-end"
 
 
-def loop(agent, place, proxy):
-    """One agent's task. What went wrong, and the play."""
+def loop(agent, place, origin, proxy):
+    """One agent's task. What went wrong, the play, and how the agent ended."""
     base = agents.CACHE / "agents/runs"         # Codex does not like its home to be in the system's temporary folder
     base.mkdir(parents=True, exist_ok=True)
     folder = pathlib.Path(tempfile.mkdtemp(dir=base))
@@ -85,9 +85,7 @@ def loop(agent, place, proxy):
             (folder / "work" / name).write_text(text + "\n")
         play = Play(place.upstream.dialect, secrets.token_hex(4), wanted, str(folder / "work"))
         place.upstream.begin(play)
-        if place.tap:
-            place.tap.exchanges.clear()
-        ended = agents.run(agent, folder, place.origin, place.key, proxy.url)
+        ended = agents.run(agent, folder, origin, place.key, proxy.url)
         return verdict(agent, play, ended, folder / "work/out.txt", wanted), play, ended
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -98,9 +96,12 @@ def verdict(agent, play, ended, out, wanted):
     if not play.ended:
         wrong.append(f"the loop stopped after {len(play.said)} turns of 3")
     try:
-        said = agent.said(ended.output)
+        said, *used = agent.said(ended.output)
         if play.farewell not in said:
             wrong.append(f"its last words are {said!r}, not {play.farewell!r}")
+        turns = len(play.said) + play.side
+        if used != [50 * turns, 20 * turns]:
+            wrong.append(f"it counts {used} tokens in and out in {turns} turns of 50 and 20")
     except (AssertionError, ValueError, IndexError, KeyError) as error:
         wrong.append(str(error) or repr(error))
     if ended.status != 0:
@@ -113,8 +114,10 @@ def verdict(agent, play, ended, out, wanted):
     return wrong
 
 
-def keep(title, place, ended):
-    """All that was said in a failed run, for the person who looks for the reason."""
+def keep(title, each, place, proxy):
+    """Does it again, now with a tap before the gateway, and keeps all that was said: for who looks for the reason."""
+    place.tap and place.tap.exchanges.clear()
+    _, _, ended = loop(each, place, place.tap.origin if place.tap else place.origin, proxy)
     LAST.mkdir(parents=True, exist_ok=True)
     path = LAST / (title.replace(", ", "-").replace(" ", "-").replace("×", "x") + ".json")
     record = {"agent": {"status": ended.status, "output": ended.output, "errors": ended.errors},
@@ -146,20 +149,25 @@ def main():
     proxy = Nowhere()
     shutil.rmtree(LAST, ignore_errors=True)
     for dialect, chosen in matrix(options):
-        place = Direct(dialect) if options.direct else Through(dialect)
+        try:
+            place = Direct(dialect) if options.direct else Through(dialect)
+        except AssertionError as error:
+            failed += len(chosen)
+            print(f"FAILED all × {dialect}: no gateway: {str(error)[:600]}", flush=True)
+            continue
         try:
             for each in chosen:
                 title = f"{each.name} × {dialect}"
-                wrong, play, ended = loop(each, place, proxy)
+                wrong, play, _ = loop(each, place, place.origin, proxy)
                 passed, failed = passed + (not wrong), failed + bool(wrong)
                 notes = f"  ({'; '.join(play.notes)})" if play.notes else ""
                 print(f"{'FAILED' if wrong else 'ok':6} {title}{notes}", flush=True)
                 for text in wrong:
                     print(f"         {text[:600]}")
                 if wrong:
-                    print(f"         all of it: {keep(title, place, ended)}", flush=True)
+                    print(f"         all of it: {keep(title, each, place, proxy)}", flush=True)
                 if options.facts:
-                    facts.show(place.tap.exchanges if place.tap else place.upstream.exchanges)
+                    facts.show(place.upstream.exchanges)
         finally:
             try:
                 place.stop()

@@ -4,7 +4,7 @@ import re
 
 from . import Call, Result, Seen, Tool, Turn, compact, pieces, sse
 
-PATH = re.compile(r"/v1beta/models/(?P<model>[^/:]+):(?P<verb>generateContent|streamGenerateContent)")
+PATH = re.compile(r"/v1(beta)?/models/(?P<model>[^/:]+):(?P<verb>generateContent|streamGenerateContent)")
 FIELDS = {"contents", "systemInstruction", "tools", "toolConfig", "generationConfig", "safetySettings",
           "cachedContent", "labels", "store", "serviceTier"}
 GENERATION = {
@@ -23,8 +23,12 @@ NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_.:-]{0,127}")
 PART = {"text", "thought", "thoughtSignature", "functionCall", "functionResponse", "inlineData", "fileData"}
 
 
+# Below these, names are the caller's own.
+FREE = {"parameters", "parametersJsonSchema", "responseSchema", "responseJsonSchema", "args", "response", "labels"}
+
+
 def read(path, headers, body):
-    match = PATH.fullmatch(path)
+    match, body = PATH.fullmatch(path), camel(body)
     seen = Seen(model=match["model"], stream=match["verb"] == "streamGenerateContent")
     seen.known(body, FIELDS, "body")
     generation = body.get("generationConfig") or {}
@@ -38,6 +42,16 @@ def read(path, headers, body):
         seen.text += part.get("text") or ""
     contents(seen, body.get("contents") or [])
     return seen
+
+
+def camel(value):
+    """The body with names as in the documentation: the provider takes `function_call` for `functionCall` too."""
+    if isinstance(value, list):
+        return [camel(inner) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    named = {re.sub(r"_([a-z])", lambda match: match[1].upper(), name): inner for name, inner in value.items()}
+    return {name: inner if name in FREE else camel(inner) for name, inner in named.items()}
 
 
 def declared(seen, tool):
