@@ -7,16 +7,19 @@ Weir's. `--facts` prints what the agents send, without what they say. The argume
 """
 
 import argparse
+import base64
 import json
 import pathlib
 import secrets
 import shutil
+import struct
 import sys
 import tempfile
+import zlib
 
 import agent as agents
 import facts
-from play import Play
+from play import PICTURE, Play
 from tap import Tap
 from upstream import WIRES, Nowhere, Upstream
 
@@ -73,6 +76,15 @@ def secret():
     return f"begin-{secrets.token_hex(6)} “zébra” \\n \"{secrets.token_hex(2)}\" \\ 🦀 <&> $HOME `x`-end"
 
 
+def png():
+    """A picture of four by four pixels like no other."""
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    rows = b"".join(b"\0" + secrets.token_bytes(12) for _ in range(4))
+    header = struct.pack(">IIBBBBB", 4, 4, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
 def loop(agent, place, origin, proxy):
     """One agent's task. What went wrong, the play, and how the agent ended."""
     base = agents.CACHE / "agents/runs"         # Codex does not like its home to be in the system's temporary folder
@@ -83,7 +95,10 @@ def loop(agent, place, origin, proxy):
         wanted = [secret(), secret()]
         for name, text in zip(("secret.txt", "second.txt"), wanted):
             (folder / "work" / name).write_text(text + "\n")
-        play = Play(place.upstream.dialect, secrets.token_hex(4), wanted, str(folder / "work"))
+        picture = png()
+        (folder / "work" / PICTURE).write_bytes(picture)
+        shown = base64.b64encode(picture).decode()
+        play = Play(place.upstream.dialect, secrets.token_hex(4), wanted, shown, str(folder / "work"))
         place.upstream.begin(play)
         ended = agents.run(agent, folder, origin, place.key, proxy.url)
         return verdict(agent, play, ended, folder / "work/out.txt", wanted), play, ended
@@ -94,7 +109,7 @@ def loop(agent, place, origin, proxy):
 def verdict(agent, play, ended, out, wanted):
     wrong = list(play.wrong)
     if not play.ended:
-        wrong.append(f"the loop stopped after {len(play.said)} turns of 3")
+        wrong.append(f"the loop stopped after {len(play.said)} turns of {play.TURNS}")
     try:
         said, *used = agent.said(ended.output)
         if play.farewell not in said:

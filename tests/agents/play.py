@@ -1,4 +1,5 @@
-"""The model that the upstream plays: it reads two files, writes both reversed into a third, then says so.
+"""The model that the upstream plays: it reads two files, looks at a picture, runs what fails, writes both texts
+reversed into a third file, then says so.
 
 It decides from the request alone, as a model does: what it knows of the files is what the tool results say.
 """
@@ -12,6 +13,7 @@ from wire import Call, Refused, Turn
 
 TASK = ("Read secret.txt and second.txt in this folder, then write out.txt: "
         "the reversed content of the first as line one, of the second as line two.")
+PICTURE = "picture.png"
 MARK = re.compile(r"begin-.*?-end")
 # A call's id in a dialect: what the provider itself would make.
 IDS = {"anthropic": "toolu_01", "openai-chat": "call_", "openai-responses": "call_", "gemini": None}
@@ -20,8 +22,12 @@ IDS = {"anthropic": "toolu_01", "openai-chat": "call_", "openai-responses": "cal
 class Play:
     """One conversation. `wrong` lists what a provider would refuse and what did not arrive as it was sent."""
 
-    def __init__(self, dialect, nonce, secrets, folder):
+    TURNS = 4
+
+    def __init__(self, dialect, nonce, secrets, picture, folder):
         self.dialect, self.nonce, self.secrets, self.folder = dialect, nonce, secrets, folder
+        self.picture = picture  # base64
+        self.looked = False     # whether the agent has a tool that shows pictures
         self.said = []          # our turns, in order
         self.wrong, self.notes = [], []
         self.ended = False
@@ -50,10 +56,14 @@ class Play:
             self.said.pop()
         turn = Turn(f"{self.nonce}t{rounds}", thought=f"Pondering “{rounds}” of {self.nonce}.",
                     proof=proof(f"{self.nonce}{rounds}"))
+        learnt = self.learnt(seen) if rounds else []
         if rounds == 0:
             turn.say, turn.calls = "Reading…", self.reads(seen)
         elif rounds == 1:
-            turn.calls = [self.write(seen, self.learnt(seen))]
+            turn.calls = self.looks(seen)
+        elif rounds == 2:
+            self.seen_failing(seen)
+            turn.calls = [self.write(seen, learnt)]
         else:
             turn.say, self.ended = self.farewell, True
         for index, call in enumerate(turn.calls):
@@ -87,6 +97,16 @@ class Play:
         elif turn.proof not in seen.proofs and (seen.may_think or self.dialect == "gemini"):
             self.check(False, f"the proof of turn {turn.number} did not come back")
 
+    def seen_failing(self, seen):
+        """Whether the picture came, and whether the failure came as one."""
+        if self.looked:
+            self.check(seen.images == [self.picture], f"the picture came {seen.images.count(self.picture)} times, "
+                       f"{len(seen.images)} pictures in all")
+        result = seen.results[-1]
+        self.check(self.nonce in result.text, f"what failed told {result.text!r}")
+        if self.dialect == "anthropic" and pick(seen, "Bash"):
+            self.check(result.failed, "is_error is lost")
+
     def learnt(self, seen):
         """The secrets as the tool results tell them."""
         found = [match for result in seen.results for match in MARK.findall(result.text)]
@@ -106,6 +126,17 @@ class Play:
             return [self.shell(seen, f"cat {' '.join(names)}")]
         script = f'const r = await tools.exec_command({{cmd: "cat {" ".join(names)}"}}); text(r.output);'
         return [made(self.script(seen), input=script)]
+
+    def looks(self, seen):
+        fails = f"echo {self.nonce} >&2; exit 3"
+        path = f"{self.folder}/{PICTURE}"
+        self.looked = bool(pick(seen, "Read", "view_image"))
+        if tool := pick(seen, "Read"):
+            return [made(tool, file_path=path), made(pick(seen, "Bash"), command=fails, description="Fail")]
+        if pick(seen, "exec_command", "shell_command", "shell"):
+            failing = self.shell(seen, fails)
+            return [made(pick(seen, "view_image"), path=path), failing] if self.looked else [failing]
+        return [made(self.script(seen), input=f'throw new Error("{self.nonce}");')]
 
     def write(self, seen, secrets):
         lines = [secret[::-1] for secret in secrets]

@@ -135,7 +135,7 @@ def bad_tool_name(body):
 class Judge(unittest.TestCase):
     def judged(self, dialect, change=None):
         """What the play finds wrong when the second request is changed."""
-        play = Play(dialect, "nonce", SECRETS, "/folder")
+        play = Play(dialect, "nonce", SECRETS, "cGljdHVyZQ==", "/folder")
         headers = email.message.Message()
         headers["anthropic-version"] = "2023-06-01"
         turn = play.next(WIRES[dialect].read(PATHS[dialect], headers, first(dialect)))

@@ -25,6 +25,7 @@ class Result:
     id: str | None
     name: str | None
     text: str
+    failed: bool = False        # as far as the dialect can say it
 
 
 @dataclasses.dataclass
@@ -48,6 +49,7 @@ class Seen:
     calls: list = dataclasses.field(default_factory=list)
     results: list = dataclasses.field(default_factory=list)
     proofs: list = dataclasses.field(default_factory=list)
+    images: list = dataclasses.field(default_factory=list)     # base64
     may_think: bool = False
     parallel: bool = True
     encrypted: bool = True  # whether the caller wants the proof of reasoning
@@ -106,6 +108,16 @@ def text_of(content):
     if isinstance(content, dict):
         return content.get("text") or ""
     return "\n".join(text_of(part) for part in content or () if isinstance(part, (dict, str)))
+
+
+def images_of(content):
+    """The base64 of the images in a list of parts, of whatever dialect."""
+    for part in content if isinstance(content, list) else ():
+        if isinstance(url := part.get("image_url"), dict):
+            url = url.get("url")
+        inline = (part.get("source") or part.get("inlineData") or {}).get("data")
+        if url or inline:
+            yield inline or url.partition(";base64,")[2]
 
 
 def parsed(seen, text, where):

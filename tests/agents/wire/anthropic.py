@@ -2,7 +2,7 @@
 
 import re
 
-from . import Call, Result, Seen, Tool, Turn, compact, pieces, sse, text_of
+from . import Call, Result, Seen, Tool, Turn, compact, images_of, pieces, sse, text_of
 
 PATHS = {"/v1/messages"}
 FIELDS = {
@@ -107,7 +107,11 @@ def one(seen, role, block):
         seen.must(isinstance(block.get("input"), dict), "tool_use input is no object")
         seen.calls.append(Call(block.get("id"), block.get("name"), block.get("input")))
     elif kind == "tool_result":
-        seen.results.append(Result(block.get("tool_use_id"), None, text_of(block.get("content"))))
+        content = block.get("content")
+        seen.images += images_of(content)
+        seen.results.append(Result(block.get("tool_use_id"), None, text_of(content), block.get("is_error") is True))
+    elif kind == "image":
+        seen.images += images_of([block])
 
 
 def answer(turn: Turn, seen: Seen):

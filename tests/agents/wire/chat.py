@@ -2,7 +2,7 @@
 
 import re
 
-from . import Call, Result, Seen, Tool, Turn, compact, parsed, pieces, sse, text_of
+from . import Call, Result, Seen, Tool, Turn, compact, images_of, parsed, pieces, sse, text_of
 
 PATHS = {"/v1/chat/completions"}
 FIELDS = {
@@ -68,6 +68,7 @@ def messages(seen, turns):
             continue
         seen.known(message, MESSAGE_FIELDS[role] | {"role"}, f"{role} message")
         content = message.get("content")
+        seen.images += images_of(content)
         for part in content if isinstance(content, list) else ():
             seen.must(part.get("type") in PARTS[role], f"part {part.get('type')!r} in a {role} message")
         if role == "tool":

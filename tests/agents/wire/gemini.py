@@ -2,7 +2,7 @@
 
 import re
 
-from . import Call, Result, Seen, Tool, Turn, compact, pieces, sse
+from . import Call, Result, Seen, Tool, Turn, compact, images_of, pieces, sse
 
 PATH = re.compile(r"/v1(beta)?/models/(?P<model>[^/:]+):(?P<verb>generateContent|streamGenerateContent)")
 FIELDS = {"contents", "systemInstruction", "tools", "toolConfig", "generationConfig", "safetySettings",
@@ -88,6 +88,7 @@ def contents(seen, turns):
         for part in parts:
             seen.known(part, PART, "part")
             seen.must(len(set(part) & (PART - {"thought", "thoughtSignature"})) == 1, f"a part with {sorted(part)}")
+        seen.images += images_of(parts)
         if role == "user":
             seen.text += "".join(part.get("text") or "" for part in parts)
         responses = [part["functionResponse"] for part in parts if "functionResponse" in part]
@@ -97,6 +98,7 @@ def contents(seen, turns):
                       f"calls of {waiting} are followed by {role} with responses of {names}")
         for response in responses:
             seen.known(response, {"id", "name", "response", "parts"}, "functionResponse")
+            seen.images += images_of(response.get("parts"))
             said = response.get("response")
             seen.must(isinstance(said, dict), "functionResponse.response is no object")
             seen.results.append(Result(response.get("id"), response.get("name"), strings(said)))

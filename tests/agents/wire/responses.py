@@ -2,7 +2,7 @@
 
 import re
 
-from . import Call, Result, Seen, Tool, Turn, compact, parsed, pieces, sse, text_of
+from . import Call, Result, Seen, Tool, Turn, compact, images_of, parsed, pieces, sse, text_of
 
 PATHS = {"/v1/responses"}
 # `client_metadata` is in no published list, but Codex sends it to OpenAI.
@@ -89,6 +89,7 @@ def one(seen, item, waiting):
     else:
         seen.must(item.get("call_id") in waiting, f"output for {item.get('call_id')!r}, which waits for none")
         waiting.discard(item.get("call_id"))
+        seen.images += images_of(item.get("output"))
         seen.results.append(Result(item.get("call_id"), None, text_of(item.get("output"))))
 
 
@@ -98,6 +99,7 @@ def message(seen, item):
     allowed = {"output_text", "refusal"} if role == "assistant" else {"input_text", "input_image", "input_file"}
     for part in content if isinstance(content, list) else ():
         seen.must(part.get("type") in allowed, f"part {part.get('type')!r} in a message of {role}")
+    seen.images += images_of(content)
     if role != "assistant":
         seen.text += text_of(content)
 
