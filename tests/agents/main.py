@@ -26,8 +26,9 @@ from upstream import WIRES, Nowhere, Upstream
 TESTS = pathlib.Path(__file__).parents[1]
 LAST = agents.CACHE / "agents/last"
 # What the provider calls the model: names that the catalogue knows, so that its abilities are known too.
-SERVED = {"openai-chat": "gpt-4.1", "openai-responses": "gpt-5", "anthropic": "claude-sonnet-4-5",
-          "gemini": "gemini-2.5-pro"}
+SERVED = {"openai-chat": "scripted/gpt-4.1", "openai-responses": "openai/gpt-5",
+          "anthropic": "anthropic/claude-sonnet-4-5", "gemini": "gemini/gemini-2.5-pro"}
+TOKENS = (50, 20)       # that each turn uses, in and out, whatever the dialect
 
 
 class Through:
@@ -38,11 +39,24 @@ class Through:
         import harness
         self.upstream = Upstream(dialect, key=harness.UPSTREAM_KEY)
         provider = {"base_url": self.upstream.base_url, "dialect": dialect, "keys": ["${env:UPSTREAM_KEY}"]}
-        target = f"scripted/{SERVED[dialect]}"
-        models = {each.model: {"targets": [target], "retries": 0} for each in agents.AGENTS}
-        self.gateway = harness.Gateway({"providers": {"scripted": provider}, "models": models})
+        models = {each.model: {"targets": [SERVED[dialect]], "retries": 0} for each in agents.AGENTS}
+        providers = {SERVED[dialect].partition("/")[0]: provider}
+        self.gateway, self.eventually = harness.Gateway({"providers": providers, "models": models}), harness.eventually
         self.origin, self.key = f"http://127.0.0.1:{self.gateway.port}", self.gateway.key
         self.tap = Tap(self.origin)
+        self.booked = 0
+
+    def unbooked(self, turns):
+        """What the ledger should say by now and does not."""
+        self.booked += turns * sum(TOKENS)
+        def total():
+            return sum(sum(row["tokens"].values()) for row in self.gateway.usage().values())
+        try:
+            self.eventually(lambda: total() == self.booked, "the ledger is right", patience=3.0)
+        except AssertionError:
+            found, self.booked = total(), total()
+            return [f"the ledger has {found} tokens, not {turns * sum(TOKENS)} more than before"]
+        return []
 
     def log(self):
         return self.gateway.log_path.read_text(errors="replace")
@@ -63,6 +77,9 @@ class Direct:
     def __init__(self, dialect):
         self.upstream = Upstream(dialect)
         self.origin, self.key = self.upstream.origin, "key-of-the-agent"
+
+    def unbooked(self, _turns):
+        return []
 
     def log(self):
         return ""
@@ -101,7 +118,8 @@ def loop(agent, place, origin, proxy):
         play = Play(place.upstream.dialect, secrets.token_hex(4), wanted, shown, str(folder / "work"))
         place.upstream.begin(play)
         ended = agents.run(agent, folder, origin, place.key, proxy.url)
-        return verdict(agent, play, ended, folder / "work/out.txt", wanted), play, ended
+        wrong = verdict(agent, play, ended, folder / "work/out.txt", wanted)
+        return wrong + place.unbooked(len(play.said) + play.side), play, ended
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -115,8 +133,8 @@ def verdict(agent, play, ended, out, wanted):
         if play.farewell not in said:
             wrong.append(f"its last words are {said!r}, not {play.farewell!r}")
         turns = len(play.said) + play.side
-        if used != [50 * turns, 20 * turns]:
-            wrong.append(f"it counts {used} tokens in and out in {turns} turns of 50 and 20")
+        if used != [tokens * turns for tokens in TOKENS]:
+            wrong.append(f"it counts {used} tokens in and out in {turns} turns of {TOKENS}")
     except (AssertionError, ValueError, IndexError, KeyError) as error:
         wrong.append(str(error) or repr(error))
     if ended.status != 0:
