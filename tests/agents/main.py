@@ -54,8 +54,8 @@ class Through:
         try:
             self.eventually(lambda: total() == self.booked, "the ledger is right", patience=3.0)
         except AssertionError:
-            found, self.booked = total(), total()
-            return [f"the ledger has {found} tokens, not {turns * sum(TOKENS)} more than before"]
+            wanted, self.booked = self.booked, total()
+            return [f"the ledger has {self.booked} tokens, not {wanted}"]
         return []
 
     def log(self):
@@ -132,7 +132,7 @@ def verdict(agent, play, ended, out, wanted):
         said, *used = agent.said(ended.output)
         if play.farewell not in said:
             wrong.append(f"its last words are {said!r}, not {play.farewell!r}")
-        turns = len(play.said) + play.side
+        turns = len(play.said)      # Claude Code leaves out what it asked beside the loop.
         if used != [tokens * turns for tokens in TOKENS]:
             wrong.append(f"it counts {used} tokens in and out in {turns} turns of {TOKENS}")
     except (AssertionError, ValueError, IndexError, KeyError) as error:

@@ -1,5 +1,5 @@
-"""The model that the upstream plays: it reads two files, looks at a picture, runs what fails, writes both texts
-reversed into a third file, then says so.
+"""The model that the upstream plays: it reads two files; looks at a picture, runs what fails, asks for a tool that is
+not declared yet; writes both texts reversed into a third file and uses the tool it got; then says so.
 
 It decides from the request alone, as a model does: what it knows of the files is what the tool results say.
 """
@@ -23,6 +23,7 @@ class Play:
     """One conversation. `wrong` lists what a provider would refuse and what did not arrive as it was sent."""
 
     TURNS = 4
+    ASIDE = "Nothing found."
 
     def __init__(self, dialect, nonce, secrets, picture, folder):
         self.dialect, self.nonce, self.secrets, self.folder = dialect, nonce, secrets, folder
@@ -46,7 +47,7 @@ class Play:
                 raise Refused("; ".join(seen.wrong))
             if TASK not in seen.text or not seen.tools:
                 self.side += 1
-                return Turn(f"{self.nonce}side{self.side}", say="Aside.")
+                return Turn(f"{self.nonce}side{self.side}", say=self.ASIDE)
             return self.answer(seen)
 
     def answer(self, seen):
@@ -63,8 +64,10 @@ class Play:
             turn.calls = self.looks(seen)
         elif rounds == 2:
             self.seen_failing(seen)
-            turn.calls = [self.write(seen, learnt)]
+            turn.calls = [self.write(seen, learnt), *self.searches(seen)]
         else:
+            if pick(seen, "WebSearch"):
+                self.check(self.ASIDE in seen.results[-1].text, f"the search found {seen.results[-1].text!r}")
             turn.say, self.ended = self.farewell, True
         for index, call in enumerate(turn.calls):
             prefix = IDS[self.dialect]
@@ -132,11 +135,20 @@ class Play:
         path = f"{self.folder}/{PICTURE}"
         self.looked = bool(pick(seen, "Read", "view_image"))
         if tool := pick(seen, "Read"):
-            return [made(tool, file_path=path), made(pick(seen, "Bash"), command=fails, description="Fail")]
+            found = made(pick(seen, "ToolSearch"), query="select:WebSearch", max_results=1)
+            return [found, made(tool, file_path=path), made(pick(seen, "Bash"), command=fails, description="Fail")]
         if pick(seen, "exec_command", "shell_command", "shell"):
             failing = self.shell(seen, fails)
             return [made(pick(seen, "view_image"), path=path), failing] if self.looked else [failing]
         return [made(self.script(seen), input=f'throw new Error("{self.nonce}");')]
+
+    def searches(self, seen):
+        """Claude Code asks for the search in a request of its own, with nothing but Anthropic's hosted tool."""
+        if not pick(seen, "ToolSearch"):
+            return []
+        tool = pick(seen, "WebSearch")
+        self.check(tool, "the tool that ToolSearch found is not declared")
+        return [made(tool, query=f"weir {self.nonce}")] if tool else []
 
     def write(self, seen, secrets):
         lines = [secret[::-1] for secret in secrets]

@@ -57,10 +57,10 @@ def thinking(seen, body):
 
 
 def declared(seen, tool):
+    if tool.get("type", "custom") != "custom":
+        return                              # Anthropic's own tools have fields of their own.
     seen.known(tool, TOOL_FIELDS, "tool")
     name, schema = tool.get("name", ""), tool.get("input_schema")
-    if tool.get("type", "custom") != "custom":
-        return
     seen.must(NAME.fullmatch(name), f"tool name {name!r}")
     if seen.must(isinstance(schema, dict) and schema.get("type") == "object", f"input_schema of {name}"):
         seen.tools.append(Tool(name, takes=frozenset(schema.get("properties") or {})))
