@@ -23,7 +23,7 @@ ITEM_FIELDS = {
     "additional_tools": {"id", "role", "tools"},
 }
 PREFIX = {"message": "msg", "reasoning": "rs", "function_call": "fc", "custom_tool_call": "ctc"}
-HOSTED = {"web_search", "tool_search", "image_generation", "code_interpreter", "file_search", "mcp"}
+HOSTED = {"web_search", "web_search_preview", "tool_search", "image_generation", "code_interpreter", "file_search", "mcp"}
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 
 
