@@ -105,6 +105,8 @@ class Play:
         if self.looked:
             self.check(seen.images == [self.picture], f"the picture came {seen.images.count(self.picture)} times, "
                        f"{len(seen.images)} pictures in all")
+        if pick(seen, "ToolSearch") and self.dialect != "anthropic" and not seen.results[2].text:
+            self.note("what ToolSearch found came as an empty result")
         result = seen.results[-1]
         self.check(self.nonce in result.text, f"what failed told {result.text!r}")
         if self.dialect == "anthropic" and pick(seen, "Bash"):
