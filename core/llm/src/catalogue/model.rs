@@ -2,8 +2,8 @@
 
 use super::Catalogue;
 use super::fact::{Mode, Unit, UnitPrice};
-use crate::request::Needs;
 use crate::price::{LongPrompt, Prices, Rate, RateSet};
+use crate::request::Needs;
 
 /// One model at its own provider's list price.
 #[derive(Debug, Clone, PartialEq, Default)]

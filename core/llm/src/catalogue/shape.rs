@@ -3,8 +3,8 @@
 use super::error::CatalogueError;
 use super::fact::{Mode, Provider, Unit, UnitPrice};
 use super::model::Model;
-use crate::request::Needs;
 use crate::price::{LongPrompt, Rate, RateSet, pico_from_usd, pico_per_token_from_usd_per_mtok};
+use crate::request::Needs;
 use crate::usage::Class;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
