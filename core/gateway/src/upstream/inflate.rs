@@ -10,7 +10,7 @@ const STEP: usize = 4 << 10;
 const PIECE: usize = 16 << 20;
 
 /// Inflates a body piece by piece.
-pub enum Inflate {
+pub(super) enum Inflate {
     /// `gzip`
     Gzip(Box<GzDecoder<Vec<u8>>>),
     /// `deflate`, which is zlib's format.
@@ -19,7 +19,7 @@ pub enum Inflate {
 
 impl Inflate {
     /// For the value of a `Content-Encoding` header; `None` if we do not know it.
-    pub fn of(encoding: &str) -> Option<Self> {
+    pub(super) fn of(encoding: &str) -> Option<Self> {
         match encoding.trim().to_ascii_lowercase().as_str() {
             "gzip" | "x-gzip" => Some(Self::Gzip(Box::new(GzDecoder::new(Vec::new())))),
             "deflate" => Some(Self::Deflate(Box::new(ZlibDecoder::new(Vec::new())))),
@@ -31,7 +31,7 @@ impl Inflate {
     ///
     /// # Errors
     /// It is no such format, or becomes too large.
-    pub fn push(&mut self, piece: &[u8]) -> io::Result<Bytes> {
+    pub(super) fn push(&mut self, piece: &[u8]) -> io::Result<Bytes> {
         let mut out = Vec::new();
         for step in piece.chunks(STEP) {
             self.write(step)?;
@@ -47,7 +47,7 @@ impl Inflate {
     ///
     /// # Errors
     /// The body breaks off.
-    pub fn finish(&mut self) -> io::Result<Bytes> {
+    pub(super) fn finish(&mut self) -> io::Result<Bytes> {
         match self {
             Self::Gzip(gzip) => gzip.try_finish()?,
             Self::Deflate(deflate) => deflate.try_finish()?,
