@@ -3,7 +3,7 @@
 
 mod sheet;
 
-pub use self::sheet::{LongPrompt, Prices, RateSet, Sheet};
+pub use self::sheet::{LongPrompt, OPERATOR, Prices, RateSet, Sheet};
 
 use crate::usage::{Class, Usage};
 use std::fmt;

@@ -112,7 +112,7 @@ proptest! {
         let list: Vec<_> = Class::ALL.into_iter().zip(prices.iter().copied()).collect();
         let [input, cached_input, cache_write_5m, cache_write_1h, output, reasoning, input_audio, output_audio, image]: [u64; 9] =
             units.clone().try_into().unwrap();
-        let used = Usage { input, cached_input, cache_write_5m, cache_write_1h, output, reasoning, input_audio, output_audio, image };
+        let used = Usage { input, cached_input, cache_write_5m, cache_write_1h, output, reasoning, input_audio, output_audio, image, ..Usage::default() };
         let mut sum = vec![0; 60];
         for (units, price) in units.iter().zip(&prices) {
             add_product(&mut sum, *units, *price);

@@ -15,7 +15,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use weir_llm::catalogue::Catalogue;
-use weir_llm::price::Prices;
+use weir_llm::price::{OPERATOR, Prices};
 use weir_policy::{LiveFacts, Pipeline, Plan, Step, Strategy, Target, TargetTable};
 
 /// Why no snapshot was built: everything that is wrong, one line each.
@@ -259,7 +259,7 @@ fn describe(endpoint: &Endpoint, said: &TargetRef, catalogue: &Catalogue) -> (Ta
     let prices = match &said.rates {
         Some(rates) => Some(Prices {
             rates: rates.clone(),
-            source: "config".into(),
+            source: OPERATOR.into(),
             catalogue_version: format!("config+{}", catalogue.version),
             ..Prices::default()
         }),

@@ -3,6 +3,9 @@
 use super::{Nanos, PriceError, Rate, cost, rate};
 use crate::usage::{Class, Usage};
 
+/// The source of prices that the operator wrote into the config.
+pub const OPERATOR: &str = "config";
+
 /// The rates of a whole request whose input is longer than a threshold.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LongPrompt {
@@ -49,6 +52,8 @@ impl Prices {
     pub fn for_tier(&self, tier: Option<&str>) -> Option<Sheet<'_>> {
         match tier {
             None | Some("" | "auto" | "default" | "standard" | "on_demand") => Some(self.ordinary()),
+            // What an operator says of a price, it says of every tier.
+            Some(_) if self.source == OPERATOR => Some(self.ordinary()),
             Some(name) => self.tiers.iter().find(|(known, _)| known == name).map(|(_, set)| set.sheet()),
         }
     }
