@@ -192,6 +192,16 @@ fn clashes_end_and_hosted_tools_are_told() {
 }
 
 #[test]
+fn a_context_that_may_be_cut_is_told_and_one_that_may_not_is_not() {
+    for (word, told) in [("auto", true), ("disabled", false)] {
+        let body = json!({"model": "m", "input": "hi", "truncation": word});
+        for dialect in OTHERS {
+            assert_eq!(out(&body, dialect).1.dropped.contains(&"truncation".to_owned()), told, "{dialect:?}");
+        }
+    }
+}
+
+#[test]
 fn tools_in_the_input_are_tools_to_routes_and_guards() {
     let request = request(&code_mode());
     assert!(request.needs().tools);

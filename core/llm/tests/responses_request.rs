@@ -131,7 +131,7 @@ fn reads_settings_and_keeps_what_only_this_api_knows() {
     assert!(prompt.tools[0] == function("f"));
     assert!(matches!(&prompt.tools[2], Tool::Hosted { kind, .. } if kind == "tool_search"));
     let rest: Vec<_> = prompt.rest.iter().map(|(key, value)| (key.as_ref(), value.as_ref())).collect();
-    assert_eq!(rest, [("reasoning.mode", "\"pro\""), ("max_tool_calls", "3")]);
+    assert_eq!(rest, [("reasoning.mode", "\"pro\""), ("truncation", "\"auto\""), ("max_tool_calls", "3")]);
 }
 
 #[test]

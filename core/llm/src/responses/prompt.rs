@@ -10,7 +10,7 @@ use crate::neutral::{
 use std::borrow::Cow;
 
 /// Fields that [`prompt`] reads, or that mean nothing to another target: what more to send to the caller, how to pad a
-/// stream, what to do when a context overflows that nobody else would cut.
+/// stream.
 const KNOWN: &[&str] = &[
     "model",
     "instructions",
@@ -33,7 +33,6 @@ const KNOWN: &[&str] = &[
     "stream",
     "include",
     "stream_options",
-    "truncation",
     "client_metadata",
 ];
 
@@ -62,7 +61,12 @@ pub fn prompt(root: Value<'_>) -> Prompt<'_> {
     answer_form(root, &mut prompt);
     reasoning(root, &mut prompt);
     let unknown = root.members().filter(|(key, value)| {
-        let idle = value.is_null() || (key == "background" && value.as_bool() == Some(false));
+        let idle = match key.as_ref() {
+            "background" => value.as_bool() != Some(true),
+            // Nobody else cuts a context that overflows.
+            "truncation" => !value.is_text("auto"),
+            _ => value.is_null(),
+        };
         !idle && !KNOWN.contains(&key.as_ref())
     });
     prompt.rest.extend(unknown.map(|(key, value)| (key, raw(value))));
