@@ -2,7 +2,7 @@
 
 use super::pen::Pen;
 use super::turns::{Kind, Talk};
-use crate::json::{self, Json};
+use crate::json::{self, Json, Rules, Tape};
 use crate::neutral::{Body, CacheTtl, Param, Prompt, Raw, Tool, ToolChoice};
 use std::borrow::Cow;
 
@@ -122,15 +122,17 @@ fn with_grammar<'p>(description: Option<Cow<'p, str>>, format: Option<&str>) -> 
 /// A schema of arguments says that it is of an object.
 fn object_schema<'p>(schema: &'p Raw<'p>) -> Cow<'p, str> {
     let schema = adapted(schema);
-    let parsed = Json::parse_lenient(bytes::Bytes::copy_from_slice(schema.as_bytes())).ok();
-    let Some(root) = parsed.as_ref().map(Json::root).filter(|root| root.kind() == json::Kind::Object) else {
+    let Ok(tape) = Tape::parse(schema.as_bytes(), Rules::Lenient) else { return Cow::Borrowed(NOTHING) };
+    let root = tape.root(schema.as_bytes());
+    if root.kind() != json::Kind::Object {
         return Cow::Borrowed(NOTHING);
-    };
-    if root.get("type").is_some() {
+    }
+    let (typed, bare) = (root.get("type").is_some(), root.members_raw().next().is_none());
+    if typed {
         return schema;
     }
     let rest = schema.trim_start().get(1..).unwrap_or("}");
-    let comma = if root.members_raw().next().is_some() { "," } else { "" };
+    let comma = if bare { "" } else { "," };
     Cow::Owned(format!(r#"{{"type":"object"{comma}{rest}"#))
 }
 
