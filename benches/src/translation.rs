@@ -51,7 +51,7 @@ fn pairs() -> Vec<Pair> {
     apis.into_iter().flat_map(with).collect()
 }
 
-/// Measures everything, each figure so many rounds. Microseconds, but for the last, which is a ratio:
+/// Measures the pairs whose names hold `only`, each figure so many rounds. Microseconds, but for the last, which is a ratio:
 ///
 /// - `translate_chat_anthropic_4k_us`, `…_256k_us`: from a request's bytes to the bytes that are sent. Pairs of one
 ///   dialect have only the model's name replaced.
@@ -59,14 +59,14 @@ fn pairs() -> Vec<Pair> {
 /// - `delta_chat_anthropic_us`: one piece of text of a stream, from the event to the caller's frame. Streams of one
 ///   dialect are only read.
 /// - `translate_ratio_4k`: request and reply of the slowest translated pair over those of the slowest pair of one dialect.
-pub fn measure(rounds: usize) -> Vec<Figure> {
+pub fn measure(rounds: usize, only: &str) -> Vec<Figure> {
     let mut figures = Vec::new();
     // Of pairs of one dialect, and of translated ones: the slowest round trip.
     let (mut same, mut turned): (Vec<f64>, Vec<f64>) = (Vec::new(), Vec::new());
-    for pair in pairs() {
-        let small = requests(&pair, 4 << 10, rounds);
-        let large = requests(&pair, 256 << 10, rounds);
-        let reply = replies(&pair, rounds);
+    for pair in pairs().iter().filter(|pair| pair.name.contains(only)) {
+        let small = requests(pair, 4 << 10, rounds);
+        let large = requests(pair, 256 << 10, rounds);
+        let reply = replies(pair, rounds);
         let trip: Vec<f64> = small.iter().zip(&reply).map(|(request, reply)| request + reply).collect();
         let slowest = if pair.is_same() { &mut same } else { &mut turned };
         if middle(&trip) > middle(slowest) {
@@ -75,7 +75,7 @@ pub fn measure(rounds: usize) -> Vec<Figure> {
         figures.push((format!("translate_{}_4k_us", pair.name), small));
         figures.push((format!("translate_{}_256k_us", pair.name), large));
         figures.push((format!("reply_{}_us", pair.name), reply));
-        figures.push((format!("delta_{}_us", pair.name), deltas(&pair, rounds)));
+        figures.push((format!("delta_{}_us", pair.name), deltas(pair, rounds)));
     }
     let base = middle(&same);
     figures.push(("translate_ratio_4k".to_owned(), turned.iter().map(|trip| trip / base).collect()));

@@ -1,4 +1,5 @@
-//! What translation costs, pair by pair: `cargo run --release -p weir-llm --example translate_cost`. `make bench` has
+//! What translation costs, pair by pair: `cargo run --release -p weir-llm --example translate_cost`, with the
+//! name of a pair (`chat_gemini`) only that. `make bench` has
 //! the same figures among its own.
 #![allow(
     clippy::print_stdout,
@@ -11,7 +12,8 @@ mod translation;
 
 /// Medians, and the least: on a busy machine that is nearer to the truth.
 fn main() {
-    for (name, values) in translation::measure(11) {
+    let only = std::env::args().nth(1).unwrap_or_default();
+    for (name, values) in translation::measure(11, &only) {
         let least = values.iter().copied().fold(f64::INFINITY, f64::min);
         println!("{name:<40} {:>10.2} {least:>10.2}", translation::middle(&values));
     }

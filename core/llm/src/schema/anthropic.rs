@@ -1,8 +1,8 @@
 //! Anthropic's structured outputs and tools.
 
-use super::{adapted, is_plain_object};
 use super::reference::{inlined, is_recursive};
 use super::walk::{Schema, each_inside, is_object, merge_all_of, object_at_root, one_of_as_any_of, tell};
+use super::{adapted, is_plain_object};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 

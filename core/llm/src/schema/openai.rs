@@ -1,9 +1,9 @@
 //! OpenAI's functions and structured outputs.
 
-use super::{adapted, is_plain_object};
 use super::walk::{
     Schema, each_inside, is_object, merge_all_of, object_at_root, one_of_as_any_of, tell, types,
 };
+use super::{adapted, is_plain_object};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 
