@@ -3,9 +3,12 @@
 
 use super::adapted;
 use super::reference::inlined;
-use super::walk::{Schema, add_words, merge, merge_all_of, object_at_root, one_of_as_any_of, types};
+use super::walk::{
+    Schema, add_words, merge, merge_all_of, object_at_root, one_of_as_any_of, take, types, weight,
+};
 use serde_json::{Value, json};
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 /// The types, and the keywords that each knows beside those of [`EVERY`].
 const TYPES: [(&str, &[&str]); 6] = [
@@ -16,6 +19,11 @@ const TYPES: [(&str, &[&str]); 6] = [
     ("number", &["format", "minimum", "maximum"]),
     ("boolean", &[]),
 ];
+/// How much of what stands beside alternatives may be written out, in bytes or so: it is written once for each of them,
+/// and alternatives may hold alternatives.
+const ROOM: usize = 1 << 20;
+/// What each alternative counts at least.
+const LEAST: usize = 64;
 const EVERY: [&str; 5] = ["type", "title", "description", "nullable", "default"];
 /// The formats that are taken, by type.
 const FORMATS: [(&str, &[&str]); 3] =
@@ -24,7 +32,7 @@ const FORMATS: [(&str, &[&str]); 3] =
 /// A schema as Gemini takes it. References are written out, alternatives stand alone, and what has no type gets one.
 #[must_use]
 pub fn for_gemini(schema: &str) -> Cow<'_, str> {
-    adapted(schema, |schema| one(inlined(schema)))
+    adapted(schema, |schema| one(inlined(schema), &mut { ROOM }))
 }
 
 /// A schema as Gemini takes it for a function's parameters; `None` for a function that takes none.
@@ -34,7 +42,7 @@ pub fn parameters_for_gemini(schema: &str) -> Option<Cow<'_, str>> {
     let adapted = adapted(schema, |schema| {
         let mut schema = inlined(schema);
         object_at_root(&mut schema);
-        let schema = one(schema);
+        let schema = one(schema, &mut { ROOM });
         empty = schema.get("properties").and_then(Value::as_object).is_none_or(Schema::is_empty);
         schema
     });
@@ -42,7 +50,7 @@ pub fn parameters_for_gemini(schema: &str) -> Option<Cow<'_, str>> {
 }
 
 /// One schema without references.
-fn one(mut schema: Schema) -> Schema {
+fn one(mut schema: Schema, room: &mut usize) -> Schema {
     merge_all_of(&mut schema);
     one_of_as_any_of(&mut schema);
     if let Some(value) = schema.shift_remove("const") {
@@ -51,20 +59,22 @@ fn one(mut schema: Schema) -> Schema {
     if let Some(Value::Array(alternatives)) = schema.shift_remove("anyOf")
         && alternatives.iter().any(is_shaped)
     {
-        return any_of(schema, alternatives);
+        return any_of(schema, alternatives, room);
     }
     let mut types = types(&schema);
     types.retain(|word| word == "null" || TYPES.iter().any(|(known, _)| known == word));
+    types.sort_by_key(|word| TYPES.iter().position(|(known, _)| known == word));
+    types.dedup();
     if take_null(&mut types) {
         schema.insert("nullable".into(), json!(true));
     }
     if types.len() > 1 {
         schema.shift_remove("type");
-        return any_of(schema, types.iter().map(|word| json!({"type": word})).collect());
+        return any_of(schema, types.iter().map(|word| json!({"type": word})).collect(), room);
     }
     let kind = types.pop().unwrap_or_else(|| guessed(&schema).to_owned());
     schema.insert("type".into(), json!(kind));
-    typed(schema, &kind)
+    typed(schema, &kind, room)
 }
 
 /// Whether an alternative says what the value is, and not only which properties it needs.
@@ -80,18 +90,23 @@ fn take_null(types: &mut Vec<String>) -> bool {
     types.len() < before
 }
 
-/// Alternatives. Nothing may stand beside them, so each takes what its parent says.
-fn any_of(mut parent: Schema, alternatives: Vec<Value>) -> Schema {
+/// Alternatives. Nothing may stand beside them, so each takes what its parent says, as long as there is room for it.
+fn any_of(mut parent: Schema, alternatives: Vec<Value>, room: &mut usize) -> Schema {
     let is_null = |schema: &Value| schema.get("type") == Some(&json!("null"));
     let nullable = alternatives.iter().any(is_null) || parent.get("nullable") == Some(&json!(true));
     parent.shift_remove("nullable");
     let rest = alternatives.into_iter().filter(|schema| !is_null(schema));
     let mut adapted: Vec<Schema> = Vec::new();
+    let mut known = HashSet::new();
+    let each = if *room > 0 { parent.iter().map(|(key, value)| key.len() + weight(value)).sum() } else { 0 };
     for alternative in rest {
         let Value::Object(mut alternative) = alternative else { continue };
+        if !take(room, LEAST + each) {
+            break;
+        }
         merge(&mut alternative, parent.clone());
-        let alternative = one(alternative);
-        if !adapted.contains(&alternative) {
+        let alternative = one(alternative, room);
+        if known.insert(Value::Object(alternative.clone()).to_string()) {
             adapted.push(alternative);
         }
     }
@@ -99,7 +114,7 @@ fn any_of(mut parent: Schema, alternatives: Vec<Value>) -> Schema {
         first.insert("nullable".into(), json!(true));
     }
     match adapted.len() {
-        0 => one(parent),
+        0 => one(parent, room),
         1 => adapted.remove(0),
         _ => {
             let mut schema = Schema::new();
@@ -132,12 +147,12 @@ fn guessed(schema: &Schema) -> &'static str {
 }
 
 /// A schema of one known type, without all that this type does not know.
-fn typed(mut schema: Schema, kind: &str) -> Schema {
+fn typed(mut schema: Schema, kind: &str, room: &mut usize) -> Schema {
     mend_enum(&mut schema, kind);
     mend_format(&mut schema, kind);
     match kind {
-        "object" => mend_object(&mut schema),
-        "array" => mend_array(&mut schema),
+        "object" => mend_object(&mut schema, room),
+        "array" => mend_array(&mut schema, room),
         _ => {}
     }
     let own = TYPES.iter().find(|(known, _)| *known == kind).map_or(&[][..], |(_, keywords)| keywords);
@@ -183,7 +198,7 @@ fn mend_format(schema: &mut Schema, kind: &str) {
     }
 }
 
-fn mend_object(schema: &mut Schema) {
+fn mend_object(schema: &mut Schema, room: &mut usize) {
     let Some(Value::Object(properties)) = schema.get_mut("properties") else {
         for keyword in ["properties", "required", "propertyOrdering"] {
             schema.shift_remove(keyword);
@@ -191,12 +206,16 @@ fn mend_object(schema: &mut Schema) {
         return;
     };
     for property in properties.values_mut() {
-        *property = Value::Object(one(property.as_object().cloned().unwrap_or_default()));
+        let given = match property.take() {
+            Value::Object(given) => given,
+            _ => Schema::new(),
+        };
+        *property = Value::Object(one(given, room));
     }
-    let names: Vec<String> = properties.keys().cloned().collect();
+    let names: HashSet<String> = properties.keys().cloned().collect();
     for keyword in ["required", "propertyOrdering"] {
         if let Some(Value::Array(list)) = schema.get_mut(keyword) {
-            list.retain(|name| name.as_str().is_some_and(|name| names.iter().any(|known| known == name)));
+            list.retain(|name| name.as_str().is_some_and(|name| names.contains(name)));
             if list.is_empty() {
                 schema.shift_remove(keyword);
             }
@@ -207,12 +226,12 @@ fn mend_object(schema: &mut Schema) {
 }
 
 /// Arrays must say what they hold; a list of schemas, one for each place, becomes alternatives for all places.
-fn mend_array(schema: &mut Schema) {
+fn mend_array(schema: &mut Schema, room: &mut usize) {
     let listed = schema.shift_remove("prefixItems");
     let items = match (listed, schema.shift_remove("items")) {
-        (Some(Value::Array(list)), _) | (_, Some(Value::Array(list))) => any_of(Schema::new(), list),
-        (_, Some(Value::Object(items))) => one(items),
-        _ => one(Schema::new()),
+        (Some(Value::Array(list)), _) | (_, Some(Value::Array(list))) => any_of(Schema::new(), list, room),
+        (_, Some(Value::Object(items))) => one(items, room),
+        _ => one(Schema::new(), room),
     };
     schema.insert("items".into(), Value::Object(items));
 }
@@ -295,6 +314,33 @@ mod tests {
             .collect();
         let bomb = format!("{{\"$ref\":\"#/$defs/0\",\"$defs\":{{{}}}}}", defs.join(","));
         assert!(for_gemini(&bomb).len() < 1 << 20);
+    }
+
+    /// Schemas that would grow by the square of their length or worse.
+    #[test]
+    fn what_is_written_often_is_bounded() {
+        let words = "w".repeat(1 << 16);
+        let named: Vec<String> = (0..3000).map(|n| format!("\"{n}\":{{\"$ref\":\"#/$defs/d\"}}")).collect();
+        let often = format!(
+            "{{\"type\":\"object\",\"properties\":{{{}}},\"$defs\":{{\"d\":{{\"type\":\"string\",\"description\":\"{words}\"}}}}}}",
+            named.join(",")
+        );
+        assert!(for_gemini(&often).len() < 4 << 20);
+        let alternatives: Vec<String> =
+            (0..3000).map(|n| format!("{{\"type\":\"string\",\"title\":\"{n}\"}}")).collect();
+        let beside = format!("{{\"description\":\"{words}\",\"anyOf\":[{}]}}", alternatives.join(","));
+        assert!(for_gemini(&beside).len() < 4 << 20);
+        let chain: Vec<String> = (0..20_000)
+            .map(|n| format!("\"{n}\":{{\"items\":{{\"$ref\":\"#/$defs/{}\"}}}}", n + 1))
+            .collect();
+        let chain = format!("{{\"$ref\":\"#/$defs/0\",\"$defs\":{{{}}}}}", chain.join(","));
+        assert!(crate::schema::for_anthropic(&chain).len() < 4 << 20);
+        let required: Vec<String> = (0..60_000).map(|n| format!("\"{n}\"")).collect();
+        let required = required.join(",");
+        let list = format!(
+            "{{\"type\":\"object\",\"required\":[{required}],\"allOf\":[{{\"required\":[{required}]}}]}}"
+        );
+        assert!(crate::schema::for_openai(&list).len() <= list.len());
     }
 
     #[test]

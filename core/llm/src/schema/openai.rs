@@ -1,7 +1,7 @@
 //! OpenAI's functions and structured outputs.
 
 use super::walk::{
-    Schema, each_inside, is_object, merge_all_of, object_at_root, one_of_as_any_of, tell, types,
+    Schema, each_inside, is_object, merge_all_of, object_at_root, one_of_as_any_of, tell, texts, types,
 };
 use super::{adapted, is_plain_object};
 use serde_json::{Value, json};
@@ -120,14 +120,15 @@ fn close_object(schema: &mut Schema) -> bool {
     let required: Vec<Value> = schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
     let properties = schema.entry("properties").or_insert_with(|| json!({}));
     let Value::Object(properties) = properties else { return false };
+    let known = texts(&required);
     for (name, property) in properties.iter_mut() {
-        if let (Value::Object(property), false) = (property, required.iter().any(|known| known == name)) {
+        if let (Value::Object(property), false) = (property, known.contains(name)) {
             allow_null(property);
         }
     }
-    let all: Vec<Value> = properties.keys().map(|name| json!(name)).collect();
     // A list in another order says the same and needs no change.
-    if all.len() != required.len() || all.iter().any(|name| !required.contains(name)) {
+    if properties.len() != required.len() || properties.keys().any(|name| !known.contains(name)) {
+        let all = properties.keys().map(|name| json!(name)).collect();
         schema.insert("required".into(), Value::Array(all));
     }
     schema.insert("additionalProperties".into(), Value::Bool(false));

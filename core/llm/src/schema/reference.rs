@@ -1,12 +1,18 @@
 //! `$ref` and recursion.
 
-use super::walk::{Schema, any_object, each_inside, merge};
+use super::walk::{Schema, any_object, each_inside, inside, merge, take, weight};
 use serde_json::Value;
+use std::collections::HashSet;
 
 /// How often a schema may stand inside of itself once its references are written out.
 const MAX_RECURSION: usize = 3;
-/// Most schemas that are written out: a few definitions that name each other would else grow without bound.
-const MAX_SCHEMAS: usize = 4_000;
+/// Most that is written out in the place of references, in bytes or so: a few definitions that name each other, or a
+/// large one that is named often, would else grow without bound.
+const MAX_WRITTEN: usize = 1 << 20;
+/// What each reference counts at least.
+const LEAST: usize = 256;
+/// Most schemas that are looked at to find out whether a schema is recursive; one that has more is taken to be.
+const MAX_SEEN: usize = 1 << 16;
 /// Deepest nesting that is written out; providers refuse far less.
 const MAX_DEPTH: usize = 48;
 
@@ -14,7 +20,7 @@ const MAX_DEPTH: usize = 48;
 /// cannot be found and what lies elsewhere becomes any object.
 pub(super) fn inlined(root: Schema) -> Schema {
     let whole = Value::Object(root.clone());
-    let mut inliner = Inliner { whole: &whole, open: Vec::new(), schemas: 0 };
+    let mut inliner = Inliner { whole: &whole, open: Vec::new(), room: MAX_WRITTEN };
     let mut schema = root;
     schema.shift_remove("$defs");
     schema.shift_remove("definitions");
@@ -25,48 +31,49 @@ pub(super) fn inlined(root: Schema) -> Schema {
 /// Whether some definition holds itself.
 pub(super) fn is_recursive(root: &Schema) -> bool {
     let whole = Value::Object(root.clone());
-    let mut seen = Vec::new();
-    let mut targets = Vec::new();
-    references(&mut root.clone(), &mut targets);
-    while let Some(target) = targets.pop() {
-        if seen.contains(&target) {
-            continue;
+    let mut search = Search { whole: &whole, open: HashSet::new(), done: HashSet::new(), depth: 0, seen: 0 };
+    search.schema(root)
+}
+
+/// Follows references depth first.
+struct Search<'a> {
+    whole: &'a Value,
+    /// The references on the way here.
+    open: HashSet<&'a str>,
+    /// The references behind which there is no recursion.
+    done: HashSet<&'a str>,
+    depth: usize,
+    seen: usize,
+}
+
+impl<'a> Search<'a> {
+    /// Whether recursion lies in a schema or behind it.
+    fn schema(&mut self, schema: &'a Schema) -> bool {
+        self.seen += 1;
+        self.depth += 1;
+        let target = schema.get("$ref").and_then(Value::as_str);
+        // The way here is on the stack, and so must not be long either.
+        let found = self.seen > MAX_SEEN
+            || self.depth > 4 * MAX_DEPTH
+            || target.is_some_and(|target| self.reference(target))
+            || inside(schema).into_iter().any(|inner| self.schema(inner));
+        self.depth -= 1;
+        found
+    }
+
+    fn reference(&mut self, target: &'a str) -> bool {
+        if self.done.contains(target) {
+            return false;
         }
-        if reaches(&whole, &target) {
+        if !self.open.insert(target) {
             return true;
         }
-        seen.push(target);
+        let found = find(self.whole, target).and_then(Value::as_object);
+        let recursive = found.is_some_and(|schema| self.schema(schema));
+        self.open.remove(target);
+        self.done.insert(target);
+        recursive
     }
-    false
-}
-
-/// Whether what a reference names refers, over any number of steps, to itself.
-fn reaches(whole: &Value, start: &str) -> bool {
-    let (mut seen, mut next) = (Vec::new(), vec![start.to_owned()]);
-    while let Some(at) = next.pop() {
-        let Some(Value::Object(found)) = find(whole, &at) else { continue };
-        let mut targets = Vec::new();
-        references(&mut found.clone(), &mut targets);
-        for target in targets {
-            if target == start {
-                return true;
-            }
-            if !seen.contains(&target) {
-                seen.push(target.clone());
-                next.push(target);
-            }
-        }
-    }
-    false
-}
-
-fn references(schema: &mut Schema, found: &mut Vec<String>) {
-    if let Some(Value::String(target)) = schema.get("$ref")
-        && !found.contains(target)
-    {
-        found.push(target.clone());
-    }
-    each_inside(schema, &mut |inner| references(inner, found));
 }
 
 fn find<'a>(whole: &'a Value, reference: &str) -> Option<&'a Value> {
@@ -92,12 +99,12 @@ struct Inliner<'a> {
     whole: &'a Value,
     /// The references that are being written out.
     open: Vec<String>,
-    schemas: usize,
+    /// How much may still be written out.
+    room: usize,
 }
 
 impl<'a> Inliner<'a> {
     fn inline(&mut self, schema: &mut Schema, depth: usize) {
-        self.schemas += 1;
         if depth > MAX_DEPTH {
             *schema = any_object();
             return;
@@ -117,12 +124,14 @@ impl<'a> Inliner<'a> {
         self.open.truncate(opened);
     }
 
-    /// What a reference names, unless it was written out often enough.
-    fn target(&self, reference: &str) -> Option<&'a Schema> {
+    /// What a reference names, unless it was written out often enough or there is no room for it.
+    fn target(&mut self, reference: &str) -> Option<&'a Schema> {
         let times = self.open.iter().filter(|open| *open == reference).count();
-        if times >= MAX_RECURSION || self.schemas > MAX_SCHEMAS {
+        if times >= MAX_RECURSION {
             return None;
         }
-        find(self.whole, reference)?.as_object()
+        let target = find(self.whole, reference)?;
+        take(&mut self.room, LEAST + weight(target)).then_some(())?;
+        target.as_object()
     }
 }

@@ -1,6 +1,7 @@
 //! The schemas inside of a schema, merging, notes.
 
 use serde_json::{Map, Value, json};
+use std::collections::HashSet;
 
 /// One schema.
 pub(super) type Schema = Map<String, Value>;
@@ -38,6 +39,43 @@ pub(super) fn each_inside(schema: &mut Schema, visit: &mut dyn FnMut(&mut Schema
             _ => {}
         }
     }
+}
+
+/// As [`each_inside`], only to look at.
+pub(super) fn inside(schema: &Schema) -> Vec<&Schema> {
+    let mut found = Vec::new();
+    for (key, value) in schema {
+        match value {
+            Value::Object(inner) if MAPS.contains(&key.as_str()) => {
+                found.extend(inner.values().filter_map(Value::as_object));
+            }
+            Value::Object(inner) if SINGLE.contains(&key.as_str()) => found.push(inner),
+            Value::Array(inner) if LISTS.contains(&key.as_str()) => {
+                found.extend(inner.iter().filter_map(Value::as_object));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// How much a value is, in bytes of text or so.
+pub(super) fn weight(value: &Value) -> usize {
+    const TOKEN: usize = 4;
+    TOKEN
+        + match value {
+            Value::String(text) => text.len(),
+            Value::Array(list) => list.iter().map(weight).sum(),
+            Value::Object(members) => members.iter().map(|(key, value)| key.len() + weight(value)).sum(),
+            _ => TOKEN,
+        }
+}
+
+/// Takes so much of what room there is; `false`, and none is left, if there is not so much.
+pub(super) fn take(room: &mut usize, weight: usize) -> bool {
+    let left = room.checked_sub(weight);
+    *room = left.unwrap_or(0);
+    left.is_some()
 }
 
 /// `{"type":"object"}`
@@ -84,15 +122,19 @@ pub(super) fn merge(into: &mut Schema, more: Schema) {
                 }
             }
             ("required", Value::Array(known), Value::Array(more)) => {
-                for name in more {
-                    if !known.contains(&name) {
-                        known.push(name);
-                    }
-                }
+                let had = texts(known);
+                let new =
+                    more.into_iter().filter(|name| name.as_str().is_some_and(|name| !had.contains(name)));
+                known.extend(new.collect::<Vec<_>>());
             }
             _ => {}
         }
     }
+}
+
+/// The texts of a list.
+pub(super) fn texts(list: &[Value]) -> HashSet<String> {
+    list.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 /// Merges each `allOf` into the schema that has it.
@@ -139,17 +181,21 @@ fn join(schema: &mut Schema, alternatives: Vec<Schema>) {
     let mut lists = alternatives.iter().map(names);
     let mut common = lists.next().unwrap_or_default();
     for list in lists {
-        common.retain(|name| list.contains(name));
+        let list = texts(&list);
+        common.retain(|name| name.as_str().is_some_and(|name| list.contains(name)));
     }
     let own = names(schema);
+    let named = texts(&own);
     for mut alternative in alternatives {
         merge_all_of(&mut alternative);
         // Its type and words are those of one alternative only.
         alternative.retain(|key, _| matches!(key.as_str(), "properties" | "$defs" | "definitions"));
         merge(schema, alternative);
     }
-    let all: Vec<Value> =
-        own.iter().cloned().chain(common.into_iter().filter(|name| !own.contains(name))).collect();
+    let all: Vec<Value> = own
+        .into_iter()
+        .chain(common.into_iter().filter(|name| !name.as_str().is_some_and(|name| named.contains(name))))
+        .collect();
     if !all.is_empty() {
         schema.insert("required".into(), Value::Array(all));
     }
