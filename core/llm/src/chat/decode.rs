@@ -103,7 +103,7 @@ impl Decoder {
         let root = chunk.root;
         self.read_head(root);
         let mut choices = chunk.choices.iter().flat_map(|choices| choices.elements()).peekable();
-        let usage = usage_from(chunk.usages, chunk.choices);
+        let usage = usage_from(root, chunk.usages, chunk.choices);
         // Azure's first chunk has no choices, no id and no model: the reply begins with the next one.
         if choices.peek().is_some() || usage.is_some() {
             self.start(sink);
@@ -129,14 +129,15 @@ impl Decoder {
                 *known = root.get(key).and_then(|text| text.as_str()).unwrap_or_default().into_owned();
             }
         }
-        self.created = self.created.or_else(|| root.get("created").and_then(|created| created.as_u64()));
+        let created = root.get("created").and_then(|created| created.as_u64());
+        self.created = self.created.or(created.filter(|created| *created > 0));
     }
 
     fn start(&mut self, sink: Sink<'_>) {
         if !self.started {
             self.started = true;
-            let created = self.created.filter(|created| *created > 0);
-            sink(Event::Start { id: Cow::Borrowed(&self.id), model: Cow::Borrowed(&self.model), created });
+            let (id, model) = (Cow::Borrowed(self.id.as_str()), Cow::Borrowed(self.model.as_str()));
+            sink(Event::Start { id, model, created: self.created });
         }
     }
 

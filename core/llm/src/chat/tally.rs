@@ -1,7 +1,7 @@
 //! What a reply or chunk says of usage and content.
 
 use crate::json::{Kind, Value, Writer};
-use crate::usage::Usage;
+use crate::usage::{ServiceTier, Usage};
 
 /// Keys of a message or delta whose text is the model's output.
 pub(super) const TEXT_KEYS: [&str; 4] = ["content", "refusal", "reasoning_content", "reasoning"];
@@ -47,13 +47,18 @@ pub(super) fn usage_of(usage: Value<'_>) -> Option<Usage> {
 /// The usage that a reply or chunk reports: in its place, in Groq's own member, or in the first choice (Moonshot).
 pub(super) fn usage_in(root: Value<'_>) -> Option<Usage> {
     let own = root.get("x_groq").and_then(|own| own.get("usage"));
-    usage_from([root.get("usage"), own], root.get("choices"))
+    usage_from(root, [root.get("usage"), own], root.get("choices"))
 }
 
 /// As [`usage_in`], of members that were found before: the two places besides the choices, and those.
-pub(super) fn usage_from(places: [Option<Value<'_>>; 2], choices: Option<Value<'_>>) -> Option<Usage> {
+pub(super) fn usage_from(
+    root: Value<'_>,
+    places: [Option<Value<'_>>; 2],
+    choices: Option<Value<'_>>,
+) -> Option<Usage> {
     let first = || choices.and_then(|choices| choices.elements().next()?.get("usage"));
-    places.into_iter().flatten().find_map(usage_of).or_else(|| first().and_then(usage_of))
+    let usage = places.into_iter().flatten().find_map(usage_of).or_else(|| first().and_then(usage_of))?;
+    Some(Usage { tier: ServiceTier::of(root), ..usage })
 }
 
 /// Writes a `usage` object with both details.

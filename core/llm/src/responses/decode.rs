@@ -7,6 +7,7 @@ use crate::fault::{error_in, upstream_error};
 use crate::json::{Kind, Rules, Tape, Value};
 use crate::neutral::Event;
 use crate::sse;
+use crate::usage::{ServiceTier, Usage};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -276,6 +277,7 @@ impl Decoder {
         self.ended = true;
         let response = root.get("response").unwrap_or(root);
         if let Some(usage) = response.get("usage").and_then(usage::read) {
+            let usage = Usage { tier: ServiceTier::of(response), ..usage };
             sink(Event::Usage(usage));
         }
         let failed = text(root, "type").is_some_and(|kind| kind.ends_with("failed"));

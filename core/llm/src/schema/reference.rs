@@ -1,78 +1,78 @@
 //! `$ref` and recursion.
 
-use super::walk::{Schema, any_object, each_inside, inside, merge, take, weight};
+use super::walk::{Schema, any_object, each_inside, merge, weight};
 use serde_json::Value;
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 /// How often a schema may stand inside of itself once its references are written out.
 const MAX_RECURSION: usize = 3;
-/// Most that is written out in the place of references, in bytes or so: a few definitions that name each other, or a
-/// large one that is named often, would else grow without bound.
-const MAX_WRITTEN: usize = 1 << 20;
+/// Most bytes that references may add, about: a few definitions that name each other would else grow without bound.
+const MAX_ADDED: usize = 512 << 10;
 /// What each reference counts at least.
 const LEAST: usize = 256;
-/// Most schemas that are looked at to find out whether a schema is recursive; one that has more is taken to be.
-const MAX_SEEN: usize = 1 << 16;
 /// Deepest nesting that is written out; providers refuse far less.
 const MAX_DEPTH: usize = 48;
 
 /// The schema with every reference replaced by what it names, and without definitions. What would go on for ever, what
 /// cannot be found and what lies elsewhere becomes any object.
 pub(super) fn inlined(root: Schema) -> Schema {
-    let whole = Value::Object(root.clone());
-    let mut inliner = Inliner { whole: &whole, open: Vec::new(), room: MAX_WRITTEN };
+    let mut targets = Vec::new();
+    root.values().for_each(|value| references(value, &mut targets));
+    let whole = match (targets.is_empty(), root.get("$ref")) {
+        (true, None) => Value::Null,
+        _ => Value::Object(root.clone()),
+    };
     let mut schema = root;
     schema.shift_remove("$defs");
     schema.shift_remove("definitions");
-    inliner.inline(&mut schema, 0);
+    if !whole.is_null() {
+        Inliner { whole: &whole, open: Vec::new(), added: 0 }.inline(&mut schema, 0);
+    }
     schema
 }
 
 /// Whether some definition holds itself.
 pub(super) fn is_recursive(root: &Schema) -> bool {
     let whole = Value::Object(root.clone());
-    let mut search = Search { whole: &whole, open: HashSet::new(), done: HashSet::new(), depth: 0, seen: 0 };
-    search.schema(root)
-}
-
-/// Follows references depth first.
-struct Search<'a> {
-    whole: &'a Value,
-    /// The references on the way here.
-    open: HashSet<&'a str>,
-    /// The references behind which there is no recursion.
-    done: HashSet<&'a str>,
-    depth: usize,
-    seen: usize,
-}
-
-impl<'a> Search<'a> {
-    /// Whether recursion lies in a schema or behind it.
-    fn schema(&mut self, schema: &'a Schema) -> bool {
-        self.seen += 1;
-        self.depth += 1;
-        let target = schema.get("$ref").and_then(Value::as_str);
-        // The way here is on the stack, and so must not be long either.
-        let found = self.seen > MAX_SEEN
-            || self.depth > 4 * MAX_DEPTH
-            || target.is_some_and(|target| self.reference(target))
-            || inside(schema).into_iter().any(|inner| self.schema(inner));
-        self.depth -= 1;
-        found
+    // Depth first: what is on the way to here, each with the references that are still to be followed.
+    let mut way = vec![(None, targets(&whole))];
+    let mut open = BTreeSet::new();
+    let mut done = BTreeSet::new();
+    while let Some((at, rest)) = way.last_mut() {
+        match rest.pop() {
+            Some(next) if open.contains(next) => return true,
+            Some(next) if done.contains(next) => {}
+            Some(next) => {
+                open.insert(next);
+                way.push((Some(next), find(&whole, next).map(targets).unwrap_or_default()));
+            }
+            None => {
+                if let Some(at) = *at {
+                    open.remove(at);
+                    done.insert(at);
+                }
+                way.pop();
+            }
+        }
     }
+    false
+}
 
-    fn reference(&mut self, target: &'a str) -> bool {
-        if self.done.contains(target) {
-            return false;
+fn targets(value: &Value) -> Vec<&str> {
+    let mut found = Vec::new();
+    references(value, &mut found);
+    found
+}
+
+/// The references in a value, whatever stands around them.
+fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+    match value {
+        Value::Array(list) => list.iter().for_each(|value| references(value, found)),
+        Value::Object(schema) => {
+            found.extend(schema.get("$ref").and_then(Value::as_str));
+            schema.values().for_each(|value| references(value, found));
         }
-        if !self.open.insert(target) {
-            return true;
-        }
-        let found = find(self.whole, target).and_then(Value::as_object);
-        let recursive = found.is_some_and(|schema| self.schema(schema));
-        self.open.remove(target);
-        self.done.insert(target);
-        recursive
+        _ => {}
     }
 }
 
@@ -99,8 +99,7 @@ struct Inliner<'a> {
     whole: &'a Value,
     /// The references that are being written out.
     open: Vec<String>,
-    /// How much may still be written out.
-    room: usize,
+    added: usize,
 }
 
 impl<'a> Inliner<'a> {
@@ -124,14 +123,14 @@ impl<'a> Inliner<'a> {
         self.open.truncate(opened);
     }
 
-    /// What a reference names, unless it was written out often enough or there is no room for it.
+    /// What a reference names, unless it was written out often enough.
     fn target(&mut self, reference: &str) -> Option<&'a Schema> {
         let times = self.open.iter().filter(|open| *open == reference).count();
-        if times >= MAX_RECURSION {
+        let target = find(self.whole, reference)?.as_object()?;
+        if times >= MAX_RECURSION || self.added > MAX_ADDED {
             return None;
         }
-        let target = find(self.whole, reference)?;
-        take(&mut self.room, LEAST + weight(target)).then_some(())?;
-        target.as_object()
+        self.added += LEAST + weight(target);
+        Some(target)
     }
 }

@@ -1,7 +1,7 @@
 //! The schemas inside of a schema, merging, notes.
 
 use serde_json::{Map, Value, json};
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 /// One schema.
 pub(super) type Schema = Map<String, Value>;
@@ -39,43 +39,6 @@ pub(super) fn each_inside(schema: &mut Schema, visit: &mut dyn FnMut(&mut Schema
             _ => {}
         }
     }
-}
-
-/// As [`each_inside`], only to look at.
-pub(super) fn inside(schema: &Schema) -> Vec<&Schema> {
-    let mut found = Vec::new();
-    for (key, value) in schema {
-        match value {
-            Value::Object(inner) if MAPS.contains(&key.as_str()) => {
-                found.extend(inner.values().filter_map(Value::as_object));
-            }
-            Value::Object(inner) if SINGLE.contains(&key.as_str()) => found.push(inner),
-            Value::Array(inner) if LISTS.contains(&key.as_str()) => {
-                found.extend(inner.iter().filter_map(Value::as_object));
-            }
-            _ => {}
-        }
-    }
-    found
-}
-
-/// How much a value is, in bytes of text or so.
-pub(super) fn weight(value: &Value) -> usize {
-    const TOKEN: usize = 4;
-    TOKEN
-        + match value {
-            Value::String(text) => text.len(),
-            Value::Array(list) => list.iter().map(weight).sum(),
-            Value::Object(members) => members.iter().map(|(key, value)| key.len() + weight(value)).sum(),
-            _ => TOKEN,
-        }
-}
-
-/// Takes so much of what room there is; `false`, and none is left, if there is not so much.
-pub(super) fn take(room: &mut usize, weight: usize) -> bool {
-    let left = room.checked_sub(weight);
-    *room = left.unwrap_or(0);
-    left.is_some()
 }
 
 /// `{"type":"object"}`
@@ -122,19 +85,14 @@ pub(super) fn merge(into: &mut Schema, more: Schema) {
                 }
             }
             ("required", Value::Array(known), Value::Array(more)) => {
-                let had = texts(known);
-                let new =
-                    more.into_iter().filter(|name| name.as_str().is_some_and(|name| !had.contains(name)));
-                known.extend(new.collect::<Vec<_>>());
+                let names = texts(known).map(str::to_owned).collect::<BTreeSet<String>>();
+                known.extend(
+                    more.into_iter().filter(|name| name.as_str().is_some_and(|name| !names.contains(name))),
+                );
             }
             _ => {}
         }
     }
-}
-
-/// The texts of a list.
-pub(super) fn texts(list: &[Value]) -> HashSet<String> {
-    list.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 /// Merges each `allOf` into the schema that has it.
@@ -175,29 +133,40 @@ pub(super) fn object_at_root(schema: &mut Schema) {
 }
 
 fn join(schema: &mut Schema, alternatives: Vec<Schema>) {
-    let names = |one: &Schema| -> Vec<Value> {
-        one.get("required").and_then(Value::as_array).cloned().unwrap_or_default()
+    let required = |one: &Schema| -> BTreeSet<String> {
+        let names = one.get("required").and_then(Value::as_array);
+        names.map(|names| texts(names).map(str::to_owned).collect()).unwrap_or_default()
     };
-    let mut lists = alternatives.iter().map(names);
-    let mut common = lists.next().unwrap_or_default();
-    for list in lists {
-        let list = texts(&list);
-        common.retain(|name| name.as_str().is_some_and(|name| list.contains(name)));
-    }
-    let own = names(schema);
-    let named = texts(&own);
+    let own = required(schema);
+    let common = alternatives.iter().map(required).reduce(|common, more| &common & &more).unwrap_or_default();
     for mut alternative in alternatives {
         merge_all_of(&mut alternative);
         // Its type and words are those of one alternative only.
         alternative.retain(|key, _| matches!(key.as_str(), "properties" | "$defs" | "definitions"));
         merge(schema, alternative);
     }
-    let all: Vec<Value> = own
-        .into_iter()
-        .chain(common.into_iter().filter(|name| !name.as_str().is_some_and(|name| named.contains(name))))
-        .collect();
-    if !all.is_empty() {
-        schema.insert("required".into(), Value::Array(all));
+    let all: Value = own.union(&common).map(String::as_str).collect();
+    if all.as_array().is_some_and(|all| !all.is_empty()) {
+        schema.insert("required".into(), all);
+    }
+}
+
+/// The texts of a list.
+pub(super) fn texts(list: &[Value]) -> impl Iterator<Item = &str> {
+    list.iter().filter_map(Value::as_str)
+}
+
+/// About how many bytes a schema takes.
+pub(super) fn weight(schema: &Schema) -> usize {
+    schema.iter().map(|(key, value)| key.len() + value_weight(value)).sum()
+}
+
+fn value_weight(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len() + 8,
+        Value::Array(list) => list.iter().map(value_weight).sum::<usize>() + 8,
+        Value::Object(object) => weight(object) + 8,
+        _ => 8,
     }
 }
 
