@@ -5,6 +5,7 @@ use super::turns::{Kind, Talk};
 use crate::json::{self, Json, Rules, Tape};
 use crate::neutral::{Body, CacheTtl, Param, Prompt, Raw, Tool, ToolChoice};
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 /// Most tools of a request that may be `strict`.
 const MOST_STRICT: usize = 20;
@@ -143,22 +144,21 @@ pub(super) fn adapted(schema: &str) -> Cow<'_, str> {
 
 /// Tools that the conversation calls and the caller no longer declares: calls of unknown tools are refused.
 fn called<'p>(talk: &Talk<'p>) -> Vec<Declared<'p>> {
-    let mut names: Vec<&'p str> = Vec::new();
-    for block in talk.messages.iter().flat_map(|message| &message.blocks) {
-        if let Kind::Call(_, call) = block.kind
-            && !names.contains(&&*call.name)
-        {
-            names.push(&call.name);
-        }
-    }
-    let known = |name| Declared::Function {
+    let mut known = HashSet::new();
+    let called =
+        talk.messages.iter().flat_map(|message| &message.blocks).filter_map(|block| match block.kind {
+            Kind::Call(_, call) => Some(&*call.name),
+            _ => None,
+        });
+    let names = called.filter(|name| known.insert(*name));
+    let declared = |name| Declared::Function {
         name,
         description: None,
         schema: Cow::Borrowed(ANYTHING),
         strict: false,
         cache: None,
     };
-    names.into_iter().map(known).collect()
+    names.map(declared).collect()
 }
 
 fn choice<'p>(prompt: &'p Prompt<'p>, list: &[Declared<'_>], body: &mut Body) -> Choice<'p> {
