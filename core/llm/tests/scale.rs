@@ -9,9 +9,9 @@ use weir_llm::request::Request;
 use weir_llm::translate::translate;
 use weir_llm::vendor::UNKNOWN;
 
-const MANY: usize = 20_000;
+const MANY: usize = 12_000;
 /// Optimised it takes some hundredth parts of a second; the square of the length took a minute.
-const LONG: Duration = Duration::from_secs(5);
+const LONG: Duration = Duration::from_secs(4);
 
 fn many(item: impl Fn(usize) -> String) -> String {
     (0..MANY).map(item).collect::<Vec<_>>().join(",")
