@@ -2,9 +2,10 @@
 
 use super::pen::Pen;
 use super::turns::{Kind, Talk};
-use crate::json::{self, Json};
+use crate::json::{self, Json, Rules, Tape};
 use crate::neutral::{Body, CacheTtl, Param, Prompt, Raw, Tool, ToolChoice};
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 /// Most tools of a request that may be `strict`.
 const MOST_STRICT: usize = 20;
@@ -122,15 +123,17 @@ fn with_grammar<'p>(description: Option<Cow<'p, str>>, format: Option<&str>) -> 
 /// A schema of arguments says that it is of an object.
 fn object_schema<'p>(schema: &'p Raw<'p>) -> Cow<'p, str> {
     let schema = adapted(schema);
-    let parsed = Json::parse_lenient(bytes::Bytes::copy_from_slice(schema.as_bytes())).ok();
-    let Some(root) = parsed.as_ref().map(Json::root).filter(|root| root.kind() == json::Kind::Object) else {
+    let Ok(tape) = Tape::parse(schema.as_bytes(), Rules::Lenient) else { return Cow::Borrowed(NOTHING) };
+    let root = tape.root(schema.as_bytes());
+    if root.kind() != json::Kind::Object {
         return Cow::Borrowed(NOTHING);
-    };
-    if root.get("type").is_some() {
+    }
+    let (typed, bare) = (root.get("type").is_some(), root.members_raw().next().is_none());
+    if typed {
         return schema;
     }
     let rest = schema.trim_start().get(1..).unwrap_or("}");
-    let comma = if root.members_raw().next().is_some() { "," } else { "" };
+    let comma = if bare { "" } else { "," };
     Cow::Owned(format!(r#"{{"type":"object"{comma}{rest}"#))
 }
 
@@ -141,22 +144,21 @@ pub(super) fn adapted(schema: &str) -> Cow<'_, str> {
 
 /// Tools that the conversation calls and the caller no longer declares: calls of unknown tools are refused.
 fn called<'p>(talk: &Talk<'p>) -> Vec<Declared<'p>> {
-    let mut names: Vec<&'p str> = Vec::new();
-    for block in talk.messages.iter().flat_map(|message| &message.blocks) {
-        if let Kind::Call(_, call) = block.kind
-            && !names.contains(&&*call.name)
-        {
-            names.push(&call.name);
-        }
-    }
-    let known = |name| Declared::Function {
+    let mut known = HashSet::new();
+    let called =
+        talk.messages.iter().flat_map(|message| &message.blocks).filter_map(|block| match block.kind {
+            Kind::Call(_, call) => Some(&*call.name),
+            _ => None,
+        });
+    let names = called.filter(|name| known.insert(*name));
+    let declared = |name| Declared::Function {
         name,
         description: None,
         schema: Cow::Borrowed(ANYTHING),
         strict: false,
         cache: None,
     };
-    names.into_iter().map(known).collect()
+    names.map(declared).collect()
 }
 
 fn choice<'p>(prompt: &'p Prompt<'p>, list: &[Declared<'_>], body: &mut Body) -> Choice<'p> {

@@ -1,10 +1,11 @@
 //! Tools and their choice in a body for a provider.
 
 use super::wire::{HOSTED_TOOLS, list, raw};
-use crate::json::{Json, Writer};
+use crate::json::{Json, Kind, Rules, Tape, Value, Writer};
 use crate::neutral::{Body, Names, Prompt, Tool, ToolChoice};
 use bytes::Bytes;
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 /// Writes `tools`, `tool_choice` and `parallel_tool_calls`. A choice without tools is refused by the provider and means
 /// nothing, so it is left out.
@@ -61,37 +62,50 @@ fn sent_strict(tool: &Tool<'_>) -> bool {
 
 /// Whether every object of a schema lists all of its properties as required and allows no others.
 pub(super) fn is_strict_schema(schema: &str) -> bool {
-    let Ok(schema) = serde_json::from_str::<serde_json::Value>(schema) else { return false };
-    is_closed(&schema)
+    Tape::parse(schema.as_bytes(), Rules::Lenient).is_ok_and(|tape| is_closed(tape.root(schema.as_bytes())))
 }
 
-fn is_closed(schema: &serde_json::Value) -> bool {
-    match schema {
-        serde_json::Value::Array(list) => list.iter().all(is_closed),
-        serde_json::Value::Object(members) => {
-            let is_object = members.get("type").is_some_and(|kind| {
-                kind == "object"
-                    || kind.as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "object"))
-            });
-            let properties = members.get("properties").and_then(|properties| properties.as_object());
-            let required = members.get("required").and_then(|required| required.as_array());
-            let all_required = properties.is_none_or(|properties| {
-                properties.keys().all(|key| required.is_some_and(|list| list.iter().any(|name| name == key)))
-            });
-            let closed = members.get("additionalProperties") == Some(&serde_json::Value::Bool(false));
-            let inside = members.iter().all(|(key, value)| match key.as_str() {
-                // These hold data, not schemas.
-                "enum" | "const" | "default" | "examples" | "required" => true,
-                // These hold schemas by name.
-                "properties" | "$defs" | "definitions" => {
-                    value.as_object().is_none_or(|named| named.values().all(is_closed))
-                }
-                _ => is_closed(value),
-            });
-            (!is_object || (closed && all_required)) && inside
-        }
-        _ => true,
+fn is_closed(schema: Value<'_>) -> bool {
+    if schema.kind() != Kind::Object {
+        return schema.elements().all(is_closed);
     }
+    let (mut is_object, mut closed) = (false, false);
+    let (mut properties, mut required) = (None, None);
+    for (key, value) in schema.members() {
+        let inside = match key.as_ref() {
+            "type" => {
+                is_object = value.is_text("object") || value.elements().any(|kind| kind.is_text("object"));
+                true
+            }
+            "additionalProperties" => {
+                closed = value.as_bool() == Some(false);
+                is_closed(value)
+            }
+            // These hold data, not schemas.
+            "required" => {
+                required = Some(value);
+                true
+            }
+            "enum" | "const" | "default" | "examples" => true,
+            // These hold schemas by name.
+            "properties" => {
+                properties = Some(value);
+                value.members_raw().all(|(_, schema)| is_closed(schema))
+            }
+            "$defs" | "definitions" => value.members_raw().all(|(_, schema)| is_closed(schema)),
+            _ => is_closed(value),
+        };
+        if !inside {
+            return false;
+        }
+    }
+    !is_object || (closed && all_required(properties, required))
+}
+
+fn all_required(properties: Option<Value<'_>>, required: Option<Value<'_>>) -> bool {
+    let named = required.iter().flat_map(Value::elements);
+    let required: HashSet<Cow<'_, str>> = named.filter_map(|name| name.as_str()).collect();
+    properties.iter().flat_map(Value::members).all(|(name, _)| required.contains(&name))
 }
 
 fn declare(json: &mut Writer, tool: &Tool<'_>, names: &Names) {
@@ -118,15 +132,20 @@ fn declare(json: &mut Writer, tool: &Tool<'_>, names: &Names) {
 /// A schema as it came, or with the two members that the provider demands at the top: that it is an object's, and its
 /// properties, be there none.
 fn object_schema(schema: &str) -> Cow<'_, str> {
-    let Ok(serde_json::Value::Object(mut members)) = serde_json::from_str(schema) else {
-        return Cow::Borrowed(schema);
-    };
-    if members.contains_key("type") && members.contains_key("properties") {
-        return Cow::Borrowed(schema);
+    let Ok(tape) = Tape::parse(schema.as_bytes(), Rules::Lenient) else { return Cow::Borrowed(schema) };
+    let root = tape.root(schema.as_bytes());
+    let lacks = |key: &str| root.get(key).is_none();
+    let mut missing = Vec::new();
+    if lacks("type") {
+        missing.push(r#""type":"object""#);
     }
-    members.entry("type").or_insert_with(|| "object".into());
-    members.entry("properties").or_insert_with(|| serde_json::Map::new().into());
-    Cow::Owned(serde_json::Value::Object(members).to_string())
+    if lacks("properties") {
+        missing.push(r#""properties":{}"#);
+    }
+    let inside = schema.get(root.span()).and_then(|object| object.strip_prefix('{')?.strip_suffix('}'));
+    let Some(inside) = inside.filter(|_| !missing.is_empty()) else { return Cow::Borrowed(schema) };
+    let comma = if inside.trim().is_empty() { "" } else { "," };
+    Cow::Owned(format!("{{{}{comma}{inside}}}", missing.join(",")))
 }
 
 /// Anthropic's search tool in the provider's words: where to search and from where.

@@ -1,7 +1,7 @@
 //! Tools, which of them to call, and the form of the answer.
 
 use super::Draft;
-use crate::json::{Json, Kind};
+use crate::json::{Kind, Rules, Tape};
 use crate::neutral::names::fitted;
 use crate::neutral::{CacheTtl, Format, Names, Param, Prompt, Tool, ToolChoice};
 use crate::vendor::Quirks;
@@ -114,8 +114,8 @@ pub(super) fn write_mark(json: &mut crate::json::Writer, ttl: CacheTtl) {
 fn adapted(schema: Option<&str>, _strict: bool) -> Cow<'_, str> {
     const NONE: &str = r#"{"type":"object","properties":{}}"#;
     let Some(schema) = schema else { return Cow::Borrowed(NONE) };
-    let Ok(json) = Json::parse_lenient(schema.to_owned().into()) else { return Cow::Borrowed(NONE) };
-    let root = json.root();
+    let Ok(tape) = Tape::parse(schema.as_bytes(), Rules::Lenient) else { return Cow::Borrowed(NONE) };
+    let root = tape.root(schema.as_bytes());
     if root.kind() != Kind::Object || root.members_raw().next().is_none() {
         return Cow::Borrowed(NONE);
     }
