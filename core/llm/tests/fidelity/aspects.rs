@@ -9,10 +9,10 @@ use weir_llm::neutral::{
 };
 
 /// What is said under each name; what is not said, or says what is the default anyway, is not there.
-pub type Aspects = BTreeMap<String, Value>;
+pub(crate) type Aspects = BTreeMap<String, Value>;
 
 /// The aspects of a request.
-pub fn of(prompt: &Prompt<'_>) -> Aspects {
+pub(crate) fn of(prompt: &Prompt<'_>) -> Aspects {
     let mut all = Aspects::new();
     conversation(prompt, &mut all);
     tools(prompt, &mut all);
@@ -37,7 +37,7 @@ fn add(all: &mut Aspects, name: &str, value: Value) {
     }
 }
 
-pub fn parsed(text: &str) -> Value {
+pub(crate) fn parsed(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| json!(text))
 }
 
@@ -137,11 +137,11 @@ fn text_of<'p>(part: &'p Part<'_>) -> Option<&'p str> {
 }
 
 /// No arguments are an empty object of them.
-pub fn object(arguments: &str) -> Value {
+pub(crate) fn object(arguments: &str) -> Value {
     if arguments.is_empty() { json!({}) } else { parsed(arguments) }
 }
 
-pub fn seal(seal: &Seal<'_>) -> Value {
+pub(crate) fn seal(seal: &Seal<'_>) -> Value {
     let by = match seal.by {
         By::Anthropic => "anthropic",
         By::OpenAi => "openai",
@@ -166,7 +166,7 @@ fn media(media: &Media<'_>, all: &mut Aspects) {
     }
 }
 
-pub fn place(media: &Media<'_>) -> Value {
+pub(crate) fn place(media: &Media<'_>) -> Value {
     match &media.source {
         Source::Url(url) => json!({"url": url}),
         Source::Base64(data) => json!({"base64": data, "mime": media.mime}),
@@ -282,5 +282,5 @@ fn wishes(prompt: &Prompt<'_>, all: &mut Aspects) {
 }
 
 fn is_usual(tier: &str) -> bool {
-    tier == "auto" || tier == "default"
+    tier == "auto"
 }

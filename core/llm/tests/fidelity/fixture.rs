@@ -9,24 +9,24 @@ use weir_llm::translate::dialect_of;
 use weir_llm::vendor;
 
 /// The APIs whose callers are translated.
-pub const CALLERS: [Api; 3] = [Api::Chat, Api::Responses, Api::Messages];
+pub(crate) const CALLERS: [Api; 3] = [Api::Chat, Api::Responses, Api::Messages];
 
 /// Every caller with every dialect that is not its own: the same dialect passes through byte for byte.
-pub fn pairs() -> impl Iterator<Item = (Api, Dialect)> {
+pub(crate) fn pairs() -> impl Iterator<Item = (Api, Dialect)> {
     let all = CALLERS.into_iter().flat_map(|api| Dialect::ALL.map(|dialect| (api, dialect)));
     all.filter(|(api, dialect)| dialect_of(*api) != Some(*dialect))
 }
 
 /// One file.
-pub struct Fixture {
-    pub path: PathBuf,
-    pub name: String,
-    pub json: Value,
+pub(crate) struct Fixture {
+    pub(crate) path: PathBuf,
+    pub(crate) name: String,
+    pub(crate) json: Value,
 }
 
 impl Fixture {
     /// All files of a folder, in the order that they give.
-    pub fn all(folder: &str) -> Vec<Self> {
+    pub(crate) fn all(folder: &str) -> Vec<Self> {
         let folder = root().join(folder);
         let files = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
         let mut all: Vec<Self> = files.map(|file| Self::read(file.unwrap().path())).collect();
@@ -41,22 +41,22 @@ impl Fixture {
         Self { path, name, json }
     }
 
-    pub fn title(&self) -> &str {
+    pub(crate) fn title(&self) -> &str {
         self.json["title"].as_str().unwrap()
     }
 
     /// The names in a list of texts.
-    pub fn list(&self, key: &str) -> Vec<&str> {
+    pub(crate) fn list(&self, key: &str) -> Vec<&str> {
         self.json[key].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
     }
 
     /// A model name that the file asks for.
-    pub fn model(&self, dialect: Dialect) -> &str {
+    pub(crate) fn model(&self, dialect: Dialect) -> &str {
         self.json["models"][dialect.as_str()].as_str().unwrap_or(model(dialect))
     }
 
     /// Compares what came out with what is expected, or makes it what is expected.
-    pub fn settle(&self, found: Map<String, Value>) {
+    pub(crate) fn settle(&self, found: Map<String, Value>) {
         let found = Value::Object(found);
         if updating() {
             let mut json = self.json.clone();
@@ -94,16 +94,16 @@ fn difference(at: &str, wanted: &Value, found: &Value) -> Vec<String> {
 }
 
 /// Whether goldens are written instead of compared.
-pub fn updating() -> bool {
+pub(crate) fn updating() -> bool {
     std::env::var_os("UPDATE_GOLDENS").is_some_and(|value| value == "1")
 }
 
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/translate")
 }
 
 /// The model that stands for a dialect unless a file names another.
-pub const fn model(dialect: Dialect) -> &'static str {
+pub(crate) const fn model(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::OpenAiChat | Dialect::OpenAiResponses => "gpt-5.2",
         Dialect::Anthropic => "claude-sonnet-4-5",
@@ -112,7 +112,7 @@ pub const fn model(dialect: Dialect) -> &'static str {
 }
 
 /// A target of a dialect: its maker's own endpoint.
-pub fn target(dialect: Dialect, model: &str) -> Target<'_> {
+pub(crate) fn target(dialect: Dialect, model: &str) -> Target<'_> {
     let maker = match dialect {
         Dialect::OpenAiChat | Dialect::OpenAiResponses => "openai",
         Dialect::Anthropic => "anthropic",
@@ -122,13 +122,13 @@ pub fn target(dialect: Dialect, model: &str) -> Target<'_> {
     Target { model, cap: None, output_limit: 32_000, vendor }
 }
 
-pub fn parse(api: Api, body: &Value) -> Request {
+pub(crate) fn parse(api: Api, body: &Value) -> Request {
     Request::parse(api, body.to_string().into())
         .unwrap_or_else(|error| panic!("{}: {error} in {body}", api.as_str()))
 }
 
 /// A request that asks for nothing special.
-pub fn plain(api: Api) -> Value {
+pub(crate) fn plain(api: Api) -> Value {
     let said = serde_json::json!([{"role": "user", "content": "Hello"}]);
     match api {
         Api::Responses => serde_json::json!({"model": "m", "input": "Hello", "store": false}),
@@ -137,7 +137,7 @@ pub fn plain(api: Api) -> Value {
     }
 }
 
-pub fn ask(request: &Request) -> Ask<'_> {
+pub(crate) fn ask(request: &Request) -> Ask<'_> {
     Ask {
         root: request.json().root(),
         include_usage: true,

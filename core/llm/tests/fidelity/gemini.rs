@@ -11,7 +11,7 @@ use weir_llm::neutral::{
 const NO_SIGNATURE: &str = "skip_thought_signature_validator";
 
 /// The prompt that a body says.
-pub fn prompt(body: &Value) -> Prompt<'static> {
+pub(crate) fn prompt(body: &Value) -> Prompt<'static> {
     let mut prompt = Prompt { turns: turns(body), tools: tools(body), ..Prompt::default() };
     prompt.tool_choice = choice(&body["toolConfig"]["functionCallingConfig"]);
     let config = &body["generationConfig"];

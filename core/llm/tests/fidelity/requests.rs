@@ -5,13 +5,13 @@ use crate::fixture::{CALLERS, Fixture, pairs, parse, target};
 use crate::gemini;
 use serde_json::{Map, Value, json};
 use weir_llm::api::{Api, Dialect};
-use weir_llm::neutral::Param;
+use weir_llm::neutral::{Param, Prompt};
 use weir_llm::request::Request;
 use weir_llm::translate::{dialect_of, translate};
 
 /// What became of a feature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Fate {
+pub(crate) enum Fate {
     Kept,
     Adapted,
     Dropped,
@@ -19,21 +19,55 @@ pub enum Fate {
 }
 
 /// What may be left out without a word in the list of what was dropped: the feature, the targets, and why.
-pub const HARMLESS: &[(&str, &[Dialect], &str)] = &[];
+pub(crate) const HARMLESS: &[(&str, &[Dialect], &str)] = &[
+    (
+        "image_detail",
+        &[Dialect::Anthropic, Dialect::Gemini],
+        "A hint how closely to look: Anthropic and Gemini scale every image by rules of their own.",
+    ),
+    (
+        "format_name",
+        &[Dialect::Anthropic, Dialect::Gemini],
+        "The name of a schema: OpenAI demands one, the others have none.",
+    ),
+    (
+        "reasoning_summary",
+        &[Dialect::OpenAiChat],
+        "Chat Completions tells nothing of OpenAI's thinking; who serves other models there tells it unasked.",
+    ),
+    (
+        "reasoning_on",
+        &[Dialect::OpenAiChat],
+        "To think as the model sees fit is what models do unasked.",
+    ),
+    ("thinking", &Dialect::ALL, "Only its maker can use a proof of thinking, and refuses any other (case 24)."),
+    ("call_seals", &Dialect::ALL, "As with thinking: a signature is of use to Gemini only."),
+    (
+        "citations",
+        &Dialect::ALL,
+        "Where an earlier answer found its words: the words themselves stay. The forms need proofs of their makers.",
+    ),
+    (
+        "cache",
+        &[Dialect::OpenAiChat, Dialect::OpenAiResponses, Dialect::Gemini],
+        "A mark changes the price, not the answer; these providers keep beginnings of prompts unasked.",
+    ),
+];
 
 /// What a target is sent, read again.
-pub struct Sent {
-    pub body: Value,
-    pub dropped: Vec<String>,
-    pub aspects: Aspects,
+pub(crate) struct Sent {
+    pub(crate) body: Value,
+    pub(crate) dropped: Vec<String>,
+    pub(crate) aspects: Aspects,
 }
 
 /// Sends a request; the message if it cannot be said.
-pub fn send(request: &Request, dialect: Dialect, model: &str) -> Result<Sent, String> {
+pub(crate) fn send(request: &Request, dialect: Dialect, model: &str) -> Result<Sent, String> {
     let out = translate(request, dialect, &target(dialect, model)).map_err(|no| no.message)?;
     let body: Value = serde_json::from_slice(&out.body).expect("JSON");
     let aspects = if dialect == Dialect::Gemini {
-        aspects::of(&gemini::prompt(&body))
+        // Whether the answer is streamed is said by the path.
+        aspects::of(&Prompt { stream: request.stream(), ..gemini::prompt(&body) })
     } else {
         aspects::of(&parse(caller_of(dialect), &body).prompt().unwrap())
     };
@@ -41,17 +75,17 @@ pub fn send(request: &Request, dialect: Dialect, model: &str) -> Result<Sent, St
 }
 
 /// The API whose callers speak a dialect.
-pub fn caller_of(dialect: Dialect) -> Api {
+pub(crate) fn caller_of(dialect: Dialect) -> Api {
     CALLERS.into_iter().find(|api| dialect_of(*api) == Some(dialect)).unwrap()
 }
 
 /// The request of a fixture, if the API has words for the feature.
-pub fn request(fixture: &Fixture, api: Api) -> Option<Request> {
+pub(crate) fn request(fixture: &Fixture, api: Api) -> Option<Request> {
     Some(parse(api, fixture.json["calls"].get(api.as_str())?))
 }
 
 /// What becomes of each aspect of a request: `Err` names what is lost without a word.
-pub fn fates(request: &Request, sent: &Sent, dialect: Dialect) -> Vec<(String, Result<Fate, String>)> {
+pub(crate) fn fates(request: &Request, sent: &Sent, dialect: Dialect) -> Vec<(String, Result<Fate, String>)> {
     let given = aspects::of(&request.prompt().unwrap());
     let api = request.api();
     given.iter().map(|(name, value)| (name.clone(), fate(api, dialect, &given, name, value, sent))).collect()
@@ -70,21 +104,39 @@ fn fate(
         return Ok(Fate::Kept);
     }
     let told = sent.dropped.iter().any(|dropped| explains(dropped, name, api));
+    let all_own = has_own(name, value, dialect) && own(value, dialect) == own(found.unwrap_or(&Value::Null), dialect);
     let fewer = match (value, found) {
         (Value::Array(given), Some(Value::Array(found))) => found.len() < given.len(),
         _ => false,
     };
     match found {
-        Some(_) if !fewer || told => Ok(Fate::Adapted),
+        Some(_) if !fewer || told || all_own => Ok(Fate::Adapted),
         None if told => Ok(Fate::Dropped),
         _ if in_other_words(name, value, sent) || narrowed(name, given, sent) => Ok(Fate::Adapted),
+        _ if has_own(name, value, dialect) => Err(format!("{name}: the maker's own proof is lost: {value}")),
         _ if is_harmless(name, dialect) => Ok(Fate::Dropped),
         _ => Err(format!("{name} = {value} is lost without a word")),
     }
 }
 
-pub fn is_harmless(name: &str, dialect: Dialect) -> bool {
+pub(crate) fn is_harmless(name: &str, dialect: Dialect) -> bool {
     HARMLESS.iter().any(|(aspect, dialects, _)| *aspect == name && dialects.contains(&dialect))
+}
+
+/// The proofs of a dialect's own maker.
+fn own(value: &Value, dialect: Dialect) -> Vec<Value> {
+    let maker = match dialect {
+        Dialect::OpenAiChat => return Vec::new(),
+        Dialect::OpenAiResponses => "openai",
+        Dialect::Anthropic => "anthropic",
+        Dialect::Gemini => "gemini",
+    };
+    let seals = value.as_array().into_iter().flatten().map(|one| one.get("seal").unwrap_or(one));
+    seals.filter(|seal| seal["by"] == maker).cloned().collect()
+}
+
+fn has_own(name: &str, value: &Value, dialect: Dialect) -> bool {
+    matches!(name, "thinking" | "call_seals") && !own(value, dialect).is_empty()
 }
 
 /// Whether an entry of what was dropped speaks of an aspect.
@@ -93,7 +145,7 @@ fn explains(dropped: &str, aspect: &str, api: Api) -> bool {
     match aspect {
         "said" | "instructions" | "images" | "documents" | "audio" | "other" | "result_media" | "results"
         | "calls" => dropped.starts_with("messages") || dropped.starts_with("input"),
-        "names" => matches!(dropped, "name" | "messages.name" | "messages[].name"),
+        "names" => dropped == "messages[].name",
         "tools" | "custom_tools" | "hosted_tools" => dropped.starts_with("tools["),
         "strict" => dropped == "tools.strict" || dropped.ends_with("].strict"),
         "tool_choice" => param(Param::ToolChoice),
@@ -122,10 +174,13 @@ fn explains(dropped: &str, aspect: &str, api: Api) -> bool {
 /// Whether what an aspect says stands elsewhere in the body: a system message in the user's words, a document as text.
 fn in_other_words(aspect: &str, value: &Value, sent: &Sent) -> bool {
     let keys: &[&str] = match aspect {
-        "instructions" | "results" | "result_errors" | "said" => &["text"],
+        "instructions" | "results" | "said" => &["text"],
+        // That it is an error must be said in words then.
+        "result_errors" => return said_as_error(value, sent),
         "documents" => &["text", "base64"],
         "result_media" => &["base64", "url"],
-        "calls" | "custom_tools" => &["name"],
+        "calls" => &["name"],
+        "custom_tools" => &["name", "description", "definition"],
         "refusals" | "file_names" | "names" => &[],
         _ => return false,
     };
@@ -133,9 +188,18 @@ fn in_other_words(aspect: &str, value: &Value, sent: &Sent) -> bool {
     let entries = value.as_array().into_iter().flatten();
     let mut needles = entries.flat_map(|entry| match entry.as_str() {
         Some(text) => vec![text],
-        None => keys.iter().filter_map(|key| entry[*key].as_str()).filter(|text| !text.is_empty()).collect(),
+        None => {
+            let found = keys.iter().filter_map(|key| entry[*key].as_str().or(entry["format"][*key].as_str()));
+            found.filter(|text| !text.is_empty()).collect()
+        }
     });
     needles.all(|needle| all.contains(needle))
+}
+
+fn said_as_error(value: &Value, sent: &Sent) -> bool {
+    let all = strings(&sent.body);
+    let mut texts = value.as_array().into_iter().flatten().filter_map(|entry| entry["text"].as_str());
+    texts.all(|text| all.contains(&format!("Error: {text}").as_str()))
 }
 
 /// Every string of a document.
@@ -160,7 +224,7 @@ fn narrowed(aspect: &str, given: &Aspects, sent: &Sent) -> bool {
 }
 
 /// What becomes of a fixture's feature: `None` if the API has no words for it.
-pub fn cell(fixture: &Fixture, api: Api, dialect: Dialect) -> Option<Fate> {
+pub(crate) fn cell(fixture: &Fixture, api: Api, dialect: Dialect) -> Option<Fate> {
     let request = request(fixture, api)?;
     // The gateway refuses what asks for state before it translates.
     if request.state().is_some() {
