@@ -101,7 +101,11 @@ fn content(content: &Content<'_>, all: &mut Aspects) {
             // A proof may travel at the end of the id.
             let (id, in_id) = split_id(&call.id);
             let arguments = if call.custom { json!(call.arguments) } else { object(&call.arguments) };
-            add(all, "calls", json!({"id": id, "name": call.name, "arguments": arguments, "custom": call.custom}));
+            add(
+                all,
+                "calls",
+                json!({"id": id, "name": call.name, "arguments": arguments, "custom": call.custom}),
+            );
             if let Some(proof) = call.seal.as_ref().or(in_id.as_ref()) {
                 add(all, "call_seals", seal(proof));
             }
@@ -181,7 +185,11 @@ fn tools(prompt: &Prompt<'_>, all: &mut Aspects) {
             Tool::Function { name, description, parameters, strict, cache } => {
                 let none = || json!({"type": "object", "properties": {}});
                 let parameters = parameters.as_ref().map_or_else(none, |schema| parsed(schema));
-                add(all, "tools", json!({"name": name, "description": description, "parameters": parameters}));
+                add(
+                    all,
+                    "tools",
+                    json!({"name": name, "description": description, "parameters": parameters}),
+                );
                 if *strict == Some(true) {
                     add(all, "strict", json!(name));
                 }
@@ -231,7 +239,11 @@ fn wishes(prompt: &Prompt<'_>, all: &mut Aspects) {
         let effort = reasoning.effort.filter(|_| reasoning.on()).map(|effort| effort.as_str());
         note(all, "reasoning_on", json!(reasoning.on()));
         if !reasoning.on() || effort.is_some() || reasoning.budget.is_some() {
-            note(all, "reasoning", json!({"on": reasoning.on(), "effort": effort, "budget": reasoning.budget}));
+            note(
+                all,
+                "reasoning",
+                json!({"on": reasoning.on(), "effort": effort, "budget": reasoning.budget}),
+            );
         }
         if let Some(summary) = reasoning.summary.as_ref().filter(|_| Reasoning::on(reasoning)) {
             note(all, "reasoning_summary", json!(summary));

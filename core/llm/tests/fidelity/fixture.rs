@@ -28,7 +28,8 @@ impl Fixture {
     /// All files of a folder, in the order that they give.
     pub(crate) fn all(folder: &str) -> Vec<Self> {
         let folder = root().join(folder);
-        let files = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        let files =
+            std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
         let mut all: Vec<Self> = files.map(|file| Self::read(file.unwrap().path())).collect();
         all.sort_by_key(|fixture| (fixture.json["order"].as_u64(), fixture.name.clone()));
         all
@@ -36,7 +37,8 @@ impl Fixture {
 
     fn read(path: PathBuf) -> Self {
         let text = std::fs::read(&path).unwrap();
-        let json = serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let json =
+            serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
         Self { path, name, json }
     }

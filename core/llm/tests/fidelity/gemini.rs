@@ -123,7 +123,8 @@ fn response(answer: &Value, calls: &mut Vec<String>) -> ToolResult<'static> {
     let id = own(&answer["id"]).unwrap_or_else(|| calls.remove(0).into());
     let given = &answer["response"];
     let is_error = given.get("error").is_some();
-    let text = own(&given["error"]).or_else(|| own(&given["output"])).unwrap_or_else(|| given.to_string().into());
+    let text =
+        own(&given["error"]).or_else(|| own(&given["output"])).unwrap_or_else(|| given.to_string().into());
     ToolResult { id, parts: vec![Part::text(text)], is_error, custom: false }
 }
 

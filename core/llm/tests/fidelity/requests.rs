@@ -35,12 +35,12 @@ pub(crate) const HARMLESS: &[(&str, &[Dialect], &str)] = &[
         &[Dialect::OpenAiChat],
         "Chat Completions tells nothing of OpenAI's thinking; who serves other models there tells it unasked.",
     ),
+    ("reasoning_on", &[Dialect::OpenAiChat], "To think as the model sees fit is what models do unasked."),
     (
-        "reasoning_on",
-        &[Dialect::OpenAiChat],
-        "To think as the model sees fit is what models do unasked.",
+        "thinking",
+        &Dialect::ALL,
+        "Only its maker can use a proof of thinking, and refuses any other (case 24).",
     ),
-    ("thinking", &Dialect::ALL, "Only its maker can use a proof of thinking, and refuses any other (case 24)."),
     ("call_seals", &Dialect::ALL, "As with thinking: a signature is of use to Gemini only."),
     (
         "citations",
@@ -104,7 +104,8 @@ fn fate(
         return Ok(Fate::Kept);
     }
     let told = sent.dropped.iter().any(|dropped| explains(dropped, name, api));
-    let all_own = has_own(name, value, dialect) && own(value, dialect) == own(found.unwrap_or(&Value::Null), dialect);
+    let all_own =
+        has_own(name, value, dialect) && own(value, dialect) == own(found.unwrap_or(&Value::Null), dialect);
     let fewer = match (value, found) {
         (Value::Array(given), Some(Value::Array(found))) => found.len() < given.len(),
         _ => false,
@@ -234,7 +235,8 @@ pub(crate) fn cell(fixture: &Fixture, api: Api, dialect: Dialect) -> Option<Fate
     let fates = fates(&request, &sent, dialect);
     let of = |name: &str| fates.iter().find(|(aspect, _)| aspect == name).map(|(_, fate)| fate.clone());
     let mut wanted = fixture.list("aspects").into_iter().map(|name| {
-        of(name).unwrap_or_else(|| panic!("{}: the reader of {} does not see {name}", fixture.name, api.as_str()))
+        of(name)
+            .unwrap_or_else(|| panic!("{}: the reader of {} does not see {name}", fixture.name, api.as_str()))
     });
     let first = wanted.next().expect("an aspect").ok()?;
     let same = wanted.all(|fate| fate == Ok(first));

@@ -204,7 +204,9 @@ fn write_result(draft: &mut Draft<'_>, result: &ToolResult<'_>) {
     }
     if result.is_error {
         match texts.first_mut().map(|part| &mut part.content) {
-            Some(Content::Text { text, .. }) if !says_error(text) => *text = Cow::Owned(format!("Error: {text}")),
+            Some(Content::Text { text, .. }) if !says_error(text) => {
+                *text = Cow::Owned(format!("Error: {text}"))
+            }
             Some(_) => {}
             None => texts.push(Part::text("Error")),
         }
