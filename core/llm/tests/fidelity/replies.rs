@@ -140,6 +140,10 @@ pub(crate) fn back(fixture: &Fixture, api: Api, dialect: Dialect) -> (Value, Bac
 /// The reply of a fixture as an API's callers get it.
 pub(crate) fn turned(fixture: &Fixture, api: Api, dialect: Dialect) -> Option<(Bytes, Bytes)> {
     let reply = Bytes::from(fixture.json["replies"].get(dialect.as_str())?.to_string());
+    if fixture.json.get("calls").is_some_and(|calls| calls.get(api.as_str()).is_none()) {
+        // Callers of this API cannot ask for it.
+        return None;
+    }
     let (call, back) = back(fixture, api, dialect);
     let request = parse(api, &call);
     let turned = back.whole(&reply, &ask(&request));
