@@ -32,11 +32,6 @@ pub(crate) const PLACELESS: &[(&str, &[Api], &str)] = &[
         "A place in a document of the caller's: OpenAI's forms cite addresses and its own files.",
     ),
     ("stop_sequence", &[Api::Chat, Api::Responses], "OpenAI does not tell which stop text was met."),
-    (
-        "service_tier",
-        &[Api::Responses, Api::Chat, Api::Messages],
-        "A tier that the other maker does not have.",
-    ),
 ];
 
 /// Reads a reply as its dialect has it.
@@ -251,6 +246,12 @@ pub(crate) fn cell(fixture: &Fixture, api: Api, dialect: Dialect) -> Option<Fate
     let first = wanted.next().expect("an aspect").ok()?;
     let same = wanted.all(|fate| fate == Ok(first));
     Some(if same { first } else { Fate::Adapted })
+}
+
+/// Whether an aspect is dropped.
+pub(crate) fn loses(fixture: &Fixture, api: Api, dialect: Dialect, aspect: &str) -> bool {
+    let fates = fates(fixture, api, dialect).unwrap_or_default();
+    fates.contains(&(aspect.to_owned(), Ok(Fate::Dropped)))
 }
 
 #[test]

@@ -243,6 +243,13 @@ pub(crate) fn cell(fixture: &Fixture, api: Api, dialect: Dialect) -> Option<Fate
     Some(if same { first } else { Fate::Adapted })
 }
 
+/// Whether an aspect is dropped.
+pub(crate) fn loses(fixture: &Fixture, api: Api, dialect: Dialect, aspect: &str) -> bool {
+    let Some(request) = request(fixture, api) else { return false };
+    let Ok(sent) = send(&request, dialect, fixture.model(dialect)) else { return false };
+    fates(&request, &sent, dialect).contains(&(aspect.to_owned(), Ok(Fate::Dropped)))
+}
+
 #[test]
 fn fidelity_requests_are_as_expected() {
     for fixture in Fixture::all("requests") {

@@ -135,7 +135,7 @@ fn fidelity_chunks_of_any_size_make_the_same_bytes() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn fidelity_any_split_makes_the_same_bytes(cuts in prop::collection::vec(0.0..1.0f64, 0..12)) {
