@@ -204,6 +204,7 @@ fn write_result(draft: &mut Draft<'_>, result: &ToolResult<'_>) {
     }
     if result.is_error {
         match texts.first_mut().map(|part| &mut part.content) {
+            Some(Content::Text { text, .. }) if text.trim().is_empty() => *text = Cow::Borrowed("Error"),
             Some(Content::Text { text, .. }) if !says_error(text) => {
                 *text = Cow::Owned(format!("Error: {text}"))
             }
