@@ -15,7 +15,7 @@ PLUGINS := $(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/manifest.yaml))))
 PLUGIN_SOURCES := $(shell find sdk plugins -type f -not -path '*/target/*' -not -name '*.wasm' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench fuzz plugins clean-data
+.PHONY: help run test test-agents lint bench fuzz plugins clean-data
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -26,11 +26,16 @@ run: ## build Weir and its plugins, start it with embedded defaults (ARGS="--con
 	@$(MAKE) --no-print-directory --silent plugins
 	@exec $(WEIR) serve --new-key $(ARGS)
 
-test: ## everything: unit, golden, end to end, plugins, the official Python SDK
+test: ## everything: unit, golden, end to end, plugins, the official SDKs
 	@.ci/setup test
 	cargo build --locked --workspace --bin weir
 	@$(MAKE) --no-print-directory --silent plugins WEIR=$(CARGO_TARGET_DIR)/debug/weir
 	@.ci/test
+
+test-agents: ## Claude Code and Codex CLI through Weir on each upstream dialect (npm; ARGS="codex gemini" for one)
+	@.ci/setup agents
+	cargo build --locked --workspace --bin weir
+	@WEIR=$(CARGO_TARGET_DIR)/debug/weir tests/agents/run $(ARGS)
 
 lint: ## format, clippy, docs, licences and sources of dependencies
 	@.ci/setup lint

@@ -19,7 +19,7 @@ UPSTREAM_KEY = "sk-upstream-secret"
 
 # Neither a proxy nor an account of the person who runs the tests has a place in them.
 for name in list(os.environ):
-    if name.upper().endswith("_PROXY") or name.startswith("OPENAI_"):
+    if name.upper().endswith("_PROXY") or name.startswith(("OPENAI_", "ANTHROPIC_", "GEMINI_", "GOOGLE_")):
         del os.environ[name]
 
 

@@ -46,6 +46,7 @@ use crate::telemetry::{Telemetry, record};
 use attempt::Committed;
 use bytes::Bytes;
 use count::counts;
+use http::Method;
 use pingora::protocols::http::ServerSession;
 use settle::{Close, Outcome};
 use std::sync::Arc;
@@ -214,7 +215,8 @@ impl Exchange<'_> {
 
     /// `HEAD /`: somebody is there. Anthropic's clients ask before they begin.
     async fn root(&mut self) -> Result<(), End> {
-        let body = b"Weir, an LLM gateway. See /v1/models.\n";
+        let text: &[u8] = b"Weir, an LLM gateway. See /v1/models.\n";
+        let body = if self.session.req_header().method == Method::HEAD { &[] } else { text };
         let head = respond::whole_head(200, "text/plain; charset=utf-8", body.len(), &self.id)?;
         self.record.status = 200;
         self.record.outcome = record::Outcome::Ok;

@@ -54,7 +54,13 @@ fn card(id: &str, owner: &str) -> Value {
 
 /// A model in Anthropic's words.
 fn anthropic_card(id: &str) -> Value {
-    json!({ "type": "model", "id": id, "display_name": id, "created_at": "1970-01-01T00:00:00Z" })
+    json!({
+        "type": "model",
+        "id": id,
+        "display_name": id,
+        "created_at": "1970-01-01T00:00:00Z",
+        "lifecycle": "active",
+    })
 }
 
 async fn write(exchange: &mut Exchange<'_>, body: &Value) -> Result<(), End> {

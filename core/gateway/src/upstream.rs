@@ -1,8 +1,11 @@
 //! The provider's side: addresses, connections and one request over one of them.
 
+mod inflate;
+
 use crate::buffered::Held;
 use arc_swap::ArcSwapOption;
 use bytes::{Bytes, BytesMut};
+use inflate::Inflate;
 use pingora::connectors::{ConnectorOptions, TransportConnector};
 use pingora::http::ResponseHeader;
 use pingora::protocols::Stream;
@@ -162,6 +165,8 @@ pub struct Response {
     dialer: Arc<Dialer>,
     peer: Arc<HttpPeer>,
     idle: Duration,
+    /// What undoes the body's compression, if it has any.
+    inflate: Option<Inflate>,
 }
 
 /// How long each part of a call may take.
@@ -226,6 +231,7 @@ impl Dialer {
                 dialer: Arc::clone(self),
                 peer: Arc::clone(peer),
                 idle: patience.idle,
+                inflate: None,
             }),
             Ok(Err(error)) => Err(call_failure(&error)),
             Err(_) => Err(Failure::new(
@@ -358,11 +364,49 @@ impl Response {
         self.head()?.headers.get(name)?.to_str().ok()
     }
 
+    /// Makes ready to undo the body's compression.
+    ///
+    /// # Errors
+    /// We do not know how it is compressed.
+    pub fn inflated(&mut self) -> Result<(), Failure> {
+        let encoding = self.header("content-encoding").filter(|name| !name.eq_ignore_ascii_case("identity"));
+        let Some(encoding) = encoding else { return Ok(()) };
+        match Inflate::of(encoding) {
+            Some(inflate) => self.inflate = Some(inflate),
+            None => {
+                let why = "the provider compressed a reply that was asked for plain, in a way that Weir does not know";
+                return Err(Failure { replied: true, ..Failure::new(ErrorClass::ServerError, why) });
+            }
+        }
+        Ok(())
+    }
+
     /// The next piece of the body; `None` at its proper end.
     ///
     /// # Errors
     /// The body broke off, or nothing came for the idle time.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
+        loop {
+            let piece = self.piece().await?;
+            let Some(inflate) = &mut self.inflate else { return Ok(piece) };
+            let plain = match &piece {
+                Some(piece) => inflate.push(piece),
+                None => inflate.finish(),
+            };
+            let plain = plain.map_err(|_| Failure {
+                replied: true,
+                ..Failure::new(ErrorClass::ServerError, "the provider's compressed reply cannot be read")
+            })?;
+            if piece.is_none() {
+                self.inflate = None;
+            }
+            if !plain.is_empty() || piece.is_none() {
+                return Ok((!plain.is_empty()).then_some(plain));
+            }
+        }
+    }
+
+    async fn piece(&mut self) -> Result<Option<Bytes>, Failure> {
         match timeout(self.idle, pin!(self.session.read_body_bytes())).await {
             Ok(Ok(chunk)) => Ok(chunk),
             Ok(Err(_)) => Err(Failure {

@@ -1,264 +1,359 @@
 #!/usr/bin/env python3
-"""Builds catalogue.json from two independent price lists that are on PyPI.
+"""Builds catalogue.json out of published price lists; README.md beside it says how and why.
 
-    python3 build_catalogue.py [--date YYYY-MM-DD]
+    python3 build_catalogue.py [--cache DIR] [--report] [--check]
 
-Downloads the wheels of `litellm` and `genai-prices` into a temporary folder and reads one data file out of each;
-nothing is installed or run. A model goes in only if both know it; a price only if both name it; if they differ by more
-than 1 % in any price, or price an alias differently, the build fails and names it. A model whose price depends on the
-length of the prompt or the time of day goes in without a price (an explicit unknown): a rate here is one number.
+The packages are pinned in catalogue_tables.py and fetched with pip and npm into the cache folder. A disagreement of more
+than 1 % about a well-known model fails the build until RESOLVED settles it; `--report` prints all others too; `--check`
+fails if catalogue.json is not what the sources give.
 """
 
 import argparse
-import ast
 import datetime
+import hashlib
 import json
+import os
 import pathlib
 import re
-import subprocess
 import sys
-import tempfile
-import zipfile
-from decimal import Decimal
+from collections import Counter
+from decimal import ROUND_HALF_UP, Decimal
+
+import catalogue_sources as read
+from catalogue_tables import CHECKED_ON, FREE, LOGPROBS, PROVIDERS, RESOLVED, RETENTION, SIM, SOURCES, WELL_KNOWN
 
 TOLERANCE = Decimal("0.01")
-
-# (our provider, name, key in litellm, provider in genai-prices, aliases, abilities neither list knows)
-WANTED = [
-    ("openai", "gpt-4o", "gpt-4o", "openai", ["gpt-4o-2024-08-06", "gpt-4o-2024-11-20"], ["logprobs"]),
-    ("openai", "gpt-4o-mini", "gpt-4o-mini", "openai", ["gpt-4o-mini-2024-07-18"], ["logprobs"]),
-    ("openai", "gpt-4.1", "gpt-4.1", "openai", ["gpt-4.1-2025-04-14"], ["logprobs"]),
-    ("openai", "gpt-4.1-mini", "gpt-4.1-mini", "openai", ["gpt-4.1-mini-2025-04-14"], ["logprobs"]),
-    ("openai", "gpt-4.1-nano", "gpt-4.1-nano", "openai", ["gpt-4.1-nano-2025-04-14"], ["logprobs"]),
-    ("openai", "o3", "o3", "openai", ["o3-2025-04-16"], []),
-    ("openai", "o3-mini", "o3-mini", "openai", ["o3-mini-2025-01-31"], []),
-    ("openai", "o4-mini", "o4-mini", "openai", ["o4-mini-2025-04-16"], []),
-    ("openai", "gpt-5", "gpt-5", "openai", ["gpt-5-2025-08-07"], []),
-    ("openai", "gpt-5-mini", "gpt-5-mini", "openai", ["gpt-5-mini-2025-08-07"], []),
-    ("openai", "gpt-5-nano", "gpt-5-nano", "openai", ["gpt-5-nano-2025-08-07"], []),
-    ("openai", "gpt-5-chat-latest", "gpt-5-chat-latest", "openai", [], []),
-    ("openai", "gpt-5.1", "gpt-5.1", "openai", ["gpt-5.1-2025-11-13"], []),
-    ("openai", "gpt-5.2", "gpt-5.2", "openai", ["gpt-5.2-2025-12-11"], []),
-    ("openai", "gpt-5.4-mini", "gpt-5.4-mini", "openai", ["gpt-5.4-mini-2026-03-17"], []),
-    ("openai", "gpt-5.4-nano", "gpt-5.4-nano", "openai", ["gpt-5.4-nano-2026-03-17"], []),
-    ("deepseek", "deepseek-chat", "deepseek/deepseek-chat", "deepseek", [], ["logprobs"]),
-    ("deepseek", "deepseek-reasoner", "deepseek/deepseek-reasoner", "deepseek", [], []),
-    ("deepseek", "deepseek-v4-flash", "deepseek/deepseek-v4-flash", "deepseek", [], []),
-    ("deepseek", "deepseek-v4-pro", "deepseek/deepseek-v4-pro", "deepseek", [], []),
-    ("mistral", "mistral-large-2512", "mistral/mistral-large-2512", "mistral", [], []),
-    ("mistral", "mistral-medium-latest", "mistral/mistral-medium-latest", "mistral", [], []),
-    ("mistral", "mistral-small-latest", "mistral/mistral-small-latest", "mistral", [], []),
-    ("mistral", "codestral-latest", "mistral/codestral-latest", "mistral", [], []),
-    ("mistral", "ministral-8b-latest", "mistral/ministral-8b-latest", "mistral", [], []),
-    ("groq", "openai/gpt-oss-120b", "groq/openai/gpt-oss-120b", "groq", [], []),
-    ("groq", "openai/gpt-oss-20b", "groq/openai/gpt-oss-20b", "groq", [], []),
-    ("groq", "qwen/qwen3.8-27b", "groq/qwen/qwen3.8-27b", "groq", [], []),
-    ("xai", "grok-4.3", "xai/grok-4.3", "x-ai", [], []),
-    ("xai", "grok-4.5", "xai/grok-4.5", "x-ai", [], []),
-    ("xai", "grok-code-fast-1", "xai/grok-code-fast-1", "x-ai", [], []),
-]
-
-# class: (key in litellm, key in genai-prices)
-CLASSES = {
-    "input": ("input_cost_per_token", "input_mtok"),
-    "input.cached": ("cache_read_input_token_cost", "cache_read_mtok"),
-    "input.cache-write.5m": ("cache_creation_input_token_cost", "cache_write_mtok"),
-    "output": ("output_cost_per_token", "output_mtok"),
-    "input.audio": ("input_cost_per_audio_token", "input_audio_mtok"),
-    "output.audio": ("output_cost_per_audio_token", "output_audio_mtok"),
-}
-
-# ability: flag in litellm
-CAPS = {
-    "tools": "supports_function_calling",
-    "vision": "supports_vision",
-    "audio-in": "supports_audio_input",
-    "audio-out": "supports_audio_output",
-    "json-schema": "supports_response_schema",
-    "reasoning": "supports_reasoning",
-    "prompt-cache": "supports_prompt_caching",
-    "parallel-tools": "supports_parallel_function_calling",
-}
-
-# Our simulated provider: the prices are invented, shaped like the market's.
-ALL_CAPS = sorted([*CAPS, "logprobs"])
-SIM = [
-    ("sim-small", 128_000, 16_384, {"input": "0.15", "input.cached": "0.075", "output": "0.6"}),
-    ("sim-fast", 128_000, 16_384, {"input": "0.3", "input.cached": "0.075", "output": "1.2"}),
-    ("sim-large", 400_000, 128_000, {"input": "2.5", "input.cached": "0.25", "output": "10"}),
-]
+FAMILIES = list(dict.fromkeys(source["family"] for source in SOURCES.values()))
+FINEST = Decimal("0.000001")
+FINEST_UNIT = Decimal("0.000000000001")
+DATED = re.compile(r"(.+)-(?:20[0-9]{2}-[0-9]{2}-[0-9]{2}|20[0-9]{6})")
+# What an endpoint bills only inputs for.
+NO_OUTPUT = ("embedding", "rerank", "moderation")
+OUTPUT = pathlib.Path(__file__).with_name("catalogue.json")
 
 
-def download(package, folder):
-    """The package's wheel as a zip file, and its version."""
-    target = folder / package
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(target), package]
-    subprocess.run(command, check=True)
-    (wheel,) = target.glob("*.whl")
-    return zipfile.ZipFile(wheel), wheel.name.split("-")[1]
+class Ledger:
+    """Every disagreement, and what came of it."""
+
+    def __init__(self):
+        self.rows, self.used = [], set()
+
+    def settle(self, model, slot, voices):
+        """The one value of what each family says of a slot."""
+        stem = stem_of(model)
+        ruling = RESOLVED.get((stem, slot))
+        # A list that is right about a model may not know its snapshots.
+        if ruling and (ruling[0] in voices or ruling[0] not in FAMILIES):
+            self.used.add((stem, slot))
+            value = voices.get(ruling[0], ruling[0])
+            self.rows.append((model, slot, voices, "resolved"))
+            return None if value == "none" else value if isinstance(value, bool) else Decimal(value)
+        # Where others name a price, nothing is free by accident.
+        voices = {family: value for family, value in voices.items() if value or value is False or not any(voices.values())}
+        first = next(iter(voices.values()))
+        if all(alike(first, other) for other in voices.values()):
+            return first
+        values = list(voices.values())
+        counts = [sum(alike(value, other) for other in values) for value in values]
+        self.rows.append((model, slot, voices, "majority" if max(counts) > 1 else "first"))
+        return values[counts.index(max(counts))]
+
+    def open(self):
+        """Disagreements about well-known models that nobody has settled."""
+        known = {f"{provider}/{name}" for provider, names in WELL_KNOWN.items() for name in names}
+        return [row for row in self.rows if {row[0], stem_of(row[0])} & known and row[3] != "resolved"]
 
 
-def literal(node):
-    """Evaluates a data file's expression without running it: calls become dicts with their name under `_`."""
-    if isinstance(node, ast.Call):
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
-        if name == "Decimal":
-            return Decimal(node.args[0].value)
-        if name == "date":
-            return datetime.date(*(arg.value for arg in node.args))
-        if node.args:
-            return {"_": name, "args": [literal(arg) for arg in node.args]}
-        return {"_": name, **{keyword.arg: literal(keyword.value) for keyword in node.keywords}}
-    if isinstance(node, ast.List):
-        return [literal(item) for item in node.elts]
-    if isinstance(node, ast.Dict):
-        return {literal(k): literal(v) for k, v in zip(node.keys, node.values)}
-    if isinstance(node, ast.Constant):
-        return node.value
-    return ast.unparse(node)
+def stem_of(name):
+    """The plain name of a dated snapshot."""
+    match = DATED.fullmatch(name)
+    return match[1] if match else name
 
 
-def genai_providers(source):
-    """The `providers` list of genai_prices/data.py."""
-    for statement in ast.parse(source).body:
-        target = getattr(statement, "target", None) or (getattr(statement, "targets", None) or [None])[0]
-        if getattr(target, "id", None) == "providers":
-            return {provider["id"]: provider for provider in literal(statement.value)}
-    raise SystemExit("genai-prices has no list of providers any more")
+def alike(one, two):
+    return one == two if isinstance(one, bool) else abs(one - two) <= TOLERANCE * max(one, two)
 
 
-def matches(clause, name):
-    kind = clause["_"]
-    if kind == "ClauseOr":
-        return any(matches(inner, name) for inner in clause["or_"])
-    if kind == "ClauseAnd":
-        return all(matches(inner, name) for inner in clause["and_"])
-    if kind == "ClauseEquals":
-        return name == clause["equals"]
-    if kind == "ClauseStartsWith":
-        return name.startswith(clause["starts_with"])
-    if kind == "ClauseEndsWith":
-        return name.endswith(clause["ends_with"])
-    if kind == "ClauseContains":
-        return clause["contains"] in name
-    if kind == "ClauseRegex":
-        return re.search(clause["regex"], name) is not None
-    raise SystemExit(f"genai-prices has a new clause: {kind}")
+def tidy(where, mode):
+    """Rates as our classes have them, without what says nothing: a zero among prices means unknown or does not apply."""
+    where = dict(where)
+    image = where.pop("output.image", None)
+    if mode == "image" and image:
+        where["output"] = image
+    if any(where.values()):
+        where = {cls: usd for cls, usd in where.items() if usd}
+    else:
+        where = {cls: usd for cls, usd in where.items() if cls in ("input", "output")}
+    if mode in NO_OUTPUT:
+        where.pop("output", None)
+    for cls, other in (("output.reasoning", "output"), ("image", "input")):
+        if where.get(cls) == where.get(other):
+            where.pop(cls, None)
+    return where
 
 
-def genai_prices(provider, name, today):
-    """USD per million tokens as genai-prices has them on that day, or None."""
-    model = next((m for m in provider["models"] if matches(m["match"], name.lower())), None)
-    if model is None:
-        return None
-    prices = model.get("prices", [])
-    if isinstance(prices, list):
-        active = []
-        for entry in prices:
-            constraint = entry.get("constraint")
-            if constraint is None:
-                active.append(entry["prices"])
-            elif constraint["_"] == "StartDateConstraint":
-                if constraint["start_date"] <= today:
-                    active.append(entry["prices"])
-            else:
-                raise Varies("the price depends on the time of day")
-        prices = active[-1] if active else {}
-    found = {}
-    for key, value in prices.items():
-        if isinstance(value, dict):
-            raise Varies("the price depends on the length of the prompt")
-        if isinstance(value, Decimal):
-            found[key] = value
+def clean(claim, mode):
+    # A discount that is given for text only says nothing of the images that come out.
+    if mode == "image" and "output.image" in claim.rates.base:
+        for rates in claim.tiers.values():
+            if "output.image" not in rates.base:
+                rates.base.pop("output", None)
+    for rates in [claim.rates, *claim.tiers.values()]:
+        rates.base = tidy(rates.base, mode)
+        rates.over = {over: tidy(where, mode) for over, where in rates.over.items()}
+    if claim.units and not any(claim.rates.base.values()):
+        claim.rates = read.Rates()
+    claim.tiers = {name: rates for name, rates in claim.tiers.items() if rates.base}
+
+
+def merged(model, name, sets, ledger):
+    """One set of rates out of what each source says; `name` is that of a service tier, or empty."""
+    label = f"{name} " if name else ""
+    knowing = {family: {} for family in FAMILIES}
+    for source, rates in sets.items():
+        if rates and rates.base:
+            knowing[SOURCES[source]["family"]].setdefault("rates", rates)
+    knowing = {family: said["rates"] for family, said in knowing.items() if said}
+    result = read.Rates(slots(model, label, "", [(f, r.base) for f, r in knowing.items()], ledger))
+    for over in thresholds(knowing):
+        voices = {family: any(abs(over - mine) <= 1 for mine in rates.over) for family, rates in knowing.items()}
+        if not ledger.settle(model, f"{label}tier over {over}", voices):
+            continue
+        said = [(f, r.over[mine]) for f, r in knowing.items() for mine in r.over if abs(over - mine) <= 1]
+        result.over[over] = slots(model, label, f" over {over}", said, ledger)
+    return result
+
+
+def thresholds(knowing):
+    """Tiers of sources that differ by one token are one: a source that says 199,999 has read that the border is inclusive."""
+    found = []
+    for over in sorted({over for rates in knowing.values() for over in rates.over}):
+        if not found or over - found[-1] > 1:
+            found.append(over)
     return found
 
 
-class Refused(Exception):
-    """A model that the lists do not agree on."""
+def slots(model, label, suffix, said, ledger):
+    result = {}
+    for cls in sorted({cls for _, where in said for cls in where}):
+        voices = {family: where[cls] for family, where in said if cls in where}
+        value = ledger.settle(model, f"{label}{cls}{suffix}", voices)
+        if value is not None:
+            result[cls] = value.quantize(FINEST, ROUND_HALF_UP)
+    return result
 
 
-class Varies(Exception):
-    """A model that one number per class cannot price."""
-
-
-def decimal_text(value):
-    return format(value.normalize(), "f")
-
-
-def agreed(entry, prices):
-    """Prices by class that both lists name."""
-    if any("_above_" in key for key in entry if "cost" in key):
-        raise Varies("the price depends on the length of the prompt")
-    rates = {}
-    for cls, (ours, theirs) in CLASSES.items():
-        if not entry.get(ours) or not prices.get(theirs):
-            continue
-        one = Decimal(str(entry[ours])) * 1_000_000
-        two = prices[theirs]
-        if abs(one - two) > TOLERANCE * max(one, two):
-            raise Refused(f"litellm says {one} for {cls}, genai-prices says {two}")
-        rates[cls] = decimal_text(two)
-    if "input" not in rates or "output" not in rates:
-        raise Refused("input and output are not in both lists")
+def completed(rates, base, assumed, label):
+    """Fills in what the sources leave out of a longer prompt's rates, in the proportion of those that they name, so that
+    nothing is forgotten and nothing gets cheaper; `assumed` lists it."""
+    for over, longer in base.over.items():
+        if over not in rates.over and rates is not base:
+            rates.over[over] = {}
+            assumed.append(f"{label}tier over {over}")
+    for over, where in rates.over.items():
+        named = bool(where)
+        for cls, usd in rates.base.items():
+            if cls in where:
+                continue
+            ratio = base.over.get(over, {}).get(cls, usd) / base.base.get(cls, usd) if rates is not base else 1
+            if rates is base and "audio" not in cls and "input" in where:
+                ratio = max(1, where["input"] / rates.base["input"])
+            where[cls] = (usd * ratio).quantize(FINEST, ROUND_HALF_UP)
+            if named:
+                assumed.append(f"{label}{cls} over {over}")
     return rates
 
 
-def price(litellm, key, provider, name, today):
-    """The agreed price of one name."""
-    entry, prices = litellm.get(key), genai_prices(provider, name, today)
-    if entry is None or prices is None:
-        raise Refused(f"{name} is not in both lists")
-    return agreed(entry, prices)
+def row(provider, name, claims, ledger):
+    """A model as the file has it, or None if too little is known."""
+    primary = claims.get("litellm")
+    mode = primary.mode if primary else "chat"
+    families = {SOURCES[source]["family"] for source in claims}
+    if mode == "chat" and len(families) < 2:
+        return None
+    for claim in claims.values():
+        clean(claim, mode)
+    model = f"{provider}/{name}"
+    rates, assumed = merged(model, "", {s: c.rates for s, c in claims.items()}, ledger), []
+    free = {SOURCES[s].get("family") for s, c in claims.items() if c.rates.base and not any(c.rates.base.values())}
+    said_free = len(free) > 1 or name in FREE.get(provider, []) or name.endswith(":free")
+    if not said_free and not any(rates.base.values()):
+        # One list's zero is what it writes where it knows nothing.
+        rates = read.Rates()
+    completed(rates, rates, assumed, "")
+    names = sorted({tier for claim in claims.values() for tier in claim.tiers})
+    tiers = {tier: merged(model, tier, {s: c.tiers.get(tier) for s, c in claims.items()}, ledger) for tier in names}
+    tiers = {tier: completed(set_, rates, assumed, f"{tier} ") for tier, set_ in tiers.items() if set_.base}
+    units = billed_units(model, mode, rates, claims, ledger)
+    if not rates.base and not units:
+        return None
+    # One list names the window, another the longest input, and either may cap it: the window is the larger.
+    longest_input = primary.max_input if primary else 0
+    context = max([longest_input, *(claim.ctx for claim in claims.values())])
+    caps = {cap for claim in claims.values() for cap in claim.caps}
+    caps |= {"logprobs"} if name in LOGPROBS.get(provider, []) else set()
+    return {
+        "provider": provider, "name": name, "aliases": [], "mode": mode, "ctx_tokens": context,
+        "max_input_tokens": longest_input if 0 < longest_input < context else 0,
+        "max_output_tokens": 0 if mode in NO_OUTPUT else next((c.max_output for c in claims.values() if c.max_output), 0),
+        "caps": sorted(caps), "responses_only": bool(primary and primary.responses_only),
+        "usd_per_mtok": texts(rates.base), "over": overs(rates),
+        "tiers": {n: {"usd_per_mtok": texts(r.base)} | ({"over": overs(r)} if r.over else {}) for n, r in tiers.items()},
+        "units": units, "retires_on": primary.retires_on if primary else "", "by": [s for s in SOURCES if s in claims],
+        "assumed": assumed,
+        "disputed": sorted({r[1] for r in ledger.rows if r[0] == model and r[3] != "resolved"}),
+    }
+
+
+def billed_units(model, mode, rates, claims, ledger):
+    """What is billed by something else than tokens. Sizes of images stay beside token prices: they bound what one costs."""
+    listed = [unit for unit in (claims["litellm"].units if "litellm" in claims else [])]
+    if rates.base:
+        listed = [unit for unit in listed if unit["unit"] == "search" or "quality" in unit]
+    if mode == "chat":
+        listed = [unit for unit in listed if unit["unit"] in ("search", "request")]
+    theirs = {u["unit"]: u["usd"] for u in (claims["genai-prices"].units if "genai-prices" in claims else [])}
+    result = []
+    for unit in listed:
+        usd = unit["usd"]
+        if "size" not in unit and unit["unit"] in theirs:
+            usd = ledger.settle(model, unit["unit"], {"litellm": usd, "genai-prices": theirs[unit["unit"]]})
+        if usd is not None:
+            result.append(unit | {"usd": text(usd.quantize(FINEST_UNIT, ROUND_HALF_UP))})
+    return sorted(result, key=lambda u: (u["unit"], u.get("quality", ""), u.get("size", "")))
+
+
+def text(value):
+    return format(Decimal(value).normalize(), "f")
+
+
+def texts(where):
+    return {cls: text(usd) for cls, usd in sorted(where.items())}
+
+
+def overs(rates):
+    return [{"tokens": over, "usd_per_mtok": texts(where)} for over, where in sorted(rates.over.items())]
+
+
+def folded(rows):
+    """Dated snapshots about which nothing is said that is not true of the plain name are its aliases."""
+    for provider, name in sorted(rows):
+        stem = rows.get((provider, stem_of(name)))
+        if stem is None or stem is rows[provider, name] or not within(rows[provider, name], stem):
+            continue
+        stem["aliases"].append(name)
+        del rows[provider, name]
+    return rows
+
+
+def within(snapshot, stem):
+    """Whether all that is said of the one is said of the other."""
+    same = all(snapshot[fact] == stem[fact] for fact in ("mode", "units", "responses_only", "over"))
+    limits = all(snapshot[fact] in (0, stem[fact]) for fact in ("ctx_tokens", "max_input_tokens", "max_output_tokens"))
+    rates = snapshot["usd_per_mtok"].items() <= stem["usd_per_mtok"].items()
+    none = {"usd_per_mtok": {}}
+    tiers = all(
+        tier["usd_per_mtok"].items() <= stem["tiers"].get(name, none)["usd_per_mtok"].items()
+        and tier.get("over", []) == stem["tiers"].get(name, none).get("over", [])
+        for name, tier in snapshot["tiers"].items()
+    )
+    return same and limits and rates and tiers
+
+
+def simulated():
+    caps = sorted([*read.LITELLM_CAPS, "logprobs"])
+    return [
+        {"provider": "sim", "name": name, "ctx_tokens": context, "max_output_tokens": output, "caps": caps,
+         "usd_per_mtok": rates, "source": "weir-sim", "checked_on": CHECKED_ON}
+        for name, context, output, rates in SIM
+    ]
+
+
+def rendered(models, digests):
+    line = lambda value: json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    sources = [
+        {"name": name} | {k: s[k] for k in ("registry", "package", "version", "family", "license")} | {"sha256": digests[name]}
+        for name, s in SOURCES.items()
+    ]
+    providers = [
+        {"name": name} | ({"aliases": p["aliases"]} if "aliases" in p else {})
+        | ({"retention": RETENTION[name]} if name in RETENTION else {})
+        for name, p in PROVIDERS.items()
+    ] + [{"name": "sim"}]
+    rows = [line({k: v for k, v in model.items() if v or k in ("usd_per_mtok",) and not model.get("units")})
+            .replace('"mode":"chat",', "") for model in models]
+    lists = ",\n".join(f'"{key}":[\n{body}\n]' for key, body in (
+        ("sources", ",\n".join(map(line, sources))), ("providers", ",\n".join(map(line, providers))),
+        ("models", ",\n".join(rows))))
+    version = f"{CHECKED_ON}-{hashlib.sha256(lists.encode()).hexdigest()[:8]}"
+    return f'{{\n"version":"{version}",\n"checked_on":"{CHECKED_ON}",\n{lists}\n}}\n'
+
+
+def table(rows):
+    heads = ("model", "slot", *FAMILIES, "settled by")
+    lines = [heads] + [(m, s, *(str(v.get(f, "-")) for f in FAMILIES), how) for m, s, v, how in rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
+
+
+def gathered(cache):
+    """Claims of every source by (provider, name), and what each archive's data hashes to."""
+    paths = {name: read.archive(source, cache) for name, source in SOURCES.items()}
+    today = datetime.date.fromisoformat(CHECKED_ON)
+    litellm, pi = read.litellm(paths["litellm"], PROVIDERS), read.pi(paths["pi-ai"], PROVIDERS)
+    genai, snapshot = read.genai(paths["genai-prices"]), read.model_prices(paths["model-prices"])
+    found = {}
+    for provider, name in sorted({*litellm, *pi}):
+        row_ = PROVIDERS[provider]
+        claims = {"litellm": litellm.get((provider, name))}
+        if row_.get("genai-prices") in genai:
+            claims["genai-prices"] = read.genai_claim(genai[row_["genai-prices"]], name, today)
+        if "model-prices" in row_:
+            claims["model-prices"] = read.model_prices_claim(snapshot, row_["model-prices"], name)
+        claims["pi-ai"] = pi.get((provider, name))
+        found[provider, name] = {source: claim for source, claim in claims.items() if claim}
+    return found, {name: read.digest(path) for name, path in paths.items()}
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--date", default=datetime.date.today().isoformat())
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cache", type=pathlib.Path,
+                        default=pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "weir-catalogue")
+    parser.add_argument("--report", action="store_true", help="print every disagreement and oddity")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if the file would change")
     arguments = parser.parse_args()
-    today = datetime.date.fromisoformat(arguments.date)
-    with tempfile.TemporaryDirectory() as folder:
-        wheel, litellm_version = download("litellm", pathlib.Path(folder))
-        litellm = json.loads(wheel.read("litellm/model_prices_and_context_window_backup.json"))
-        wheel, genai_version = download("genai-prices", pathlib.Path(folder))
-        providers = genai_providers(wheel.read("genai_prices/data.py").decode())
-    source = f"litellm {litellm_version}, genai-prices {genai_version}"
-    models, failures = [], []
-    for provider, name, key, genai_provider, aliases, extra in WANTED:
-        entry, remark = litellm.get(key), ""
-        try:
-            rates = price(litellm, key, providers[genai_provider], name, today)
-            for alias in aliases:
-                if price(litellm, key.replace(name, alias), providers[genai_provider], alias, today) != rates:
-                    raise Refused(f"{alias} has another price")
-        except Varies as varies:
-            rates, remark = {}, f"; unpriced: {varies}"
-        except Refused as refused:
-            failures.append(f"{provider}/{name}: {refused}")
-            continue
-        models.append({
-            "provider": provider,
-            "name": name,
-            "aliases": aliases,
-            "ctx_tokens": entry.get("max_input_tokens") or 0,
-            "max_output_tokens": entry.get("max_output_tokens") or 0,
-            "caps": sorted([cap for cap, flag in CAPS.items() if entry.get(flag)] + extra),
-            "usd_per_mtok": rates,
-            "source": source + remark,
-            "checked_on": arguments.date,
-        })
-    if failures:
-        raise SystemExit("not built; take these off the list or settle them:\n  " + "\n  ".join(failures))
-    for name, context, output, rates in SIM:
-        models.append({
-            "provider": "sim", "name": name, "aliases": [], "ctx_tokens": context, "max_output_tokens": output,
-            "caps": ALL_CAPS, "usd_per_mtok": rates, "source": "weir-sim", "checked_on": arguments.date,
-        })
-    rows = ",\n".join("    " + json.dumps(model) for model in models)
-    text = f'{{\n  "version": "{arguments.date}",\n  "models": [\n{rows}\n  ]\n}}\n'
-    json.loads(text)
-    pathlib.Path(__file__).with_name("catalogue.json").write_text(text)
-    print(f"{len(models)} models")
+    ledger, rows, alone = Ledger(), {}, 0
+    found, digests = gathered(arguments.cache)
+    for (provider, name), claims in found.items():
+        made = row(provider, name, claims, ledger)
+        if made is None:
+            alone += 1
+        else:
+            rows[provider, name] = made
+    if open_rows := ledger.open():
+        raise SystemExit(f"not built: settle these in RESOLVED (catalogue_tables.py)\n{table(open_rows)}")
+    if stale := sorted(set(RESOLVED) - ledger.used):
+        raise SystemExit(f"not built: RESOLVED settles what nobody says any more: {stale}")
+    if missing := [f"{p}/{n}" for p, names in WELL_KNOWN.items() for n in names if (p, n) not in rows]:
+        raise SystemExit(f"not built: well-known, and in no list or only in one: {missing}")
+    order = {provider: index for index, provider in enumerate(PROVIDERS)}
+    kept = folded(rows)
+    models = [kept[key] for key in sorted(kept, key=lambda key: (order[key[0]], key[1]))] + simulated()
+    made = rendered(models, digests)
+    json.loads(made)
+    if arguments.report:
+        print(table(ledger.rows))
+    counts = Counter(model["provider"] for model in models)
+    settled = Counter(how for *_, how in ledger.rows)
+    print(f"{len(models)} models, {len(made)} bytes: " + ", ".join(f"{p} {n}" for p, n in counts.items()))
+    print(f"{alone} left out (one voice only, or no price); disagreements: {dict(settled)}; "
+          f"with assumed rates: {sum(1 for model in models if model.get('assumed'))}")
+    if arguments.check:
+        if OUTPUT.read_text() != made:
+            raise SystemExit("catalogue.json is not what the pinned sources give; run build_catalogue.py")
+    else:
+        OUTPUT.write_text(made)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,6 +1,10 @@
 //! Rates in integer pico-dollars per token, money in integer nano-dollars, and one stated rounding: a cost is summed
 //! exactly in pico-dollars and rounded half up to nano-dollars once, at its end. No float touches money.
 
+mod sheet;
+
+pub use self::sheet::{LongPrompt, OPERATOR, Prices, RateSet, Sheet};
+
 use crate::usage::{Class, Usage};
 use std::fmt;
 
@@ -8,6 +12,7 @@ const PICO_PER_NANO: u128 = 1_000;
 const NANO_PER_USD: u64 = 1_000_000_000;
 /// 1 USD per million tokens is 10^12 / 10^6 pico-dollars per token: six decimals are exact.
 const RATE_DECIMALS: usize = 6;
+const USD_DECIMALS: usize = 12;
 
 /// The price of one class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,17 +72,6 @@ impl fmt::Display for Nanos {
     }
 }
 
-/// The rates of a model, and where they come from.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Prices {
-    /// At most one per class.
-    pub rates: Vec<Rate>,
-    /// Who says so.
-    pub source: String,
-    /// Which catalogue said it.
-    pub catalogue_version: String,
-}
-
 /// Why there is no cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PriceError {
@@ -87,34 +81,6 @@ pub enum PriceError {
     /// More money than an `i64` of nano-dollars holds (9.2 billion USD).
     #[error("the cost overflows")]
     Overflow,
-}
-
-impl Prices {
-    /// The rate of a class in pico-dollars per token, after [`Class::falls_back_to`].
-    #[must_use]
-    pub fn rate(&self, class: Class) -> Option<u64> {
-        rate(&self.rates, class)
-    }
-
-    /// What this usage costs.
-    ///
-    /// # Errors
-    /// [`PriceError`] if a used class has no price, or the sum overflows.
-    pub fn cost(&self, usage: &Usage) -> Result<Nanos, PriceError> {
-        cost(&self.rates, usage)
-    }
-
-    /// What this usage would cost had the provider's prompt cache not existed: cached and written input at the input
-    /// rate. The difference to [`Prices::cost`] is what cached input saved (negative if the writes cost more).
-    ///
-    /// # Errors
-    /// As [`Prices::cost`].
-    pub fn list_cost_without_cache(&self, usage: &Usage) -> Result<Nanos, PriceError> {
-        let moved = usage.cached_input.checked_add(usage.cache_write_5m);
-        let moved = moved.and_then(|sum| sum.checked_add(usage.cache_write_1h));
-        let input = moved.and_then(|sum| sum.checked_add(usage.input)).ok_or(PriceError::Overflow)?;
-        self.cost(&Usage { input, cached_input: 0, cache_write_5m: 0, cache_write_1h: 0, ..*usage })
-    }
 }
 
 /// As [`Prices::rate`], over bare rates.
@@ -159,6 +125,14 @@ pub enum DecimalError {
 /// [`DecimalError`] if it is no plain decimal, finer than one pico-dollar per token (six decimals), or too large.
 pub fn pico_per_token_from_usd_per_mtok(decimal: &str) -> Result<u64, DecimalError> {
     scaled(decimal, RATE_DECIMALS)
+}
+
+/// Pico-dollars per unit from a decimal of USD per unit (`0.04` an image), exactly.
+///
+/// # Errors
+/// [`DecimalError`] if it is no plain decimal, finer than a pico-dollar (twelve decimals), or too large.
+pub fn pico_from_usd(decimal: &str) -> Result<u64, DecimalError> {
+    scaled(decimal, USD_DECIMALS)
 }
 
 /// `decimal * 10^places` if that is an integer.

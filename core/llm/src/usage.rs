@@ -21,6 +21,53 @@ pub struct Usage {
     pub output_audio: u64,
     /// Input images.
     pub image: u64,
+    /// At which of the provider's service tiers.
+    pub tier: ServiceTier,
+}
+
+/// A service tier that has prices of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum ServiceTier {
+    /// The usual one, whatever the provider calls it.
+    #[default]
+    Ordinary,
+    /// Slower and cheaper.
+    Flex,
+    /// Quicker and dearer.
+    Priority,
+    /// Hours later, and cheaper.
+    Batch,
+}
+
+impl ServiceTier {
+    /// The tier that a provider's reply names; words that mean no price of their own are the usual tier.
+    #[must_use]
+    pub fn parse(word: &str) -> Self {
+        match word {
+            "flex" => Self::Flex,
+            "priority" => Self::Priority,
+            "batch" => Self::Batch,
+            _ => Self::Ordinary,
+        }
+    }
+
+    /// The tier that a reply names in a member `service_tier`.
+    #[must_use]
+    pub(crate) fn of(object: crate::json::Value<'_>) -> Self {
+        let word = object.get("service_tier").and_then(|tier| tier.as_str());
+        word.map_or(Self::Ordinary, |word| Self::parse(&word))
+    }
+
+    /// The name in the catalogue; `None` for the usual one.
+    #[must_use]
+    pub const fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Ordinary => None,
+            Self::Flex => Some("flex"),
+            Self::Priority => Some("priority"),
+            Self::Batch => Some("batch"),
+        }
+    }
 }
 
 impl Usage {
@@ -136,6 +183,12 @@ impl Class {
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|class| class.as_str() == name)
+    }
+
+    /// Whether these tokens came out of the model.
+    #[must_use]
+    pub const fn is_output(self) -> bool {
+        matches!(self, Self::Output | Self::Reasoning | Self::OutputAudio)
     }
 
     /// The class whose rate counts where this one has none: a provider that lists no price of its own for it bills it

@@ -9,7 +9,7 @@ use std::time::Instant;
 use weir_ledger::{Principal, Refused, Reservation};
 use weir_llm::api::Api;
 use weir_llm::estimate;
-use weir_llm::price::{Nanos, Prices};
+use weir_llm::price::Nanos;
 use weir_llm::request::Request;
 use weir_policy::{Candidates, Retention};
 
@@ -125,7 +125,7 @@ fn hold(route: &Route, allowed: &[u16], request: &Request) -> Result<Nanos, Refu
             }
         };
         let output = output.saturating_mul(request.choices().max(1));
-        let bound = bound_cost(prices, input, output).ok_or_else(|| {
+        let bound = prices.bound(input, output).ok_or_else(|| {
             Refusal::invalid(
                 "too_expensive",
                 "The most that this request could cost does not fit the ledger; lower max_tokens.",
@@ -135,18 +135,6 @@ fn hold(route: &Route, allowed: &[u16], request: &Request) -> Result<Nanos, Refu
         most = most.max(bound);
     }
     Ok(most)
-}
-
-/// Every input token at the dearest input class, every output token at the dearest output class, rounded up.
-fn bound_cost(prices: &Prices, input: u64, output: u64) -> Option<Nanos> {
-    let dearest = |output: bool| {
-        let side = prices.rates.iter().filter(|rate| rate.class.as_str().starts_with("output") == output);
-        side.map(|rate| u128::from(rate.pico_per_unit)).max().unwrap_or(0)
-    };
-    let pico = u128::from(input)
-        .checked_mul(dearest(false))?
-        .checked_add(u128::from(output).checked_mul(dearest(true))?)?;
-    i64::try_from(pico.div_ceil(1000)).ok().map(Nanos)
 }
 
 fn over_budget(refused: Refused) -> Refusal {

@@ -392,6 +392,7 @@ impl Call {
         if let Some(share) = headroom(|name| response.header(name)) {
             self.live.headroom(self.bound.live, share);
         }
+        response.inflated().map_err(|failure| self.failed(failure))?;
         if status != 200 {
             let asked = retry_after(&response);
             // A broken error body is no better and no worse than none.
@@ -400,18 +401,6 @@ impl Call {
             // Google says it in the body.
             let asked = asked.or_else(|| gemini::retry_delay_ms(&body));
             return Err(self.rejected(fault::upstream_error(status, &body), Some(status), asked));
-        }
-        if response
-            .header("content-encoding")
-            .is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity"))
-        {
-            return Err(self.failed(Failure {
-                replied: true,
-                ..Failure::new(
-                    ErrorClass::ServerError,
-                    "the provider compressed a reply that was asked for plain",
-                )
-            }));
         }
         let served = Served {
             target: self.target,
@@ -479,7 +468,7 @@ impl Call {
                     ..Failure::new(ErrorClass::ServerError, error.to_string())
                 })
             })?;
-            if relay.end() == Some(Ended::Error) {
+            if relay.end() == Some(Ended::Error) || (relay.error().is_some() && relay.end().is_none()) {
                 let error = relay.error().cloned().unwrap_or_else(|| fault::upstream_error(500, b""));
                 return Err(self.rejected(error, Some(200), None));
             }
@@ -510,6 +499,12 @@ impl Call {
             (ErrorClass::Auth, _) => 502,
             // Said with a status of its own or inside a 200: the caller is to wait, whoever is at fault.
             (ErrorClass::RateLimited | ErrorClass::Quota, _) => 429,
+            (ErrorClass::Overloaded, None | Some(200)) => 503,
+            (ErrorClass::TimeoutFirstToken, None | Some(200)) => 504,
+            (
+                ErrorClass::BadRequest | ErrorClass::ContextTooLong | ErrorClass::ContentFilter,
+                None | Some(200),
+            ) => 400,
             (_, None | Some(200 | 300..=399)) => 502,
             (_, Some(status)) => status.clamp(400, 599),
         };

@@ -80,7 +80,7 @@ impl Exchange<'_> {
             )
             .about(first.clone()));
         }
-        let same = matches!(body.way, Way::Same);
+        let same = !matches!(body.way, Way::Turned(_));
         let lines = self.lines(dialect, same);
         let parent = self.record.trace.traceparent(span);
         let call = Call {
@@ -162,7 +162,9 @@ fn same(request: &Request, step: &Step, target: &Target, bound: &Bound, retentio
         vendor: (vendor.name != vendor::UNKNOWN.name).then_some(vendor),
         edits: &[],
     };
-    Body { bytes: request.patched(&patch), way: Way::Same, dropped: Vec::new() }
+    // A count is no reply that could be read as one.
+    let way = if request.api() == Api::CountTokens { Way::Opaque } else { Way::Same };
+    Body { bytes: request.patched(&patch), way, dropped: Vec::new() }
 }
 
 fn turned(

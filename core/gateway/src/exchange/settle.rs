@@ -92,10 +92,11 @@ impl Exchange<'_> {
     fn posting(&self, admitted: &Admitted, close: &Close) -> (Posting, Money) {
         let bound = close.served.as_ref().map(|served| &served.bound);
         let prices = bound.and_then(|bound| bound.prices.as_deref());
-        let cost = match (&close.served, prices) {
+        let sheet = prices.and_then(|prices| prices.for_tier(close.usage.tier.name()));
+        let cost = match (&close.served, sheet) {
             (None, _) => Some(Nanos(0)),
-            // A class without a rate is as unknown as a model without one.
-            (Some(_), Some(prices)) => prices.cost(&close.usage).ok(),
+            // A class or a service tier without a rate is as unknown as a model without one.
+            (Some(_), Some(sheet)) => sheet.cost(&close.usage).ok(),
             (Some(_), None) => None,
         };
         let charged = match close.outcome {
@@ -106,7 +107,7 @@ impl Exchange<'_> {
             Outcome::ClientAbort => cost.unwrap_or_default(),
             _ => Nanos(0),
         };
-        let list = prices.and_then(|prices| prices.list_cost_without_cache(&close.usage).ok());
+        let list = sheet.and_then(|sheet| sheet.list_cost_without_cache(&close.usage).ok());
         let saved_by_cached_input = match (list, cost) {
             (Some(list), Some(cost)) if charged.0 > 0 => Nanos(list.0.saturating_sub(cost.0)),
             _ => Nanos(0),

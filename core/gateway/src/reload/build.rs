@@ -15,7 +15,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use weir_llm::catalogue::Catalogue;
-use weir_llm::price::Prices;
+use weir_llm::price::{OPERATOR, Prices};
 use weir_policy::{LiveFacts, Pipeline, Plan, Step, Strategy, Target, TargetTable};
 
 /// Why no snapshot was built: everything that is wrong, one line each.
@@ -253,14 +253,18 @@ fn key(target: &TargetRef) -> (usize, String, String) {
 fn describe(endpoint: &Endpoint, said: &TargetRef, catalogue: &Catalogue) -> (Target, Option<Arc<Prices>>) {
     // The simulator takes options behind a question mark; its prices are those of the plain name.
     let plain = said.model.split('?').next().unwrap_or(&said.model);
-    let known = catalogue.model(&endpoint.name, plain);
+    let vendor = if endpoint.vendor.name.is_empty() { &endpoint.name } else { endpoint.vendor.name };
+    let known = catalogue.model(vendor, plain);
+    let priced = catalogue.find(vendor, plain);
     let prices = match &said.rates {
         Some(rates) => Some(Prices {
             rates: rates.clone(),
-            source: "config".into(),
+            source: OPERATOR.into(),
             catalogue_version: format!("config+{}", catalogue.version),
+            ..Prices::default()
         }),
-        None => known.and_then(|model| model.prices(catalogue)),
+        // The vendor's own price; where Weir knows no such vendor, the list price of the model's maker.
+        None => priced.or(known).and_then(|model| model.prices(catalogue)),
     };
     let target = Target {
         id: format!("{}/{}", endpoint.name, said.model).into(),

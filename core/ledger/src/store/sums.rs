@@ -54,6 +54,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<UsageRow> {
             input_audio: count(11)?,
             output_audio: count(12)?,
             image: count(13)?,
+            ..Usage::default()
         },
         charged: money(14)?,
         provider_cost: money(15)?,

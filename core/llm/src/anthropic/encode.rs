@@ -3,15 +3,15 @@
 //! Their SDKs want one block at a time, numbered in order. Providers that send several calls at once are made to wait:
 //! while a call is incomplete, whatever does not belong to it is kept back.
 
-use super::citation::own_json;
 use super::fault::error_body;
+use super::frames::{frame, text_block, thinking_block};
 use super::message::{self, Proof, proof};
+use super::pieces::{Piece, piece};
 use super::{reply, stop, usage};
 use crate::fault::Said;
 use crate::json::Writer;
 use crate::neutral::{Ask, Event, Finish, Seal, arguments};
 use crate::usage::Usage;
-use std::borrow::Cow;
 
 /// Writes a stream, event by event.
 pub struct Encoder {
@@ -48,19 +48,6 @@ enum Open {
     Thinking(String),
     /// With the arguments so far.
     Call(u32, String),
-}
-
-/// What a block is made of.
-enum Piece<'a> {
-    Text(Cow<'a, str>),
-    Refusal(Cow<'a, str>),
-    Thinking(Cow<'a, str>),
-    Sealed(Seal<'a>),
-    Citation(Cow<'a, str>),
-    Break,
-    CallStart { call: u32, id: Cow<'a, str>, name: Cow<'a, str> },
-    Arguments(u32, Cow<'a, str>),
-    CallEnd(u32),
 }
 
 impl Encoder {
@@ -331,61 +318,5 @@ impl Encoder {
         };
         frame("message_delta", write, out);
         frame("message_stop", |_| {}, out);
-    }
-}
-
-fn text_block(json: &mut Writer) {
-    json.begin_object().text("type", "text").text("text", "").key("citations").null().end_object();
-}
-
-fn thinking_block(json: &mut Writer) {
-    json.begin_object().text("type", "thinking").text("thinking", "").text("signature", "").end_object();
-}
-
-/// One event: its name, and an object with its type and what `fill` adds.
-fn frame(name: &str, fill: impl FnOnce(&mut Writer), out: &mut Vec<u8>) {
-    let mut json = Writer::with_capacity(128);
-    json.begin_object().text("type", name);
-    fill(&mut json);
-    json.end_object();
-    for piece in [b"event: ", name.as_bytes(), b"\ndata: ", &json.finish(), b"\n\n"] {
-        out.extend_from_slice(piece);
-    }
-}
-
-impl Piece<'_> {
-    /// A copy for later.
-    fn kept(self) -> Piece<'static> {
-        let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
-        match self {
-            Self::Text(text) => Piece::Text(own(text)),
-            Self::Refusal(text) => Piece::Refusal(own(text)),
-            Self::Thinking(text) => Piece::Thinking(own(text)),
-            Self::Sealed(seal) => Piece::Sealed(seal.to_owned_seal()),
-            Self::Citation(json) => Piece::Citation(own(json)),
-            Self::Break => Piece::Break,
-            Self::CallStart { call, id, name } => Piece::CallStart { call, id: own(id), name: own(name) },
-            Self::Arguments(call, text) => Piece::Arguments(call, own(text)),
-            Self::CallEnd(call) => Piece::CallEnd(call),
-        }
-    }
-}
-
-/// What an event of the first answer adds to a block; nothing if it is empty or there is no place for it.
-fn piece<'e>(event: &'e Event<'_>) -> Option<Piece<'e>> {
-    let some = |text: &'e str| (!text.is_empty()).then_some(Cow::Borrowed(text));
-    match event {
-        Event::Text { choice: 0, text } => some(text).map(Piece::Text),
-        Event::Refusal { choice: 0, text } => some(text).map(Piece::Refusal),
-        Event::Thinking { choice: 0, text } => some(text).map(Piece::Thinking),
-        Event::Sealed { choice: 0, seal } => Some(Piece::Sealed(seal.clone())),
-        Event::Citation { choice: 0, citation } => own_json(citation).and_then(some).map(Piece::Citation),
-        Event::Break { choice: 0 } => Some(Piece::Break),
-        Event::CallStart { choice: 0, call, id, name, .. } => {
-            Some(Piece::CallStart { call: *call, id: Cow::Borrowed(id), name: Cow::Borrowed(name) })
-        }
-        Event::CallArguments { call, text } => some(text).map(|text| Piece::Arguments(*call, text)),
-        Event::CallEnd { call } => Some(Piece::CallEnd(*call)),
-        _ => None,
     }
 }

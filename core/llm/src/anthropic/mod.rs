@@ -20,6 +20,7 @@
 //! Replies:
 //! - [`read_reply`], [`write_reply`]: whole ones.
 //! - [`Decoder`], [`Encoder`]: streamed ones.
+//! - `pieces`, `frames`: what a stream's events add to its blocks, and how that is written.
 //! - `message`: what whole and streamed replies have in common.
 //! - `stop`, `usage`: why a reply ended, what it used.
 //! - [`error_body`]: a "no".
@@ -30,10 +31,12 @@ mod citation;
 mod decode;
 mod encode;
 mod fault;
+mod frames;
 mod media;
 mod message;
 mod model;
 mod pen;
+mod pieces;
 mod prompt;
 pub(crate) mod read;
 mod reply;

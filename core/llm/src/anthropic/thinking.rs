@@ -10,7 +10,7 @@ const UNKNOWN_LIMIT: u64 = 8_192;
 const DEFAULT_LIMIT: u64 = 32_000;
 /// Fewest tokens of thinking that Anthropic takes.
 const LEAST_BUDGET: u64 = 1_024;
-/// Left for the answer when the room is made for thinking.
+/// Room for the answer where the limit is raised for thinking.
 const ROOM: u64 = 4_096;
 
 /// How a request thinks.
@@ -141,7 +141,7 @@ fn tokens(wanted: &Reasoning<'_>) -> u64 {
 fn budget(tokens: u64, given: Option<u64>, max_tokens: u64, most: u64) -> Option<(u64, u64)> {
     let max_tokens = match given {
         Some(given) => given,
-        None => max_tokens.max(tokens.saturating_add(ROOM)).min(most),
+        None => max_tokens.max(tokens.saturating_add(tokens / 3 + ROOM)).min(most),
     };
     let budget = tokens.min(max_tokens - max_tokens / 4).max(LEAST_BUDGET);
     (budget < max_tokens).then_some((budget, max_tokens))

@@ -136,8 +136,7 @@ fn object_schema<'p>(schema: &'p Raw<'p>) -> Cow<'p, str> {
 
 /// A schema in the subset of JSON Schema that Anthropic takes.
 pub(super) fn adapted(schema: &str) -> Cow<'_, str> {
-    // `crate::schema` is to adapt it.
-    Cow::Borrowed(schema)
+    crate::schema::for_anthropic(schema)
 }
 
 /// Tools that the conversation calls and the caller no longer declares: calls of unknown tools are refused.

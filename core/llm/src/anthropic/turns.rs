@@ -87,7 +87,8 @@ pub(super) fn talk<'p>(prompt: &'p Prompt<'p>, prefill: bool, body: &mut Body) -
     });
     let said = alternating(said.collect());
     let said = alternating(said.into_iter().map(without_last_thoughts).collect());
-    let mut messages = answered(said);
+    // A result that says nothing and answers nothing leaves no turn between its neighbours.
+    let mut messages = alternating(answered(said));
     ends(&mut messages, prefill);
     Talk { system, messages }
 }
@@ -254,7 +255,6 @@ fn user(text: &'static str) -> Message<'static> {
 
 /// The user has the first word, and the last one too unless the model may go on from its own.
 fn ends<'p>(messages: &mut Vec<Message<'p>>, prefill: bool) {
-    messages.retain(|message| !message.blocks.is_empty());
     if messages.first().is_some_and(|first| first.assistant) {
         messages.insert(0, user(OPENING));
     }

@@ -3,7 +3,7 @@
 
 use crate::json::{Value, Writer};
 use crate::neutral::Reply;
-use crate::usage::Usage;
+use crate::usage::{ServiceTier, Usage};
 
 /// Counters as they came so far. A stream gives them twice: what the second time leaves out stands.
 #[derive(Debug, Clone, Copy, Default)]
@@ -15,6 +15,7 @@ pub(super) struct Counters {
     written_1h: Option<u64>,
     output: Option<u64>,
     thinking: Option<u64>,
+    tier: ServiceTier,
 }
 
 impl Counters {
@@ -34,6 +35,9 @@ impl Counters {
         ] {
             *counter = found.or(*counter);
         }
+        if usage.get("service_tier").is_some() {
+            self.tier = ServiceTier::of(usage);
+        }
     }
 
     /// By disjoint class. What is written to the cache for no known term is for five minutes, the default.
@@ -50,6 +54,7 @@ impl Counters {
             cache_write_1h: hour.min(written),
             output: output - reasoning,
             reasoning,
+            tier: self.tier,
             ..Usage::default()
         }
     }

@@ -87,10 +87,20 @@ pub(super) fn citation(annotation: Value<'_>) -> Option<Citation<'_>> {
     })
 }
 
-/// Writes a `url_citation`; nothing for what has no address. All four members are required.
-pub(super) fn write_annotation(json: &mut Writer, citation: &Citation<'_>, range: (u64, u64)) {
+/// Writes a `url_citation`; nothing for what has no address. All four members are required. In a stream it needs an
+/// index too: OpenAI's SDK fails on a second list of entries without.
+pub(super) fn write_annotation(
+    json: &mut Writer,
+    citation: &Citation<'_>,
+    range: (u64, u64),
+    index: Option<u64>,
+) {
     let Some(url) = &citation.url else { return };
-    json.begin_object().text("type", "url_citation").key("url_citation").begin_object();
+    json.begin_object();
+    if let Some(index) = index {
+        json.key("index").number(index);
+    }
+    json.text("type", "url_citation").key("url_citation").begin_object();
     json.key("start_index").number(range.0).key("end_index").number(range.1);
     json.text("title", citation.title.as_deref().unwrap_or_default()).text("url", url);
     json.end_object().end_object();

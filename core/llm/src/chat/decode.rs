@@ -8,11 +8,10 @@ use super::tally::usage_in;
 use super::thinking::{Detail, plain};
 use super::whole::{error_of, failure};
 use crate::fault::upstream_error;
-use crate::json::{Json, Kind, Value};
+use crate::json::{Kind, Rules, Tape, Value};
 use crate::neutral::{By, Event, Finish};
 use crate::sse;
 use crate::usage::Usage;
-use bytes::Bytes;
 use std::borrow::Cow;
 
 /// Most choices that are told apart; a request can ask for no more.
@@ -69,8 +68,8 @@ impl Decoder {
         if data == b"[DONE]" {
             return self.done(sink);
         }
-        let json = Json::parse_lenient(Bytes::copy_from_slice(data)).ok();
-        let root = json.as_ref().map(Json::root).filter(|root| root.kind() == Kind::Object);
+        let tape = Tape::parse(data, Rules::Lenient).ok();
+        let root = tape.as_ref().map(|tape| tape.root(data)).filter(|root| root.kind() == Kind::Object);
         let named = event.name == "error";
         match root.and_then(error_of).or_else(|| named.then(|| upstream_error(500, data))) {
             Some(error) => {
@@ -130,14 +129,15 @@ impl Decoder {
                 *known = root.get(key).and_then(|text| text.as_str()).unwrap_or_default().into_owned();
             }
         }
-        self.created = self.created.or_else(|| root.get("created").and_then(|created| created.as_u64()));
+        let created = root.get("created").and_then(|created| created.as_u64());
+        self.created = self.created.or(created.filter(|created| *created > 0));
     }
 
     fn start(&mut self, sink: Sink<'_>) {
         if !self.started {
             self.started = true;
-            let created = self.created.filter(|created| *created > 0);
-            sink(Event::Start { id: Cow::Borrowed(&self.id), model: Cow::Borrowed(&self.model), created });
+            let (id, model) = (Cow::Borrowed(self.id.as_str()), Cow::Borrowed(self.model.as_str()));
+            sink(Event::Start { id, model, created: self.created });
         }
     }
 

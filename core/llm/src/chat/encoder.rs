@@ -5,7 +5,7 @@ use super::tally::write_usage;
 use super::{finish, thinking};
 use crate::fault::{Said, error_body};
 use crate::json::Writer;
-use crate::neutral::{Ask, Event, Finish, Seal};
+use crate::neutral::{Ask, Citation, Event, Finish, Seal};
 use crate::usage::Usage;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -36,6 +36,7 @@ struct Answer {
     /// Entries of `reasoning_details`.
     details: u64,
     calls: u64,
+    citations: u64,
     refused: bool,
 }
 
@@ -99,14 +100,7 @@ impl Encoder {
                 answer.thought.clear();
             }
             Event::Citation { choice, citation } if citation.url.is_some() => {
-                let answer = self.answer(*choice, out);
-                let (block, end) = (answer.block, answer.text);
-                let range = citation.range.map_or((block, end), |(from, to)| (block + from, block + to));
-                self.delta(*choice, out, |json| {
-                    json.key("annotations").begin_array();
-                    write_annotation(json, citation, range);
-                    json.end_array();
-                });
+                self.cite(*choice, citation, out);
             }
             Event::Citation { .. } | Event::Error(_) => {}
             Event::Logprobs { choice, json } => {
@@ -170,11 +164,23 @@ impl Encoder {
     fn sealed(&mut self, choice: u32, seal: &Seal<'_>, out: &mut Vec<u8>) {
         let answer = self.answer(choice, out);
         let text = std::mem::take(&mut answer.thought);
-        let index = answer.details;
-        answer.details += 1;
+        let mut index = answer.details;
         self.delta(choice, out, |json| {
             json.key("reasoning_details").begin_array();
-            thinking::write_detail(json, index, &text, Some(seal));
+            thinking::write_detail(json, &mut index, &text, Some(seal));
+            json.end_array();
+        });
+        self.answer(choice, out).details = index;
+    }
+
+    fn cite(&mut self, choice: u32, citation: &Citation<'_>, out: &mut Vec<u8>) {
+        let answer = self.answer(choice, out);
+        let (block, end, index) = (answer.block, answer.text, answer.citations);
+        answer.citations += 1;
+        let range = citation.range.map_or((block, end), |(from, to)| (block + from, block + to));
+        self.delta(choice, out, |json| {
+            json.key("annotations").begin_array();
+            write_annotation(json, citation, range, Some(index));
             json.end_array();
         });
     }

@@ -3,7 +3,7 @@
 use super::tally::{content_bytes, usage_of};
 use crate::fault::{UpstreamError, error_in};
 use crate::json::{Json, JsonError, Kind};
-use crate::usage::Usage;
+use crate::usage::{ServiceTier, Usage};
 use bytes::Bytes;
 
 /// What a complete reply says of itself.
@@ -47,7 +47,8 @@ impl Reply {
             finish_reasons.push(reason.map(std::borrow::Cow::into_owned));
             bytes += choice.get("message").map_or(0, content_bytes);
         }
-        let usage = root.get("usage").and_then(usage_of);
+        let usage =
+            root.get("usage").and_then(usage_of).map(|usage| Usage { tier: ServiceTier::of(root), ..usage });
         Ok(Self { usage, finish_reasons, error, content_bytes: bytes, json })
     }
 

@@ -4,7 +4,7 @@ use super::skim::skim;
 use super::tally::{content_bytes, usage_of};
 use crate::fault::{UpstreamError, error_in};
 use crate::json::{Kind, Rules, Tape, Value};
-use crate::usage::Usage;
+use crate::usage::{ServiceTier, Usage};
 
 /// Reads the data of a stream's events one by one.
 #[derive(Debug, Clone, Default)]
@@ -74,7 +74,8 @@ impl StreamScan {
             self.error.get_or_insert(error);
             return Chunk::Error;
         }
-        let usage = root.get("usage").and_then(usage_of);
+        let usage =
+            root.get("usage").and_then(usage_of).map(|usage| Usage { tier: ServiceTier::of(root), ..usage });
         if usage.is_some() {
             self.usage = usage;
         }

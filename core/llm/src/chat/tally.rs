@@ -1,7 +1,7 @@
 //! What a reply or chunk says of usage and content.
 
 use crate::json::{Kind, Value, Writer};
-use crate::usage::Usage;
+use crate::usage::{ServiceTier, Usage};
 
 /// Keys of a message or delta whose text is the model's output.
 pub(super) const TEXT_KEYS: [&str; 4] = ["content", "refusal", "reasoning_content", "reasoning"];
@@ -52,7 +52,8 @@ pub(super) fn usage_in(root: Value<'_>) -> Option<Usage> {
         root.get("x_groq").and_then(|own| own.get("usage")),
         first().and_then(|choice| choice.get("usage")),
     ];
-    places.into_iter().flatten().find_map(usage_of)
+    let usage = places.into_iter().flatten().find_map(usage_of)?;
+    Some(Usage { tier: ServiceTier::of(root), ..usage })
 }
 
 /// Writes a `usage` object with both details.

@@ -79,12 +79,12 @@ pub(super) fn of_message(message: Value<'_>) -> Vec<Thinking<'_>> {
     blocks.into_iter().map(|(_, block)| block).filter(|b| !b.text.is_empty() || b.seal.is_some()).collect()
 }
 
-/// Adds an entry: to the last block if both say that they are one, else as a block of its own.
+/// Adds an entry: to the last block if it is more of that, else as a block of its own.
 fn join<'a>(blocks: &mut Vec<(Option<u64>, Thinking<'a>)>, entry: Detail<'a>) {
+    let summed = entry.text.is_empty() && entry.seal.as_ref().is_some_and(|seal| seal.by == By::OpenAi);
     if let Some((index, last)) = blocks.last_mut()
         && last.seal.is_none()
-        && index.is_some()
-        && *index == entry.index
+        && (summed || index.is_some() && *index == entry.index)
     {
         last.text.to_mut().push_str(&entry.text);
         last.seal = entry.seal;
@@ -99,21 +99,38 @@ pub(super) fn plain(message: Value<'_>) -> Option<Cow<'_, str>> {
     text("reasoning_content").or_else(|| text("reasoning"))
 }
 
-/// Writes the entries of one block of thinking; `text` is what the proof proves.
-pub(super) fn write_detail(json: &mut Writer, index: u64, text: &str, seal: Option<&Seal<'_>>) {
+/// Writes the entries of one block of thinking; `text` is what the proof proves. Each entry has an index of its own,
+/// since OpenAI's SDK merges what has the same when it puts a stream together.
+pub(super) fn write_detail(json: &mut Writer, index: &mut u64, text: &str, seal: Option<&Seal<'_>>) {
+    let hidden = seal.filter(|seal| seal.hidden);
+    let signature = seal.filter(|seal| !seal.hidden);
+    if hidden.is_none() {
+        entry(json, index, "reasoning.text", ("text", text), seal, |json| {
+            json.maybe_text("signature", signature.map(|seal| seal.data.as_ref()));
+        });
+        return;
+    }
+    if !text.is_empty() {
+        entry(json, index, "reasoning.summary", ("summary", text), seal, |_| {});
+    }
+    if let Some(hidden) = hidden {
+        entry(json, index, "reasoning.encrypted", ("data", &hidden.data), seal, |_| {});
+    }
+}
+
+fn entry(
+    json: &mut Writer,
+    index: &mut u64,
+    kind: &str,
+    (key, value): (&str, &str),
+    seal: Option<&Seal<'_>>,
+    more: impl FnOnce(&mut Writer),
+) {
+    json.begin_object().text("type", kind).text(key, value);
+    more(json);
     let format = seal.and_then(|seal| FORMATS.iter().find(|(by, _)| *by == seal.by));
-    let format = format.map(|(_, format)| *format);
-    let hidden = seal.is_some_and(|seal| seal.hidden);
-    if !hidden || !text.is_empty() {
-        let (kind, key) = if hidden { ("reasoning.summary", "summary") } else { ("reasoning.text", "text") };
-        json.begin_object().text("type", kind).text(key, text);
-        json.maybe_text("signature", seal.filter(|_| !hidden).map(|seal| seal.data.as_ref()));
-        json.maybe_text("format", format).key("index").number(index).end_object();
-    }
-    if let Some(seal) = seal.filter(|_| hidden) {
-        json.begin_object().text("type", "reasoning.encrypted").text("data", &seal.data);
-        json.maybe_text("format", format).key("index").number(index).end_object();
-    }
+    json.maybe_text("format", format.map(|(_, format)| *format)).key("index").number(*index).end_object();
+    *index += 1;
 }
 
 #[cfg(test)]
@@ -168,8 +185,9 @@ mod tests {
         ];
         let mut json = Writer::new();
         json.begin_object().key("reasoning_details").begin_array();
-        for (index, (text, seal)) in (0..).zip(&seals) {
-            write_detail(&mut json, index, text, seal.as_ref());
+        let mut index = 0;
+        for (text, seal) in &seals {
+            write_detail(&mut json, &mut index, text, seal.as_ref());
         }
         json.end_array().end_object();
         let want = seals.map(|(text, s)| (text.to_owned(), s.map(|s| (s.by, s.data.into_owned(), s.hidden))));

@@ -207,7 +207,7 @@ impl<'a> Message<'a> {
         json.text_or_null("refusal", Some(self.refusal.as_str()).filter(|text| !text.is_empty()));
         json.key("annotations").begin_array();
         for (citation, range) in &self.citations {
-            super::answered::write_annotation(json, citation, *range);
+            super::answered::write_annotation(json, citation, *range, None);
         }
         json.end_array();
         self.write_thinking(json);
@@ -224,8 +224,9 @@ impl<'a> Message<'a> {
         json.maybe_text("reasoning_content", Some(text.as_str()).filter(|text| !text.is_empty()));
         if self.thinking.iter().any(|block| block.seal.is_some()) {
             json.key("reasoning_details").begin_array();
-            for (index, block) in (0..).zip(&self.thinking) {
-                thinking::write_detail(json, index, &block.text, block.seal.as_ref());
+            let mut index = 0;
+            for block in &self.thinking {
+                thinking::write_detail(json, &mut index, &block.text, block.seal.as_ref());
             }
             json.end_array();
         }

@@ -7,6 +7,7 @@ use crate::fault::{error_in, upstream_error};
 use crate::json::{Json, Kind, Value};
 use crate::neutral::Event;
 use crate::sse;
+use crate::usage::{ServiceTier, Usage};
 use bytes::Bytes;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -277,6 +278,7 @@ impl Decoder {
         self.ended = true;
         let response = root.get("response").unwrap_or(root);
         if let Some(usage) = response.get("usage").and_then(usage::read) {
+            let usage = Usage { tier: ServiceTier::of(response), ..usage };
             sink(Event::Usage(usage));
         }
         let failed = text(root, "type").is_some_and(|kind| kind.ends_with("failed"));

@@ -5,6 +5,7 @@ use super::wire::{citation, filled, kind, list, own, raw, text, thinking};
 use crate::fault::{Hint, UpstreamError, error_in};
 use crate::json::{Json, Kind, Value};
 use crate::neutral::{Broken, Call, Choice, Citation, Content, Finish, Reply};
+use crate::usage::{ServiceTier, Usage};
 use bytes::Bytes;
 use std::borrow::Cow;
 
@@ -41,7 +42,10 @@ pub fn read_reply(body: &Bytes) -> Result<Reply, Broken> {
         model: text(root, "model").unwrap_or_default().into_owned(),
         created: created(root),
         choices: vec![choice],
-        usage: root.get("usage").and_then(usage::read),
+        usage: root
+            .get("usage")
+            .and_then(usage::read)
+            .map(|usage| Usage { tier: ServiceTier::of(root), ..usage }),
         service_tier: text(root, "service_tier").map(Cow::into_owned),
     })
 }

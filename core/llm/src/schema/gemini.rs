@@ -3,28 +3,21 @@
 
 use super::adapted;
 use super::reference::inlined;
-use super::walk::{Schema, add_words, merge, merge_all_of, object_at_root, one_of_as_any_of, types};
+use super::typed::{guessed, is_type, keep_known};
+use super::walk::{Schema, merge, merge_all_of, object_at_root, one_of_as_any_of, types, weight};
 use serde_json::{Value, json};
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
-/// The types, and the keywords that each knows beside those of [`EVERY`].
-const TYPES: [(&str, &[&str]); 6] = [
-    ("object", &["properties", "required", "propertyOrdering"]),
-    ("array", &["items", "minItems", "maxItems"]),
-    ("string", &["enum", "format", "minLength", "maxLength", "pattern"]),
-    ("integer", &["format", "minimum", "maximum"]),
-    ("number", &["format", "minimum", "maximum"]),
-    ("boolean", &[]),
-];
-const EVERY: [&str; 5] = ["type", "title", "description", "nullable", "default"];
-/// The formats that are taken, by type.
-const FORMATS: [(&str, &[&str]); 3] =
-    [("string", &["enum", "date-time"]), ("integer", &["int32", "int64"]), ("number", &["float", "double"])];
+/// Most bytes that alternatives may take over from their parents, about.
+const MAX_TAKEN_OVER: usize = 512 << 10;
+/// Most alternatives among which equal ones are sought.
+const MAX_COMPARED: usize = 64;
 
 /// A schema as Gemini takes it. References are written out, alternatives stand alone, and what has no type gets one.
 #[must_use]
 pub fn for_gemini(schema: &str) -> Cow<'_, str> {
-    adapted(schema, |schema| one(inlined(schema)))
+    adapted(schema, |schema| Adapter::default().one(inlined(schema)))
 }
 
 /// A schema as Gemini takes it for a function's parameters; `None` for a function that takes none.
@@ -34,37 +27,124 @@ pub fn parameters_for_gemini(schema: &str) -> Option<Cow<'_, str>> {
     let adapted = adapted(schema, |schema| {
         let mut schema = inlined(schema);
         object_at_root(&mut schema);
-        let schema = one(schema);
+        let schema = Adapter::default().one(schema);
         empty = schema.get("properties").and_then(Value::as_object).is_none_or(Schema::is_empty);
         schema
     });
     (!empty).then_some(adapted)
 }
 
-/// One schema without references.
-fn one(mut schema: Schema) -> Schema {
-    merge_all_of(&mut schema);
-    one_of_as_any_of(&mut schema);
-    if let Some(value) = schema.shift_remove("const") {
-        schema.insert("enum".into(), json!([value]));
+/// Adapts one document.
+#[derive(Default)]
+struct Adapter {
+    /// About how many bytes alternatives took over from their parents.
+    taken_over: usize,
+}
+
+impl Adapter {
+    /// One schema without references.
+    fn one(&mut self, mut schema: Schema) -> Schema {
+        merge_all_of(&mut schema);
+        one_of_as_any_of(&mut schema);
+        if let Some(value) = schema.shift_remove("const") {
+            schema.insert("enum".into(), json!([value]));
+        }
+        if let Some(Value::Array(alternatives)) = schema.shift_remove("anyOf")
+            && alternatives.iter().any(is_shaped)
+        {
+            return self.any_of(schema, alternatives);
+        }
+        let mut types = types(&schema);
+        types.retain(|word| word == "null" || is_type(word));
+        if take_null(&mut types) {
+            schema.insert("nullable".into(), json!(true));
+        }
+        if types.len() > 1 {
+            schema.shift_remove("type");
+            return self.any_of(schema, types.iter().map(|word| json!({"type": word})).collect());
+        }
+        let kind = types.pop().unwrap_or_else(|| guessed(&schema).to_owned());
+        schema.insert("type".into(), json!(kind));
+        match kind.as_str() {
+            "object" => self.object(&mut schema),
+            "array" => self.array(&mut schema),
+            _ => {}
+        }
+        keep_known(&mut schema, &kind);
+        schema
     }
-    if let Some(Value::Array(alternatives)) = schema.shift_remove("anyOf")
-        && alternatives.iter().any(is_shaped)
-    {
-        return any_of(schema, alternatives);
+
+    /// Alternatives. Nothing may stand beside them, so each takes what its parent says.
+    fn any_of(&mut self, mut parent: Schema, alternatives: Vec<Value>) -> Schema {
+        let is_null = |schema: &Value| schema.get("type") == Some(&json!("null"));
+        let nullable = alternatives.iter().any(is_null) || parent.get("nullable") == Some(&json!(true));
+        parent.shift_remove("nullable");
+        self.taken_over = self.taken_over.saturating_add(weight(&parent).saturating_mul(alternatives.len()));
+        if self.taken_over > MAX_TAKEN_OVER {
+            parent.retain(|key, _| key == "type");
+        }
+        let rest = alternatives.into_iter().filter(|schema| !is_null(schema));
+        let mut adapted: Vec<Schema> = Vec::new();
+        for alternative in rest {
+            let Value::Object(mut alternative) = alternative else { continue };
+            merge(&mut alternative, parent.clone());
+            let alternative = self.one(alternative);
+            if adapted.len() > MAX_COMPARED || !adapted.contains(&alternative) {
+                adapted.push(alternative);
+            }
+        }
+        if nullable && let Some(first) = adapted.first_mut() {
+            first.insert("nullable".into(), json!(true));
+        }
+        match adapted.len() {
+            0 => self.one(parent),
+            1 => adapted.remove(0),
+            _ => {
+                let mut schema = Schema::new();
+                schema.insert("anyOf".into(), adapted.into_iter().map(Value::Object).collect());
+                schema
+            }
+        }
     }
-    let mut types = types(&schema);
-    types.retain(|word| word == "null" || TYPES.iter().any(|(known, _)| known == word));
-    if take_null(&mut types) {
-        schema.insert("nullable".into(), json!(true));
+
+    /// Properties, and names of none but these.
+    fn object(&mut self, schema: &mut Schema) {
+        let Some(Value::Object(properties)) = schema.get_mut("properties") else {
+            for keyword in ["properties", "required", "propertyOrdering"] {
+                schema.shift_remove(keyword);
+            }
+            return;
+        };
+        for property in properties.values_mut() {
+            let given = match std::mem::take(property) {
+                Value::Object(given) => given,
+                _ => Schema::new(),
+            };
+            *property = Value::Object(self.one(given));
+        }
+        let names: BTreeSet<String> = properties.keys().cloned().collect();
+        for keyword in ["required", "propertyOrdering"] {
+            if let Some(Value::Array(list)) = schema.get_mut(keyword) {
+                list.retain(|name| name.as_str().is_some_and(|name| names.contains(name)));
+                if list.is_empty() {
+                    schema.shift_remove(keyword);
+                }
+            } else {
+                schema.shift_remove(keyword);
+            }
+        }
     }
-    if types.len() > 1 {
-        schema.shift_remove("type");
-        return any_of(schema, types.iter().map(|word| json!({"type": word})).collect());
+
+    /// Arrays must say what they hold; a list of schemas, one for each place, becomes alternatives for all places.
+    fn array(&mut self, schema: &mut Schema) {
+        let listed = schema.shift_remove("prefixItems");
+        let items = match (listed, schema.shift_remove("items")) {
+            (Some(Value::Array(list)), _) | (_, Some(Value::Array(list))) => self.any_of(Schema::new(), list),
+            (_, Some(Value::Object(items))) => self.one(items),
+            _ => self.one(Schema::new()),
+        };
+        schema.insert("items".into(), Value::Object(items));
     }
-    let kind = types.pop().unwrap_or_else(|| guessed(&schema).to_owned());
-    schema.insert("type".into(), json!(kind));
-    typed(schema, &kind)
 }
 
 /// Whether an alternative says what the value is, and not only which properties it needs.
@@ -78,143 +158,6 @@ fn take_null(types: &mut Vec<String>) -> bool {
     let before = types.len();
     types.retain(|word| word != "null");
     types.len() < before
-}
-
-/// Alternatives. Nothing may stand beside them, so each takes what its parent says.
-fn any_of(mut parent: Schema, alternatives: Vec<Value>) -> Schema {
-    let is_null = |schema: &Value| schema.get("type") == Some(&json!("null"));
-    let nullable = alternatives.iter().any(is_null) || parent.get("nullable") == Some(&json!(true));
-    parent.shift_remove("nullable");
-    let rest = alternatives.into_iter().filter(|schema| !is_null(schema));
-    let mut adapted: Vec<Schema> = Vec::new();
-    for alternative in rest {
-        let Value::Object(mut alternative) = alternative else { continue };
-        merge(&mut alternative, parent.clone());
-        let alternative = one(alternative);
-        if !adapted.contains(&alternative) {
-            adapted.push(alternative);
-        }
-    }
-    if nullable && let Some(first) = adapted.first_mut() {
-        first.insert("nullable".into(), json!(true));
-    }
-    match adapted.len() {
-        0 => one(parent),
-        1 => adapted.remove(0),
-        _ => {
-            let mut schema = Schema::new();
-            schema.insert("anyOf".into(), adapted.into_iter().map(Value::Object).collect());
-            schema
-        }
-    }
-}
-
-/// The type of a schema that names none. What may be anything is asked for as text, which always fits.
-fn guessed(schema: &Schema) -> &'static str {
-    let has = |keywords: &[&str]| keywords.iter().any(|keyword| schema.contains_key(*keyword));
-    if has(&["properties", "required", "additionalProperties", "patternProperties"]) {
-        return "object";
-    }
-    if has(&["items", "prefixItems", "minItems", "maxItems"]) {
-        return "array";
-    }
-    let values = schema.get("enum").and_then(Value::as_array);
-    match values.and_then(|values| values.iter().find(|value| !value.is_null())) {
-        Some(Value::Bool(_)) => return "boolean",
-        Some(Value::Number(number)) => return if number.is_f64() { "number" } else { "integer" },
-        Some(_) => return "string",
-        None => {}
-    }
-    if has(&["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"]) {
-        return "number";
-    }
-    "string"
-}
-
-/// A schema of one known type, without all that this type does not know.
-fn typed(mut schema: Schema, kind: &str) -> Schema {
-    mend_enum(&mut schema, kind);
-    mend_format(&mut schema, kind);
-    match kind {
-        "object" => mend_object(&mut schema),
-        "array" => mend_array(&mut schema),
-        _ => {}
-    }
-    let own = TYPES.iter().find(|(known, _)| *known == kind).map_or(&[][..], |(_, keywords)| keywords);
-    schema.retain(|key, value| {
-        let known = EVERY.contains(&key.as_str()) || own.contains(&key.as_str());
-        let sound = match key.as_str() {
-            "title" | "description" | "pattern" => value.is_string(),
-            "nullable" => *value == json!(true),
-            "minItems" | "maxItems" | "minLength" | "maxLength" => value.is_u64(),
-            "minimum" | "maximum" => value.is_number(),
-            _ => true,
-        };
-        known && sound
-    });
-    schema
-}
-
-/// Only texts can be listed, and none that is empty. Other values are told in words.
-fn mend_enum(schema: &mut Schema, kind: &str) {
-    let Some(Value::Array(values)) = schema.shift_remove("enum") else { return };
-    if values.iter().any(Value::is_null) {
-        schema.insert("nullable".into(), json!(true));
-    }
-    let texts: Vec<Value> =
-        values.iter().filter(|value| value.as_str().is_some_and(|text| !text.is_empty())).cloned().collect();
-    if kind == "string" && !texts.is_empty() {
-        schema.insert("enum".into(), Value::Array(texts));
-    } else if !values.is_empty() {
-        let list: Vec<String> = values.iter().map(ToString::to_string).collect();
-        add_words(schema, &format!("(one of: {})", list.join(", ")));
-    }
-}
-
-fn mend_format(schema: &mut Schema, kind: &str) {
-    let taken = FORMATS.iter().find(|(known, _)| *known == kind).map_or(&[][..], |(_, formats)| formats);
-    let format = schema.get("format").and_then(Value::as_str).map(str::to_owned);
-    if format.as_ref().is_none_or(|format| taken.contains(&format.as_str())) {
-        return;
-    }
-    schema.shift_remove("format");
-    if let (Some(format), "string") = (format, kind) {
-        add_words(schema, &format!("(format: {format})"));
-    }
-}
-
-fn mend_object(schema: &mut Schema) {
-    let Some(Value::Object(properties)) = schema.get_mut("properties") else {
-        for keyword in ["properties", "required", "propertyOrdering"] {
-            schema.shift_remove(keyword);
-        }
-        return;
-    };
-    for property in properties.values_mut() {
-        *property = Value::Object(one(property.as_object().cloned().unwrap_or_default()));
-    }
-    let names: Vec<String> = properties.keys().cloned().collect();
-    for keyword in ["required", "propertyOrdering"] {
-        if let Some(Value::Array(list)) = schema.get_mut(keyword) {
-            list.retain(|name| name.as_str().is_some_and(|name| names.iter().any(|known| known == name)));
-            if list.is_empty() {
-                schema.shift_remove(keyword);
-            }
-        } else {
-            schema.shift_remove(keyword);
-        }
-    }
-}
-
-/// Arrays must say what they hold; a list of schemas, one for each place, becomes alternatives for all places.
-fn mend_array(schema: &mut Schema) {
-    let listed = schema.shift_remove("prefixItems");
-    let items = match (listed, schema.shift_remove("items")) {
-        (Some(Value::Array(list)), _) | (_, Some(Value::Array(list))) => any_of(Schema::new(), list),
-        (_, Some(Value::Object(items))) => one(items),
-        _ => one(Schema::new()),
-    };
-    schema.insert("items".into(), Value::Object(items));
 }
 
 #[cfg(test)]
@@ -294,7 +237,12 @@ mod tests {
             })
             .collect();
         let bomb = format!("{{\"$ref\":\"#/$defs/0\",\"$defs\":{{{}}}}}", defs.join(","));
-        assert!(for_gemini(&bomb).len() < 1 << 20);
+        assert!(for_gemini(&bomb).len() < 2 << 20);
+        let leaf = r#"{"type":"string"}"#.to_owned();
+        let nested = (0..14).fold(leaf, |inner, _| format!(r#"{{"anyOf":[{inner},{inner}]}}"#));
+        let wide =
+            format!(r#"{{"description":"{}","anyOf":[{nested},{{"type":"number"}}]}}"#, "d".repeat(9_000));
+        assert!(for_gemini(&wide).len() < wide.len() + (2 << 20));
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //!
 //! - [`for_openai`], [`for_openai_strict`]: OpenAI's functions and structured outputs.
 //! - [`for_anthropic`], [`tool_input`]: Anthropic's structured outputs and tools.
-//! - [`for_gemini`], [`parameters_for_gemini`]: Gemini's OpenAPI subset.
+//! - [`for_gemini`], [`parameters_for_gemini`]: Gemini's OpenAPI subset; `typed`: what each of its types knows.
 //! - `reference`: `$ref` and recursion.
 //! - `walk`: the schemas inside of a schema, merging, notes.
 
@@ -16,6 +16,7 @@ mod anthropic;
 mod gemini;
 mod openai;
 mod reference;
+mod typed;
 mod walk;
 
 pub use anthropic::{for_anthropic, tool_input};

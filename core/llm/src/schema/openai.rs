@@ -2,10 +2,11 @@
 
 use super::adapted;
 use super::walk::{
-    Schema, each_inside, is_object, merge_all_of, object_at_root, one_of_as_any_of, tell, types,
+    Schema, each_inside, is_object, merge_all_of, object_at_root, one_of_as_any_of, tell, texts, types,
 };
 use serde_json::{Value, json};
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 /// Keywords that strict mode has no words for and that change what fits.
 const NOT_STRICT: [&str; 14] = [
@@ -114,18 +115,20 @@ fn close_object(schema: &mut Schema) -> bool {
     if free || !(closed || schema.contains_key("properties")) {
         return false;
     }
-    let required: Vec<Value> = schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
+    let required = schema.get("required").and_then(Value::as_array);
+    let required: BTreeSet<String> =
+        required.map(|names| texts(names).map(str::to_owned).collect()).unwrap_or_default();
     let properties = schema.entry("properties").or_insert_with(|| json!({}));
     let Value::Object(properties) = properties else { return false };
     for (name, property) in properties.iter_mut() {
-        if let (Value::Object(property), false) = (property, required.iter().any(|known| known == name)) {
+        if let (Value::Object(property), false) = (property, required.contains(name)) {
             allow_null(property);
         }
     }
-    let all: Vec<Value> = properties.keys().map(|name| json!(name)).collect();
     // A list in another order says the same and needs no change.
-    if all.len() != required.len() || all.iter().any(|name| !required.contains(name)) {
-        schema.insert("required".into(), Value::Array(all));
+    if properties.len() != required.len() || properties.keys().any(|name| !required.contains(name)) {
+        let all: Value = properties.keys().map(String::as_str).collect();
+        schema.insert("required".into(), all);
     }
     schema.insert("additionalProperties".into(), Value::Bool(false));
     true

@@ -1,72 +1,77 @@
 //! `$ref` and recursion.
 
-use super::walk::{Schema, any_object, each_inside, merge};
+use super::walk::{Schema, any_object, each_inside, merge, weight};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// How often a schema may stand inside of itself once its references are written out.
 const MAX_RECURSION: usize = 3;
-/// Most schemas that are written out: a few definitions that name each other would else grow without bound.
-const MAX_SCHEMAS: usize = 4_000;
+/// Most bytes that references may add, about: a few definitions that name each other would else grow without bound.
+const MAX_ADDED: usize = 512 << 10;
 /// Deepest nesting that is written out; providers refuse far less.
 const MAX_DEPTH: usize = 48;
 
 /// The schema with every reference replaced by what it names, and without definitions. What would go on for ever, what
 /// cannot be found and what lies elsewhere becomes any object.
 pub(super) fn inlined(root: Schema) -> Schema {
-    let whole = Value::Object(root.clone());
-    let mut inliner = Inliner { whole: &whole, open: Vec::new(), schemas: 0 };
+    let mut targets = Vec::new();
+    root.values().for_each(|value| references(value, &mut targets));
+    let whole = match (targets.is_empty(), root.get("$ref")) {
+        (true, None) => Value::Null,
+        _ => Value::Object(root.clone()),
+    };
     let mut schema = root;
     schema.shift_remove("$defs");
     schema.shift_remove("definitions");
-    inliner.inline(&mut schema, 0);
+    if !whole.is_null() {
+        Inliner { whole: &whole, open: Vec::new(), added: 0 }.inline(&mut schema, 0);
+    }
     schema
 }
 
 /// Whether some definition holds itself.
 pub(super) fn is_recursive(root: &Schema) -> bool {
     let whole = Value::Object(root.clone());
-    let mut seen = Vec::new();
-    let mut targets = Vec::new();
-    references(&mut root.clone(), &mut targets);
-    while let Some(target) = targets.pop() {
-        if seen.contains(&target) {
-            continue;
-        }
-        if reaches(&whole, &target) {
-            return true;
-        }
-        seen.push(target);
-    }
-    false
-}
-
-/// Whether what a reference names refers, over any number of steps, to itself.
-fn reaches(whole: &Value, start: &str) -> bool {
-    let (mut seen, mut next) = (Vec::new(), vec![start.to_owned()]);
-    while let Some(at) = next.pop() {
-        let Some(Value::Object(found)) = find(whole, &at) else { continue };
-        let mut targets = Vec::new();
-        references(&mut found.clone(), &mut targets);
-        for target in targets {
-            if target == start {
-                return true;
+    // Depth first: what is on the way to here, each with the references that are still to be followed.
+    let mut way = vec![(None, targets(&whole))];
+    let mut open = BTreeSet::new();
+    let mut done = BTreeSet::new();
+    while let Some((at, rest)) = way.last_mut() {
+        match rest.pop() {
+            Some(next) if open.contains(next) => return true,
+            Some(next) if done.contains(next) => {}
+            Some(next) => {
+                open.insert(next);
+                way.push((Some(next), find(&whole, next).map(targets).unwrap_or_default()));
             }
-            if !seen.contains(&target) {
-                seen.push(target.clone());
-                next.push(target);
+            None => {
+                if let Some(at) = *at {
+                    open.remove(at);
+                    done.insert(at);
+                }
+                way.pop();
             }
         }
     }
     false
 }
 
-fn references(schema: &mut Schema, found: &mut Vec<String>) {
-    if let Some(Value::String(target)) = schema.get("$ref")
-        && !found.contains(target)
-    {
-        found.push(target.clone());
+fn targets(value: &Value) -> Vec<&str> {
+    let mut found = Vec::new();
+    references(value, &mut found);
+    found
+}
+
+/// The references in a value, whatever stands around them.
+fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+    match value {
+        Value::Array(list) => list.iter().for_each(|value| references(value, found)),
+        Value::Object(schema) => {
+            found.extend(schema.get("$ref").and_then(Value::as_str));
+            schema.values().for_each(|value| references(value, found));
+        }
+        _ => {}
     }
-    each_inside(schema, &mut |inner| references(inner, found));
 }
 
 fn find<'a>(whole: &'a Value, reference: &str) -> Option<&'a Value> {
@@ -92,12 +97,11 @@ struct Inliner<'a> {
     whole: &'a Value,
     /// The references that are being written out.
     open: Vec<String>,
-    schemas: usize,
+    added: usize,
 }
 
 impl<'a> Inliner<'a> {
     fn inline(&mut self, schema: &mut Schema, depth: usize) {
-        self.schemas += 1;
         if depth > MAX_DEPTH {
             *schema = any_object();
             return;
@@ -118,11 +122,13 @@ impl<'a> Inliner<'a> {
     }
 
     /// What a reference names, unless it was written out often enough.
-    fn target(&self, reference: &str) -> Option<&'a Schema> {
+    fn target(&mut self, reference: &str) -> Option<&'a Schema> {
         let times = self.open.iter().filter(|open| *open == reference).count();
-        if times >= MAX_RECURSION || self.schemas > MAX_SCHEMAS {
+        let target = find(self.whole, reference)?.as_object()?;
+        if times >= MAX_RECURSION || self.added > MAX_ADDED {
             return None;
         }
-        find(self.whole, reference)?.as_object()
+        self.added += weight(target);
+        Some(target)
     }
 }

@@ -1,6 +1,7 @@
 //! The schemas inside of a schema, merging, notes.
 
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 
 /// One schema.
 pub(super) type Schema = Map<String, Value>;
@@ -84,11 +85,10 @@ pub(super) fn merge(into: &mut Schema, more: Schema) {
                 }
             }
             ("required", Value::Array(known), Value::Array(more)) => {
-                for name in more {
-                    if !known.contains(&name) {
-                        known.push(name);
-                    }
-                }
+                let names = texts(known).map(str::to_owned).collect::<BTreeSet<String>>();
+                known.extend(
+                    more.into_iter().filter(|name| name.as_str().is_some_and(|name| !names.contains(name))),
+                );
             }
             _ => {}
         }
@@ -133,25 +133,40 @@ pub(super) fn object_at_root(schema: &mut Schema) {
 }
 
 fn join(schema: &mut Schema, alternatives: Vec<Schema>) {
-    let names = |one: &Schema| -> Vec<Value> {
-        one.get("required").and_then(Value::as_array).cloned().unwrap_or_default()
+    let required = |one: &Schema| -> BTreeSet<String> {
+        let names = one.get("required").and_then(Value::as_array);
+        names.map(|names| texts(names).map(str::to_owned).collect()).unwrap_or_default()
     };
-    let mut lists = alternatives.iter().map(names);
-    let mut common = lists.next().unwrap_or_default();
-    for list in lists {
-        common.retain(|name| list.contains(name));
-    }
-    let own = names(schema);
+    let own = required(schema);
+    let common = alternatives.iter().map(required).reduce(|common, more| &common & &more).unwrap_or_default();
     for mut alternative in alternatives {
         merge_all_of(&mut alternative);
         // Its type and words are those of one alternative only.
         alternative.retain(|key, _| matches!(key.as_str(), "properties" | "$defs" | "definitions"));
         merge(schema, alternative);
     }
-    let all: Vec<Value> =
-        own.iter().cloned().chain(common.into_iter().filter(|name| !own.contains(name))).collect();
-    if !all.is_empty() {
-        schema.insert("required".into(), Value::Array(all));
+    let all: Value = own.union(&common).map(String::as_str).collect();
+    if all.as_array().is_some_and(|all| !all.is_empty()) {
+        schema.insert("required".into(), all);
+    }
+}
+
+/// The texts of a list.
+pub(super) fn texts(list: &[Value]) -> impl Iterator<Item = &str> {
+    list.iter().filter_map(Value::as_str)
+}
+
+/// About how many bytes a schema takes.
+pub(super) fn weight(schema: &Schema) -> usize {
+    schema.iter().map(|(key, value)| key.len() + value_weight(value)).sum()
+}
+
+fn value_weight(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len() + 8,
+        Value::Array(list) => list.iter().map(value_weight).sum::<usize>() + 8,
+        Value::Object(object) => weight(object) + 8,
+        _ => 8,
     }
 }
 

@@ -83,11 +83,13 @@ pub struct Scan {
 
 enum Reader {
     /// Chat in and out: events are skimmed, hardly parsed.
-    Chat {
-        scan: StreamScan,
-        recorded: Option<crate::chat::Collector>,
-    },
+    Chat(Box<Skim>),
     Other(Box<Watch>),
+}
+
+struct Skim {
+    scan: StreamScan,
+    recorded: Option<crate::chat::Collector>,
 }
 
 /// Reads a stream through its decoder.
@@ -130,7 +132,8 @@ impl Scan {
     pub fn new(api: Api, record: bool) -> Self {
         let reader = match dialect_of(api) {
             None | Some(Dialect::OpenAiChat) => {
-                Reader::Chat { scan: StreamScan::new(), recorded: record.then(crate::chat::Collector::new) }
+                let recorded = record.then(crate::chat::Collector::new);
+                Reader::Chat(Box::new(Skim { scan: StreamScan::new(), recorded }))
             }
             Some(dialect) => Reader::Other(Box::new(Watch {
                 decoder: Decoder::new(dialect),
@@ -145,7 +148,8 @@ impl Scan {
     /// Reads one event.
     pub fn feed(&mut self, event: &sse::Event<'_>) -> Seen {
         match &mut self.reader {
-            Reader::Chat { scan, recorded } => {
+            Reader::Chat(skim) => {
+                let Skim { scan, recorded } = &mut **skim;
                 if let Some(recorded) = recorded {
                     recorded.push(event.data);
                 }
@@ -164,9 +168,8 @@ impl Scan {
     /// in the place of the last event.
     pub fn end(&mut self) -> Option<&'static [u8]> {
         match &self.reader {
-            Reader::Chat { scan, .. } => {
-                (scan.error().is_none() && scan.finish_reason().is_some()).then_some(b"data: [DONE]\n\n")
-            }
+            Reader::Chat(skim) => (skim.scan.error().is_none() && skim.scan.finish_reason().is_some())
+                .then_some(b"data: [DONE]\n\n"),
             // Their last events carry what nobody else can say.
             Reader::Other(_) => None,
         }
@@ -176,7 +179,7 @@ impl Scan {
     #[must_use]
     pub fn usage(&self) -> Option<Usage> {
         match &self.reader {
-            Reader::Chat { scan, .. } => scan.usage(),
+            Reader::Chat(skim) => skim.scan.usage(),
             Reader::Other(watch) => watch.tally.usage,
         }
     }
@@ -185,7 +188,7 @@ impl Scan {
     #[must_use]
     pub fn content_bytes(&self) -> u64 {
         match &self.reader {
-            Reader::Chat { scan, .. } => scan.content_bytes(),
+            Reader::Chat(skim) => skim.scan.content_bytes(),
             Reader::Other(watch) => watch.tally.content_bytes,
         }
     }
@@ -194,7 +197,7 @@ impl Scan {
     #[must_use]
     pub fn error(&self) -> Option<&UpstreamError> {
         match &self.reader {
-            Reader::Chat { scan, .. } => scan.error(),
+            Reader::Chat(skim) => skim.scan.error(),
             Reader::Other(watch) => watch.tally.error.as_ref(),
         }
     }
@@ -202,7 +205,7 @@ impl Scan {
     /// The stream as one whole reply of the same API.
     pub fn recorded(&mut self, ask: &Ask<'_>) -> Option<Bytes> {
         match &mut self.reader {
-            Reader::Chat { recorded, .. } => recorded.take()?.finish(),
+            Reader::Chat(skim) => skim.recorded.take()?.finish(),
             Reader::Other(watch) => {
                 let reply = watch.recorded.take()?.finish();
                 Some(codec::write_reply(watch.api, &reply, ask).into())

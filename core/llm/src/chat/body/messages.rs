@@ -89,8 +89,7 @@ fn assistant(draft: &mut Draft<'_>, group: &[Turn<'_>], current: bool) {
         content_json(json, &texts, draft.quirks);
     }
     json.maybe_text("refusal", refused);
-    let name = group.iter().find_map(|turn| turn.name.as_deref());
-    json.maybe_text("name", name.filter(|_| draft.quirks.speaker_names));
+    speaker(draft, group.iter().find_map(|turn| turn.name.as_deref()));
     echo(draft, parts(), current || !calls.is_empty());
     if !calls.is_empty() {
         draft.json.key("tool_calls").begin_array();
@@ -115,15 +114,25 @@ fn echo<'p>(draft: &mut Draft<'_>, parts: impl Iterator<Item = &'p Part<'p>>, wa
                 .json
                 .maybe_text("reasoning_content", Some(text.as_str()).filter(|text| !text.trim().is_empty()));
         }
-        Echo::Details if !blocks.is_empty() => {
-            draft.json.key("reasoning_details").begin_array();
-            for (index, block) in (0..).zip(&blocks) {
-                thinking::write_detail(&mut draft.json, index, &block.text, block.seal.as_ref());
-            }
-            draft.json.end_array();
-        }
+        Echo::Details => echo_details(draft, &blocks),
         _ => {}
     }
+}
+
+/// Whoever signs its thinking refuses what is not signed; whoever does not has none that is.
+fn echo_details(draft: &mut Draft<'_>, blocks: &[&Thinking<'_>]) {
+    let mut sealed = blocks.iter().filter(|block| block.seal.is_some()).peekable();
+    if sealed.peek().is_none() {
+        let text = blocks.iter().map(|block| block.text.as_ref()).collect::<Vec<_>>().join("\n\n");
+        draft.json.maybe_text("reasoning", Some(text.as_str()).filter(|text| !text.is_empty()));
+        return;
+    }
+    draft.json.key("reasoning_details").begin_array();
+    let mut index = 0;
+    for block in sealed {
+        thinking::write_detail(&mut draft.json, &mut index, &block.text, block.seal.as_ref());
+    }
+    draft.json.end_array();
 }
 
 fn call_of<'p>(content: &'p Content<'p>) -> Option<&'p Call<'p>> {
@@ -255,9 +264,17 @@ fn spoken(draft: &mut Draft<'_>, turn: &Turn<'_>, answered: &mut Vec<&str>) -> R
     };
     draft.json.begin_object().text("role", role).key("content");
     content_json(&mut draft.json, &sent, draft.quirks);
-    draft.json.maybe_text("name", turn.name.as_deref().filter(|_| draft.quirks.speaker_names));
+    speaker(draft, turn.name.as_deref());
     draft.json.end_object();
     Ok(())
+}
+
+fn speaker(draft: &mut Draft<'_>, name: Option<&str>) {
+    if draft.quirks.speaker_names {
+        draft.json.maybe_text("name", name);
+    } else if name.is_some() {
+        draft.noted.drop_named("messages[name]");
+    }
 }
 
 fn orphan<'p>(result: &'p ToolResult<'_>, sent: &mut Vec<Part<'p>>) {

@@ -1,0 +1,147 @@
+//! The rates that apply: those of a service tier, and within it those of the prompt's length.
+
+use super::{Nanos, PriceError, Rate, cost, rate};
+use crate::usage::{Class, Usage};
+
+/// The source of prices that the operator wrote into the config.
+pub const OPERATOR: &str = "config";
+
+/// The rates of a whole request whose input is longer than a threshold.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct LongPrompt {
+    /// They apply from one token more than this.
+    pub over: u64,
+    /// At most one per class.
+    pub rates: Vec<Rate>,
+}
+
+/// Rates of one service tier.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct RateSet {
+    /// At most one per class.
+    pub rates: Vec<Rate>,
+    /// Those of longer prompts, the shortest threshold first.
+    pub long: Vec<LongPrompt>,
+}
+
+/// The rates of a model, and where they come from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Prices {
+    /// At most one per class: what an ordinary request costs.
+    pub rates: Vec<Rate>,
+    /// The rates of longer prompts, the shortest threshold first.
+    pub long: Vec<LongPrompt>,
+    /// Rates by service tier (`batch`, `flex`, `priority`), where they are known.
+    pub tiers: Vec<(String, RateSet)>,
+    /// Who says so.
+    pub source: String,
+    /// Which catalogue said it.
+    pub catalogue_version: String,
+}
+
+impl Prices {
+    /// The rate of a class in pico-dollars per token for a short prompt, after [`Class::falls_back_to`].
+    #[must_use]
+    pub fn rate(&self, class: Class) -> Option<u64> {
+        rate(&self.rates, class)
+    }
+
+    /// The rates of a service tier as a provider names it in a reply. `None` if nothing is known of that tier: unknown
+    /// is not the ordinary price.
+    #[must_use]
+    pub fn for_tier(&self, tier: Option<&str>) -> Option<Sheet<'_>> {
+        match tier {
+            None | Some("" | "auto" | "default" | "standard" | "on_demand") => Some(self.ordinary()),
+            // What an operator says of a price, it says of every tier.
+            Some(_) if self.source == OPERATOR => Some(self.ordinary()),
+            Some(name) => self.tiers.iter().find(|(known, _)| known == name).map(|(_, set)| set.sheet()),
+        }
+    }
+
+    /// What this usage costs at the ordinary service tier.
+    ///
+    /// # Errors
+    /// [`PriceError`] if a used class has no price, or the sum overflows.
+    pub fn cost(&self, usage: &Usage) -> Result<Nanos, PriceError> {
+        self.ordinary().cost(usage)
+    }
+
+    /// As [`Sheet::list_cost_without_cache`], at the ordinary service tier.
+    ///
+    /// # Errors
+    /// As [`Prices::cost`].
+    pub fn list_cost_without_cache(&self, usage: &Usage) -> Result<Nanos, PriceError> {
+        self.ordinary().list_cost_without_cache(usage)
+    }
+
+    /// As [`Sheet::bound`], at the ordinary service tier.
+    #[must_use]
+    pub fn bound(&self, input: u64, output: u64) -> Option<Nanos> {
+        self.ordinary().bound(input, output)
+    }
+
+    const fn ordinary(&self) -> Sheet<'_> {
+        Sheet { rates: self.rates.as_slice(), long: self.long.as_slice() }
+    }
+}
+
+impl RateSet {
+    /// These rates as a sheet to price by.
+    #[must_use]
+    pub const fn sheet(&self) -> Sheet<'_> {
+        Sheet { rates: self.rates.as_slice(), long: self.long.as_slice() }
+    }
+}
+
+/// The rates of one service tier, for prompts of any length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sheet<'a> {
+    rates: &'a [Rate],
+    long: &'a [LongPrompt],
+}
+
+impl<'a> Sheet<'a> {
+    /// The rates for so many input tokens. Cached input counts: what was sent is what is measured.
+    #[must_use]
+    pub fn at(&self, total_input: u64) -> &'a [Rate] {
+        let tier = self.long.iter().rev().find(|tier| total_input > tier.over);
+        tier.map_or(self.rates, |tier| &tier.rates)
+    }
+
+    /// What this usage costs. Once the input is over a threshold, all of the request is at its rates, the output too:
+    /// so Google, `OpenAI`, Anthropic and xAI bill it.
+    ///
+    /// # Errors
+    /// [`PriceError`] if a used class has no price, or the sum overflows.
+    pub fn cost(&self, usage: &Usage) -> Result<Nanos, PriceError> {
+        cost(self.at(usage.total_input()), usage)
+    }
+
+    /// What this usage would cost had the provider's prompt cache not existed: cached and written input at the input
+    /// rate. The difference to [`Sheet::cost`] is what cached input saved (negative if the writes cost more).
+    ///
+    /// # Errors
+    /// As [`Sheet::cost`].
+    pub fn list_cost_without_cache(&self, usage: &Usage) -> Result<Nanos, PriceError> {
+        let moved = usage.cached_input.checked_add(usage.cache_write_5m);
+        let moved = moved.and_then(|sum| sum.checked_add(usage.cache_write_1h));
+        let input = moved.and_then(|sum| sum.checked_add(usage.input)).ok_or(PriceError::Overflow)?;
+        self.cost(&Usage { input, cached_input: 0, cache_write_5m: 0, cache_write_1h: 0, ..*usage })
+    }
+
+    /// The most that a request of at most so much input and output can cost: every token at the dearest rate of its side
+    /// that a prompt of at most that length can meet, rounded up. `None` if it overflows.
+    #[must_use]
+    pub fn bound(&self, input: u64, output: u64) -> Option<Nanos> {
+        let reachable = self.long.iter().filter(|tier| input > tier.over);
+        let rates = self.rates.iter().chain(reachable.flat_map(|tier| &tier.rates));
+        let (mut dearest_in, mut dearest_out) = (0, 0);
+        for rate in rates {
+            let side = if rate.class.is_output() { &mut dearest_out } else { &mut dearest_in };
+            *side = u128::from(rate.pico_per_unit).max(*side);
+        }
+        let spent = u128::from(input).checked_mul(dearest_in)?;
+        let pico = u128::from(output).checked_mul(dearest_out)?.checked_add(spent)?;
+        i64::try_from(pico.div_ceil(super::PICO_PER_NANO)).ok().map(Nanos)
+    }
+}
