@@ -72,8 +72,13 @@ fn talk(api: Api, calls: &[(&str, &str)], results: &[(&str, &str)]) -> Value {
     }
 }
 
+/// Ids with arguments.
+type Calls = Vec<(String, Value)>;
+/// Ids with what the tool answered.
+type Results = Vec<(String, String)>;
+
 /// The calls of a body, and the results, each with its id and what it holds, in order.
-fn calls_and_results(dialect: Dialect, body: &Value) -> (Vec<(String, Value)>, Vec<(String, String)>) {
+fn calls_and_results(dialect: Dialect, body: &Value) -> (Calls, Results) {
     let mut calls = Vec::new();
     let mut results = Vec::new();
     let id = |value: &Value| value.as_str().unwrap().to_owned();
