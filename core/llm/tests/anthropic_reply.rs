@@ -199,6 +199,7 @@ fn input_is_told_without_what_the_cache_holds() {
         image: 7,
         input_audio: 8,
         output_audio: 9,
+        ..Usage::default()
     };
     let mut reply = one(vec![], Finish::Stop);
     reply.usage = Some(usage);
