@@ -90,7 +90,7 @@ fn blocks<'p>(turns: &'p [Turn<'p>], body: &mut Body) -> Vec<Block<'p>> {
     let mut blocks = Vec::new();
     for turn in turns {
         if turn.name.is_some() {
-            body.drop_named("messages.name");
+            body.drop_named("messages[].name");
         }
         for part in &turn.parts {
             blocks.extend(block(part, turn.role == Role::Assistant, body));
