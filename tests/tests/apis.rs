@@ -1,0 +1,347 @@
+//! The three conversation APIs and the ones beside them, over the socket: what a provider of another dialect says
+//! reaches the caller in its own words, and what must not cross does not.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::{Value, json};
+use std::io::Write;
+use weir_tests::{Act, Call, Gateway, Reply, Setup, Upstream, reply, soon};
+
+/// The APIs, with a request of each for the model `m`.
+fn apis(stream: bool) -> [(&'static str, Value); 3] {
+    let said = json!([{ "role": "user", "content": "How deep is the river?" }]);
+    [
+        ("/v1/chat/completions", json!({ "model": "m", "stream": stream, "messages": said })),
+        ("/v1/responses", json!({ "model": "m", "stream": stream, "input": said })),
+        ("/v1/messages", json!({ "model": "m", "stream": stream, "max_tokens": 64, "messages": said })),
+    ]
+}
+
+/// A gateway with one provider `up` of a dialect, which serves `m`.
+async fn house(dialect: &str, upstream: &Upstream) -> (Gateway, String) {
+    let gateway = Setup::new(format!(
+        "providers:\n  up: {{ base_url: \"http://{}\", dialect: {dialect}, keys: [up-SECRET-key] }}\nmodels:\n  m: {{ targets: [up/m1], retries: 0 }}\n",
+        upstream.address
+    ))
+    .start()
+    .await;
+    let key = gateway.key(&[]);
+    (gateway, key)
+}
+
+async fn post(gateway: &Gateway, key: &str, path: &str, body: &[u8], more: &[(&str, &str)]) -> Reply {
+    let bearer = format!("Bearer {key}");
+    let mut headers = vec![("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+    headers.extend_from_slice(more);
+    let mut client = gateway.client().await;
+    client.send("POST", path, &headers, body).await.unwrap();
+    soon("a reply", client.reply()).await.unwrap()
+}
+
+/// The error's type in the caller's envelope; panics if it is another envelope.
+fn error_type(path: &str, reply: &Reply) -> String {
+    let body = reply.json();
+    let error = &body["error"];
+    assert!(error["message"].as_str().is_some_and(|text| !text.is_empty()), "{path}: {body}");
+    if path == "/v1/messages" {
+        assert_eq!(body["type"], "error", "{body}");
+        assert_eq!(reply.get("request-id"), body["request_id"].as_str(), "{body}");
+    } else {
+        let keys: Vec<&String> = error.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["message", "type", "param", "code"], "{path}: {body}");
+        assert!(reply.get("x-request-id").is_some());
+    }
+    error["type"].as_str().unwrap().to_owned()
+}
+
+/// The text of a whole reply of any API.
+fn text(path: &str, body: &Value) -> String {
+    let place = match path {
+        "/v1/responses" => "/output/0/content/0/text",
+        "/v1/messages" => "/content/0/text",
+        _ => "/choices/0/message/content",
+    };
+    body.pointer(place).and_then(Value::as_str).unwrap_or_else(|| panic!("{path}: {body}")).to_owned()
+}
+
+#[tokio::test]
+async fn one_provider_answers_all_three_apis_whole_and_streamed_and_each_is_billed_once() {
+    let upstream = Upstream::saying("as deep as it is wide").await;
+    let (gateway, key) = house("openai-chat", &upstream).await;
+    for (path, body) in apis(false) {
+        let reply = post(&gateway, &key, path, body.to_string().as_bytes(), &[]).await;
+        assert_eq!(reply.status(), 200, "{path}: {}", reply.text());
+        assert_eq!(text(path, &reply.json()), "as deep as it is wide");
+    }
+    for (path, body) in apis(true) {
+        let reply = post(&gateway, &key, path, body.to_string().as_bytes(), &[]).await;
+        assert_eq!(reply.status(), 200, "{path}: {}", reply.text());
+        let last = match path {
+            "/v1/responses" => "response.completed",
+            "/v1/messages" => "message_stop",
+            _ => "[DONE]",
+        };
+        assert!(reply.text().trim_end().lines().last().unwrap().contains(last), "{path}: {}", reply.text());
+        assert!(reply.text().contains("wide"), "{path}");
+    }
+    let postings = gateway.posted(6).await;
+    for posting in &postings {
+        let usage = (posting.input, posting.cached_input, posting.output);
+        assert_eq!(usage, (60, 40, 10), "{posting:?}");
+    }
+    gateway.ledger_check();
+}
+
+#[tokio::test]
+async fn case_34_an_error_before_the_first_byte_has_its_own_status_even_with_stream_true() {
+    for (status, shown, anthropic, openai_kind, anthropic_kind) in [
+        (400, 400, 400, "invalid_request_error", "invalid_request_error"),
+        (429, 429, 429, "rate_limit_error", "rate_limit_error"),
+        (503, 503, 529, "server_error", "overloaded_error"),
+        (529, 503, 529, "server_error", "overloaded_error"),
+        (500, 500, 500, "server_error", "api_error"),
+    ] {
+        let upstream = Upstream::start(move |_| {
+            let body = json!({ "error": { "message": "as scripted" } });
+            Act::reply(
+                status,
+                &[("Content-Type", "application/json"), ("Retry-After", "7")],
+                body.to_string(),
+            )
+        })
+        .await;
+        let (gateway, key) = house("openai-chat", &upstream).await;
+        for (path, body) in apis(true) {
+            let reply = post(&gateway, &key, path, body.to_string().as_bytes(), &[]).await;
+            let (want, kind) =
+                if path == "/v1/messages" { (anthropic, anthropic_kind) } else { (shown, openai_kind) };
+            assert_eq!(
+                (reply.status(), error_type(path, &reply).as_str()),
+                (want, kind),
+                "{status} on {path}"
+            );
+            assert_eq!(reply.get("retry-after"), Some("7"), "{status} on {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn case_36_what_is_no_reply_becomes_a_502_in_the_callers_shape() {
+    let bodies = ["<html>Bad Gateway</html>", "", "{\"id\":\"x\",\"choi", "[]", "{}"];
+    for dialect in ["openai-chat", "openai-responses", "anthropic", "gemini"] {
+        let upstream = Upstream::start(move |call| {
+            Act::reply(200, &[("Content-Type", "application/json")], bodies[call.index % 5])
+        })
+        .await;
+        let (gateway, key) = house(dialect, &upstream).await;
+        for (path, body) in apis(false) {
+            for bad in bodies {
+                let reply = post(&gateway, &key, path, body.to_string().as_bytes(), &[]).await;
+                assert_eq!(reply.status(), 502, "{dialect} {path} {bad:?}: {}", reply.text());
+                error_type(path, &reply);
+            }
+        }
+        assert!(gateway.posted(15).await.iter().all(|posting| posting.charged == 0));
+    }
+}
+
+#[tokio::test]
+async fn case_37_compressed_replies_are_read_whole_and_streamed() {
+    let zipped = |bytes: &[u8]| {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+        gzip.write_all(bytes).unwrap();
+        gzip.finish().unwrap()
+    };
+    let upstream = Upstream::start(move |call| {
+        if call.stream() {
+            let events = zipped(&reply::events(&["zip", "ped"]).concat());
+            let (one, two) = events.split_at(events.len() / 2);
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n";
+            return Act::new().send(head).chunk(one).chunk(two).end();
+        }
+        let body = zipped(reply::completion("zipped", 100, 40, 10).to_string().as_bytes());
+        Act::reply(200, &[("Content-Type", "application/json"), ("Content-Encoding", "gzip")], body)
+    })
+    .await;
+    let (gateway, key) = house("openai-chat", &upstream).await;
+    for stream in [false, true] {
+        for (path, body) in apis(stream) {
+            let reply = post(&gateway, &key, path, body.to_string().as_bytes(), &[]).await;
+            assert_eq!((reply.status(), reply.get("content-encoding")), (200, None), "{path}");
+            assert!(reply.text().contains("zip"), "{path}: {}", reply.text());
+        }
+    }
+    assert!(gateway.posted(6).await.iter().all(|posting| posting.output == 10));
+}
+
+#[tokio::test]
+async fn case_38_a_caller_that_leaves_cancels_a_provider_of_another_dialect() {
+    for stream in [false, true] {
+        let upstream = Upstream::start(|_| Act::new().hang()).await;
+        let (gateway, key) = house("anthropic", &upstream).await;
+        for (turn, (path, body)) in apis(stream).into_iter().enumerate() {
+            let mut client = gateway.client().await;
+            let headers = [("x-api-key", key.as_str()), ("Content-Type", "application/json")];
+            client.send("POST", path, &headers, body.to_string().as_bytes()).await.unwrap();
+            let call = upstream.call(turn).await;
+            drop(client);
+            upstream.ended(call.connection).await;
+        }
+        let postings = gateway.posted(3).await;
+        assert!(postings.iter().all(|posting| posting.charged == 0), "{postings:?}");
+    }
+}
+
+#[tokio::test]
+async fn case_39_bad_bodies_are_400_in_the_callers_shape() {
+    let upstream = Upstream::saying("never").await;
+    let (gateway, key) = house("gemini", &upstream).await;
+    for (path, good) in apis(false) {
+        let twice = good.to_string().replacen('{', "{\"model\":\"m\",", 1);
+        for bad in ["null", "[]", "", "{", "\"x\"", "{\"model\":7}", "{\"model\":\"m\"}", twice.as_str()] {
+            let reply = post(&gateway, &key, path, bad.as_bytes(), &[]).await;
+            assert_eq!(reply.status(), 400, "{path} {bad}: {}", reply.text());
+            assert_eq!(error_type(path, &reply), "invalid_request_error", "{path} {bad}");
+        }
+    }
+    assert_eq!(upstream.count(), 0);
+}
+
+#[tokio::test]
+async fn case_40_only_anthropic_gets_anthropics_headers_and_nobody_gets_the_callers_key() {
+    let mine = [("anthropic-version", "2023-06-01"), ("anthropic-beta", "x-1,y-2"), ("x-claude", "mine")];
+    for dialect in ["openai-chat", "openai-responses", "anthropic", "gemini"] {
+        let upstream = Upstream::start(|_| Act::json(500, &json!({ "error": { "message": "seen" } }))).await;
+        let (gateway, key) = house(dialect, &upstream).await;
+        let (_, body) = apis(false)[2].clone();
+        post(&gateway, &key, "/v1/messages?beta=true", body.to_string().as_bytes(), &mine).await;
+        let call = upstream.call(0).await;
+        let native = dialect == "anthropic";
+        assert_eq!(call.get("anthropic-beta"), native.then_some("x-1,y-2"), "{dialect}");
+        assert_eq!(call.get("anthropic-version"), native.then_some("2023-06-01"), "{dialect}");
+        assert_eq!(call.line.contains("beta=true"), native, "{dialect}: {}", call.line);
+        assert_eq!(call.get("x-claude"), None, "{dialect}");
+        let (name, value) = match dialect {
+            "anthropic" => ("x-api-key", "up-SECRET-key"),
+            "gemini" => ("x-goog-api-key", "up-SECRET-key"),
+            _ => ("authorization", "Bearer up-SECRET-key"),
+        };
+        assert_eq!(call.get(name), Some(value), "{dialect}");
+        assert!(!format!("{:?}", call.headers).contains(&key), "{dialect}");
+    }
+}
+
+#[tokio::test]
+async fn state_at_another_provider_is_refused_and_not_ignored() {
+    let upstream = Upstream::saying("never").await;
+    let (gateway, key) = house("openai-chat", &upstream).await;
+    for (field, value) in [
+        ("previous_response_id", json!("resp_1")),
+        ("conversation", json!("conv_1")),
+        ("background", json!(true)),
+    ] {
+        let (path, mut body) = apis(false)[1].clone();
+        body[field] = value;
+        let reply = post(&gateway, &key, path, body.to_string().as_bytes(), &[]).await;
+        assert_eq!(reply.status(), 400, "{field}: {}", reply.text());
+        assert_eq!(reply.json()["error"]["param"], field);
+    }
+    assert_eq!(upstream.count(), 0);
+}
+
+#[tokio::test]
+async fn a_target_that_cannot_say_it_is_passed_over_for_one_that_can() {
+    let plain = Upstream::start(|_| Act::json(500, &json!({ "error": { "message": "never asked" } }))).await;
+    let chat = Upstream::saying("two of them").await;
+    let gateway = Setup::new(format!(
+        "providers:\n  a: {{ base_url: \"http://{}\", dialect: anthropic }}\n  b: {{ base_url: \"http://{}\" }}\nmodels:\n  m: {{ targets: [a/m1, b/m1] }}\n  only: {{ targets: [a/m1] }}\n",
+        plain.address, chat.address
+    ))
+    .start()
+    .await;
+    let key = gateway.key(&[]);
+    let (path, mut body) = apis(false)[0].clone();
+    body["n"] = json!(2);
+    let reply = post(&gateway, &key, path, body.to_string().as_bytes(), &[]).await;
+    assert_eq!((reply.status(), plain.count(), chat.count()), (200, 0, 1), "{}", reply.text());
+    body["model"] = json!("only");
+    let reply = post(&gateway, &key, path, body.to_string().as_bytes(), &[]).await;
+    assert_eq!((reply.status(), &reply.json()["error"]["param"]), (400, &json!("n")), "{}", reply.text());
+}
+
+#[tokio::test]
+async fn what_is_no_conversation_passes_with_its_usage() {
+    let upstream = Upstream::start(|call: &Call| match call.line.as_str() {
+        "POST /embeddings" => Act::json(200, &json!({ "object": "list", "data": [], "usage": { "prompt_tokens": 8, "total_tokens": 8 } })),
+        "POST /audio/speech" => Act::reply(200, &[("Content-Type", "audio/mpeg")], b"ID3 sound"),
+        "POST /audio/transcriptions" => Act::json(200, &json!({ "text": "hello", "usage": { "type": "tokens", "input_tokens": 14, "output_tokens": 3 } })),
+        _ => Act::json(404, &json!({ "error": { "message": "no such path" } })),
+    })
+    .await;
+    let (gateway, key) = house("openai-chat", &upstream).await;
+    let body = json!({ "model": "m", "input": "a river" }).to_string();
+    let embedded = post(&gateway, &key, "/v1/embeddings", body.as_bytes(), &[]).await;
+    assert_eq!((embedded.status(), upstream.calls()[0].json()["model"].as_str()), (200, Some("m1")));
+    let spoken = post(&gateway, &key, "/v1/audio/speech", body.as_bytes(), &[]).await;
+    assert_eq!((spoken.get("content-type"), spoken.body.as_slice()), (Some("audio/mpeg"), &b"ID3 sound"[..]));
+
+    let form = "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nm\r\n--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\r\nRIFF\0\r\n--b--\r\n";
+    let bearer = format!("Bearer {key}");
+    let headers = [("Authorization", bearer.as_str()), ("Content-Type", "multipart/form-data; boundary=b")];
+    let mut client = gateway.client().await;
+    client.send("POST", "/v1/audio/transcriptions", &headers, form.as_bytes()).await.unwrap();
+    let heard = soon("a reply", client.reply()).await.unwrap();
+    assert_eq!(heard.status(), 200, "{}", heard.text());
+    let call = upstream.calls()[2].clone();
+    assert_eq!(call.get("content-type"), Some("multipart/form-data; boundary=b"));
+    assert_eq!(String::from_utf8_lossy(&call.body), form.replace("\r\n\r\nm\r\n", "\r\n\r\nm1\r\n"));
+
+    let postings = gateway.posted(3).await;
+    let used: Vec<_> = postings.iter().map(|posting| (posting.input, posting.output)).collect();
+    assert_eq!((used[0], used[2]), ((8, 0), (14, 3)));
+    gateway.ledger_check();
+}
+
+#[tokio::test]
+async fn a_guard_sees_the_content_of_every_api() {
+    const GUARD: &str = r#"//! name: no-rivers
+//! version: 1.0.0
+//! hooks: [guard]
+//! reads: content
+//! matchers:
+//!   - { name: river, patterns: ['river'] }
+//! declares: { codes: [rivers] }
+fn guard(request, config) {
+    if request.scan("river").is_empty() { pass() } else { block(deny(403, "rivers", "No rivers, please.")) }
+}
+"#;
+    let upstream = Upstream::saying("never").await;
+    let setup = Setup::new(format!(
+        "providers:\n  up: {{ base_url: \"http://{}\" }}\nmodels:\n  m: {{ targets: [up/m1] }}\npolicies:\n  - {{ file: guard.rhai }}\n",
+        upstream.address
+    ))
+    .file("guard.rhai", GUARD);
+    let gateway = setup.start().await;
+    let key = gateway.key(&[]);
+    for stream in [false, true] {
+        for (path, body) in apis(stream) {
+            let reply = post(&gateway, &key, path, body.to_string().as_bytes(), &[]).await;
+            assert_eq!(reply.status(), 403, "{path}: {}", reply.text());
+            error_type(path, &reply);
+        }
+    }
+    for (path, body) in [
+        ("/v1/embeddings", json!({ "model": "m", "input": ["a river"] })),
+        (
+            "/v1/messages/count_tokens",
+            json!({ "model": "m", "messages": [{ "role": "user", "content": "river" }] }),
+        ),
+        ("/v1/images/generations", json!({ "model": "m", "prompt": "a river" })),
+    ] {
+        let reply = post(&gateway, &key, path, body.to_string().as_bytes(), &[]).await;
+        assert_eq!(reply.status(), 403, "{path}: {}", reply.text());
+    }
+    assert_eq!(upstream.count(), 0);
+}
