@@ -2,8 +2,9 @@
 
 use super::pen::Pen;
 use super::turns::{Kind, Talk};
-use crate::json::{self, Json};
-use crate::neutral::{Body, CacheTtl, Param, Prompt, Raw, Tool, ToolChoice};
+use crate::json::Json;
+use crate::neutral::{Body, CacheTtl, Param, Prompt, Tool, ToolChoice};
+use crate::schema::{strict_tool_input, tool_input};
 use std::borrow::Cow;
 
 /// Most tools of a request that may be `strict`.
@@ -81,7 +82,7 @@ fn declared<'p>(tool: &'p Tool<'p>, strict: bool, body: &mut Body) -> Option<Dec
         Tool::Function { name, description, parameters, cache, .. } => Some(Declared::Function {
             name,
             description: described(description),
-            schema: parameters.as_ref().map_or(Cow::Borrowed(NOTHING), object_schema),
+            schema: object_schema(parameters.as_deref().unwrap_or(NOTHING), strict && is_strict(tool)),
             strict: strict && is_strict(tool),
             cache: *cache,
         }),
@@ -119,24 +120,9 @@ fn with_grammar<'p>(description: Option<Cow<'p, str>>, format: Option<&str>) -> 
     ))
 }
 
-/// A schema of arguments says that it is of an object.
-fn object_schema<'p>(schema: &'p Raw<'p>) -> Cow<'p, str> {
-    let schema = adapted(schema);
-    let parsed = Json::parse_lenient(bytes::Bytes::copy_from_slice(schema.as_bytes())).ok();
-    let Some(root) = parsed.as_ref().map(Json::root).filter(|root| root.kind() == json::Kind::Object) else {
-        return Cow::Borrowed(NOTHING);
-    };
-    if root.get("type").is_some() {
-        return schema;
-    }
-    let rest = schema.trim_start().get(1..).unwrap_or("}");
-    let comma = if root.members_raw().next().is_some() { "," } else { "" };
-    Cow::Owned(format!(r#"{{"type":"object"{comma}{rest}"#))
-}
-
-/// A schema in the subset of JSON Schema that Anthropic takes.
-pub(super) fn adapted(schema: &str) -> Cow<'_, str> {
-    crate::schema::for_anthropic(schema)
+/// A schema of arguments. Only strict tools are held to what structured outputs take.
+fn object_schema(schema: &str, strict: bool) -> Cow<'_, str> {
+    if strict { strict_tool_input(schema) } else { tool_input(schema) }
 }
 
 /// Tools that the conversation calls and the caller no longer declares: calls of unknown tools are refused.

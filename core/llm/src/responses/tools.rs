@@ -3,8 +3,8 @@
 use super::wire::{HOSTED_TOOLS, list, raw};
 use crate::json::{Json, Writer};
 use crate::neutral::{Body, Names, Prompt, Tool, ToolChoice};
+use crate::schema::arguments_for_openai;
 use bytes::Bytes;
-use std::borrow::Cow;
 
 /// Writes `tools`, `tool_choice` and `parallel_tool_calls`. A choice without tools is refused by the provider and means
 /// nothing, so it is left out.
@@ -20,7 +20,7 @@ pub(super) fn write(json: &mut Writer, prompt: &Prompt<'_>, body: &mut Body) {
     }
     json.key("tools").begin_array();
     for tool in &known {
-        declare(json, tool, &body.names);
+        declare(json, tool, body);
     }
     json.end_array();
     if let Some(choice) = &prompt.tool_choice {
@@ -28,11 +28,6 @@ pub(super) fn write(json: &mut Writer, prompt: &Prompt<'_>, body: &mut Body) {
     }
     if let Some(parallel) = prompt.parallel_tools {
         json.key("parallel_tool_calls").bool(parallel);
-    }
-    for tool in known {
-        if matches!(tool, Tool::Function { strict: Some(true), .. }) && !sent_strict(tool) {
-            body.drop_named(format!("tools[{}].strict", tool.name().unwrap_or_default()));
-        }
     }
 }
 
@@ -49,59 +44,19 @@ fn is_anthropic_search(kind: &str) -> bool {
         .is_some_and(|date| date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// Whether the provider's own rules for strict schemas hold; it refuses a strict tool that breaks them.
-fn sent_strict(tool: &Tool<'_>) -> bool {
+fn declare(json: &mut Writer, tool: &Tool<'_>, body: &mut Body) {
+    let names = &body.names;
     match tool {
-        Tool::Function { strict, parameters, .. } => {
-            *strict == Some(true) && parameters.as_deref().is_some_and(is_strict_schema)
-        }
-        Tool::Custom { .. } | Tool::Hosted { .. } => false,
-    }
-}
-
-/// Whether every object of a schema lists all of its properties as required and allows no others.
-pub(super) fn is_strict_schema(schema: &str) -> bool {
-    let Ok(schema) = serde_json::from_str::<serde_json::Value>(schema) else { return false };
-    is_closed(&schema)
-}
-
-fn is_closed(schema: &serde_json::Value) -> bool {
-    match schema {
-        serde_json::Value::Array(list) => list.iter().all(is_closed),
-        serde_json::Value::Object(members) => {
-            let is_object = members.get("type").is_some_and(|kind| {
-                kind == "object"
-                    || kind.as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "object"))
-            });
-            let properties = members.get("properties").and_then(|properties| properties.as_object());
-            let required = members.get("required").and_then(|required| required.as_array());
-            let all_required = properties.is_none_or(|properties| {
-                properties.keys().all(|key| required.is_some_and(|list| list.iter().any(|name| name == key)))
-            });
-            let closed = members.get("additionalProperties") == Some(&serde_json::Value::Bool(false));
-            let inside = members.iter().all(|(key, value)| match key.as_str() {
-                // These hold data, not schemas.
-                "enum" | "const" | "default" | "examples" | "required" => true,
-                // These hold schemas by name.
-                "properties" | "$defs" | "definitions" => {
-                    value.as_object().is_none_or(|named| named.values().all(is_closed))
-                }
-                _ => is_closed(value),
-            });
-            (!is_object || (closed && all_required)) && inside
-        }
-        _ => true,
-    }
-}
-
-fn declare(json: &mut Writer, tool: &Tool<'_>, names: &Names) {
-    match tool {
-        Tool::Function { name, description, parameters, .. } => {
+        Tool::Function { name, description, parameters, strict, .. } => {
             json.begin_object().text("type", "function").text("name", names.at_target(name));
             json.maybe_text("description", description.as_deref());
-            json.key("parameters").raw(&object_schema(parameters.as_deref().unwrap_or("{}")));
+            let asked = *strict == Some(true);
+            let (schema, sent) = arguments_for_openai(parameters.as_deref(), asked);
             // Without this word the provider would hold the model to the schema; no other API does so unasked.
-            json.key("strict").bool(sent_strict(tool)).end_object();
+            json.key("parameters").raw(&schema).key("strict").bool(sent).end_object();
+            if asked && !sent {
+                body.drop_named(format!("tools[{name}].strict"));
+            }
         }
         Tool::Custom { name, description, format } => {
             json.begin_object().text("type", "custom").text("name", names.at_target(name));
@@ -113,20 +68,6 @@ fn declare(json: &mut Writer, tool: &Tool<'_>, names: &Names) {
             json.raw(declared);
         }
     }
-}
-
-/// A schema as it came, or with the two members that the provider demands at the top: that it is an object's, and its
-/// properties, be there none.
-fn object_schema(schema: &str) -> Cow<'_, str> {
-    let Ok(serde_json::Value::Object(mut members)) = serde_json::from_str(schema) else {
-        return Cow::Borrowed(schema);
-    };
-    if members.contains_key("type") && members.contains_key("properties") {
-        return Cow::Borrowed(schema);
-    }
-    members.entry("type").or_insert_with(|| "object".into());
-    members.entry("properties").or_insert_with(|| serde_json::Map::new().into());
-    Cow::Owned(serde_json::Value::Object(members).to_string())
 }
 
 /// Anthropic's search tool in the provider's words: where to search and from where.
@@ -166,32 +107,4 @@ fn named<'w>(json: &'w mut Writer, name: &str, tools: &[&Tool<'_>], names: &Name
     let custom = tools.iter().any(|tool| matches!(tool, Tool::Custom { name: own, .. } if own == name));
     json.begin_object().text("type", if custom { "custom" } else { "function" });
     json.text("name", names.at_target(name)).end_object()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn strict_schemas_are_told_from_others() {
-        for (schema, strict) in [
-            (r#"{"type":"object","properties":{},"additionalProperties":false}"#, true),
-            (
-                r#"{"type":"object","properties":{"a":{"type":"string"}},"required":["a"],"additionalProperties":false}"#,
-                true,
-            ),
-            (r#"{"type":"object","properties":{"a":{}},"required":[],"additionalProperties":false}"#, false),
-            (
-                r#"{"type":"object","properties":{"a":{"type":"object"}},"required":["a"],"additionalProperties":false}"#,
-                false,
-            ),
-            (
-                r#"{"type":"object","properties":{"type":{"enum":["object"]}},"required":["type"],"additionalProperties":false}"#,
-                true,
-            ),
-            (r#"{"type":"object"}"#, false),
-        ] {
-            assert_eq!(is_strict_schema(schema), strict, "{schema}");
-        }
-    }
 }
