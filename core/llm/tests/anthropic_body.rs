@@ -136,9 +136,9 @@ fn a_rich_request() {
             "model": OLD, "max_tokens": 100, "stream": true, "temperature": 0.2, "stop_sequences": ["END"],
             "system": [{"type": "text", "text": "Be brief."}, {"type": "text", "text": "Be kind."}],
             "tools": [{"name": "f", "description": "does f", "strict": true,
-                       "input_schema": {"type": "object", "properties": {"a": {"type": "integer"}}}}],
+                       "input_schema": {"type": "object", "properties": {"a": {"type": "integer"}}, "additionalProperties": false}}],
             "tool_choice": {"type": "auto", "disable_parallel_tool_use": true},
-            "output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}},
+            "output_config": {"format": {"type": "json_schema", "schema": {"type": "object", "additionalProperties": false}}},
             "metadata": {"user_id": "u1"}, "service_tier": "auto",
             "messages": [
                 {"role": "user", "content": [{"type": "text", "text": "Look:"},
@@ -285,9 +285,38 @@ fn case_12_tools_without_parameters_or_type() {
     };
     let empty = json!({"name": "f", "input_schema": {"type": "object", "properties": {}}});
     assert_eq!(with(None), empty);
-    assert_eq!(with(Some("true")), empty);
-    assert_eq!(with(Some("{}"))["input_schema"], json!({"type": "object"}));
+    for anything in ["true", "{}"] {
+        assert_eq!(with(Some(anything))["input_schema"], json!({"type": "object"}));
+    }
     assert_eq!(with(Some(r#" {"properties":{}}"#)), empty);
+}
+
+#[test]
+fn case_13_only_strict_tools_are_held_to_what_structured_outputs_take() {
+    let schema = r#"{"type":"object","properties":{"env":{"type":"object","additionalProperties":{"type":"string"}},
+        "n":{"type":"integer","minimum":1}}}"#;
+    let with = |strict| {
+        let tool = Tool::Function {
+            name: "f".into(),
+            description: None,
+            parameters: Some(schema.into()),
+            strict,
+            cache: None,
+        };
+        json_of(&Prompt { tools: vec![tool], ..hello() }, OLD)["tools"][0].clone()
+    };
+    let given: Value = serde_json::from_str(schema).unwrap();
+    assert_eq!(with(None), json!({"name": "f", "input_schema": given}));
+    assert_eq!(with(Some(false)), with(None));
+    let strict = with(Some(true));
+    assert_eq!(
+        (&strict["strict"], &strict["input_schema"]["additionalProperties"]),
+        (&json!(true), &json!(false))
+    );
+    assert_eq!(
+        strict["input_schema"]["properties"]["n"],
+        json!({"type": "integer", "description": "(minimum: 1)"})
+    );
 }
 
 #[test]
@@ -751,11 +780,11 @@ fn a_request_of_anthropics_own_survives_the_neutral_model() {
             {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "is_error": true,
                 "content": [{"type": "text", "text": "no"}, {"type": "image", "source": {"type": "url", "url": "https://x"}}]}]},
         ],
-        "tools": [{"name": "f", "description": "d", "input_schema": {"type": "object"}, "strict": true},
+        "tools": [{"name": "f", "description": "d", "input_schema": {"type": "object", "additionalProperties": false}, "strict": true},
                   {"type": "web_search_20250305", "name": "web_search"}],
         "tool_choice": {"type": "auto", "disable_parallel_tool_use": true},
         "thinking": {"type": "adaptive", "display": "summarized"},
-        "output_config": {"effort": "xhigh", "format": {"type": "json_schema", "schema": {"type": "object"}}},
+        "output_config": {"effort": "xhigh", "format": {"type": "json_schema", "schema": {"type": "object", "additionalProperties": false}}},
         "stop_sequences": ["X"], "metadata": {"user_id": "u"}, "service_tier": "standard_only",
         "context_management": {"edits": []}, "mcp_servers": [],
     });

@@ -119,7 +119,7 @@ fn a_chat_body_survives_the_neutral_model() {
         "tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [
             {"type": "custom", "custom": {"name": "patch"}}]}},
         "parallel_tool_calls": false,
-        "response_format": {"type": "json_schema", "json_schema": {"name": "r", "strict": true, "schema": {"type": "object"}}},
+        "response_format": {"type": "json_schema", "json_schema": {"name": "r", "strict": true, "schema": {"type": "object", "properties": {}, "additionalProperties": false}}},
         "n": 2,
         "max_completion_tokens": 5,
         "stop": ["x"],

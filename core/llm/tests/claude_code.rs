@@ -54,3 +54,38 @@ fn who_the_user_is_fits_and_is_no_news() {
         assert!(user.len() <= 64 && dropped.is_empty(), "{user} {dropped:?}");
     }
 }
+
+#[test]
+fn case_13_a_demanded_schema_is_strict_where_it_can_be() {
+    let with = |schema: &Value, dialect| {
+        let body = json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}],
+            "tools": [{"name": "f", "strict": true, "input_schema": schema}, {"name": "g", "input_schema": schema}],
+            "output_config": {"format": {"type": "json_schema", "schema": schema}}});
+        let (sent, dropped) = out(&body, dialect);
+        let chat = dialect == Dialect::OpenAiChat;
+        let format = if chat { &sent["response_format"]["json_schema"] } else { &sent["text"]["format"] };
+        let tool =
+            |at: usize| if chat { sent["tools"][at]["function"].clone() } else { sent["tools"][at].clone() };
+        (format.clone(), tool(0), tool(1), dropped)
+    };
+    let plain = json!({"type": "object", "properties": {"a": {"type": "string"}}});
+    let closed = json!({"type": "object", "properties": {"a": {"type": ["string", "null"]}}, "required": ["a"],
+        "additionalProperties": false});
+    let free = json!({"type": "object", "properties": {"a": {"type": "object"}}});
+    for (dialect, unasked, note) in [
+        (Dialect::OpenAiChat, Value::Null, "response_format.strict"),
+        (Dialect::OpenAiResponses, json!(false), "text.format.strict"),
+    ] {
+        let (format, strict, lax, dropped) = with(&plain, dialect);
+        assert_eq!((&format["schema"], &format["strict"]), (&closed, &json!(true)));
+        assert_eq!((&strict["parameters"], &strict["strict"]), (&closed, &json!(true)));
+        assert_eq!((&lax["parameters"], &lax["strict"]), (&plain, &unasked));
+        assert!(dropped.is_empty(), "{dropped:?}");
+        let (format, strict, lax, mut dropped) = with(&free, dialect);
+        assert_eq!((&format["schema"], &format["strict"]), (&free, &json!(false)));
+        assert_eq!((&strict["parameters"], &strict["strict"]), (&free, &json!(false)));
+        assert_eq!(lax["parameters"], free);
+        dropped.sort();
+        assert_eq!(dropped, [note, "tools[f].strict"]);
+    }
+}

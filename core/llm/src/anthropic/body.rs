@@ -2,10 +2,11 @@
 
 use super::pen::{LONGEST_NAME, Pen};
 use super::thinking::{Plan, Thinking};
-use super::tools::{adapted, wrap_custom};
+use super::tools::wrap_custom;
 use super::turns::{Block, Kind, Talk};
 use super::{model, sampling, thinking, tools, turns};
 use crate::neutral::{Body, Format, Names, Param, Prompt, Target, Untranslatable};
+use crate::schema::for_anthropic;
 
 /// Asks for what `response_format: json_object` asks for: there is no switch for it here.
 const JSON_ONLY: &str = "Answer with one JSON object and nothing else: no words around it, no code fence.";
@@ -105,7 +106,7 @@ fn effort(prompt: &Prompt<'_>, plan: Plan, pen: &mut Pen<'_>) {
         }
     }
     let schema = match &prompt.format {
-        Some(Format::JsonSchema { schema, .. }) => Some(adapted(schema)),
+        Some(Format::JsonSchema { schema, .. }) => Some(for_anthropic(schema)),
         _ => None,
     };
     if effort.is_none() && schema.is_none() {

@@ -2,8 +2,9 @@
 
 use super::pen::Pen;
 use super::turns::{Kind, Talk};
-use crate::json::{self, Json, Rules, Tape};
-use crate::neutral::{Body, CacheTtl, Param, Prompt, Raw, Tool, ToolChoice};
+use crate::json::Json;
+use crate::neutral::{Body, CacheTtl, Param, Prompt, Tool, ToolChoice};
+use crate::schema::{strict_tool_input, tool_input};
 use std::borrow::Cow;
 use std::collections::HashSet;
 
@@ -82,7 +83,7 @@ fn declared<'p>(tool: &'p Tool<'p>, strict: bool, body: &mut Body) -> Option<Dec
         Tool::Function { name, description, parameters, cache, .. } => Some(Declared::Function {
             name,
             description: described(description),
-            schema: parameters.as_ref().map_or(Cow::Borrowed(NOTHING), object_schema),
+            schema: object_schema(parameters.as_deref().unwrap_or(NOTHING), strict && is_strict(tool)),
             strict: strict && is_strict(tool),
             cache: *cache,
         }),
@@ -120,26 +121,9 @@ fn with_grammar<'p>(description: Option<Cow<'p, str>>, format: Option<&str>) -> 
     ))
 }
 
-/// A schema of arguments says that it is of an object.
-fn object_schema<'p>(schema: &'p Raw<'p>) -> Cow<'p, str> {
-    let schema = adapted(schema);
-    let Ok(tape) = Tape::parse(schema.as_bytes(), Rules::Lenient) else { return Cow::Borrowed(NOTHING) };
-    let root = tape.root(schema.as_bytes());
-    if root.kind() != json::Kind::Object {
-        return Cow::Borrowed(NOTHING);
-    }
-    let (typed, bare) = (root.get("type").is_some(), root.members_raw().next().is_none());
-    if typed {
-        return schema;
-    }
-    let rest = schema.trim_start().get(1..).unwrap_or("}");
-    let comma = if bare { "" } else { "," };
-    Cow::Owned(format!(r#"{{"type":"object"{comma}{rest}"#))
-}
-
-/// A schema in the subset of JSON Schema that Anthropic takes.
-pub(super) fn adapted(schema: &str) -> Cow<'_, str> {
-    crate::schema::for_anthropic(schema)
+/// A schema of arguments. Only strict tools are held to what structured outputs take.
+fn object_schema(schema: &str, strict: bool) -> Cow<'_, str> {
+    if strict { strict_tool_input(schema) } else { tool_input(schema) }
 }
 
 /// Tools that the conversation calls and the caller no longer declares: calls of unknown tools are refused.

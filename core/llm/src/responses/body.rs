@@ -4,6 +4,7 @@ use super::{input, tools};
 use crate::json::Writer;
 use crate::neutral::names::fitted;
 use crate::neutral::{Body, Effort, Format, Names, Param, Prompt, Reasoning, Target, Untranslatable};
+use crate::schema::format_for_openai;
 
 /// Longest name of a tool.
 pub(super) const MAX_NAME: usize = 128;
@@ -62,12 +63,12 @@ fn format(json: &mut Writer, prompt: &Prompt<'_>, body: &mut Body) {
         Some(Format::JsonSchema { name, description, schema, strict }) => {
             let name = fitted(name.as_deref().unwrap_or("response"), 64);
             json.key("format").begin_object().text("type", "json_schema").text("name", &name);
-            json.maybe_text("description", description.as_deref()).key("schema").raw(schema);
+            // The provider refuses a strict schema that breaks its rules; other providers' rules are laxer.
+            let (schema, sent) = format_for_openai(schema, *strict == Some(true));
+            json.maybe_text("description", description.as_deref()).key("schema").raw(&schema);
             if let Some(strict) = strict {
-                // The provider refuses a strict schema that breaks its rules; other providers' rules are laxer.
-                let fits = *strict && tools::is_strict_schema(schema);
-                json.key("strict").bool(fits);
-                if fits != *strict {
+                json.key("strict").bool(sent);
+                if sent != *strict {
                     body.drop_named("text.format.strict");
                 }
             }

@@ -1,11 +1,10 @@
 //! Tools and their choice in a body for a provider.
 
 use super::wire::{HOSTED_TOOLS, list, raw};
-use crate::json::{Json, Kind, Rules, Tape, Value, Writer};
+use crate::json::{Json, Writer};
 use crate::neutral::{Body, Names, Prompt, Tool, ToolChoice};
+use crate::schema::arguments_for_openai;
 use bytes::Bytes;
-use std::borrow::Cow;
-use std::collections::HashSet;
 
 /// Writes `tools`, `tool_choice` and `parallel_tool_calls`. A choice without tools is refused by the provider and means
 /// nothing, so it is left out.
@@ -21,7 +20,7 @@ pub(super) fn write(json: &mut Writer, prompt: &Prompt<'_>, body: &mut Body) {
     }
     json.key("tools").begin_array();
     for tool in &known {
-        declare(json, tool, &body.names);
+        declare(json, tool, body);
     }
     json.end_array();
     if let Some(choice) = &prompt.tool_choice {
@@ -29,11 +28,6 @@ pub(super) fn write(json: &mut Writer, prompt: &Prompt<'_>, body: &mut Body) {
     }
     if let Some(parallel) = prompt.parallel_tools {
         json.key("parallel_tool_calls").bool(parallel);
-    }
-    for tool in known {
-        if matches!(tool, Tool::Function { strict: Some(true), .. }) && !sent_strict(tool) {
-            body.drop_named(format!("tools[{}].strict", tool.name().unwrap_or_default()));
-        }
     }
 }
 
@@ -50,72 +44,19 @@ fn is_anthropic_search(kind: &str) -> bool {
         .is_some_and(|date| date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// Whether the provider's own rules for strict schemas hold; it refuses a strict tool that breaks them.
-fn sent_strict(tool: &Tool<'_>) -> bool {
+fn declare(json: &mut Writer, tool: &Tool<'_>, body: &mut Body) {
+    let names = &body.names;
     match tool {
-        Tool::Function { strict, parameters, .. } => {
-            *strict == Some(true) && parameters.as_deref().is_some_and(is_strict_schema)
-        }
-        Tool::Custom { .. } | Tool::Hosted { .. } => false,
-    }
-}
-
-/// Whether every object of a schema lists all of its properties as required and allows no others.
-pub(super) fn is_strict_schema(schema: &str) -> bool {
-    Tape::parse(schema.as_bytes(), Rules::Lenient).is_ok_and(|tape| is_closed(tape.root(schema.as_bytes())))
-}
-
-fn is_closed(schema: Value<'_>) -> bool {
-    if schema.kind() != Kind::Object {
-        return schema.elements().all(is_closed);
-    }
-    let (mut is_object, mut closed) = (false, false);
-    let (mut properties, mut required) = (None, None);
-    for (key, value) in schema.members() {
-        let inside = match key.as_ref() {
-            "type" => {
-                is_object = value.is_text("object") || value.elements().any(|kind| kind.is_text("object"));
-                true
-            }
-            "additionalProperties" => {
-                closed = value.as_bool() == Some(false);
-                is_closed(value)
-            }
-            // These hold data, not schemas.
-            "required" => {
-                required = Some(value);
-                true
-            }
-            "enum" | "const" | "default" | "examples" => true,
-            // These hold schemas by name.
-            "properties" => {
-                properties = Some(value);
-                value.members_raw().all(|(_, schema)| is_closed(schema))
-            }
-            "$defs" | "definitions" => value.members_raw().all(|(_, schema)| is_closed(schema)),
-            _ => is_closed(value),
-        };
-        if !inside {
-            return false;
-        }
-    }
-    !is_object || (closed && all_required(properties, required))
-}
-
-fn all_required(properties: Option<Value<'_>>, required: Option<Value<'_>>) -> bool {
-    let named = required.iter().flat_map(Value::elements);
-    let required: HashSet<Cow<'_, str>> = named.filter_map(|name| name.as_str()).collect();
-    properties.iter().flat_map(Value::members).all(|(name, _)| required.contains(&name))
-}
-
-fn declare(json: &mut Writer, tool: &Tool<'_>, names: &Names) {
-    match tool {
-        Tool::Function { name, description, parameters, .. } => {
+        Tool::Function { name, description, parameters, strict, .. } => {
             json.begin_object().text("type", "function").text("name", names.at_target(name));
             json.maybe_text("description", description.as_deref());
-            json.key("parameters").raw(&object_schema(parameters.as_deref().unwrap_or("{}")));
+            let asked = *strict == Some(true);
+            let (schema, sent) = arguments_for_openai(parameters.as_deref(), asked);
             // Without this word the provider would hold the model to the schema; no other API does so unasked.
-            json.key("strict").bool(sent_strict(tool)).end_object();
+            json.key("parameters").raw(&schema).key("strict").bool(sent).end_object();
+            if asked && !sent {
+                body.drop_named(format!("tools[{name}].strict"));
+            }
         }
         Tool::Custom { name, description, format } => {
             json.begin_object().text("type", "custom").text("name", names.at_target(name));
@@ -127,25 +68,6 @@ fn declare(json: &mut Writer, tool: &Tool<'_>, names: &Names) {
             json.raw(declared);
         }
     }
-}
-
-/// A schema as it came, or with the two members that the provider demands at the top: that it is an object's, and its
-/// properties, be there none.
-fn object_schema(schema: &str) -> Cow<'_, str> {
-    let Ok(tape) = Tape::parse(schema.as_bytes(), Rules::Lenient) else { return Cow::Borrowed(schema) };
-    let root = tape.root(schema.as_bytes());
-    let lacks = |key: &str| root.get(key).is_none();
-    let mut missing = Vec::new();
-    if lacks("type") {
-        missing.push(r#""type":"object""#);
-    }
-    if lacks("properties") {
-        missing.push(r#""properties":{}"#);
-    }
-    let inside = schema.get(root.span()).and_then(|object| object.strip_prefix('{')?.strip_suffix('}'));
-    let Some(inside) = inside.filter(|_| !missing.is_empty()) else { return Cow::Borrowed(schema) };
-    let comma = if inside.trim().is_empty() { "" } else { "," };
-    Cow::Owned(format!("{{{}{comma}{inside}}}", missing.join(",")))
 }
 
 /// Anthropic's search tool in the provider's words: where to search and from where.
@@ -185,32 +107,4 @@ fn named<'w>(json: &'w mut Writer, name: &str, tools: &[&Tool<'_>], names: &Name
     let custom = tools.iter().any(|tool| matches!(tool, Tool::Custom { name: own, .. } if own == name));
     json.begin_object().text("type", if custom { "custom" } else { "function" });
     json.text("name", names.at_target(name)).end_object()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn strict_schemas_are_told_from_others() {
-        for (schema, strict) in [
-            (r#"{"type":"object","properties":{},"additionalProperties":false}"#, true),
-            (
-                r#"{"type":"object","properties":{"a":{"type":"string"}},"required":["a"],"additionalProperties":false}"#,
-                true,
-            ),
-            (r#"{"type":"object","properties":{"a":{}},"required":[],"additionalProperties":false}"#, false),
-            (
-                r#"{"type":"object","properties":{"a":{"type":"object"}},"required":["a"],"additionalProperties":false}"#,
-                false,
-            ),
-            (
-                r#"{"type":"object","properties":{"type":{"enum":["object"]}},"required":["type"],"additionalProperties":false}"#,
-                true,
-            ),
-            (r#"{"type":"object"}"#, false),
-        ] {
-            assert_eq!(is_strict_schema(schema), strict, "{schema}");
-        }
-    }
 }

@@ -50,6 +50,15 @@ pub fn tool_input(schema: &str) -> Cow<'_, str> {
     })
 }
 
+/// A schema as Anthropic's strict tools take it: as its structured outputs, with an object at the root.
+#[must_use]
+pub fn strict_tool_input(schema: &str) -> Cow<'_, str> {
+    match tool_input(schema) {
+        Cow::Borrowed(object) => for_anthropic(object),
+        Cow::Owned(object) => Cow::Owned(for_anthropic(&object).into_owned()),
+    }
+}
+
 fn close(schema: &mut Schema) {
     merge_all_of(schema);
     one_of_as_any_of(schema);
@@ -109,5 +118,10 @@ mod tests {
         assert_eq!(tool_input("null"), r#"{"type":"object"}"#);
         let given = r#"{"type":"object","properties":{"a":{"minimum":3}}}"#;
         assert!(matches!(tool_input(given), Cow::Borrowed(_)));
+        assert_eq!(strict_tool_input("{}"), r#"{"type":"object","additionalProperties":false}"#);
+        assert!(matches!(
+            strict_tool_input(r#"{"type":"object","additionalProperties":false}"#),
+            Cow::Borrowed(_)
+        ));
     }
 }

@@ -6,20 +6,23 @@
 //!
 //! # Layout
 //!
-//! - [`for_openai`], [`for_openai_strict`]: OpenAI's functions and structured outputs.
-//! - [`for_anthropic`], [`tool_input`]: Anthropic's structured outputs and tools.
+//! - [`for_openai`], [`for_openai_strict`]: OpenAI's functions and structured outputs; [`arguments_for_openai`],
+//!   [`format_for_openai`]: the two, as a request asks for them.
+//! - [`for_anthropic`], [`tool_input`], [`strict_tool_input`]: Anthropic's structured outputs and tools.
 //! - [`for_gemini`], [`parameters_for_gemini`]: Gemini's OpenAPI subset; `typed`: what each of its types knows.
 //! - `reference`: `$ref` and recursion.
 //! - `walk`: the schemas inside of a schema, merging, notes.
 
 mod anthropic;
+mod asked;
 mod gemini;
 mod openai;
 mod reference;
 mod typed;
 mod walk;
 
-pub use anthropic::{for_anthropic, tool_input};
+pub use anthropic::{for_anthropic, strict_tool_input, tool_input};
+pub use asked::{arguments_for_openai, format_for_openai};
 pub use gemini::{for_gemini, parameters_for_gemini};
 pub use openai::{for_openai, for_openai_strict};
 

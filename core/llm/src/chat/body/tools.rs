@@ -2,9 +2,9 @@
 
 use super::Draft;
 use crate::json::Json;
-use crate::json::{Kind, Rules, Tape};
 use crate::neutral::names::fitted;
 use crate::neutral::{CacheTtl, Format, Names, Param, Prompt, Tool, ToolChoice};
+use crate::schema::{arguments_for_openai, format_for_openai};
 use crate::vendor::Quirks;
 use std::borrow::Cow;
 
@@ -87,10 +87,15 @@ fn write_tool(draft: &mut Draft<'_>, tool: &Tool<'_>) {
         Tool::Function { description, parameters, strict, cache, .. } => {
             json.text("type", "function").key("function").begin_object().text("name", &name);
             json.maybe_text("description", description.as_deref());
-            let schema = adapted(parameters.as_deref(), strict.unwrap_or(false));
+            // Who takes no schema of an answer has no strict functions either, and no rules for them.
+            let asked = *strict == Some(true) && draft.quirks.json_schema;
+            let (schema, sent) = arguments_for_openai(parameters.as_deref(), asked);
             json.key("parameters").raw(&schema);
             if let Some(strict) = strict {
-                json.key("strict").bool(*strict);
+                json.key("strict").bool(if asked { sent } else { *strict });
+            }
+            if asked && !sent {
+                draft.noted.drop_named(format!("tools[{}].strict", tool.name().unwrap_or_default()));
             }
             json.end_object();
             if let Some(ttl) = cache.filter(|_| draft.quirks.cache_marks) {
@@ -125,29 +130,6 @@ pub(super) fn write_mark(json: &mut crate::json::Writer, ttl: CacheTtl) {
         json.text("ttl", ttl.as_str());
     }
     json.end_object();
-}
-
-/// A schema of arguments as OpenAI takes it: an object with `properties`, even if there are none.
-fn adapted(schema: Option<&str>, _strict: bool) -> Cow<'_, str> {
-    const NONE: &str = r#"{"type":"object","properties":{}}"#;
-    let Some(schema) = schema else { return Cow::Borrowed(NONE) };
-    let Ok(tape) = Tape::parse(schema.as_bytes(), Rules::Lenient) else { return Cow::Borrowed(NONE) };
-    let root = tape.root(schema.as_bytes());
-    if root.kind() != Kind::Object || root.members_raw().next().is_none() {
-        return Cow::Borrowed(NONE);
-    }
-    let mut missing = String::new();
-    if root.get("type").is_none() {
-        missing.push_str(r#""type":"object","#);
-    }
-    let composed = ["$ref", "anyOf", "oneOf", "allOf"].iter().any(|key| root.get(key).is_some());
-    if root.get("properties").is_none() && !composed {
-        missing.push_str(r#""properties":{},"#);
-    }
-    match schema.trim_start().strip_prefix('{') {
-        Some(rest) if !missing.is_empty() => Cow::Owned(format!("{{{missing}{rest}")),
-        _ => Cow::Borrowed(schema),
-    }
 }
 
 fn write_choice(draft: &mut Draft<'_>, choice: &ToolChoice<'_>, sent: &[&Tool<'_>]) {
@@ -209,10 +191,14 @@ pub(super) fn write_format(draft: &mut Draft<'_>, prompt: &Prompt<'_>) {
             let json = &mut draft.json;
             json.key("response_format").begin_object().text("type", "json_schema").key("json_schema");
             json.begin_object().text("name", &name).maybe_text("description", description.as_deref());
-            if let Some(strict) = strict {
-                json.key("strict").bool(*strict);
+            let (schema, sent) = format_for_openai(schema, *strict == Some(true));
+            if strict.is_some() {
+                json.key("strict").bool(sent);
             }
-            json.key("schema").raw(schema).end_object().end_object();
+            json.key("schema").raw(&schema).end_object().end_object();
+            if *strict == Some(true) && !sent {
+                draft.noted.drop_named("response_format.strict");
+            }
         }
     }
 }
@@ -224,26 +210,5 @@ pub(super) fn instruction(prompt: &Prompt<'_>, quirks: &Quirks) -> Option<String
             "Answer with one JSON object and nothing else. It must fit this JSON Schema:\n{schema}"
         )),
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn case_13_schemas_of_arguments_are_always_objects() {
-        for (given, want) in [
-            (None, r#"{"type":"object","properties":{}}"#),
-            (Some("{}"), r#"{"type":"object","properties":{}}"#),
-            (Some(r#"{"type":"object"}"#), r#"{"properties":{},"type":"object"}"#),
-            (Some(r#"{"properties":{"a":{}}}"#), r#"{"type":"object","properties":{"a":{}}}"#),
-            (
-                Some(r##"{"$ref":"#/$defs/A","$defs":{}}"##),
-                r##"{"type":"object","$ref":"#/$defs/A","$defs":{}}"##,
-            ),
-        ] {
-            assert_eq!(adapted(given, false), want);
-        }
     }
 }
