@@ -82,7 +82,9 @@ fn declared<'p>(tool: &'p Tool<'p>, strict: bool, body: &mut Body) -> Option<Dec
         Tool::Function { name, description, parameters, cache, .. } => Some(Declared::Function {
             name,
             description: described(description),
-            schema: parameters.as_ref().map_or(Cow::Borrowed(NOTHING), object_schema),
+            schema: parameters
+                .as_ref()
+                .map_or(Cow::Borrowed(NOTHING), |schema| object_schema(schema, strict && is_strict(tool))),
             strict: strict && is_strict(tool),
             cache: *cache,
         }),
@@ -120,9 +122,13 @@ fn with_grammar<'p>(description: Option<Cow<'p, str>>, format: Option<&str>) -> 
     ))
 }
 
-/// A schema of arguments says that it is of an object.
-fn object_schema<'p>(schema: &'p Raw<'p>) -> Cow<'p, str> {
-    let schema = adapted(schema);
+/// A schema of arguments says that it is of an object. Only strict tools are held to the subset of structured outputs:
+/// others may say more, and the model reads it.
+fn object_schema<'p>(schema: &'p Raw<'p>, strict: bool) -> Cow<'p, str> {
+    if !schema.trim_start().starts_with('{') {
+        return Cow::Borrowed(NOTHING);
+    }
+    let schema = if strict { adapted(schema) } else { crate::schema::tool_input(schema) };
     let Ok(tape) = Tape::parse(schema.as_bytes(), Rules::Lenient) else { return Cow::Borrowed(NOTHING) };
     let root = tape.root(schema.as_bytes());
     if root.kind() != json::Kind::Object {
