@@ -266,6 +266,7 @@ fn a_plain_stream_to_the_letter() {
             "message_stop"
         ]
     );
+    assert_eq!(frames[2]["content_block"], json!({"type": "text", "text": ""}));
     let message = &frames[1]["message"];
     assert_eq!(
         (&message["id"], &message["model"], &message["usage"]["input_tokens"]),

@@ -114,7 +114,7 @@ fn reads_settings_and_keeps_what_only_this_api_knows() {
         "text": {"verbosity": "low", "format": {"type": "json_schema", "name": "n", "schema": {"type": "object"},
             "strict": true}},
         "tools": [{"type": "function", "name": "f", "parameters": null}, {"type": "custom", "name": "g"},
-            {"type": "namespace", "name": "n", "description": "d", "tools": []}],
+            {"type": "namespace", "name": "n", "description": "d", "tools": []}, {"type": "tool_search"}],
         "tool_choice": {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "f"}]}}),
     );
     let prompt = prompt(json.root());
@@ -129,9 +129,9 @@ fn reads_settings_and_keeps_what_only_this_api_knows() {
     let choice = ToolChoice::Allowed { names: vec!["f".into()], required: true };
     assert!(prompt.tool_choice == Some(choice));
     assert!(prompt.tools[0] == function("f"));
-    assert!(matches!(&prompt.tools[2], Tool::Hosted { kind, .. } if kind == "namespace"));
+    assert!(matches!(&prompt.tools[2], Tool::Hosted { kind, .. } if kind == "tool_search"));
     let rest: Vec<_> = prompt.rest.iter().map(|(key, value)| (key.as_ref(), value.as_ref())).collect();
-    assert_eq!(rest, [("reasoning.mode", "\"pro\""), ("max_tool_calls", "3")]);
+    assert_eq!(rest, [("reasoning.mode", "\"pro\""), ("truncation", "\"auto\""), ("max_tool_calls", "3")]);
 }
 
 #[test]

@@ -48,6 +48,10 @@ fn content<'a>(value: Value<'a>, kind: Cow<'a, str>) -> Content<'a> {
         "thinking" => Content::Thinking(thinking(value)),
         "redacted_thinking" => Content::Thinking(redacted(value)),
         "search_result" => Content::Media(search_result(value)),
+        // A tool that a search found. Other providers have it among the tools already, and must not see an empty result.
+        "tool_reference" => {
+            Content::text(format!("Tool available: {}", text(value, "tool_name").unwrap_or_default()))
+        }
         _ => other(value, kind),
     }
 }

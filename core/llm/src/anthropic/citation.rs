@@ -48,13 +48,10 @@ pub(super) fn own_json<'a>(citation: &'a Citation<'_>) -> Option<&'a str> {
     kind(parsed.root()).ends_with("_location").then_some(json)
 }
 
-/// The member `citations`, if `all` or any of them can be said.
-pub(super) fn write(citations: &[Citation<'_>], all: bool, json: &mut Writer) {
+/// The member `citations`, if any of them can be said: some clients refuse `null`, which others take for its absence.
+pub(super) fn write(citations: &[Citation<'_>], json: &mut Writer) {
     let known: Vec<_> = citations.iter().filter_map(own_json).collect();
     if known.is_empty() {
-        if all {
-            json.key("citations").null();
-        }
         return;
     }
     json.key("citations").begin_array();

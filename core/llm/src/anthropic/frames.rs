@@ -4,7 +4,7 @@ use crate::json::Writer;
 
 /// A text block, without its text.
 pub(super) fn text_block(json: &mut Writer) {
-    json.begin_object().text("type", "text").text("text", "").key("citations").null().end_object();
+    json.begin_object().text("type", "text").text("text", "").end_object();
 }
 
 /// A thinking block, without its text and proof.

@@ -71,7 +71,7 @@ impl<'n> Pen<'n> {
         match &block.kind {
             Kind::Text(text, citations) => {
                 self.json.text("type", "text").text("text", text);
-                citation::write(citations, false, &mut self.json);
+                citation::write(citations, &mut self.json);
             }
             Kind::Media(media) => media::write(media, &mut self.json)?,
             Kind::Call(id, call) => self.call(id, call),

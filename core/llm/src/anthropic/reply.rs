@@ -114,11 +114,11 @@ fn write_part(part: &Content<'_>, json: &mut Writer) {
         Content::Text { text, .. } | Content::Refusal(text) if text.is_empty() => {}
         Content::Text { text, citations } => {
             json.begin_object().text("type", "text").text("text", text);
-            citation::write(citations, true, json);
+            citation::write(citations, json);
             json.end_object();
         }
         Content::Refusal(text) => {
-            json.begin_object().text("type", "text").text("text", text).key("citations").null().end_object();
+            json.begin_object().text("type", "text").text("text", text).end_object();
         }
         Content::Thinking(thinking) => write_thinking(thinking, json),
         Content::Call(call) => {

@@ -112,10 +112,10 @@ fn is_own(kind: &str) -> bool {
 
 /// A custom tool's grammar cannot be enforced here, but the model can be told of it.
 fn with_grammar<'p>(description: Option<Cow<'p, str>>, format: Option<&str>) -> Option<Cow<'p, str>> {
-    let format = Json::parse_lenient(bytes::Bytes::copy_from_slice(format?.as_bytes())).ok();
+    let format =
+        format.and_then(|format| Json::parse_lenient(bytes::Bytes::copy_from_slice(format.as_bytes())).ok());
     let root = format.as_ref().map(Json::root);
-    let inner = root.map(|root| root.get("grammar").unwrap_or(root));
-    let Some(grammar) = inner.and_then(|inner| super::text(inner, "definition")) else { return description };
+    let Some(grammar) = root.and_then(|root| super::text(root, "definition")) else { return description };
     let about = description.unwrap_or_default();
     Some(Cow::Owned(
         format!("{about}\n\n`input` must match this grammar:\n{grammar}").trim_start().to_owned(),

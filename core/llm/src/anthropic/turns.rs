@@ -61,15 +61,8 @@ const ORPHAN: &str = "The result of an earlier tool call:";
 
 /// What Anthropic's own blocks are called that no other dialect has.
 pub(super) fn is_own(kind: &str) -> bool {
-    matches!(
-        kind,
-        "server_tool_use"
-            | "mcp_tool_use"
-            | "container_upload"
-            | "search_result"
-            | "tool_reference"
-            | "compaction"
-    ) || (kind.ends_with("_tool_result") && kind != "tool_result")
+    matches!(kind, "server_tool_use" | "mcp_tool_use" | "container_upload" | "search_result" | "compaction")
+        || (kind.ends_with("_tool_result") && kind != "tool_result")
 }
 
 /// The conversation of a prompt. `prefill`: whether the model goes on from its own last words.
@@ -97,7 +90,7 @@ fn blocks<'p>(turns: &'p [Turn<'p>], body: &mut Body) -> Vec<Block<'p>> {
     let mut blocks = Vec::new();
     for turn in turns {
         if turn.name.is_some() {
-            body.drop_named("messages.name");
+            body.drop_named("messages[].name");
         }
         for part in &turn.parts {
             blocks.extend(block(part, turn.role == Role::Assistant, body));

@@ -44,6 +44,8 @@ struct Answer {
     finished: bool,
     /// Thinking came outside of `reasoning_details`, so that their text is the same once more.
     plain: bool,
+    /// It came in `reasoning_details` first, so that plain text is the same once more.
+    detailed: bool,
     /// The `index` of the block of `reasoning_details` that is open.
     block: Option<u64>,
     /// Text of that block came and no proof of it yet.
@@ -212,7 +214,7 @@ impl<'a> Chunk<'a> {
 impl Answer {
     /// Thinking stands in a delta as plain text, as details, or as both; it is told once.
     fn think(&mut self, choice: u32, delta: Value<'_>, sink: Sink<'_>) {
-        if let Some(text) = plain(delta) {
+        if let Some(text) = plain(delta).filter(|_| !self.detailed) {
             self.plain = true;
             self.open = true;
             sink(Event::Thinking { choice, text });
@@ -229,6 +231,7 @@ impl Answer {
                 sink(Event::Break { choice });
             }
             self.open = true;
+            self.detailed = true;
             self.block = entry.index;
             sink(Event::Thinking { choice, text: entry.text });
         }

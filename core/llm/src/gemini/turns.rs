@@ -8,7 +8,7 @@ use super::family::{Family, Thinks};
 use super::{media, tools};
 use crate::json::Writer;
 use crate::neutral::{
-    Body, By, Content, Names, Part, Prompt, Role, Source, Thinking, ToolResult, Turn, Untranslatable,
+    Body, By, Content, Names, Part, Prompt, Role, Thinking, ToolResult, Turn, Untranslatable,
 };
 use std::collections::HashMap;
 
@@ -28,7 +28,7 @@ pub(super) fn write(
     let leading = prompt.turns.iter().take_while(|turn| is_instruction(turn)).count();
     let (instructions, said) = prompt.turns.split_at(leading);
     if prompt.turns.iter().any(|turn| turn.name.is_some()) {
-        body.drop_named("name");
+        body.drop_named("messages[].name");
     }
     let mut scribe = Scribe { family, names, body, json };
     let sides = sides(said);
@@ -294,7 +294,8 @@ fn write_media(content: &mut Open<'_>, part: &Part<'_>) -> Result<(), Untranslat
         && !media::is_empty(found)
     {
         let json = content.part();
-        if let (Source::Text(_), Some(name)) = (&found.source, &found.name) {
+        // There is no field for a file's name, and who asks about several files calls them by it.
+        if let Some(name) = found.name.as_ref().filter(|name| !name.is_empty()) {
             json.text("text", &format!("{name}:")).end_object();
             json.begin_object();
         }

@@ -204,6 +204,7 @@ pub(super) struct CallBlock {
     pub(super) place: Place,
     call_id: String,
     name: String,
+    space: Option<String>,
     custom: bool,
     arguments: String,
 }
@@ -212,11 +213,12 @@ impl CallBlock {
     pub(super) fn open(
         place: Place,
         frames: &mut Frames<'_>,
-        (call_id, name): (&str, &str),
+        (call_id, (name, space)): (&str, (&str, Option<&str>)),
         custom: bool,
     ) -> Self {
         let (call_id, name) = (call_id.to_owned(), name.to_owned());
-        let block = Self { place, call_id, name, custom, arguments: String::new() };
+        let space = space.map(str::to_owned);
+        let block = Self { place, call_id, name, space, custom, arguments: String::new() };
         block.place.item(frames, ADDED, &block.item().json("in_progress", ""));
         block
     }
@@ -263,6 +265,12 @@ impl CallBlock {
     }
 
     fn item(&self) -> CallItem<'_> {
-        CallItem { id: &self.place.id, call_id: &self.call_id, name: &self.name, custom: self.custom }
+        CallItem {
+            id: &self.place.id,
+            call_id: &self.call_id,
+            name: &self.name,
+            space: self.space.as_deref(),
+            custom: self.custom,
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::blocks::{CallBlock, Frames, MessageBlock, Place, ReasoningBlock};
 use super::echo::{Echo, Head, State, Status};
+use super::spaces::Spaces;
 use crate::fault::Said;
 use crate::neutral::{Ask, Event, Finish, Seal};
 use crate::usage::Usage;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 /// and thinking end when something else begins. Of several answers only the first is written: this API knows one.
 pub struct Encoder {
     echo: Echo,
+    spaces: Spaces,
     head: Option<Head>,
     sequence: u64,
     /// Finished items as JSON; `None` while one is open.
@@ -35,6 +37,7 @@ impl Encoder {
     pub fn new(ask: &Ask<'_>) -> Self {
         Self {
             echo: Echo::of(ask),
+            spaces: Spaces::of(ask.root),
             head: None,
             sequence: 0,
             output: Vec::new(),
@@ -130,8 +133,9 @@ impl Encoder {
             },
             Event::CallStart { choice: 0, call, id, name, custom, .. } => {
                 self.close(None, out);
-                let (place, mut frames) = self.place(if *custom { "ctc" } else { "fc" }, out);
-                let block = CallBlock::open(place, &mut frames, (id, name), *custom);
+                let (place, _) = self.place(if *custom { "ctc" } else { "fc" }, out);
+                let mut frames = Frames { sequence: &mut self.sequence, out };
+                let block = CallBlock::open(place, &mut frames, (id, self.spaces.home(name)), *custom);
                 self.calls.insert(*call, block);
             }
             Event::CallArguments { call, text } if !text.is_empty() => {

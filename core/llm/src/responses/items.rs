@@ -27,6 +27,8 @@ pub(super) struct CallItem<'a> {
     pub(super) id: &'a str,
     pub(super) call_id: &'a str,
     pub(super) name: &'a str,
+    /// The namespace of the tool.
+    pub(super) space: Option<&'a str>,
     pub(super) custom: bool,
 }
 
@@ -36,7 +38,8 @@ impl CallItem<'_> {
         let (kind, key) =
             if self.custom { ("custom_tool_call", "input") } else { ("function_call", "arguments") };
         json.begin_object().text("id", self.id).text("type", kind).text("status", status);
-        json.text(key, arguments).text("call_id", self.call_id).text("name", self.name).end_object();
+        json.text(key, arguments).text("call_id", self.call_id).text("name", self.name);
+        json.maybe_text("namespace", self.space).end_object();
         json.into_text()
     }
 }

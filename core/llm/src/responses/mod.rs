@@ -4,7 +4,8 @@
 //!
 //! - `wire`: words and members that several of the files below read.
 //! - `read`: the strict parse. `segments`: whose words stand where, for guards.
-//! - `prompt`, `parts`: a caller's body as a prompt. `state`: what in it asks for state on the server.
+//! - `prompt`, `parts`: a caller's body as a prompt. `spaces`: namespaces of its tools. `state`: what in it asks for
+//!   state on the server.
 //! - `body`, `input`, `media`, `tools`: a prompt as a body for a provider.
 //! - `reply`, `decode`: a provider's reply, whole and streamed.
 //! - `write`, `encode`: a reply for a caller, whole and streamed. `echo`: the Response object and what of the request it
@@ -25,6 +26,7 @@ mod prompt;
 pub(crate) mod read;
 mod reply;
 pub(crate) mod segments;
+mod spaces;
 mod state;
 mod tools;
 mod usage;

@@ -1,6 +1,7 @@
 //! A caller's body as a prompt.
 
 use super::parts::parts;
+use super::spaces::{ADDITIONAL, Declared, Toolbox};
 use super::wire::{filled, kind, list, number, raw, text, thinking};
 use crate::json::{Kind, Value};
 use crate::neutral::{
@@ -9,7 +10,7 @@ use crate::neutral::{
 use std::borrow::Cow;
 
 /// Fields that [`prompt`] reads, or that mean nothing to another target: what more to send to the caller, how to pad a
-/// stream, what to do when a context overflows that nobody else would cut.
+/// stream.
 const KNOWN: &[&str] = &[
     "model",
     "instructions",
@@ -32,17 +33,17 @@ const KNOWN: &[&str] = &[
     "stream",
     "include",
     "stream_options",
-    "truncation",
     "client_metadata",
 ];
 
 /// Reads a body whose fields have the types that they should have. What is odd is skipped or kept in `rest`.
 #[must_use]
 pub fn prompt(root: Value<'_>) -> Prompt<'_> {
+    let toolbox = Toolbox::of(root);
     let mut prompt = Prompt {
         model: text(root, "model").unwrap_or_default(),
-        turns: turns(root),
-        tools: list(root, "tools").filter_map(tool).collect(),
+        turns: turns(root, &toolbox),
+        tools: toolbox.all.iter().filter_map(tool).collect(),
         parallel_tools: flag(root, "parallel_tool_calls"),
         max_output: root.get("max_output_tokens").and_then(|tokens| tokens.as_u64()),
         stream: flag(root, "stream") == Some(true),
@@ -56,14 +57,20 @@ pub fn prompt(root: Value<'_>) -> Prompt<'_> {
         store: flag(root, "store"),
         ..Prompt::default()
     };
-    tool_choice(root, &mut prompt);
+    tool_choice(root, &toolbox, &mut prompt);
     answer_form(root, &mut prompt);
     reasoning(root, &mut prompt);
     let unknown = root.members().filter(|(key, value)| {
-        let idle = value.is_null() || (key == "background" && value.as_bool() == Some(false));
+        let idle = match key.as_ref() {
+            "background" => value.as_bool() != Some(true),
+            // Nobody else cuts a context that overflows.
+            "truncation" => !value.is_text("auto"),
+            _ => value.is_null(),
+        };
         !idle && !KNOWN.contains(&key.as_ref())
     });
     prompt.rest.extend(unknown.map(|(key, value)| (key, raw(value))));
+    prompt.rest.extend(toolbox.clashing.into_iter().map(|(path, tool)| (path.into(), raw(tool))));
     prompt
 }
 
@@ -82,8 +89,8 @@ fn logprobs(root: Value<'_>) -> Option<u64> {
     top.filter(|&top| top > 0).or_else(|| asked().then_some(0))
 }
 
-fn turns<'a>(root: Value<'a>) -> Vec<Turn<'a>> {
-    let mut turns = Turns::default();
+fn turns<'a>(root: Value<'a>, toolbox: &Toolbox<'a>) -> Vec<Turn<'a>> {
+    let mut turns = Turns { all: Vec::new(), takes: None, toolbox };
     if let Some(text) = filled(root, "instructions") {
         turns.open(Role::System).push(Part::text(text));
     }
@@ -96,11 +103,11 @@ fn turns<'a>(root: Value<'a>) -> Vec<Turn<'a>> {
 }
 
 /// Turns as items come: what the model made in a row is one turn, and so is what tools answered in a row.
-#[derive(Default)]
-struct Turns<'a> {
+struct Turns<'t, 'a> {
     all: Vec<Turn<'a>>,
     /// What the last turn still takes.
     takes: Option<Side>,
+    toolbox: &'t Toolbox<'a>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -111,7 +118,7 @@ enum Side {
     Tools,
 }
 
-impl<'a> Turns<'a> {
+impl<'a> Turns<'_, 'a> {
     fn item(&mut self, item: Value<'a>) {
         let kind = kind(item);
         match kind.as_ref() {
@@ -119,8 +126,8 @@ impl<'a> Turns<'a> {
                 let role = role(item);
                 self.message(role, item.get("content").map(parts).unwrap_or_default());
             }
-            "function_call" => self.add(Side::Model, call(item, "arguments")),
-            "custom_tool_call" => self.add(Side::Model, call(item, "input")),
+            "function_call" => self.call(item, "arguments"),
+            "custom_tool_call" => self.call(item, "input"),
             "function_call_output" | "custom_tool_call_output" => {
                 let custom = kind == "custom_tool_call_output";
                 let id = filled(item, "call_id").or_else(|| text(item, "id")).unwrap_or_default();
@@ -133,6 +140,8 @@ impl<'a> Turns<'a> {
                     self.add(Side::Model, Content::Thinking(thinking));
                 }
             }
+            // They are among the tools.
+            ADDITIONAL => {}
             other => {
                 let answer = other.ends_with("_output") || other == "mcp_approval_response";
                 let side = if answer { Side::Tools } else { Side::Model };
@@ -147,6 +156,17 @@ impl<'a> Turns<'a> {
         } else {
             self.open(role).extend(parts);
         }
+    }
+
+    fn call(&mut self, item: Value<'a>, key: &str) {
+        let call = Call {
+            id: filled(item, "call_id").or_else(|| text(item, "id")).unwrap_or_default(),
+            name: self.toolbox.name_of(item).unwrap_or_default(),
+            arguments: text(item, key).unwrap_or_default(),
+            custom: key == "input",
+            seal: None,
+        };
+        self.add(Side::Model, Content::Call(call));
     }
 
     fn add(&mut self, side: Side, content: Content<'a>) {
@@ -181,21 +201,12 @@ fn role(item: Value<'_>) -> Role {
     }
 }
 
-fn call<'a>(item: Value<'a>, key: &str) -> Content<'a> {
-    Content::Call(Call {
-        id: filled(item, "call_id").or_else(|| text(item, "id")).unwrap_or_default(),
-        name: text(item, "name").unwrap_or_default(),
-        arguments: text(item, key).unwrap_or_default(),
-        custom: key == "input",
-        seal: None,
-    })
-}
-
-fn tool(tool: Value<'_>) -> Option<Tool<'_>> {
+fn tool<'a>(declared: &Declared<'a>) -> Option<Tool<'a>> {
+    let (name, tool) = (declared.name.clone(), declared.value);
     let description = filled(tool, "description");
     Some(match kind(tool).as_ref() {
         "function" => Tool::Function {
-            name: text(tool, "name")?,
+            name: name?,
             description,
             parameters: object(tool, "parameters").map(raw),
             strict: flag(tool, "strict"),
@@ -203,23 +214,23 @@ fn tool(tool: Value<'_>) -> Option<Tool<'_>> {
         },
         "custom" => {
             let format = object(tool, "format").map(raw);
-            Tool::Custom { name: text(tool, "name")?, description, format }
+            Tool::Custom { name: name?, description, format }
         }
         other => Tool::Hosted { kind: Cow::Owned(other.to_owned()), json: raw(tool) },
     })
 }
 
 /// A choice of a tool that only this dialect knows is no choice elsewhere: it stays in `rest`, so that it is told.
-fn tool_choice<'a>(root: Value<'a>, prompt: &mut Prompt<'a>) {
+fn tool_choice<'a>(root: Value<'a>, toolbox: &Toolbox<'a>, prompt: &mut Prompt<'a>) {
     let Some(choice) = root.get("tool_choice").filter(|choice| !choice.is_null()) else { return };
     let word = choice.as_str().unwrap_or_else(|| kind(choice));
     prompt.tool_choice = match word.as_ref() {
         "auto" => Some(ToolChoice::Auto),
         "none" => Some(ToolChoice::None),
         "required" => Some(ToolChoice::Required),
-        "function" | "custom" => text(choice, "name").map(ToolChoice::Tool),
+        "function" | "custom" => toolbox.name_of(choice).map(ToolChoice::Tool),
         "allowed_tools" => Some(ToolChoice::Allowed {
-            names: list(choice, "tools").filter_map(|tool| text(tool, "name")).collect(),
+            names: list(choice, "tools").flat_map(|tool| toolbox.names_of(tool)).collect(),
             required: text(choice, "mode").as_deref() == Some("required"),
         }),
         _ => {

@@ -177,6 +177,10 @@ fn read_item(item: Value<'_>, path: &Path<'_>, fields: &mut Fields) -> Result<()
             let path = &Path::Member(path, "output");
             each(output, path, &mut |part, path| read_part(part, path, fields))
         }
+        Some("additional_tools") => {
+            fields.needs.tools |= item.get("tools").is_some_and(|tools| tools.elements().next().is_some());
+            Ok(())
+        }
         Some("item_reference") => {
             state(fields, "item_reference");
             Ok(())

@@ -31,6 +31,9 @@ fn walk_text(value: Value<'_>, segments: &mut Vec<Segment>) {
 
 fn read_item(item: Value<'_>, segments: &mut Vec<Segment>) {
     let kind = item.get("type").and_then(|kind| kind.as_str());
+    if kind.as_deref() == Some("additional_tools") {
+        return members(item, Context::SCHEMA, &["type", "role"], segments);
+    }
     let role = item.get("role").and_then(|role| Role::parse(&role.as_str()?));
     let (role, kind) = match kind.as_deref() {
         None | Some("message") => (role.unwrap_or(Role::User), SegmentKind::Text),

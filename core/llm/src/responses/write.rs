@@ -3,6 +3,7 @@
 use super::echo::{Echo, State, Status};
 use super::items::{self, CallItem, item_id};
 use super::part::{MessagePart, tokens};
+use super::spaces::Spaces;
 use super::wire::HOSTED_ITEMS;
 use crate::json::Writer;
 use crate::neutral::arguments::{as_object, is_object};
@@ -17,7 +18,7 @@ pub fn write_reply(reply: &Reply, ask: &Ask<'_>) -> Vec<u8> {
     let choice = reply.choices.first().unwrap_or(&none);
     let refused = choice.parts.iter().any(|part| matches!(part, Content::Refusal(_)));
     let status = Status::of(choice.finish, refused);
-    let output = output(choice, &head.id, status);
+    let output = output(choice, &head.id, status, Spaces::of(ask.root));
     let state = State {
         status,
         output: &output,
@@ -29,8 +30,8 @@ pub fn write_reply(reply: &Reply, ask: &Ask<'_>) -> Vec<u8> {
     json.finish()
 }
 
-fn output(choice: &Choice, response: &str, status: Status<'_>) -> Vec<String> {
-    let mut output = Output { response, items: Vec::new(), message: Vec::new() };
+fn output(choice: &Choice, response: &str, status: Status<'_>, spaces: Spaces) -> Vec<String> {
+    let mut output = Output { response, spaces, items: Vec::new(), message: Vec::new() };
     let mut logprobs = choice.logprobs.as_ref().map(tokens).unwrap_or_default();
     for part in &choice.parts {
         match part {
@@ -71,6 +72,7 @@ fn output(choice: &Choice, response: &str, status: Status<'_>) -> Vec<String> {
 /// Items as they are finished. Texts in a row are one message.
 struct Output<'a> {
     response: &'a str,
+    spaces: Spaces,
     items: Vec<String>,
     /// The parts of the message that is not finished.
     message: Vec<String>,
@@ -84,13 +86,16 @@ impl Output<'_> {
     }
 
     fn call(&mut self, call: &Call<'_>) {
+        let spaces = std::mem::take(&mut self.spaces);
+        let (name, space) = spaces.home(&call.name);
         self.item(if call.custom { "ctc" } else { "fc" }, |id| {
-            let item = CallItem { id, call_id: &call.id, name: &call.name, custom: call.custom };
+            let item = CallItem { id, call_id: &call.id, name, space, custom: call.custom };
             if call.custom {
                 return item.json("completed", &call.arguments);
             }
             item.json(call_status(&call.arguments), &as_object(&call.arguments))
         });
+        self.spaces = spaces;
     }
 
     fn close(&mut self, status: &str) {

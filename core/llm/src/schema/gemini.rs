@@ -4,13 +4,15 @@
 use super::adapted;
 use super::reference::inlined;
 use super::typed::{guessed, is_type, keep_known};
-use super::walk::{Schema, merge, merge_all_of, object_at_root, one_of_as_any_of, types, weight};
+use super::walk::{Schema, add_words, merge, merge_all_of, object_at_root, one_of_as_any_of, types, weight};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// Most bytes that alternatives may take over from their parents, about.
 const MAX_TAKEN_OVER: usize = 512 << 10;
+/// The property of an object that has none of its own.
+const PLACEHOLDER: &str = "key";
 /// Most alternatives among which equal ones are sought.
 const MAX_COMPARED: usize = 64;
 
@@ -27,9 +29,8 @@ pub fn parameters_for_gemini(schema: &str) -> Option<Cow<'_, str>> {
     let adapted = adapted(schema, |schema| {
         let mut schema = inlined(schema);
         object_at_root(&mut schema);
-        let schema = Adapter::default().one(schema);
-        empty = schema.get("properties").and_then(Value::as_object).is_none_or(Schema::is_empty);
-        schema
+        empty = !has_properties(&schema);
+        Adapter::default().one(schema)
     });
     (!empty).then_some(adapted)
 }
@@ -109,12 +110,10 @@ impl Adapter {
 
     /// Properties, and names of none but these.
     fn object(&mut self, schema: &mut Schema) {
-        let Some(Value::Object(properties)) = schema.get_mut("properties") else {
-            for keyword in ["properties", "required", "propertyOrdering"] {
-                schema.shift_remove(keyword);
-            }
-            return;
-        };
+        if !has_properties(schema) {
+            keep_open(schema);
+        }
+        let Some(Value::Object(properties)) = schema.get_mut("properties") else { return };
         for property in properties.values_mut() {
             let given = match std::mem::take(property) {
                 Value::Object(given) => given,
@@ -145,6 +144,24 @@ impl Adapter {
         };
         schema.insert("items".into(), Value::Object(items));
     }
+}
+
+fn has_properties(schema: &Schema) -> bool {
+    schema.get("properties").and_then(Value::as_object).is_some_and(|properties| !properties.is_empty())
+}
+
+/// An object must have properties: one whose keys are free gets one that stands for all.
+fn keep_open(schema: &mut Schema) {
+    let more = schema.shift_remove("additionalProperties");
+    let patterns = schema.shift_remove("patternProperties");
+    let pattern = patterns.as_ref().and_then(Value::as_object).and_then(|patterns| patterns.values().next());
+    let closed = more == Some(Value::Bool(false)) && pattern.is_none();
+    let value = more.filter(Value::is_object).or_else(|| pattern.cloned()).unwrap_or_else(|| json!({}));
+    schema.insert("properties".into(), json!({ PLACEHOLDER: value }));
+    add_words(
+        schema,
+        if closed { "(Has no keys: leave `key` out.)" } else { "(Any keys; `key` stands for each.)" },
+    );
 }
 
 /// Whether an alternative says what the value is, and not only which properties it needs.
@@ -216,8 +233,38 @@ mod tests {
         );
         same(r#"{"enum":["a","",null]}"#, r#"{"type":"string","enum":["a"],"nullable":true}"#);
         same(r#"{"enum":[1,2]}"#, r#"{"type":"integer","description":"(one of: 1, 2)"}"#);
-        same(r#"{"type":"object","additionalProperties":{"type":"string"}}"#, r#"{"type":"object"}"#);
         same(r#"{"type":"integer","format":"int64"}"#, r#"{"type":"integer","format":"int64"}"#);
+    }
+
+    #[test]
+    fn case_13_objects_with_free_keys_have_one_that_stands_for_all() {
+        let (open, closed) = ("(Any keys; `key` stands for each.)", "(Has no keys: leave `key` out.)");
+        for (given, value, words) in [
+            (r#"{"type":"object"}"#, r#"{"type":"string"}"#, open),
+            (r#"{"type":"object","properties":{},"required":["x"]}"#, r#"{"type":"string"}"#, open),
+            (r#"{"type":"object","additionalProperties":true}"#, r#"{"type":"string"}"#, open),
+            (r#"{"type":"object","additionalProperties":false}"#, r#"{"type":"string"}"#, closed),
+            (
+                r#"{"additionalProperties":{"type":["integer","null"]}}"#,
+                r#"{"type":"integer","nullable":true}"#,
+                open,
+            ),
+            (r#"{"patternProperties":{"^a":{"type":"boolean"}}}"#, r#"{"type":"boolean"}"#, open),
+        ] {
+            let want =
+                format!(r#"{{"type":"object","properties":{{"key":{value}}},"description":"{words}"}}"#);
+            same(given, &want);
+            let nested = format!(r#"{{"type":"object","properties":{{"env":{given}}}}}"#);
+            let parameters: Value = serde_json::from_str(&parameters_for_gemini(&nested).unwrap()).unwrap();
+            assert_eq!(parameters["properties"]["env"], serde_json::from_str::<Value>(&want).unwrap());
+            assert!(parameters_for_gemini(given).is_none(), "{given}");
+        }
+        same(
+            r#"{"additionalProperties":{"type":"object","description":"D."}}"#,
+            r#"{"type":"object","description":"(Any keys; `key` stands for each.)","properties":{
+                "key":{"type":"object","description":"D. (Any keys; `key` stands for each.)",
+                    "properties":{"key":{"type":"string"}}}}}"#,
+        );
     }
 
     #[test]
@@ -227,9 +274,10 @@ mod tests {
         let adapted = for_gemini(tree);
         assert!(!adapted.contains("$ref"));
         assert_eq!(adapted.matches("\"kids\"").count(), 3);
-        assert!(adapted.contains(r#""items":{"type":"object"}"#), "{adapted}");
-        same(r##"{"$ref":"#"}"##, r#"{"type":"object"}"#);
-        same(r##"{"$ref":"#/nowhere"}"##, r#"{"type":"object"}"#);
+        let open = r#"{"type":"object","properties":{"key":{"type":"string"}},"description":"(Any keys; `key` stands for each.)"}"#;
+        assert!(adapted.contains(&format!(r#""items":{open}"#)), "{adapted}");
+        same(r##"{"$ref":"#"}"##, open);
+        same(r##"{"$ref":"#/nowhere"}"##, open);
         let defs: Vec<String> = (0..30)
             .map(|n| {
                 let next = format!("{{\"$ref\":\"#/$defs/{}\"}}", (n + 1) % 30);

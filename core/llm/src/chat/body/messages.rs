@@ -206,7 +206,8 @@ fn result_of<'p>(part: &'p Part<'p>) -> Option<&'p ToolResult<'p>> {
     }
 }
 
-/// The text of a result; its images and files follow in the user's message.
+/// The text of a result; its images and files follow in the user's message. Chat has no word for a tool that failed, so
+/// the text says it.
 fn write_result(draft: &mut Draft<'_>, result: &ToolResult<'_>) {
     let mut texts = Vec::new();
     for part in &result.parts {
@@ -215,7 +216,21 @@ fn write_result(draft: &mut Draft<'_>, result: &ToolResult<'_>) {
             other => texts.extend(parts::as_text(other).map(Part::text)),
         }
     }
+    if result.is_error {
+        match texts.first_mut().map(|part| &mut part.content) {
+            Some(Content::Text { text, .. }) if text.trim().is_empty() => *text = Cow::Borrowed("Error"),
+            Some(Content::Text { text, .. }) if !says_error(text) => {
+                *text = Cow::Owned(format!("Error: {text}"))
+            }
+            Some(_) => {}
+            None => texts.push(Part::text("Error")),
+        }
+    }
     content_json(&mut draft.json, &texts, draft.quirks);
+}
+
+fn says_error(text: &str) -> bool {
+    text.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("error"))
 }
 
 /// A message of the user's, the system's or the developer's.
