@@ -579,3 +579,25 @@ proptest! {
         prop_assert_eq!(told, texts);
     }
 }
+
+/// A provider that begins twice: the reply begins once, and a block in the place of another ends that one.
+#[test]
+fn what_begins_twice_is_told_once() {
+    let begin = r#"{"type":"message_start","message":{"id":"msg_1","model":"m","usage":{"input_tokens":1,"output_tokens":1}}}"#;
+    let block = r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"t","name":"f","input":{}}}"#;
+    let stream: String = [begin, begin, block, block, r#"{"type":"message_stop"}"#]
+        .map(|data| format!("data: {data}\n\n"))
+        .concat();
+    let (mut starts, mut begun, mut ended) = (0, Vec::new(), Vec::new());
+    let mut decoder = Decoder::new();
+    let read = sse::Parser::new(1 << 20).push(stream.as_bytes(), &mut |event| {
+        decoder.feed(&event, &mut |event| match event {
+            Event::Start { .. } => starts += 1,
+            Event::CallStart { call, .. } => begun.push(call),
+            Event::CallEnd { call } => ended.push(call),
+            _ => {}
+        });
+    });
+    assert!(read.is_ok());
+    assert_eq!((starts, begun, ended), (1, vec![0, 1], vec![0, 1]));
+}

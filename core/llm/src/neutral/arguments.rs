@@ -135,6 +135,7 @@ mod tests {
             ("{\"a\":1,\"b", "{\"a\":1}"),
             ("{\"a\"", "{}"),
             ("nonsense", "{}"),
+            ("{} ,", "{}"),
         ] {
             assert_eq!(as_object(given), want, "{given}");
         }

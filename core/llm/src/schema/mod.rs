@@ -55,3 +55,18 @@ fn adapted<'a>(schema: &'a str, adapt: impl FnOnce(Schema) -> Schema) -> Cow<'a,
     }
     Cow::Owned(Value::Object(adapted).to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_json_is_not_sent() {
+        for broken in ["{", "{{", " {\"type\":", "{\u{0}"] {
+            for adapted in [for_openai(broken), for_anthropic(broken), tool_input(broken), for_gemini(broken)]
+            {
+                assert!(serde_json::from_str::<Value>(&adapted).is_ok(), "{broken}: {adapted}");
+            }
+        }
+    }
+}
