@@ -1,7 +1,7 @@
 //! Tools, which of them to call, and the form of the answer.
 
 use super::Draft;
-use crate::json::Json;
+use crate::json::{Rules, Tape};
 use crate::neutral::names::fitted;
 use crate::neutral::{CacheTtl, Format, Names, Param, Prompt, Tool, ToolChoice};
 use crate::schema::{arguments_for_openai, format_for_openai};
