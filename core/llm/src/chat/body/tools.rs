@@ -103,7 +103,9 @@ fn write_tool(draft: &mut Draft<'_>, tool: &Tool<'_>) {
 
 /// The form of a custom tool's text with its grammar where chat has it.
 fn nested(format: &str) -> Cow<'_, str> {
-    let Ok(json) = Json::parse_lenient(format.to_owned().into()) else { return Cow::Borrowed(format) };
+    let Ok(json) = crate::json::Json::parse_lenient(format.to_owned().into()) else {
+        return Cow::Borrowed(format);
+    };
     let root = json.root();
     if !root.get("type").is_some_and(|kind| kind.is_text("grammar")) {
         return Cow::Borrowed(format);
