@@ -30,7 +30,9 @@ impl Fixture {
         let folder = root().join(folder);
         let files =
             std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-        let mut all: Vec<Self> = files.map(|file| Self::read(file.unwrap().path())).collect();
+        let paths = files.map(|file| file.unwrap().path());
+        let json = paths.filter(|path| path.extension().is_some_and(|end| end == "json"));
+        let mut all: Vec<Self> = json.map(Self::read).collect();
         all.sort_by_key(|fixture| (fixture.json["order"].as_u64(), fixture.name.clone()));
         all
     }
@@ -65,7 +67,10 @@ impl Fixture {
             json["expected"] = found;
             let text = serde_json::to_string_pretty(&json).unwrap() + "\n";
             if std::fs::read_to_string(&self.path).ok().as_deref() != Some(text.as_str()) {
-                std::fs::write(&self.path, text).unwrap();
+                // Other tests may be reading it.
+                let new = self.path.with_extension("new");
+                std::fs::write(&new, text).unwrap();
+                std::fs::rename(&new, &self.path).unwrap();
             }
             return;
         }
