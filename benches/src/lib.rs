@@ -8,7 +8,7 @@
 //! - [`weir`]: Weir's config for the benchmark, its keys and its admin API
 //! - [`audit`]: the ledger against what the clients and the upstream counted
 //! - [`memory`], [`startup`], [`reload`]: the figures beside CPU time
-//! - [`micro`]: what one call of a policy costs
+//! - [`micro`]: what one call of a policy costs; [`translation`]: what turning requests, replies and deltas does
 //! - [`process`]: pinned children, their CPU time and memory as the operating system says
 //! - [`load`]: the load generator; [`hold`]: a thousand streams kept open
 //! - [`mock`]: the upstream; [`passthrough`]: the baseline
@@ -33,5 +33,6 @@ pub mod round;
 pub mod run;
 pub mod startup;
 pub mod system;
+pub mod translation;
 pub mod weir;
 pub mod wire;

@@ -1,4 +1,4 @@
-//! What one call of a policy costs, through the engines' own API, on one core.
+//! What one call of a policy costs, through the engines' own API, and what translation does, on one core.
 
 use std::fs;
 use std::hint::black_box;
@@ -20,6 +20,7 @@ use weir_policy::{
 use crate::failure::{Context, Failure, Result};
 use crate::figures::Series;
 use crate::prompt::{self, Kind};
+use crate::translation;
 use crate::weir::prices;
 
 /// The policies to call.
@@ -48,20 +49,23 @@ pub struct Calls {
     pub wasm_kept: Vec<f64>,
     /// The shipped Wasm guard in a fresh instance, over a body of 1 KiB without a hit.
     pub wasm_fresh: Vec<f64>,
+    /// What [`translation::measure`] found.
+    pub translation: Vec<translation::Figure>,
 }
 
 impl Calls {
     /// The figures by name.
-    pub fn series(self) -> [(&'static str, Series); 3] {
-        [
-            ("rhai_route_us", Series(self.rhai_route)),
-            ("wasm_kept_us", Series(self.wasm_kept)),
-            ("wasm_fresh_us", Series(self.wasm_fresh)),
-        ]
+    pub fn series(self) -> Vec<(String, Series)> {
+        let policies = [
+            ("rhai_route_us".to_owned(), self.rhai_route),
+            ("wasm_kept_us".to_owned(), self.wasm_kept),
+            ("wasm_fresh_us".to_owned(), self.wasm_fresh),
+        ];
+        policies.into_iter().chain(self.translation).map(|(name, values)| (name, Series(values))).collect()
     }
 }
 
-/// Calls each policy for as long as its rounds take.
+/// Calls each policy for as long as its rounds take, then the translation.
 pub fn measure(policies: &Policies) -> Result<Calls> {
     let script = fs::read_to_string(&policies.script).context(policies.script.display())?;
     let none = serde_json::json!({});
@@ -79,6 +83,7 @@ pub fn measure(policies: &Policies) -> Result<Calls> {
         rhai_route: rounds(policies.rounds, || route(&*script, &request, &candidates))?,
         wasm_kept: rounds(policies.rounds, || route(&*kept, &request, &candidates))?,
         wasm_fresh: rounds(policies.rounds, || pass(&*guard, &request))?,
+        translation: translation::measure(policies.rounds, ""),
     })
 }
 

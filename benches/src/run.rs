@@ -151,6 +151,9 @@ fn call_figures(shipped: &Shipped, report: &mut Report) -> Result<()> {
     for (name, series) in calls.series() {
         report.series(name, series);
     }
+    report.note(
+        "translate, reply, delta: caller's API, target's dialect; pairs of one dialect only have the model replaced",
+    );
     Ok(())
 }
 

@@ -203,17 +203,18 @@ async fn unknown_models_methods_and_paths() {
         ("DELETE", "/v1/chat/completions", "POST"),
         ("POST", "/v1/models", "GET"),
         ("PUT", "/v1/models/m", "GET"),
+        ("GET", "/v1/embeddings", "POST"),
+        ("DELETE", "/", "HEAD, GET"),
     ] {
         let reply = house.send(method, path, &auth, b"").await;
         assert_eq!(reply.refused(405), "method_not_allowed", "{method} {path}");
         assert_eq!(reply.get("allow"), Some(allow));
     }
     for path in [
-        "/",
         "/v1",
         "/v1/chat/completions/",
         "/v1/chat/../models",
-        "/v1/embeddings",
+        "/v1/embedding",
         "//v1/models",
         "/metrics",
         "/admin/v1/keys",

@@ -306,6 +306,7 @@ fn usage(units: &[u64]) -> Usage {
         input_audio,
         output_audio,
         image,
+        ..Usage::default()
     }
 }
 

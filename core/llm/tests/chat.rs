@@ -266,6 +266,7 @@ fn usage_is_disjoint() {
         input_audio: 5,
         output_audio: 3,
         image: 6,
+        ..Usage::default()
     };
     assert_eq!(full, Some(expected));
     assert_eq!((expected.total_input(), expected.total_output()), (100, 50));

@@ -78,6 +78,10 @@ impl Relay {
     /// # Errors
     /// An event is too long.
     pub fn feed(&mut self, chunk: &Bytes) -> Result<(), sse::TooLarge> {
+        if self.end.is_some() {
+            // Whatever comes after the last event is of no use to anybody.
+            return Ok(());
+        }
         // What has not left yet stays in front of what comes now.
         self.ready.reverse();
         match &mut self.way {

@@ -20,6 +20,7 @@ fuzz_target!(|data: &[u8]| {
         ask_usage: flags & 4 > 0,
         max_tokens: (flags & 8 > 0).then_some(5),
         force_store_false: flags & 16 > 0,
+        vendor: None,
         edits,
     };
     let sent = request.patched(&target);

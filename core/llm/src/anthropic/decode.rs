@@ -4,10 +4,9 @@ use super::citation::{citation, citations};
 use super::usage::Counters;
 use super::{fault, kind, raw, reply, stop, text};
 use crate::fault::{Hint, UpstreamError};
-use crate::json::{Json, Value};
+use crate::json::{Rules, Tape, Value};
 use crate::neutral::{By, Event, Finish, Seal};
 use crate::sse;
-use bytes::Bytes;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -17,6 +16,7 @@ pub struct Decoder {
     counters: Counters,
     /// Blocks that began and did not end, by index.
     blocks: BTreeMap<u64, Block>,
+    started: bool,
     /// Whether a block came before, so that the next one begins a new piece.
     begun: bool,
     calls: u32,
@@ -47,8 +47,8 @@ impl Decoder {
         if self.over || event.data.trim_ascii().is_empty() || event.data.starts_with(b"[DONE]") {
             return;
         }
-        match Json::parse_lenient(Bytes::copy_from_slice(event.data)) {
-            Ok(json) => self.read(event.name, json.root(), sink),
+        match Tape::parse(event.data, Rules::Lenient) {
+            Ok(tape) => self.read(event.name, tape.root(event.data), sink),
             Err(_) if event.name == "ping" => sink(Event::Ping),
             Err(_) => {
                 self.over = true;
@@ -91,8 +91,10 @@ impl Decoder {
 
     fn start(&mut self, root: Value<'_>, sink: Sink<'_>) {
         let message = root.get("message");
-        let said = |key| message.and_then(|message| text(message, key)).unwrap_or_default();
-        sink(Event::Start { id: said("id"), model: said("model"), created: None });
+        if !std::mem::replace(&mut self.started, true) {
+            let said = |key| message.and_then(|message| text(message, key)).unwrap_or_default();
+            sink(Event::Start { id: said("id"), model: said("model"), created: None });
+        }
         self.count(message.and_then(|message| message.get("usage")), sink);
     }
 
@@ -129,7 +131,8 @@ impl Decoder {
             "tool_use" => Block::Call(self.call(block, sink)),
             _ => Block::Foreign,
         };
-        self.blocks.insert(index(root), begun);
+        // Blocks have numbers of their own; one that is there again takes the place of the one before.
+        self.blocks.insert(index(root), begun).into_iter().for_each(|block| close(block, sink));
     }
 
     fn call(&mut self, block: Value<'_>, sink: Sink<'_>) -> u32 {

@@ -6,6 +6,7 @@ use crate::json::Json;
 use crate::neutral::{Body, CacheTtl, Param, Prompt, Tool, ToolChoice};
 use crate::schema::{strict_tool_input, tool_input};
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 /// Most tools of a request that may be `strict`.
 const MOST_STRICT: usize = 20;
@@ -110,10 +111,10 @@ fn is_own(kind: &str) -> bool {
 
 /// A custom tool's grammar cannot be enforced here, but the model can be told of it.
 fn with_grammar<'p>(description: Option<Cow<'p, str>>, format: Option<&str>) -> Option<Cow<'p, str>> {
-    let format = Json::parse_lenient(bytes::Bytes::copy_from_slice(format?.as_bytes())).ok();
+    let format =
+        format.and_then(|format| Json::parse_lenient(bytes::Bytes::copy_from_slice(format.as_bytes())).ok());
     let root = format.as_ref().map(Json::root);
-    let inner = root.map(|root| root.get("grammar").unwrap_or(root));
-    let Some(grammar) = inner.and_then(|inner| super::text(inner, "definition")) else { return description };
+    let Some(grammar) = root.and_then(|root| super::text(root, "definition")) else { return description };
     let about = description.unwrap_or_default();
     Some(Cow::Owned(
         format!("{about}\n\n`input` must match this grammar:\n{grammar}").trim_start().to_owned(),
@@ -127,22 +128,21 @@ fn object_schema(schema: &str, strict: bool) -> Cow<'_, str> {
 
 /// Tools that the conversation calls and the caller no longer declares: calls of unknown tools are refused.
 fn called<'p>(talk: &Talk<'p>) -> Vec<Declared<'p>> {
-    let mut names: Vec<&'p str> = Vec::new();
-    for block in talk.messages.iter().flat_map(|message| &message.blocks) {
-        if let Kind::Call(_, call) = block.kind
-            && !names.contains(&&*call.name)
-        {
-            names.push(&call.name);
-        }
-    }
-    let known = |name| Declared::Function {
+    let mut known = HashSet::new();
+    let called =
+        talk.messages.iter().flat_map(|message| &message.blocks).filter_map(|block| match block.kind {
+            Kind::Call(_, call) => Some(&*call.name),
+            _ => None,
+        });
+    let names = called.filter(|name| known.insert(*name));
+    let declared = |name| Declared::Function {
         name,
         description: None,
         schema: Cow::Borrowed(ANYTHING),
         strict: false,
         cache: None,
     };
-    names.into_iter().map(known).collect()
+    names.map(declared).collect()
 }
 
 fn choice<'p>(prompt: &'p Prompt<'p>, list: &[Declared<'_>], body: &mut Body) -> Choice<'p> {

@@ -10,7 +10,7 @@ use crate::neutral::{
     By, CacheTtl, Call, Citation, Content, Media, Part, Prompt, Role, Thinking, ToolResult, Turn,
 };
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// A conversation, ready to be written.
 pub(super) struct Talk<'p> {
@@ -90,7 +90,7 @@ fn blocks<'p>(turns: &'p [Turn<'p>], body: &mut Body) -> Vec<Block<'p>> {
     let mut blocks = Vec::new();
     for turn in turns {
         if turn.name.is_some() {
-            body.drop_named("messages.name");
+            body.drop_named("messages[].name");
         }
         for part in &turn.parts {
             blocks.extend(block(part, turn.role == Role::Assistant, body));
@@ -184,6 +184,7 @@ struct Open {
 /// Gives calls ids that no earlier call has: some providers count anew in each turn.
 fn numbered(blocks: &mut [Block<'_>], used: &mut BTreeMap<String, usize>) -> Vec<Open> {
     let mut open: Vec<Open> = Vec::new();
+    let mut alike: HashMap<String, usize> = HashMap::new();
     for block in blocks {
         let Kind::Call(id, _) = &mut block.kind else { continue };
         let given = id.clone();
@@ -192,27 +193,40 @@ fn numbered(blocks: &mut [Block<'_>], used: &mut BTreeMap<String, usize>) -> Vec
         if *times > 1 {
             *id = fitted_id(&format!("{given}_{times}")).into_owned();
         }
-        let nth = open.iter().filter(|call| call.given == given).count();
-        open.push(Open { given, unique: id.clone(), nth });
+        let count = alike.entry(given.clone()).or_default();
+        open.push(Open { given, unique: id.clone(), nth: *count });
+        *count += 1;
     }
     open
 }
 
 fn answers<'p>(open: Vec<Open>, blocks: Vec<Block<'p>>) -> Vec<Block<'p>> {
-    let (results, others): (Vec<_>, Vec<_>) = blocks.into_iter().partition(
-        |block| matches!(&block.kind, Kind::Result(id, _) if open.iter().any(|call| call.given == *id)),
-    );
-    let mut all: Vec<Block<'p>> = open.iter().map(|call| answer(call, &open, &results)).collect();
+    // By the id that the caller gave: how many calls, and their results.
+    let mut given: HashMap<&str, (usize, Vec<Block<'p>>)> = HashMap::new();
+    for call in &open {
+        given.entry(&call.given).or_default().0 += 1;
+    }
+    let mut others = Vec::new();
+    for block in blocks {
+        let place = match &block.kind {
+            Kind::Result(id, _) => given.get_mut(id.as_str()),
+            _ => None,
+        };
+        match place {
+            Some((_, results)) => results.push(block),
+            None => others.push(block),
+        }
+    }
+    let mut all: Vec<Block<'p>> = open.iter().map(|call| answer(call, &given)).collect();
     all.extend(others.into_iter().flat_map(orphan));
     all
 }
 
 /// The answer to one call: of several the last one, unless there are several such calls.
-fn answer<'p>(call: &Open, open: &[Open], results: &[Block<'p>]) -> Block<'p> {
-    let same = |block: &&Block<'p>| matches!(&block.kind, Kind::Result(id, _) if *id == call.given);
-    let mut given = results.iter().filter(same);
-    let alike = open.iter().filter(|other| other.given == call.given).count();
-    let found = if alike > 1 { given.nth(call.nth) } else { given.next_back() };
+fn answer<'p>(call: &Open, given: &HashMap<&str, (usize, Vec<Block<'p>>)>) -> Block<'p> {
+    let found = given
+        .get(call.given.as_str())
+        .and_then(|(alike, results)| if *alike > 1 { results.get(call.nth) } else { results.last() });
     let result = found.and_then(|block| match block.kind {
         Kind::Result(_, result) => result,
         _ => None,

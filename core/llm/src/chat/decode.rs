@@ -4,7 +4,7 @@
 use super::answered::{Answered, annotations, stop_text};
 use super::deltas::Calls;
 use super::finish::{self, Ended};
-use super::tally::usage_in;
+use super::tally::usage_from;
 use super::thinking::{Detail, plain};
 use super::whole::{error_of, failure};
 use crate::fault::upstream_error;
@@ -44,6 +44,8 @@ struct Answer {
     finished: bool,
     /// Thinking came outside of `reasoning_details`, so that their text is the same once more.
     plain: bool,
+    /// It came in `reasoning_details` first, so that plain text is the same once more.
+    detailed: bool,
     /// The `index` of the block of `reasoning_details` that is open.
     block: Option<u64>,
     /// Text of that block came and no proof of it yet.
@@ -68,13 +70,15 @@ impl Decoder {
         }
         let tape = Tape::parse(data, Rules::Lenient).ok();
         let root = tape.as_ref().map(|tape| tape.root(data)).filter(|root| root.kind() == Kind::Object);
+        let chunk = root.map(Chunk::read);
+        let suspect = chunk.as_ref().filter(|chunk| chunk.suspect).and_then(|chunk| error_of(chunk.root));
         let named = event.name == "error";
-        match root.and_then(error_of).or_else(|| named.then(|| upstream_error(500, data))) {
+        match suspect.or_else(|| named.then(|| upstream_error(500, data))) {
             Some(error) => {
                 self.over = true;
                 sink(Event::Error(error));
             }
-            None => root.into_iter().for_each(|root| self.chunk(root, sink)),
+            None => chunk.iter().for_each(|chunk| self.chunk(chunk, sink)),
         }
     }
 
@@ -97,11 +101,11 @@ impl Decoder {
         sink(Event::End);
     }
 
-    fn chunk(&mut self, root: Value<'_>, sink: Sink<'_>) {
+    fn chunk(&mut self, chunk: &Chunk<'_>, sink: Sink<'_>) {
+        let root = chunk.root;
         self.read_head(root);
-        let choices = root.get("choices");
-        let mut choices = choices.iter().flat_map(|choices| choices.elements()).peekable();
-        let usage = usage_in(root);
+        let mut choices = chunk.choices.iter().flat_map(|choices| choices.elements()).peekable();
+        let usage = usage_from(root, chunk.usages, chunk.choices);
         // Azure's first chunk has no choices, no id and no model: the reply begins with the next one.
         if choices.peek().is_some() || usage.is_some() {
             self.start(sink);
@@ -179,10 +183,38 @@ impl Decoder {
     }
 }
 
+/// A chunk's members, found in one pass: there is one for each word of an answer.
+struct Chunk<'a> {
+    root: Value<'a>,
+    choices: Option<Value<'a>>,
+    /// In its place, and in Groq's own member.
+    usages: [Option<Value<'a>>; 2],
+    /// It may be an error.
+    suspect: bool,
+}
+
+impl<'a> Chunk<'a> {
+    fn read(root: Value<'a>) -> Self {
+        let mut chunk = Self { root, choices: None, usages: [None; 2], suspect: false };
+        for (key, value) in root.members_raw() {
+            // As written: nobody hides the letters of a key behind escapes.
+            match key.raw() {
+                b"\"choices\"" => chunk.choices = Some(value),
+                b"\"usage\"" => chunk.usages[0] = Some(value),
+                b"\"x_groq\"" => chunk.usages[1] = value.get("usage"),
+                b"\"error\"" => chunk.suspect |= !value.is_null(),
+                b"\"object\"" => chunk.suspect |= value.is_text("error"),
+                _ => {}
+            }
+        }
+        chunk
+    }
+}
+
 impl Answer {
     /// Thinking stands in a delta as plain text, as details, or as both; it is told once.
     fn think(&mut self, choice: u32, delta: Value<'_>, sink: Sink<'_>) {
-        if let Some(text) = plain(delta) {
+        if let Some(text) = plain(delta).filter(|_| !self.detailed) {
             self.plain = true;
             self.open = true;
             sink(Event::Thinking { choice, text });
@@ -199,6 +231,7 @@ impl Answer {
                 sink(Event::Break { choice });
             }
             self.open = true;
+            self.detailed = true;
             self.block = entry.index;
             sink(Event::Thinking { choice, text: entry.text });
         }

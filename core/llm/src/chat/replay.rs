@@ -6,9 +6,17 @@ use bytes::Bytes;
 /// Members of a reply that every chunk repeats.
 const REPEATED: [&str; 5] = ["id", "created", "model", "service_tier", "system_fingerprint"];
 
+/// Members of a choice that have places of their own.
+const CHOICE: [&str; 4] = ["index", "message", "logprobs", "finish_reason"];
+/// Members of a message that have deltas of their own, in the order in which a model makes them: proofs stand behind the
+/// thinking that they prove, citations behind the text that cites.
+const IN_ORDER: [&str; 6] =
+    ["reasoning_content", "reasoning", "reasoning_details", "content", "refusal", "annotations"];
+
 /// The stream's frames (`data: …` and an empty line), `[DONE]` included: for each choice its role, its text, its calls,
 /// then one chunk with the finish reason; last a usage chunk if wished. Values are copied byte for byte; fields of the
-/// message that we do not know travel in the first delta. Empty if the reply is no chat completion.
+/// message that we do not know travel in the first delta, those of the choice in the last. Empty if the reply is no chat
+/// completion.
 #[must_use]
 pub fn replay(reply: &Bytes, include_usage: bool) -> Vec<Bytes> {
     let Ok(json) = Json::parse_lenient(reply.clone()) else { return Vec::new() };
@@ -56,10 +64,9 @@ impl Frames {
         let message = choice.get("message").filter(|message| message.kind() == Kind::Object);
         let logprobs = choice.get("logprobs").filter(|logprobs| !logprobs.is_null());
         self.delta(&index, &opening(message), None, None);
-        let texts = ["reasoning_content", "reasoning", "content", "refusal"];
-        let texts = texts.iter().filter_map(|key| Some((*key, message?.get(key)?)));
+        let texts = IN_ORDER.iter().filter_map(|key| Some((*key, message?.get(key)?)));
         let mut logprobs_due = logprobs;
-        for (key, text) in texts.filter(|(_, text)| !text.is_null() && !text.is_text("")) {
+        for (key, text) in texts.filter(|(_, text)| !is_nothing(*text)) {
             let mut delta = vec![b'{'];
             member(&mut delta, key, text.raw());
             delta.push(b'}');
@@ -79,7 +86,13 @@ impl Frames {
             }
         }
         let reason = choice.get("finish_reason").filter(|reason| !reason.is_null());
-        self.delta(&index, b"{}", logprobs_due, Some(reason.map_or(b"\"stop\"", |reason| reason.raw())));
+        let mut ending = reason.map_or(b"\"stop\"".as_slice(), |reason| reason.raw()).to_vec();
+        // vLLM's `stop_reason` and the like stand beside it.
+        for (key, value) in choice.members().filter(|(key, _)| !CHOICE.contains(&key.as_ref())) {
+            ending.push(b',');
+            member(&mut ending, &key, value.raw());
+        }
+        self.delta(&index, b"{}", logprobs_due, Some(&ending));
     }
 
     fn delta(&mut self, index: &[u8], delta: &[u8], logprobs: Option<Value<'_>>, finish: Option<&[u8]>) {
@@ -122,14 +135,13 @@ impl Frames {
 
 /// The first delta: the role, empty content, and what we do not know of the message.
 fn opening(message: Option<Value<'_>>) -> Vec<u8> {
-    const LATER: [&str; 7] =
-        ["role", "content", "refusal", "reasoning_content", "reasoning", "tool_calls", "function_call"];
+    const LATER: [&str; 3] = ["role", "tool_calls", "function_call"];
     let mut delta = br#"{"role":"#.to_vec();
     delta.extend_from_slice(message.and_then(|m| m.get("role")).map_or(b"\"assistant\"", |role| role.raw()));
     let text = message.and_then(|m| m.get("content")).is_some_and(|content| content.kind() == Kind::String);
     delta.extend_from_slice(if text { br#","content":"""# } else { br#","content":null"# });
     for (key, value) in message.iter().flat_map(|message| message.members()) {
-        if !LATER.contains(&key.as_ref()) {
+        if !LATER.contains(&key.as_ref()) && !IN_ORDER.contains(&key.as_ref()) {
             delta.push(b',');
             member(&mut delta, &key, value.raw());
         }
@@ -138,29 +150,37 @@ fn opening(message: Option<Value<'_>>) -> Vec<u8> {
     delta
 }
 
-/// Two deltas of one call: what it is, with empty arguments, then the arguments.
+/// Whether there is nothing in it to tell.
+fn is_nothing(value: Value<'_>) -> bool {
+    let empty = value.kind() == Kind::Array && value.elements().next().is_none();
+    value.is_null() || value.is_text("") || empty
+}
+
+/// Two deltas of one call: what it is, with empty arguments, then the arguments. A custom tool has free text for them.
 fn call_deltas(number: usize, call: Value<'_>) -> [Vec<u8>; 2] {
-    let function = call.get("function").filter(|function| function.kind() == Kind::Object);
+    let custom = call.get("custom").filter(|custom| custom.kind() == Kind::Object);
+    let inner = custom.or_else(|| call.get("function")).filter(|inner| inner.kind() == Kind::Object);
+    let (kind, words) = if custom.is_some() { ("custom", "input") } else { ("function", "arguments") };
     let mut head = format!(r#"{{"tool_calls":[{{"index":{number}"#).into_bytes();
     for (key, value) in call.members() {
-        if key != "function" && key != "index" {
+        if key != kind && key != "index" {
             head.push(b',');
             member(&mut head, &key, value.raw());
         }
     }
-    if let Some(function) = function {
-        head.extend_from_slice(br#","function":{"#);
-        for (key, value) in function.members() {
-            if key != "arguments" {
+    if let Some(inner) = inner {
+        head.extend_from_slice(format!(r#","{kind}":{{"#).as_bytes());
+        for (key, value) in inner.members() {
+            if key != words {
                 member(&mut head, &key, value.raw());
                 head.push(b',');
             }
         }
-        head.extend_from_slice(br#""arguments":""}"#);
+        head.extend_from_slice(format!(r#""{words}":""}}"#).as_bytes());
     }
     head.extend_from_slice(b"}]}");
-    let arguments = function.and_then(|function| function.get("arguments")).map_or(&b"\"\""[..], |a| a.raw());
-    let mut tail = format!(r#"{{"tool_calls":[{{"index":{number},"function":{{"arguments":"#).into_bytes();
+    let arguments = inner.and_then(|inner| inner.get(words)).map_or(&b"\"\""[..], |a| a.raw());
+    let mut tail = format!(r#"{{"tool_calls":[{{"index":{number},"{kind}":{{"{words}":"#).into_bytes();
     tail.extend_from_slice(arguments);
     tail.extend_from_slice(b"}}]}");
     [head, tail]

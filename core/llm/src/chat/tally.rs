@@ -46,13 +46,18 @@ pub(super) fn usage_of(usage: Value<'_>) -> Option<Usage> {
 
 /// The usage that a reply or chunk reports: in its place, in Groq's own member, or in the first choice (Moonshot).
 pub(super) fn usage_in(root: Value<'_>) -> Option<Usage> {
-    let first = || root.get("choices").and_then(|choices| choices.elements().next());
-    let places = [
-        root.get("usage"),
-        root.get("x_groq").and_then(|own| own.get("usage")),
-        first().and_then(|choice| choice.get("usage")),
-    ];
-    let usage = places.into_iter().flatten().find_map(usage_of)?;
+    let own = root.get("x_groq").and_then(|own| own.get("usage"));
+    usage_from(root, [root.get("usage"), own], root.get("choices"))
+}
+
+/// As [`usage_in`], of members that were found before: the two places besides the choices, and those.
+pub(super) fn usage_from(
+    root: Value<'_>,
+    places: [Option<Value<'_>>; 2],
+    choices: Option<Value<'_>>,
+) -> Option<Usage> {
+    let first = || choices.and_then(|choices| choices.elements().next()?.get("usage"));
+    let usage = places.into_iter().flatten().find_map(usage_of).or_else(|| first().and_then(usage_of))?;
     Some(Usage { tier: ServiceTier::of(root), ..usage })
 }
 

@@ -4,10 +4,9 @@
 
 use super::answer::{Out, Reader};
 use crate::fault::{Hint, UpstreamError};
-use crate::json::Json;
+use crate::json::{Rules, Tape};
 use crate::neutral::Event;
 use crate::sse;
-use bytes::Bytes;
 
 /// Reads the events of `streamGenerateContent?alt=sse`. Images in a stream have no event of their own and are left out.
 #[derive(Default)]
@@ -33,8 +32,8 @@ impl Decoder {
                 sink(event);
             }
         };
-        match Json::parse_lenient(Bytes::copy_from_slice(data)) {
-            Ok(json) => self.reader.read(json.root(), &mut out),
+        match Tape::parse(data, Rules::Lenient) {
+            Ok(tape) => self.reader.read(tape.root(data), &mut out),
             Err(_) => self.reader.fail(unreadable(), &mut out),
         }
     }

@@ -39,6 +39,9 @@ pub(super) fn write(prompt: &Prompt<'_>, names: &Names, body: &mut Body, json: &
             body.drop_named(format!("tools[{kind}]"));
         }
     }
+    if declared.iter().any(|tool| matches!(tool, Tool::Function { strict: Some(true), .. })) {
+        body.drop_named("tools.strict");
+    }
     if declared.is_empty() && !searches {
         return false;
     }
@@ -101,10 +104,7 @@ fn declare(tool: &Tool<'_>, names: &Names, json: &mut Writer) {
 fn description_with<'a>(description: Option<&'a str>, format: Option<&str>) -> Option<Cow<'a, str>> {
     let grammar = format.and_then(|format| {
         let json = Json::parse_lenient(bytes::Bytes::copy_from_slice(format.as_bytes())).ok()?;
-        let root = json.root();
-        // Chat Completions nests what Responses has flat.
-        let grammar = root.get("grammar").unwrap_or(root);
-        Some(grammar.get("definition")?.as_str()?.into_owned())
+        Some(json.root().get("definition")?.as_str()?.into_owned())
     });
     match (description, grammar) {
         (description, None) => description.map(Cow::Borrowed),

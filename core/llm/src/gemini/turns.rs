@@ -8,8 +8,9 @@ use super::family::{Family, Thinks};
 use super::{media, tools};
 use crate::json::Writer;
 use crate::neutral::{
-    Body, By, Content, Names, Part, Prompt, Role, Source, Thinking, ToolResult, Turn, Untranslatable,
+    Body, By, Content, Names, Part, Prompt, Role, Thinking, ToolResult, Turn, Untranslatable,
 };
+use std::collections::HashMap;
 
 /// Stands before a result whose call a client cut away.
 const ORPHAN: &str = "Result of an earlier tool call:";
@@ -27,7 +28,7 @@ pub(super) fn write(
     let leading = prompt.turns.iter().take_while(|turn| is_instruction(turn)).count();
     let (instructions, said) = prompt.turns.split_at(leading);
     if prompt.turns.iter().any(|turn| turn.name.is_some()) {
-        body.drop_named("name");
+        body.drop_named("messages[].name");
     }
     let mut scribe = Scribe { family, names, body, json };
     let sides = sides(said);
@@ -206,7 +207,12 @@ impl<'s> Scribe<'s> {
 
     /// A user's content: first the responses to the calls before it, in a content of their own.
     fn user(&mut self, parts: &[&Part<'_>], asked: Vec<Asked<'_>>) -> Result<(), Untranslatable> {
-        let mut results: Vec<&ToolResult<'_>> = parts.iter().filter_map(|part| result_of(part)).collect();
+        let results: Vec<&ToolResult<'_>> = parts.iter().filter_map(|part| result_of(part)).collect();
+        // Those that answer no call yet, by id, the first one last.
+        let mut places: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (at, result) in results.iter().enumerate().rev() {
+            places.entry(&result.id).or_default().push(at);
+        }
         self.note_others(parts);
         for result in &results {
             self.note_others(&result.parts.iter().collect::<Vec<_>>());
@@ -216,8 +222,8 @@ impl<'s> Scribe<'s> {
             let mut content = self.open("user");
             let mut answered = Vec::new();
             for call in &asked {
-                let found = results.iter().position(|result| result.id == call.id);
-                let result = found.map(|at| results.remove(at));
+                let found = places.get_mut(call.id).and_then(Vec::pop);
+                let result = found.and_then(|at| results.get(at).copied());
                 respond(content.part(), call, result, with_ids);
                 answered.extend(result);
             }
@@ -227,7 +233,9 @@ impl<'s> Scribe<'s> {
             content.close();
         }
         let mut content = self.open("user");
-        for orphan in results {
+        let mut orphans: Vec<usize> = places.into_values().flatten().collect();
+        orphans.sort_unstable();
+        for orphan in orphans.into_iter().filter_map(|at| results.get(at)) {
             content.text(&format!("{ORPHAN}\n{}", text_of_result(orphan)));
             for part in &orphan.parts {
                 write_media(&mut content, part)?;
@@ -286,7 +294,8 @@ fn write_media(content: &mut Open<'_>, part: &Part<'_>) -> Result<(), Untranslat
         && !media::is_empty(found)
     {
         let json = content.part();
-        if let (Source::Text(_), Some(name)) = (&found.source, &found.name) {
+        // There is no field for a file's name, and who asks about several files calls them by it.
+        if let Some(name) = found.name.as_ref().filter(|name| !name.is_empty()) {
             json.text("text", &format!("{name}:")).end_object();
             json.begin_object();
         }

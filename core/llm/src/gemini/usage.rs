@@ -6,24 +6,20 @@ use crate::usage::Usage;
 /// Reads `usageMetadata`. In a stream each one counts all so far.
 #[must_use]
 pub fn usage(counts: Value<'_>) -> Usage {
-    let count = |key: &str| counts.get(key).and_then(|tokens| tokens.as_u64()).unwrap_or(0);
-    let kind = |key: &str, kind: &str| of_kind(counts.get(key), kind);
+    let given = Counts::read(counts);
     // What hosted tools brought goes in as well, and is not part of the prompt's count.
-    let all = count("promptTokenCount").saturating_add(count("toolUsePromptTokenCount"));
-    let cached = count("cachedContentTokenCount").min(all);
+    let all = given.prompt.saturating_add(given.tools);
+    let cached = given.cached.min(all);
     let fresh = |name: &str| {
-        kind("promptTokensDetails", name).saturating_sub(kind("cacheTokensDetails", name)).min(all - cached)
+        of_kind(given.prompt_kinds, name).saturating_sub(of_kind(given.cached_kinds, name)).min(all - cached)
     };
     let (input_audio, image) = (fresh("AUDIO"), fresh("IMAGE"));
-    let reasoning = count("thoughtsTokenCount");
-    let written = count("candidatesTokenCount");
+    let (reasoning, written) = (given.thoughts, given.written);
     // Some endpoints count thoughts among the candidates' tokens; their total tells.
-    let includes_thoughts = written >= reasoning
-        && reasoning > 0
-        && counts.get("totalTokenCount").and_then(|total| total.as_u64())
-            == Some(all.saturating_add(written));
+    let includes_thoughts =
+        written >= reasoning && reasoning > 0 && given.total == Some(all.saturating_add(written));
     let output = if includes_thoughts { written - reasoning } else { written };
-    let output_audio = kind("candidatesTokensDetails", "AUDIO").min(output);
+    let output_audio = of_kind(given.written_kinds, "AUDIO").min(output);
     Usage {
         input: all.saturating_sub(cached).saturating_sub(input_audio).saturating_sub(image),
         cached_input: cached,
@@ -33,6 +29,42 @@ pub fn usage(counts: Value<'_>) -> Usage {
         output_audio,
         image,
         ..Usage::default()
+    }
+}
+
+/// What stands there, found in one pass: every chunk of a stream has it.
+#[derive(Default)]
+struct Counts<'a> {
+    prompt: u64,
+    tools: u64,
+    cached: u64,
+    thoughts: u64,
+    written: u64,
+    total: Option<u64>,
+    prompt_kinds: Option<Value<'a>>,
+    cached_kinds: Option<Value<'a>>,
+    written_kinds: Option<Value<'a>>,
+}
+
+impl<'a> Counts<'a> {
+    fn read(counts: Value<'a>) -> Self {
+        let mut given = Self::default();
+        for (key, value) in counts.members_raw() {
+            let count = || value.as_u64().unwrap_or(0);
+            match key.raw() {
+                b"\"promptTokenCount\"" => given.prompt = count(),
+                b"\"toolUsePromptTokenCount\"" => given.tools = count(),
+                b"\"cachedContentTokenCount\"" => given.cached = count(),
+                b"\"thoughtsTokenCount\"" => given.thoughts = count(),
+                b"\"candidatesTokenCount\"" => given.written = count(),
+                b"\"totalTokenCount\"" => given.total = value.as_u64(),
+                b"\"promptTokensDetails\"" => given.prompt_kinds = Some(value),
+                b"\"cacheTokensDetails\"" => given.cached_kinds = Some(value),
+                b"\"candidatesTokensDetails\"" => given.written_kinds = Some(value),
+                _ => {}
+            }
+        }
+        given
     }
 }
 

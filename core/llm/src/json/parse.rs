@@ -39,6 +39,12 @@ impl Node {
         (self.next & !ESCAPED) as usize
     }
 
+    /// Bytes; of a string with its quotes.
+    #[inline]
+    pub(super) const fn len(self) -> usize {
+        (self.end - self.start) as usize
+    }
+
     #[inline]
     pub(super) const fn escaped(self) -> bool {
         self.next & ESCAPED != 0
@@ -64,7 +70,8 @@ impl Tape {
         if let Err(error) = std::str::from_utf8(bytes) {
             return Err(JsonError { kind: JsonErrorKind::InvalidUtf8, offset: error.valid_up_to() });
         }
-        let nodes = Vec::with_capacity((bytes.len() / 16).clamp(16, 1024));
+        // Chunks of streams have a value in every seven bytes or so, and no need to grow is a good part of their time.
+        let nodes = Vec::with_capacity((bytes.len() / 7).clamp(16, 1024));
         let mut parser =
             Parser { bytes, at: 0, nodes, open: Open { stack: [0; MAX_DEPTH], depth: 0 }, rules };
         parser.document()?;

@@ -32,10 +32,11 @@ fn run_end(bytes: &[u8], mut at: usize) -> usize {
         }
         at += 8;
     }
-    while bytes.get(at).is_some_and(|&b| b >= 0x20 && b != b'"' && b != b'\\') {
-        at += 1;
-    }
-    at
+    // The last few bytes as a word filled up with spaces.
+    let Some(rest) = bytes.get(at..) else { return at };
+    let mut block = [b' '; 8];
+    block.iter_mut().zip(rest).for_each(|(to, &from)| *to = from);
+    first_stop(block).map_or(bytes.len(), |place| at + place)
 }
 
 /// The first of eight bytes that ends a run.

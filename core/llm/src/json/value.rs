@@ -131,9 +131,14 @@ impl<'a> Value<'a> {
     #[inline]
     pub fn get(&self, key: &str) -> Option<Value<'a>> {
         let mut found = None;
-        for (name, value) in self.members_raw() {
-            if name.is_text(key) {
-                found = Some(value);
+        let (mut at, end) = (self.index + 1, self.inside(Kind::Object));
+        while at < end {
+            let name = self.nodes[at];
+            let value = at + 1;
+            at = self.nodes[value].next();
+            // Most keys differ in length already.
+            if (name.len() == key.len() + 2 || name.escaped()) && self.at(value - 1).is_text(key) {
+                found = Some(self.at(value));
                 if self.rules == Rules::Strict {
                     break;
                 }
@@ -179,9 +184,14 @@ impl<'a> Value<'a> {
         if node.escaped() {
             return self.as_str().is_some_and(|decoded| decoded == text);
         }
-        let length = (node.end - node.start) as usize;
-        length == text.len() + 2
-            && self.raw().strip_prefix(b"\"").is_some_and(|inner| &inner[..length - 2] == text.as_bytes())
+        node.len() == text.len() + 2
+            && self.bytes[node.start as usize] == b'"'
+            && &self.bytes[node.start as usize + 1..node.end as usize - 1] == text.as_bytes()
+    }
+
+    #[inline]
+    const fn at(&self, index: usize) -> Value<'a> {
+        Value { index, ..*self }
     }
 
     fn step(&self, token: &str) -> Option<Value<'a>> {

@@ -1,7 +1,8 @@
 //! A call's arguments as the JSON object that they are meant to be.
 
-use crate::json::{Json, Kind};
+use crate::json::{Kind, MAX_DEPTH, Rules, Tape};
 use std::borrow::Cow;
+use std::collections::VecDeque;
 
 /// The arguments as a JSON object: as they are if they are one, `{}` if there are none, and what was cut short (a model
 /// that reached its limit) closed where it broke off. What is no object at all is carried as `{"input": …}`.
@@ -33,15 +34,12 @@ pub fn is_object(text: &str) -> bool {
 /// The text of a custom tool's call out of `{"input": …}`; the whole if it is nothing of that form.
 #[must_use]
 pub fn unwrapped(arguments: &str) -> Cow<'_, str> {
-    let json = Json::parse_lenient(bytes::Bytes::copy_from_slice(arguments.as_bytes())).ok();
-    let input = json.as_ref().and_then(|json| Some(json.root().get("input")?.as_str()?.into_owned()));
-    if let Some(input) = input {
-        return Cow::Owned(input);
-    }
-    match closed(arguments.trim()) {
-        Some(whole) if kind_of(arguments).is_none() => Cow::Owned(unwrapped(&whole).into_owned()),
-        _ => Cow::Borrowed(arguments),
-    }
+    let Ok(tape) = Tape::parse(arguments.as_bytes(), Rules::Lenient) else {
+        let whole = closed(arguments.trim());
+        return whole.map_or(Cow::Borrowed(arguments), |whole| Cow::Owned(unwrapped(&whole).into_owned()));
+    };
+    let input = tape.root(arguments.as_bytes()).get("input").and_then(|input| input.as_str());
+    input.map_or(Cow::Borrowed(arguments), |input| Cow::Owned(input.into_owned()))
 }
 
 /// A JSON object `{"input": …}` around a text.
@@ -57,9 +55,12 @@ fn wrapped(json: &str) -> String {
 }
 
 fn kind_of(text: &str) -> Option<Kind> {
-    let json = Json::parse_lenient(bytes::Bytes::copy_from_slice(text.as_bytes())).ok()?;
-    Some(json.root().kind())
+    let tape = Tape::parse(text.as_bytes(), Rules::Lenient).ok()?;
+    Some(tape.root(text.as_bytes()).kind())
 }
+
+/// Most places at which an object that was cut short is tried to be closed, from its end backwards.
+const MAX_TRIES: usize = 64;
 
 /// An object that was cut short, closed after its last whole member or inside its last string. `None` if it is no
 /// beginning of an object.
@@ -68,41 +69,50 @@ fn closed(text: &str) -> Option<String> {
         return None;
     }
     let (mut open, mut string, mut escape) = (Vec::new(), false, false);
-    // After each of these lengths the brackets that are open then can be closed.
-    let mut ends: Vec<(usize, Vec<u8>, &str)> = Vec::new();
+    // After each of these lengths the brackets that are open then can be closed. Only the last ones are kept.
+    let mut ends: VecDeque<(usize, Vec<u8>)> = VecDeque::new();
     for (at, byte) in text.bytes().enumerate() {
-        match (string, byte) {
-            (true, _) if escape => escape = false,
-            (true, b'\\') => escape = true,
-            (true, b'"') => string = false,
-            (true, _) => {}
-            (false, b'"') => string = true,
-            (false, b'{') => {
-                open.push(b'}');
-                ends.push((at + 1, open.clone(), ""));
+        let end = match (string, byte) {
+            (true, _) if escape => {
+                escape = false;
+                continue;
             }
-            (false, b'[') => {
-                open.push(b']');
-                ends.push((at + 1, open.clone(), ""));
+            (true, b'\\') => {
+                escape = true;
+                continue;
+            }
+            (_, b'"') => {
+                string = !string;
+                continue;
+            }
+            (false, b'{' | b'[') => {
+                open.push(if byte == b'{' { b'}' } else { b']' });
+                at + 1
             }
             (false, b'}' | b']') => {
                 open.pop();
+                continue;
             }
-            (false, b',') => ends.push((at, open.clone(), "")),
-            (false, _) => {}
+            (false, b',') => at,
+            _ => continue,
+        };
+        // What is deeper cannot be read by anybody, closed or not.
+        if open.len() <= MAX_DEPTH {
+            if ends.len() == MAX_TRIES {
+                ends.pop_front();
+            }
+            ends.push_back((end, open.clone()));
         }
     }
-    let tail = if string { "\"" } else { "" };
-    ends.push((text.len(), open, tail));
-    ends.iter().rev().take(64).find_map(|(length, open, tail)| {
-        let mut whole = text.get(..*length)?.to_owned();
-        if escape && *length == text.len() {
-            whole.pop();
-        }
+    let close = |start: &str, tail: &str, open: &[u8]| {
+        let mut whole = start.to_owned();
         whole.push_str(tail);
         whole.extend(open.iter().rev().map(|&bracket| char::from(bracket)));
         is_object(&whole).then_some(whole)
-    })
+    };
+    let (start, tail) = (text.get(..text.len() - usize::from(escape))?, if string { "\"" } else { "" });
+    let earlier = |(length, open): &(usize, Vec<u8>)| close(text.get(..*length)?.trim_end(), "", open);
+    close(start, tail, &open).or_else(|| ends.iter().rev().find_map(earlier))
 }
 
 #[cfg(test)]
@@ -128,6 +138,15 @@ mod tests {
         ] {
             assert_eq!(as_object(given), want, "{given}");
         }
+    }
+
+    #[test]
+    fn a_long_beginning_of_an_object_takes_no_long_time() {
+        // Each bracket was once kept with all brackets before it: gigabytes of them.
+        let deep = format!("{{\"a\":{}", "[".repeat(1 << 20));
+        assert!(as_object(&deep).len() < 1024 && is_object(&as_object(&deep)));
+        let wide = format!("{{\"a\":[{}", "1,".repeat(1 << 16));
+        assert_eq!(as_object(&wide).len(), wide.len() + 1);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What turns and replies are made of.
 
 use super::Raw;
-use super::seal::Seal;
+use super::seal::{By, Seal};
 use std::borrow::Cow;
 
 /// One piece of a turn.
@@ -172,6 +172,18 @@ impl CacheTtl {
             Self::FiveMinutes => "5m",
             Self::OneHour => "1h",
         }
+    }
+}
+
+/// Who keeps an uploaded file, as far as its id tells: OpenAI's begin with `file-`, Anthropic's with `file_`, Gemini's with
+/// `files/` or are addresses.
+#[must_use]
+pub fn file_by(id: &str) -> Option<By> {
+    match id {
+        id if id.starts_with("file-") => Some(By::OpenAi),
+        id if id.starts_with("file_") => Some(By::Anthropic),
+        id if id.starts_with("files/") || id.contains("://") => Some(By::Gemini),
+        _ => None,
     }
 }
 

@@ -2,14 +2,17 @@
 
 use super::prompt::Tool;
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Which tools are called otherwise at the target, and which take free text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Names {
-    /// The caller's name and the target's, where they differ.
-    changed: Vec<(String, String)>,
+    /// The target's name by the caller's, where they differ.
+    changed: BTreeMap<String, String>,
+    /// The caller's name by the target's.
+    back: BTreeMap<String, String>,
     /// Custom tools of the caller's that the target knows as functions with one text, `input`.
-    wrapped: Vec<String>,
+    wrapped: BTreeSet<String>,
 }
 
 impl Names {
@@ -22,40 +25,42 @@ impl Names {
     /// Names for a target with rules of its own: `fit` lends a name that fits, and gives another for one that does not.
     #[must_use]
     pub fn fitted_by(tools: &[Tool<'_>], fit: impl Fn(&str) -> Cow<'_, str>) -> Self {
-        let names = tools.iter().filter_map(Tool::name);
-        let changed = names.filter_map(|name| match fit(name) {
-            Cow::Borrowed(_) => None,
-            Cow::Owned(fitted) => Some((name.to_owned(), fitted)),
-        });
-        Self { changed: changed.collect(), wrapped: Vec::new() }
+        let mut names = Self::default();
+        for name in tools.iter().filter_map(Tool::name) {
+            if let Cow::Owned(fitted) = fit(name) {
+                names.back.entry(fitted.clone()).or_insert_with(|| name.to_owned());
+                names.changed.entry(name.to_owned()).or_insert(fitted);
+            }
+        }
+        names
     }
 
     /// Notes that a custom tool goes to the target as a function.
     pub fn wrap(&mut self, name: &str) {
-        self.wrapped.push(name.to_owned());
+        self.wrapped.insert(name.to_owned());
     }
 
     /// The name at the target. Names of calls to tools that are no longer declared are fitted all the same.
     #[must_use]
     pub fn at_target<'a>(&'a self, name: &'a str) -> &'a str {
-        self.changed.iter().find(|(own, _)| own == name).map_or(name, |(_, target)| target)
+        self.changed.get(name).map_or(name, String::as_str)
     }
 
     /// The caller's name.
     #[must_use]
     pub fn at_caller<'a>(&'a self, name: &'a str) -> &'a str {
-        self.changed.iter().find(|(_, target)| target == name).map_or(name, |(own, _)| own)
+        self.back.get(name).map_or(name, String::as_str)
     }
 
     /// Whether calls of this tool (by the caller's name) carry their text in `{"input": …}`.
     #[must_use]
     pub fn is_wrapped(&self, name: &str) -> bool {
-        self.wrapped.iter().any(|known| known == name)
+        self.wrapped.contains(name)
     }
 
     /// Whether nothing needs to be changed on the way back.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.changed.is_empty() && self.wrapped.is_empty()
     }
 }

@@ -106,7 +106,7 @@ pub enum Tool<'a> {
         name: Cow<'a, str>,
         /// What it does.
         description: Option<Cow<'a, str>>,
-        /// A grammar or `{"type":"text"}`.
+        /// `{"type":"grammar","syntax":…,"definition":…}`, as Responses has it, or `{"type":"text"}`.
         format: Option<Raw<'a>>,
     },
     /// A tool that the provider runs, or that only one dialect knows.

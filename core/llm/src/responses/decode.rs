@@ -4,11 +4,10 @@ use super::reply::{call_id, created, failure, finish, logprobs_of};
 use super::usage;
 use super::wire::{citation, filled, kind, list, raw, text, thinking};
 use crate::fault::{error_in, upstream_error};
-use crate::json::{Json, Kind, Value};
+use crate::json::{Kind, Rules, Tape, Value};
 use crate::neutral::Event;
 use crate::sse;
 use crate::usage::{ServiceTier, Usage};
-use bytes::Bytes;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -54,8 +53,8 @@ impl Decoder {
         if self.ended {
             return;
         }
-        let Ok(json) = Json::parse_lenient(Bytes::copy_from_slice(event.data)) else { return };
-        let root = json.root();
+        let Ok(tape) = Tape::parse(event.data, Rules::Lenient) else { return };
+        let root = tape.root(event.data);
         if root.kind() == Kind::Object {
             let kind = kind(root);
             let kind = if kind.is_empty() { Cow::Borrowed(event.name) } else { kind };

@@ -213,7 +213,12 @@ impl<'p> Items<'_, 'p> {
                 self.json.string(if untold { "Error" } else { "" });
             }
             [one] if words(one).is_some() => {
-                self.json.string(&format!("{}{said}", if untold { "Error: " } else { "" }));
+                let before = match untold {
+                    true if said.trim().is_empty() => "Error",
+                    true => "Error: ",
+                    false => "",
+                };
+                self.json.string(&format!("{before}{said}"));
             }
             parts => {
                 self.json.begin_array();

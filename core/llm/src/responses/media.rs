@@ -1,7 +1,8 @@
 //! Text, images and files as the provider takes them in messages and in what tools answered.
 
 use crate::json::Writer;
-use crate::neutral::{Media, MediaKind, Param, Source, Untranslatable};
+use crate::neutral::content::file_by;
+use crate::neutral::{By, Media, MediaKind, Param, Source, Untranslatable};
 
 pub(super) fn input_text(json: &mut Writer, text: &str) {
     json.begin_object().text("type", "input_text").text("text", text).end_object();
@@ -10,7 +11,7 @@ pub(super) fn input_text(json: &mut Writer, text: &str) {
 /// Writes one part.
 ///
 /// # Errors
-/// For audio, which the API does not take.
+/// For audio, which the API does not take, and for another provider's files.
 pub(super) fn media(json: &mut Writer, media: &Media<'_>) -> Result<(), Untranslatable> {
     let mime = media.mime.as_deref();
     match (media.kind, &media.source) {
@@ -18,7 +19,15 @@ pub(super) fn media(json: &mut Writer, media: &Media<'_>) -> Result<(), Untransl
             let message = "The Responses API takes no audio; use a model behind Chat Completions or Gemini.";
             return Err(Untranslatable { message: message.into(), param: Param::Messages });
         }
-        (_, Source::Text(text)) => input_text(json, text),
+        // What a text is called stands before it, as there is no field for it.
+        (_, Source::Text(text)) => match &media.name {
+            Some(name) => input_text(json, &format!("{name}\n\n{text}")),
+            None => input_text(json, text),
+        },
+        (_, Source::FileId(id)) if matches!(file_by(id), Some(By::Anthropic | By::Gemini)) => {
+            let message = "The file was uploaded to another provider. Send its content instead of its id.";
+            return Err(Untranslatable { message: message.into(), param: Param::Messages });
+        }
         (MediaKind::Image, source) => {
             json.begin_object().text("type", "input_image");
             match source {

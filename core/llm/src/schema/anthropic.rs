@@ -1,8 +1,8 @@
 //! Anthropic's structured outputs and tools.
 
-use super::adapted;
 use super::reference::{inlined, is_recursive};
 use super::walk::{Schema, each_inside, is_object, merge_all_of, object_at_root, one_of_as_any_of, tell};
+use super::{adapted, is_plain_object};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 
@@ -41,6 +41,9 @@ pub fn for_anthropic(schema: &str) -> Cow<'_, str> {
 /// A schema as Anthropic's tools take it: anything whose root is an object without alternatives.
 #[must_use]
 pub fn tool_input(schema: &str) -> Cow<'_, str> {
+    if is_plain_object(schema) {
+        return Cow::Borrowed(schema);
+    }
     adapted(schema, |mut schema| {
         object_at_root(&mut schema);
         schema

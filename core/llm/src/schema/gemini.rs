@@ -293,6 +293,33 @@ mod tests {
         assert!(for_gemini(&wide).len() < wide.len() + (2 << 20));
     }
 
+    /// Schemas that would grow by the square of their length or worse.
+    #[test]
+    fn what_is_written_often_is_bounded() {
+        let words = "w".repeat(1 << 16);
+        let named: Vec<String> = (0..3000).map(|n| format!("\"{n}\":{{\"$ref\":\"#/$defs/d\"}}")).collect();
+        let often = format!(
+            "{{\"type\":\"object\",\"properties\":{{{}}},\"$defs\":{{\"d\":{{\"type\":\"string\",\"description\":\"{words}\"}}}}}}",
+            named.join(",")
+        );
+        assert!(for_gemini(&often).len() < 4 << 20);
+        let alternatives: Vec<String> =
+            (0..3000).map(|n| format!("{{\"type\":\"string\",\"title\":\"{n}\"}}")).collect();
+        let beside = format!("{{\"description\":\"{words}\",\"anyOf\":[{}]}}", alternatives.join(","));
+        assert!(for_gemini(&beside).len() < 4 << 20);
+        let chain: Vec<String> = (0..20_000)
+            .map(|n| format!("\"{n}\":{{\"items\":{{\"$ref\":\"#/$defs/{}\"}}}}", n + 1))
+            .collect();
+        let chain = format!("{{\"$ref\":\"#/$defs/0\",\"$defs\":{{{}}}}}", chain.join(","));
+        assert!(crate::schema::for_anthropic(&chain).len() < 4 << 20);
+        let required: Vec<String> = (0..60_000).map(|n| format!("\"{n}\"")).collect();
+        let required = required.join(",");
+        let list = format!(
+            "{{\"type\":\"object\",\"required\":[{required}],\"allOf\":[{{\"required\":[{required}]}}]}}"
+        );
+        assert!(crate::schema::for_openai(&list).len() <= list.len());
+    }
+
     #[test]
     fn what_fits_is_lent_and_empty_parameters_are_none() {
         let fits = r#"{"type":"object","properties":{"a":{"type":"string"}},"required":["a"]}"#;

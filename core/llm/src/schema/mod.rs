@@ -26,16 +26,31 @@ pub use asked::{arguments_for_openai, format_for_openai};
 pub use gemini::{for_gemini, parameters_for_gemini};
 pub use openai::{for_openai, for_openai_strict};
 
+use crate::json::{Rules, Tape};
 use serde_json::Value;
 use std::borrow::Cow;
 use walk::Schema;
 
+/// Whether a schema's root is an object's without alternatives: what every provider takes as a function's parameters. Most
+/// tools are so, and need not be taken apart.
+fn is_plain_object(schema: &str) -> bool {
+    let Ok(tape) = Tape::parse(schema.as_bytes(), Rules::Strict) else { return false };
+    let mut is_object = false;
+    for (key, value) in tape.root(schema.as_bytes()).members_raw() {
+        if ["allOf", "anyOf", "oneOf"].iter().any(|keyword| key.is_text(keyword)) {
+            return false;
+        }
+        is_object |= key.is_text("type") && value.is_text("object");
+    }
+    is_object
+}
+
 /// The text of an adapted schema; the given text if nothing changed. What is no object stands for "anything".
 fn adapted<'a>(schema: &'a str, adapt: impl FnOnce(Schema) -> Schema) -> Cow<'a, str> {
     // `true`, `null` and what is no JSON at all say nothing about the value.
-    let given: Schema = serde_json::from_str(schema).unwrap_or_default();
-    let adapted = adapt(given.clone());
-    if adapted == given && schema.trim_start().starts_with('{') {
+    let given: Option<Schema> = serde_json::from_str(schema).ok();
+    let adapted = adapt(given.clone().unwrap_or_default());
+    if given.as_ref() == Some(&adapted) {
         return Cow::Borrowed(schema);
     }
     Cow::Owned(Value::Object(adapted).to_string())

@@ -1,9 +1,9 @@
 //! OpenAI's functions and structured outputs.
 
-use super::adapted;
 use super::walk::{
     Schema, each_inside, is_object, merge_all_of, object_at_root, one_of_as_any_of, tell, texts, types,
 };
+use super::{adapted, is_plain_object};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -36,6 +36,9 @@ const FORMATS: [&str; 9] =
 /// A schema as OpenAI takes it without `strict`: anything whose root is an object.
 #[must_use]
 pub fn for_openai(schema: &str) -> Cow<'_, str> {
+    if is_plain_object(schema) {
+        return Cow::Borrowed(schema);
+    }
     adapted(schema, |mut schema| {
         object_at_root(&mut schema);
         schema

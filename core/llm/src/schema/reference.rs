@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 const MAX_RECURSION: usize = 3;
 /// Most bytes that references may add, about: a few definitions that name each other would else grow without bound.
 const MAX_ADDED: usize = 512 << 10;
+/// What each reference counts at least.
+const LEAST: usize = 256;
 /// Deepest nesting that is written out; providers refuse far less.
 const MAX_DEPTH: usize = 48;
 
@@ -128,7 +130,7 @@ impl<'a> Inliner<'a> {
         if times >= MAX_RECURSION || self.added > MAX_ADDED {
             return None;
         }
-        self.added += weight(target);
+        self.added += LEAST + weight(target);
         Some(target)
     }
 }

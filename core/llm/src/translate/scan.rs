@@ -81,6 +81,7 @@ pub struct Scan {
     reader: Reader,
 }
 
+#[allow(clippy::large_enum_variant, reason = "one a stream, and the large variant is the common one")]
 enum Reader {
     /// Chat in and out: events are skimmed, hardly parsed.
     Chat(Box<Skim>),

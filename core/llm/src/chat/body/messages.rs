@@ -11,6 +11,7 @@ use crate::neutral::{
 };
 use crate::vendor::Echo;
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 /// Longest call id that OpenAI takes here, in bytes.
 const MAX_ID_BYTES: usize = 40;
@@ -26,7 +27,7 @@ pub(super) fn write(draft: &mut Draft<'_>, prompt: &Prompt<'_>) -> Result<(), Un
     // Thinking of an answer that the user has replied to is of no use to most.
     let said = |turn: &Turn<'_>| turn.role == Role::User && !turn.parts.iter().any(is_result);
     let current = prompt.turns.iter().rposition(said).unwrap_or(0);
-    let mut answered = Vec::new();
+    let mut answered = HashSet::new();
     let mut at = 0;
     while let Some(turn) = prompt.turns.get(at) {
         if turn.role == Role::Assistant {
@@ -171,18 +172,22 @@ fn results<'p>(
     draft: &mut Draft<'_>,
     group: &[Turn<'_>],
     behind: &'p [Turn<'p>],
-) -> Result<Vec<&'p str>, Untranslatable> {
+) -> Result<HashSet<&'p str>, Untranslatable> {
     let until = behind.iter().position(|turn| turn.role == Role::Assistant).unwrap_or(behind.len());
     let behind = behind.get(..until).unwrap_or_default();
-    let given = || behind.iter().flat_map(|turn| &turn.parts).filter_map(result_of);
-    let mut answered = Vec::new();
+    // Of several results for one call the first one counts.
+    let mut given: HashMap<&str, &ToolResult<'_>> = HashMap::new();
+    for result in behind.iter().flat_map(|turn| &turn.parts).filter_map(result_of) {
+        given.entry(&result.id).or_insert(result);
+    }
+    let mut answered = HashSet::new();
     for call in group.iter().flat_map(|turn| &turn.parts).filter_map(|part| call_of(&part.content)) {
-        let result = given().find(|result| result.id == call.id && !answered.contains(&result.id.as_ref()));
+        let result = given.remove(call.id.as_ref());
         let id = id_for(draft, &call.id);
         draft.json.begin_object().text("role", "tool").text("tool_call_id", &id).key("content");
         match result {
             Some(result) => {
-                answered.push(result.id.as_ref());
+                answered.insert(result.id.as_ref());
                 write_result(draft, result);
             }
             None => {
@@ -201,7 +206,8 @@ fn result_of<'p>(part: &'p Part<'p>) -> Option<&'p ToolResult<'p>> {
     }
 }
 
-/// The text of a result; its images and files follow in the user's message.
+/// The text of a result; its images and files follow in the user's message. Chat has no word for a tool that failed, so
+/// the text says it.
 fn write_result(draft: &mut Draft<'_>, result: &ToolResult<'_>) {
     let mut texts = Vec::new();
     for part in &result.parts {
@@ -210,24 +216,39 @@ fn write_result(draft: &mut Draft<'_>, result: &ToolResult<'_>) {
             other => texts.extend(parts::as_text(other).map(Part::text)),
         }
     }
+    if result.is_error {
+        match texts.first_mut().map(|part| &mut part.content) {
+            Some(Content::Text { text, .. }) if text.trim().is_empty() => *text = Cow::Borrowed("Error"),
+            Some(Content::Text { text, .. }) if !says_error(text) => {
+                *text = Cow::Owned(format!("Error: {text}"))
+            }
+            Some(_) => {}
+            None => texts.push(Part::text("Error")),
+        }
+    }
     content_json(&mut draft.json, &texts, draft.quirks);
 }
 
+fn says_error(text: &str) -> bool {
+    text.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("error"))
+}
+
 /// A message of the user's, the system's or the developer's.
-fn spoken(draft: &mut Draft<'_>, turn: &Turn<'_>, answered: &mut Vec<&str>) -> Result<(), Untranslatable> {
+fn spoken(
+    draft: &mut Draft<'_>,
+    turn: &Turn<'_>,
+    answered: &mut HashSet<&str>,
+) -> Result<(), Untranslatable> {
     let mut sent: Vec<Part<'_>> = Vec::new();
     let mut hoisted = false;
     for part in &turn.parts {
         match &part.content {
             Content::Result(result) => {
-                let place = answered.iter().position(|id| *id == result.id);
-                hoisted |= place.is_some();
-                match place {
-                    Some(place) => {
-                        answered.swap_remove(place);
-                    }
+                if answered.remove(result.id.as_ref()) {
+                    hoisted = true;
+                } else {
                     // It answers no call that is there: what it says is kept as what the user says.
-                    None => orphan(result, &mut sent),
+                    orphan(result, &mut sent);
                 }
                 media_of(draft, result, &mut sent);
             }

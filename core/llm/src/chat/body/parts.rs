@@ -2,7 +2,8 @@
 
 use super::tools::write_mark;
 use crate::json::Writer;
-use crate::neutral::{Content, Media, MediaKind, Param, Part, Source, Untranslatable};
+use crate::neutral::content::file_by;
+use crate::neutral::{By, Content, Media, MediaKind, Param, Part, Source, Untranslatable};
 use crate::vendor::Quirks;
 use std::borrow::Cow;
 
@@ -14,6 +15,9 @@ pub(super) fn check(part: &Part<'_>, quirks: &Quirks) -> Result<(), Untranslatab
     let Content::Media(media) = &part.content else { return Ok(()) };
     let what = match (media.kind, &media.source) {
         (MediaKind::Image, Source::FileId(_)) => "An image by file id: send its address or its data",
+        (_, Source::FileId(id)) if matches!(file_by(id), Some(By::Anthropic | By::Gemini)) => {
+            "A file that was uploaded to another provider: send its data"
+        }
         (MediaKind::Document, Source::Url(_)) if !quirks.file_urls => {
             "A document at an address: send its data"
         }

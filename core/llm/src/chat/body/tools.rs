@@ -1,6 +1,7 @@
 //! Tools, which of them to call, and the form of the answer.
 
 use super::Draft;
+use crate::json::Json;
 use crate::neutral::names::fitted;
 use crate::neutral::{CacheTtl, Format, Names, Param, Prompt, Tool, ToolChoice};
 use crate::schema::{arguments_for_openai, format_for_openai};
@@ -76,7 +77,7 @@ fn write_tool(draft: &mut Draft<'_>, tool: &Tool<'_>) {
         Tool::Custom { description, format, .. } if native => {
             json.text("type", "custom").key("custom").begin_object().text("name", &name);
             json.maybe_text("description", description.as_deref());
-            json.maybe_raw("format", format.as_deref()).end_object();
+            json.maybe_raw("format", format.as_deref().map(nested).as_deref()).end_object();
         }
         Tool::Custom { description, .. } => {
             json.text("type", "function").key("function").begin_object().text("name", &name);
@@ -104,6 +105,22 @@ fn write_tool(draft: &mut Draft<'_>, tool: &Tool<'_>) {
         Tool::Hosted { .. } => {}
     }
     json.end_object();
+}
+
+/// The form of a custom tool's text with its grammar where chat has it.
+fn nested(format: &str) -> Cow<'_, str> {
+    let Ok(json) = Json::parse_lenient(format.to_owned().into()) else { return Cow::Borrowed(format) };
+    let root = json.root();
+    if !root.get("type").is_some_and(|kind| kind.is_text("grammar")) {
+        return Cow::Borrowed(format);
+    }
+    let mut json = crate::json::Writer::with_capacity(format.len() + 16);
+    json.begin_object().text("type", "grammar").key("grammar").begin_object();
+    for (key, value) in root.members().filter(|(key, _)| key != "type") {
+        json.key(&key).raw(&String::from_utf8_lossy(value.raw()));
+    }
+    json.end_object().end_object();
+    Cow::Owned(json.into_text())
 }
 
 /// Anthropic's cache mark.

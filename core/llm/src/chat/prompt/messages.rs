@@ -7,7 +7,7 @@ use crate::json::Value;
 use crate::neutral::names::fnv;
 use crate::neutral::{Content, Part, Role, ToolResult, Turn};
 use std::borrow::Cow;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 /// The turns of a conversation.
 pub(super) fn turns(messages: Value<'_>) -> Vec<Turn<'_>> {
@@ -21,8 +21,15 @@ pub(super) fn turns(messages: Value<'_>) -> Vec<Turn<'_>> {
 #[derive(Default)]
 struct Reader<'a> {
     turns: Vec<Turn<'a>>,
-    /// Calls of the last assistant message that no result has answered yet: what a result without an id answers.
-    open: VecDeque<(Cow<'a, str>, bool)>,
+    /// The calls of the last assistant message: id, and whether it is custom; none in the place of one that a result has
+    /// answered.
+    open: Vec<Option<(Cow<'a, str>, bool)>>,
+    /// Their places by id.
+    places: HashMap<Cow<'a, str>, VecDeque<usize>>,
+    /// Before this place all are answered: what a result without an id answers comes behind it.
+    first: usize,
+    /// The last turn only holds results.
+    results: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -42,6 +49,7 @@ impl<'a> Reader<'a> {
             turn.parts = content(message);
         }
         self.turns.push(turn);
+        self.results = false;
     }
 
     fn assistant(&mut self, at: usize, message: Value<'a>, into: &mut Vec<Part<'a>>) {
@@ -53,12 +61,15 @@ impl<'a> Reader<'a> {
             into.push(Part::new(Content::Refusal(refusal)));
         }
         self.open.clear();
+        self.places.clear();
+        self.first = 0;
         for (number, mut call) in calls::read(message).into_iter().enumerate() {
             if call.id.is_empty() {
                 let seed = format!("{at}/{number}/{}", call.name);
                 call.id = Cow::Owned(format!("call_{:016x}", fnv(seed.as_bytes())));
             }
-            self.open.push_back((call.id.clone(), call.custom));
+            self.places.entry(call.id.clone()).or_default().push_back(self.open.len());
+            self.open.push(Some((call.id.clone(), call.custom)));
             into.push(Part::new(Content::Call(call)));
         }
     }
@@ -66,28 +77,39 @@ impl<'a> Reader<'a> {
     /// What a tool answered; neighbouring answers are one turn of the user's.
     fn result(&mut self, message: Value<'a>) {
         let id = text(message, "tool_call_id").filter(|id| !id.is_empty());
-        let asked = match &id {
-            Some(id) => self.open.iter().position(|(open, _)| open == id),
-            None => (!self.open.is_empty()).then_some(0),
-        };
-        let asked = asked.and_then(|at| self.open.remove(at));
+        let asked = self.asked(id.as_deref());
         let custom = asked.as_ref().is_some_and(|(_, custom)| *custom);
         let id = id.or(asked.map(|(id, _)| id)).unwrap_or(Cow::Borrowed("call_unknown"));
         let content = content(message);
         let cache = content.iter().rev().find_map(|part| part.cache);
         let result = ToolResult { id, parts: content, is_error: false, custom };
         let part = Part { content: Content::Result(result), cache };
-        match self.turns.last_mut() {
-            Some(turn) if only_results(turn) => turn.parts.push(part),
-            _ => self.turns.push(Turn { role: Role::User, parts: vec![part], name: None }),
+        match self.turns.last_mut().filter(|_| self.results) {
+            Some(turn) => turn.parts.push(part),
+            None => self.turns.push(Turn { role: Role::User, parts: vec![part], name: None }),
         }
+        self.results = true;
     }
-}
 
-fn only_results(turn: &Turn<'_>) -> bool {
-    turn.role == Role::User
-        && !turn.parts.is_empty()
-        && turn.parts.iter().all(|part| matches!(part.content, Content::Result(_)))
+    /// The call that a result answers: the one with its id, else the first that is open.
+    fn asked(&mut self, id: Option<&str>) -> Option<(Cow<'a, str>, bool)> {
+        if let Some(id) = id {
+            let places = self.places.get_mut(id)?;
+            while let Some(at) = places.pop_front() {
+                if let Some(call) = self.open.get_mut(at).and_then(Option::take) {
+                    return Some(call);
+                }
+            }
+            return None;
+        }
+        while let Some(open) = self.open.get_mut(self.first) {
+            self.first += 1;
+            if let Some(call) = open.take() {
+                return Some(call);
+            }
+        }
+        None
+    }
 }
 
 /// A message's content; a cache mark on the message itself is one on its last part.

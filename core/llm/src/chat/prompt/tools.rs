@@ -2,8 +2,8 @@
 
 use super::parts::cache;
 use super::{flag, raw, text};
-use crate::json::{Kind, Value};
-use crate::neutral::{Format, Tool, ToolChoice};
+use crate::json::{Kind, Value, Writer};
+use crate::neutral::{Format, Raw, Tool, ToolChoice};
 
 /// A declaration in `tools`.
 pub(super) fn tool(tool: Value<'_>) -> Option<Tool<'_>> {
@@ -14,10 +14,24 @@ pub(super) fn tool(tool: Value<'_>) -> Option<Tool<'_>> {
         ("custom", Some(custom)) => Some(Tool::Custom {
             name: text(custom, "name")?,
             description: text(custom, "description"),
-            format: custom.get("format").filter(|format| !format.is_null()).map(raw),
+            format: custom.get("format").filter(|format| !format.is_null()).map(free_text),
         }),
         _ => Some(Tool::Hosted { json: raw(tool), kind }),
     }
+}
+
+/// The form of a custom tool's text. Chat nests the grammar that Responses has flat.
+fn free_text(format: Value<'_>) -> Raw<'_> {
+    let Some(grammar) = format.get("grammar").filter(|grammar| grammar.kind() == Kind::Object) else {
+        return raw(format);
+    };
+    let mut json = Writer::new();
+    json.begin_object().text("type", "grammar");
+    for (key, value) in grammar.members() {
+        json.key(&key).raw(&raw(value));
+    }
+    json.end_object();
+    json.into_text().into()
 }
 
 /// A declaration in the legacy `functions`.
