@@ -1,7 +1,7 @@
 //! Schemas of OpenAI's as a request asks for them: strict if that can be.
 
 use super::openai::{for_openai, for_openai_strict};
-use crate::json::{Json, Kind};
+use crate::json::{Kind, Rules, Tape};
 use std::borrow::Cow;
 
 /// The arguments of a function that takes none.
@@ -11,7 +11,7 @@ const NOTHING: &str = r#"{"type":"object","properties":{}}"#;
 #[must_use]
 pub fn arguments_for_openai(schema: Option<&str>, strict: bool) -> (Cow<'_, str>, bool) {
     let schema = schema.unwrap_or(NOTHING);
-    match for_openai_strict(schema).filter(|_| strict) {
+    match strict.then(|| for_openai_strict(schema)).flatten() {
         Some(schema) => (schema, true),
         None => (with_properties(for_openai(schema)), false),
     }
@@ -32,19 +32,18 @@ pub fn format_for_openai(schema: &str, strict: bool) -> (Cow<'_, str>, bool) {
 }
 
 fn is_of_another_kind(schema: &str) -> bool {
-    let json = Json::parse_lenient(schema.to_owned().into()).ok();
-    let kind = json.as_ref().and_then(|json| json.root().get("type"));
-    kind.is_some_and(|kind| !kind.is_text("object"))
+    let tape = Tape::parse(schema.as_bytes(), Rules::Lenient);
+    tape.is_ok_and(|tape| {
+        tape.root(schema.as_bytes()).get("type").is_some_and(|kind| !kind.is_text("object"))
+    })
 }
 
 /// Functions must list their properties, even if there are none.
 fn with_properties(schema: Cow<'_, str>) -> Cow<'_, str> {
-    let Ok(json) = Json::parse_lenient(schema.clone().into_owned().into()) else {
-        return Cow::Borrowed(NOTHING);
-    };
-    let root = json.root();
-    if root.get("$ref").is_some() || root.get("properties").is_some_and(|inner| inner.kind() == Kind::Object)
-    {
+    let Ok(tape) = Tape::parse(schema.as_bytes(), Rules::Lenient) else { return Cow::Borrowed(NOTHING) };
+    let root = tape.root(schema.as_bytes());
+    let listed = root.get("properties").is_some_and(|properties| properties.kind() == Kind::Object);
+    if listed || root.get("$ref").is_some() {
         return schema;
     }
     if root.members_raw().nth(1).is_none() {

@@ -21,7 +21,9 @@ use crate::api::{Api, Dialect};
 use crate::neutral::prompt::Dropped;
 use crate::neutral::seal::split_id;
 use crate::neutral::{Ask, Broken, Content, Names, Prompt, Target, Untranslatable};
+use crate::estimate;
 use crate::request::Request;
+use crate::usage::Usage;
 use bytes::Bytes;
 use std::borrow::Cow;
 
@@ -52,6 +54,8 @@ pub struct Back {
     api: Api,
     dialect: Dialect,
     names: Names,
+    /// A guess at the input tokens, for replies that do not say what they used.
+    input_guess: u64,
 }
 
 /// A whole reply in the caller's dialect.
@@ -85,7 +89,7 @@ pub fn translate(
             dropped.push(name);
         }
     }
-    Ok(Outgoing { body: body.json.into(), dropped, back: Back { api, dialect, names: body.names } })
+    Ok(Outgoing { body: body.json.into(), dropped, back: Back { api, dialect, names: body.names, input_guess: estimate::input_guess(request) } })
 }
 
 impl Back {
@@ -97,14 +101,21 @@ impl Back {
         let mut reply = codec::read_reply(self.dialect, body)?;
         let summary = Summary::of(&reply);
         restore::reply(&mut reply, &self.names);
+        reply.usage.get_or_insert_with(|| guessed(self.input_guess, summary.content_bytes));
         Ok(Turned { body: codec::write_reply(self.api, &reply, ask).into(), summary })
     }
 
     /// Turns a stream.
     #[must_use]
     pub fn stream(&self, ask: &Ask<'_>) -> Transcoder {
-        Transcoder::new(self.api, self.dialect, self.names.clone(), ask)
+        Transcoder::new(self, ask)
     }
+}
+
+/// What a reply that does not count is shown to have used: a caller that adds up tokens must not read zero by accident.
+/// Whoever bills marks it as an estimate.
+fn guessed(input: u64, content_bytes: u64) -> Usage {
+    Usage { input, output: estimate::output_guess(content_bytes), ..Usage::default() }
 }
 
 /// Gives calls their proofs back, which a caller of another dialect carried at the end of their ids.

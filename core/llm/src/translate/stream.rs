@@ -18,17 +18,20 @@ pub struct Transcoder {
     restorer: Restorer,
     encoder: Encoder,
     tally: Tally,
+    input_guess: u64,
     recorded: Option<Assembler>,
 }
 
 impl Transcoder {
-    pub(super) fn new(api: Api, dialect: Dialect, names: Names, ask: &Ask<'_>) -> Self {
+    pub(super) fn new(back: &Back, ask: &Ask<'_>) -> Self {
+        let Back { api, dialect, ref names, input_guess } = *back;
         Self {
             api,
             decoder: Decoder::new(dialect),
-            restorer: Restorer::new(names),
+            restorer: Restorer::new(names.clone()),
             encoder: Encoder::new(api, ask),
             tally: Tally::default(),
+            input_guess,
             recorded: None,
         }
     }
@@ -98,7 +101,7 @@ impl Transcoder {
         out: &mut Vec<u8>,
         last: &mut Vec<u8>,
     ) {
-        let Self { decoder, restorer, encoder, tally, recorded, .. } = self;
+        let Self { decoder, restorer, encoder, tally, recorded, input_guess, .. } = self;
         read(decoder, &mut |event| {
             restorer.push(event, &mut |event| {
                 tally.note(&event);
@@ -108,7 +111,13 @@ impl Transcoder {
                 match event {
                     // It is said in the caller's words, with the request's id, by whoever settles the exchange.
                     Event::Error(_) => {}
-                    Event::End => encoder.push(&event, last),
+                    Event::End => {
+                        if tally.usage.is_none() {
+                            let usage = super::guessed(*input_guess, tally.content_bytes);
+                            encoder.push(&Event::Usage(usage), last);
+                        }
+                        encoder.push(&event, last);
+                    }
                     event => encoder.push(&event, out),
                 }
             });
