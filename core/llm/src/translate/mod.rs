@@ -18,10 +18,10 @@ pub use scan::{Scan, Seen, Summary, summary};
 pub use stream::Transcoder;
 
 use crate::api::{Api, Dialect};
+use crate::estimate;
 use crate::neutral::prompt::Dropped;
 use crate::neutral::seal::split_id;
 use crate::neutral::{Ask, Broken, Content, Names, Prompt, Target, Untranslatable};
-use crate::estimate;
 use crate::request::Request;
 use crate::usage::Usage;
 use bytes::Bytes;
@@ -89,7 +89,11 @@ pub fn translate(
             dropped.push(name);
         }
     }
-    Ok(Outgoing { body: body.json.into(), dropped, back: Back { api, dialect, names: body.names, input_guess: estimate::input_guess(request) } })
+    Ok(Outgoing {
+        body: body.json.into(),
+        dropped,
+        back: Back { api, dialect, names: body.names, input_guess: estimate::input_guess(request) },
+    })
 }
 
 impl Back {

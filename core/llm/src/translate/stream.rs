@@ -1,12 +1,13 @@
 //! A stream on the way back, chunk by chunk.
 
+use super::Back;
 use super::codec::{self, Decoder, Encoder};
 use super::restore::Restorer;
 use super::scan::{Seen, Tally};
-use crate::api::{Api, Dialect};
+use crate::api::Api;
 use crate::fault::{Said, UpstreamError};
+use crate::neutral::Ask;
 use crate::neutral::event::{Assembler, Event};
-use crate::neutral::{Ask, Names};
 use crate::sse;
 use crate::usage::Usage;
 use bytes::Bytes;
