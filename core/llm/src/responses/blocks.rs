@@ -3,6 +3,7 @@
 use super::items::{self, CallItem, item_id};
 use super::part::{MessagePart, array, tokens};
 use super::write::call_status;
+use crate::fault::Said;
 use crate::json::Writer;
 use crate::neutral::arguments::as_object;
 use crate::neutral::{Citation, Raw, Seal};
@@ -27,6 +28,25 @@ impl Frames<'_> {
         self.out.extend_from_slice(b"\ndata: ");
         self.out.extend_from_slice(&json.finish());
         self.out.extend_from_slice(b"\n\n");
+    }
+}
+
+impl Frames<'_> {
+    /// The event that SDKs raise.
+    pub(super) fn error(&mut self, said: &Said<'_>) {
+        self.event("error", |json| {
+            // The wire has the error nested, the published schema has it flat; clients exist of either.
+            for nested in [true, false] {
+                if nested {
+                    json.key("error").begin_object().text("type", said.kind);
+                }
+                json.text_or_null("code", said.code).text("message", said.message);
+                json.text_or_null("param", said.param);
+                if nested {
+                    json.end_object();
+                }
+            }
+        });
     }
 }
 

@@ -3,6 +3,7 @@
 use super::part::array;
 use super::usage;
 use super::wire::{HOSTED_TOOLS, kind, list, number, raw, text};
+use crate::fault::Said;
 use crate::json::{Kind, Value, Writer};
 use crate::neutral::names::fitted;
 use crate::neutral::{Ask, Finish};
@@ -53,7 +54,22 @@ pub(super) struct State<'a> {
     pub(super) service_tier: Option<&'a str>,
 }
 
-impl Status<'_> {
+impl<'a> Status<'a> {
+    pub(super) const fn failed(said: &Said<'a>) -> Self {
+        let code = if said.status == 429 { "rate_limit_exceeded" } else { "server_error" };
+        Self::Failed { code, message: said.message }
+    }
+
+    /// The value of `error`.
+    pub(super) fn write_error(self, json: &mut Writer) {
+        match self {
+            Self::Failed { code, message } => {
+                json.begin_object().text("code", code).text("message", message).end_object()
+            }
+            _ => json.null(),
+        };
+    }
+
     /// How a reply ended. A refusal has a part of its own; a provider that only said so, or put it in the text, leaves
     /// an answer that is cut by a filter.
     pub(super) const fn of(finish: Option<Finish>, refused: bool) -> Status<'static> {
@@ -134,12 +150,7 @@ impl Echo {
             _ => json.null(),
         };
         json.key("error");
-        match state.status {
-            Status::Failed { code, message } => {
-                json.begin_object().text("code", code).text("message", message).end_object()
-            }
-            _ => json.null(),
-        };
+        state.status.write_error(json);
         json.key("incomplete_details");
         match state.status {
             Status::Incomplete(reason) => json.begin_object().text("reason", reason).end_object(),

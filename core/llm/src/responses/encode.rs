@@ -79,23 +79,8 @@ impl Encoder {
         }
         self.start("", "", None, out);
         self.ended = true;
-        let mut frames = Frames { sequence: &mut self.sequence, out };
-        frames.event("error", |json| {
-            // The wire has the error nested, the published schema has it flat; clients exist of either.
-            for nested in [true, false] {
-                if nested {
-                    json.key("error").begin_object().text("type", error.kind);
-                }
-                json.text_or_null("code", error.code).text("message", error.message);
-                json.text_or_null("param", error.param);
-                if nested {
-                    json.end_object();
-                }
-            }
-        });
-        let code = if error.status == 429 { "rate_limit_exceeded" } else { "server_error" };
-        let status = Status::Failed { code, message: error.message };
-        self.lifecycle("response.failed", status, out);
+        Frames { sequence: &mut self.sequence, out }.error(error);
+        self.lifecycle("response.failed", Status::failed(error), out);
     }
 
     fn start(&mut self, id: &str, model: &str, created: Option<u64>, out: &mut Vec<u8>) {

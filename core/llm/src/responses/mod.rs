@@ -10,6 +10,7 @@
 //! - `reply`, `decode`: a provider's reply, whole and streamed.
 //! - `write`, `encode`: a reply for a caller, whole and streamed. `echo`: the Response object and what of the request it
 //!   repeats; `items`: one output item; `part`: a message's content; `blocks`: the events of one streamed item.
+//! - `track`: a stream that passes through, and how to end it.
 //! - `usage`: tokens.
 
 mod blocks;
@@ -29,6 +30,7 @@ pub(crate) mod segments;
 mod spaces;
 mod state;
 mod tools;
+mod track;
 mod usage;
 mod wire;
 mod write;
@@ -39,4 +41,5 @@ pub use encode::Encoder;
 pub use prompt::prompt;
 pub use reply::read_reply;
 pub use state::state_wish;
+pub use track::Track;
 pub use write::write_reply;

@@ -4,9 +4,10 @@ use super::codec::{self, Decoder};
 use super::dialect_of;
 use crate::api::{Api, Dialect};
 use crate::chat::{Chunk, StreamScan};
-use crate::fault::UpstreamError;
+use crate::fault::{Said, UpstreamError};
 use crate::neutral::event::{Assembler, Event};
 use crate::neutral::{Ask, Broken, Content, Reply};
+use crate::responses::Track;
 use crate::sse;
 use crate::usage::Usage;
 use bytes::Bytes;
@@ -68,7 +69,7 @@ pub enum Seen {
     Piece,
     /// Only usage: hidden from a chat caller who did not ask for it.
     UsageOnly,
-    /// The provider's error; it ends the stream.
+    /// The provider's error, or what follows on it; it ends the stream.
     Error,
     /// The provider's own last event.
     Last,
@@ -98,6 +99,8 @@ pub(super) struct Watch {
     decoder: Decoder,
     tally: Tally,
     recorded: Option<Assembler>,
+    /// Of a Responses stream: its end must name its response.
+    track: Option<Track>,
     api: Api,
 }
 
@@ -140,6 +143,7 @@ impl Scan {
                 decoder: Decoder::new(dialect),
                 tally: Tally::default(),
                 recorded: record.then(Assembler::default),
+                track: (api == Api::Responses).then(Track::new),
                 api,
             })),
         };
@@ -203,6 +207,16 @@ impl Scan {
         }
     }
 
+    /// What ends a stream that cannot be completed.
+    pub fn fail(&mut self, api: Api, said: &Said<'_>, ask: &Ask<'_>) -> Bytes {
+        let track = match &self.reader {
+            Reader::Chat(_) => None,
+            Reader::Other(watch) => watch.track.as_ref(),
+        };
+        let own = track.and_then(|track| track.fail(said));
+        own.map_or_else(|| codec::stream_error(api, said, ask), Bytes::from)
+    }
+
     /// The stream as one whole reply of the same API.
     pub fn recorded(&mut self, ask: &Ask<'_>) -> Option<Bytes> {
         match &mut self.reader {
@@ -217,16 +231,21 @@ impl Scan {
 
 impl Watch {
     fn feed(&mut self, event: &sse::Event<'_>) -> Seen {
-        let Self { decoder, tally, recorded, .. } = self;
+        let Self { decoder, tally, recorded, track, .. } = self;
         let before = tally.pieces;
+        if let Some(track) = track {
+            track.feed(event);
+        }
         decoder.feed(event, &mut |event| {
             if let Some(recorded) = recorded {
                 recorded.push(&event);
             }
             tally.note(&event);
         });
+        // The failed response that follows on an error is the stream's last event.
+        let goes_on = track.as_ref().is_some_and(Track::waits);
         match () {
-            () if tally.error.is_some() => Seen::Error,
+            () if tally.error.is_some() && !goes_on => Seen::Error,
             () if tally.last => Seen::Last,
             () if tally.pieces == before => Seen::Nothing,
             () => Seen::Piece,
