@@ -164,7 +164,7 @@ impl Relay {
     pub fn fail(&mut self, said: &Said<'_>, ask: &Ask<'_>) -> Bytes {
         match &mut self.way {
             Way::Pass(_) if self.end == Some(Ended::Error) => Bytes::new(),
-            Way::Pass(pass) => weir_llm::translate::stream_error(pass.api, said, ask),
+            Way::Pass(pass) => pass.scan.fail(pass.api, said, ask),
             Way::Turn(transcoder) => transcoder.fail(said),
         }
     }
