@@ -81,6 +81,25 @@ impl Seal<'_> {
     }
 }
 
+/// Stands between the id of a call and its proof where the proof travels beside the call.
+const OF_CALL: char = '\u{1}';
+
+impl Seal<'_> {
+    /// A call's proof as one that stands before the call, for callers whose ids must stay short and whose protocol has
+    /// an item for proofs.
+    #[must_use]
+    pub fn before_call(&self, id: &str) -> Seal<'static> {
+        Seal { by: self.by, data: format!("{id}{OF_CALL}{}", self.data).into(), hidden: true }
+    }
+
+    /// The id and the proof of the call that this one stands before; `None` if it is no such proof.
+    #[must_use]
+    pub fn of_call(&self) -> Option<(&str, Seal<'static>)> {
+        let (id, data) = self.data.split_once(OF_CALL).filter(|_| self.hidden)?;
+        Some((id, Seal { by: self.by, data: data.to_owned().into(), hidden: false }))
+    }
+}
+
 /// A call's own id, and the proof that [`Seal::into_id`] put behind it.
 #[must_use]
 pub fn split_id(id: &str) -> (&str, Option<Seal<'static>>) {
@@ -134,6 +153,13 @@ mod tests {
             prop_assert!(envelope.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
             let (back, beside) = Seal::unwrap(&envelope).unwrap();
             prop_assert!(back == seal && beside == text);
+        }
+
+        #[test]
+        fn a_proof_before_a_call_gives_back_id_and_proof(id in "[a-z_0-9]{1,20}", data in "[ -~]{0,40}") {
+            let seal = Seal { by: By::Gemini, data: data.into(), hidden: false };
+            let (before, _) = Seal::unwrap(&seal.before_call(&id).wrap("")).unwrap();
+            prop_assert!(before.of_call() == Some((id.as_str(), seal)));
         }
 
         #[test]

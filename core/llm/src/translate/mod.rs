@@ -21,7 +21,7 @@ use crate::api::{Api, Dialect};
 use crate::estimate;
 use crate::neutral::prompt::Dropped;
 use crate::neutral::seal::split_id;
-use crate::neutral::{Ask, Broken, Content, Names, Prompt, Target, Untranslatable};
+use crate::neutral::{Ask, Broken, Content, Names, Prompt, Seal, Target, Thinking, Untranslatable};
 use crate::request::Request;
 use crate::usage::Usage;
 use bytes::Bytes;
@@ -76,7 +76,7 @@ pub fn translate(
     target: &Target<'_>,
 ) -> Result<Outgoing, Untranslatable> {
     let mut prompt = request.prompt().unwrap_or_default();
-    take_seals_out_of_ids(&mut prompt);
+    give_calls_their_proofs(&mut prompt);
     let body = codec::body(dialect, &prompt, target)?;
     let api = request.api();
     let mut dropped: Vec<String> = Vec::with_capacity(body.dropped.len());
@@ -104,7 +104,7 @@ impl Back {
     pub fn whole(&self, body: &Bytes, ask: &Ask<'_>) -> Result<Turned, Broken> {
         let mut reply = codec::read_reply(self.dialect, body)?;
         let summary = Summary::of(&reply);
-        restore::reply(&mut reply, &self.names);
+        restore::reply(&mut reply, &self.names, self.api);
         reply.usage.get_or_insert_with(|| guessed(self.input_guess, summary.content_bytes));
         Ok(Turned { body: codec::write_reply(self.api, &reply, ask).into(), summary })
     }
@@ -122,24 +122,40 @@ fn guessed(input: u64, content_bytes: u64) -> Usage {
     Usage { input, output: estimate::output_guess(content_bytes), ..Usage::default() }
 }
 
-/// Gives calls their proofs back, which a caller of another dialect carried at the end of their ids.
-fn take_seals_out_of_ids(prompt: &mut Prompt<'_>) {
-    for part in prompt.turns.iter_mut().flat_map(|turn| &mut turn.parts) {
-        match &mut part.content {
-            Content::Call(call) => {
-                let (own, seal) = split_id(&call.id);
-                if seal.is_some() {
-                    call.id = Cow::Owned(own.to_owned());
-                    call.seal = seal;
+/// Gives calls their proofs back, which a caller of another dialect carried at the end of their ids or before them.
+fn give_calls_their_proofs(prompt: &mut Prompt<'_>) {
+    for turn in &mut prompt.turns {
+        let mut before: Vec<(String, Seal<'static>)> = Vec::new();
+        turn.parts.retain(|part| match &part.content {
+            Content::Thinking(Thinking { seal: Some(seal), .. }) => match seal.of_call() {
+                Some((id, seal)) => {
+                    before.push((id.to_owned(), seal));
+                    false
                 }
-            }
-            Content::Result(result) => {
-                let (own, seal) = split_id(&result.id);
-                if seal.is_some() {
-                    result.id = Cow::Owned(own.to_owned());
+                None => true,
+            },
+            _ => true,
+        });
+        for part in &mut turn.parts {
+            match &mut part.content {
+                Content::Call(call) => {
+                    let (own, seal) = split_id(&call.id);
+                    let beside = before.iter().find(|(id, _)| *id == call.id).map(|(_, seal)| seal.clone());
+                    if let Some(seal) = seal {
+                        call.id = Cow::Owned(own.to_owned());
+                        call.seal = Some(seal);
+                    } else if beside.is_some() {
+                        call.seal = beside;
+                    }
                 }
+                Content::Result(result) => {
+                    let (own, seal) = split_id(&result.id);
+                    if seal.is_some() {
+                        result.id = Cow::Owned(own.to_owned());
+                    }
+                }
+                _ => {}
             }
-            _ => {}
         }
     }
 }

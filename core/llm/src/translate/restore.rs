@@ -1,43 +1,61 @@
 //! Tool names, custom tools and proofs on the way back.
 
+use crate::api::Api;
 use crate::neutral::arguments::unwrapped;
 use crate::neutral::event::Event;
-use crate::neutral::{Call, Content, Names, Reply};
+use crate::neutral::{Call, Content, Names, Reply, Seal, Thinking};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Restores a whole reply.
-pub(super) fn reply(reply: &mut Reply, names: &Names) {
-    let parts = reply.choices.iter_mut().flat_map(|choice| &mut choice.parts);
-    for part in parts {
-        if let Content::Call(call) = part {
-            restore(call, names);
+pub(super) fn reply(reply: &mut Reply, names: &Names, api: Api) {
+    for choice in &mut reply.choices {
+        let mut parts = Vec::with_capacity(choice.parts.len());
+        for mut part in std::mem::take(&mut choice.parts) {
+            if let Content::Call(call) = &mut part
+                && let Some(proof) = restore(call, names, api)
+            {
+                parts.push(Content::Thinking(Thinking { text: "".into(), seal: Some(proof) }));
+            }
+            parts.push(part);
         }
+        choice.parts = parts;
     }
 }
 
-fn restore(call: &mut Call<'static>, names: &Names) {
+/// Whether callers of an API carry a call's proof in an item of its own: Responses has one, and its clients bound the
+/// length of ids.
+const fn has_item_for_proofs(api: Api) -> bool {
+    matches!(api, Api::Responses)
+}
+
+/// Restores a call; the proof that is to stand before it.
+fn restore(call: &mut Call<'static>, names: &Names, api: Api) -> Option<Seal<'static>> {
     let name = names.at_caller(&call.name).to_owned();
     if names.is_wrapped(&name) {
         call.custom = true;
         call.arguments = Cow::Owned(unwrapped(&call.arguments).into_owned());
     }
     call.name = name.into();
-    if let Some(seal) = call.seal.take() {
-        call.id = seal.into_id(&call.id).into();
+    let seal = call.seal.take()?;
+    if has_item_for_proofs(api) {
+        return Some(seal.before_call(&call.id));
     }
+    call.id = seal.into_id(&call.id).into();
+    None
 }
 
 /// Restores a stream event by event.
 pub(super) struct Restorer {
     names: Names,
+    api: Api,
     /// What custom tools were told so far, in its wrapping: its text cannot be had before the wrapping is whole.
     wrapped: BTreeMap<u32, String>,
 }
 
 impl Restorer {
-    pub(super) const fn new(names: Names) -> Self {
-        Self { names, wrapped: BTreeMap::new() }
+    pub(super) const fn new(names: Names, api: Api) -> Self {
+        Self { names, api, wrapped: BTreeMap::new() }
     }
 
     /// Hands on what an event becomes.
@@ -50,6 +68,10 @@ impl Restorer {
                     self.wrapped.insert(call, String::new());
                 }
                 let id = match &seal {
+                    Some(seal) if has_item_for_proofs(self.api) => {
+                        sink(Event::Sealed { choice, seal: seal.before_call(&id) });
+                        id
+                    }
                     Some(seal) => Cow::Owned(seal.into_id(&id)),
                     None => id,
                 };

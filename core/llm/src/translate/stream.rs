@@ -29,7 +29,7 @@ impl Transcoder {
         Self {
             api,
             decoder: Decoder::new(dialect),
-            restorer: Restorer::new(names.clone()),
+            restorer: Restorer::new(names.clone(), api),
             encoder: Encoder::new(api, ask),
             tally: Tally::default(),
             input_guess,

@@ -111,6 +111,11 @@ fn content(content: &Content<'_>, all: &mut Aspects) {
             }
         }
         Content::Result(answer) => result(answer, all),
+        // A call's proof may also travel before the call.
+        Content::Thinking(block) if block.seal.as_ref().is_some_and(|seal| seal.of_call().is_some()) => {
+            let proof = block.seal.as_ref().and_then(|seal| seal.of_call());
+            proof.iter().for_each(|(_, proof)| add(all, "call_seals", seal(proof)));
+        }
         Content::Thinking(block) => {
             add(all, "thinking", json!({"text": block.text, "seal": block.seal.as_ref().map(seal)}));
         }

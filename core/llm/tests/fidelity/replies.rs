@@ -61,6 +61,12 @@ pub(crate) fn aspects(reply: &Reply) -> Aspects {
                     citations.iter().for_each(|one| add("citations", cited(one)));
                 }
                 Content::Refusal(text) => add("refusals", json!(text)),
+                Content::Thinking(block)
+                    if block.seal.as_ref().is_some_and(|seal| seal.of_call().is_some()) =>
+                {
+                    let proof = block.seal.as_ref().and_then(|seal| seal.of_call());
+                    proof.iter().for_each(|(_, proof)| add("call_seals", seal(proof)));
+                }
                 Content::Thinking(block) => {
                     add("thinking", json!({"text": block.text, "seal": block.seal.as_ref().map(proof)}));
                 }
