@@ -2,12 +2,12 @@
 //!
 //! # Layout
 //!
-//! - [`read`]: typed fields, with errors that say where.
-//! - [`needs`]: what a request asks a model to be able to do.
-//! - [`segments`]: every string that carries content to the model, for guards.
-//! - [`patch`]: splices into the body as it came: model name, usage wish, token limit, guards' edits.
-//! - [`plain`]: APIs of which only the model is read.
-//! - [`seals`]: proofs of other providers, cut out.
+//! - `read`: typed fields, with errors that say where.
+//! - `needs`: what a request asks a model to be able to do.
+//! - `segments`: every string that carries content to the model, for guards.
+//! - `patch`: splices into the body as it came: model name, usage wish, token limit, guards' edits.
+//! - `plain`: APIs of which only the model is read.
+//! - `seals`: proofs of other providers, cut out.
 //!
 //! What the fields are called and where they stand is each dialect's own knowledge.
 

@@ -3,10 +3,10 @@
 //! # Layout
 //!
 //! - this file: the request on its way out, and what is kept for the way back ([`Back`]).
-//! - [`codec`]: the dialects behind one name each.
-//! - [`restore`]: tool names, custom tools and proofs on the way back.
-//! - [`stream`]: a stream on the way back, chunk by chunk.
-//! - [`scan`]: what a stream says of usage and ending while its own bytes pass through.
+//! - `codec`: the dialects behind one name each.
+//! - `restore`: tool names, custom tools and proofs on the way back.
+//! - `stream`: a stream on the way back, chunk by chunk.
+//! - `scan`: what a stream says of usage and ending while its own bytes pass through.
 
 mod codec;
 mod restore;
