@@ -57,6 +57,12 @@ impl Api {
         }
     }
 
+    /// The inverse of [`Api::as_str`].
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|api| api.as_str() == name)
+    }
+
     /// Whether its callers use Anthropic's words for errors and headers.
     #[must_use]
     pub const fn is_anthropic(self) -> bool {

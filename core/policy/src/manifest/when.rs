@@ -57,37 +57,14 @@ pub(crate) fn covers(written: &str, model: &str) -> bool {
 
 /// An API by its name in YAML.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(from = "Name")]
+#[serde(try_from = "String")]
 pub struct ApiName(pub Api);
 
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Name {
-    Chat,
-    Responses,
-    Messages,
-    CountTokens,
-    Embeddings,
-    Images,
-    Speech,
-    Transcription,
-    Moderations,
-    Rerank,
-}
+impl TryFrom<String> for ApiName {
+    type Error = String;
 
-impl From<Name> for ApiName {
-    fn from(name: Name) -> Self {
-        Self(match name {
-            Name::Chat => Api::Chat,
-            Name::Responses => Api::Responses,
-            Name::Messages => Api::Messages,
-            Name::CountTokens => Api::CountTokens,
-            Name::Embeddings => Api::Embeddings,
-            Name::Images => Api::Images,
-            Name::Speech => Api::Speech,
-            Name::Transcription => Api::Transcription,
-            Name::Moderations => Api::Moderations,
-            Name::Rerank => Api::Rerank,
-        })
+    fn try_from(name: String) -> Result<Self, String> {
+        let names = || Api::ALL.map(Api::as_str).join(", ");
+        Api::parse(&name).map(Self).ok_or_else(|| format!("`{name}` is not an API: {}", names()))
     }
 }
