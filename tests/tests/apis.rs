@@ -304,7 +304,7 @@ async fn what_is_no_conversation_passes_with_its_usage() {
     gateway.ledger_check();
 }
 
-/// A catalogue of one model per unit.
+/// A catalogue of one model per unit, and one that is billed by tokens.
 const UNITS: &str = r#"{ "version": "units-1", "models": [
   { "provider": "up", "name": "picture", "mode": "image", "source": "test", "checked_on": "2026-11-24", "units": [
     { "unit": "image", "usd": "0.011", "size": "1024x1024", "quality": "low" },
@@ -315,7 +315,9 @@ const UNITS: &str = r#"{ "version": "units-1", "models": [
   { "provider": "up", "name": "mouth", "mode": "speech", "source": "test", "checked_on": "2026-11-24",
     "units": [{ "unit": "character", "usd": "0.000015" }] },
   { "provider": "up", "name": "judge", "mode": "rerank", "source": "test", "checked_on": "2026-11-24",
-    "units": [{ "unit": "search-unit", "usd": "0.002" }] } ] }"#;
+    "units": [{ "unit": "search-unit", "usd": "0.002" }] },
+  { "provider": "up", "name": "vector", "mode": "embedding", "source": "test", "checked_on": "2026-11-24",
+    "usd_per_mtok": { "input": "0.02" } } ] }"#;
 
 /// A gateway whose models are billed by units, and their provider.
 async fn units() -> (Gateway, Upstream) {
@@ -323,11 +325,12 @@ async fn units() -> (Gateway, Upstream) {
         "POST /images/generations" => Act::json(200, &json!({ "created": 1, "data": vec![json!({ "b64_json": "AA==" }); call.json()["n"].as_u64().unwrap_or(1) as usize] })),
         "POST /audio/speech" => Act::reply(200, &[("Content-Type", "audio/mpeg")], b"ID3 sound"),
         "POST /audio/transcriptions" => Act::json(200, &json!({ "text": "hello", "usage": { "type": "duration", "seconds": 60.2 } })),
+        "POST /embeddings" => Act::json(200, &json!({ "data": [], "usage": { "prompt_tokens": 8, "total_tokens": 8 } })),
         "POST /rerank" => Act::json(200, &json!({ "results": [], "meta": { "billed_units": { "search_units": 2 } } })),
         _ => Act::json(404, &json!({ "error": { "message": "no such path" } })),
     })
     .await;
-    let names = ["picture", "ear", "mouth", "judge"];
+    let names = ["picture", "ear", "mouth", "judge", "vector"];
     let models: String =
         names.iter().map(|name| format!("  {name}: {{ targets: [up/{name}], retries: 0 }}\n")).collect();
     let gateway = Setup::new(format!(
@@ -416,8 +419,11 @@ async fn a_hard_budget_holds_the_most_that_units_can_cost_and_is_not_overspent()
     let ranked = json!({ "model": "judge", "query": "q", "documents": ["a", "b"] }).to_string();
     let ranked = post(&gateway, &key, "/v1/rerank", ranked.as_bytes(), &[]).await;
     assert_eq!(ranked.status(), 200, "{}", ranked.text());
-    let charged: Vec<_> = gateway.posted(2).await.iter().map(|p| p.charged).collect();
-    assert_eq!(charged, [22_000_000, 2_000_000], "what exceeds the hold is cut");
+    let embedded = json!({ "model": "vector", "input": "a river" }).to_string();
+    let embedded = post(&gateway, &key, "/v1/embeddings", embedded.as_bytes(), &[]).await;
+    assert_eq!(embedded.status(), 200, "{}", embedded.text());
+    let charged: Vec<_> = gateway.posted(3).await.iter().map(|p| p.charged).collect();
+    assert_eq!(charged, [22_000_000, 2_000_000, 160], "what exceeds the hold is cut");
     gateway.ledger_check();
 }
 

@@ -120,6 +120,7 @@ fn hold(route: &Route, allowed: &[u16], request: &Request, uploaded: u64) -> Res
         }
         let limit = (target.max_output_tokens > 0).then_some(u64::from(target.max_output_tokens));
         let output = match (request.max_output_tokens(), limit) {
+            _ if is_silent(request.api()) => 0,
             (Some(asked), Some(limit)) => asked.min(limit),
             (Some(only), None) | (None, Some(only)) => only,
             (None, None) => {
@@ -141,6 +142,11 @@ fn hold(route: &Route, allowed: &[u16], request: &Request, uploaded: u64) -> Res
         most = most.max(bound);
     }
     Ok(most)
+}
+
+/// Whether an API's replies hold no tokens that a model made.
+const fn is_silent(api: Api) -> bool {
+    matches!(api, Api::Embeddings | Api::Moderations | Api::Rerank | Api::CountTokens)
 }
 
 fn over_budget(refused: Refused) -> Refusal {
