@@ -272,6 +272,100 @@ async fn a_target_that_cannot_say_it_is_passed_over_for_one_that_can() {
 }
 
 #[tokio::test]
+async fn counting_never_runs_a_model() {
+    let counting = Upstream::start(|_| Act::json(529, &json!({ "error": { "message": "busy" } }))).await;
+    let chat = Upstream::saying("never asked").await;
+    let gateway = Setup::new(format!(
+        "providers:\n  a: {{ base_url: \"http://{}\", dialect: anthropic }}\n  b: {{ base_url: \"http://{}\" }}\nmodels:\n  m: {{ targets: [a/m1, b/m1], retries: 0 }}\n",
+        counting.address, chat.address
+    ))
+    .start()
+    .await;
+    let key = gateway.key(&[]);
+    let body = json!({ "model": "m", "messages": [{ "role": "user", "content": "count me" }] }).to_string();
+    let reply = post(&gateway, &key, "/v1/messages/count_tokens", body.as_bytes(), &[]).await;
+    assert_eq!(
+        (reply.status(), reply.get("x-weir-usage-source")),
+        (200, Some("estimate")),
+        "{}",
+        reply.text()
+    );
+    assert!(reply.json()["input_tokens"].as_u64().unwrap() > 0);
+    assert_eq!((counting.count(), chat.count()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_cut_off_anthropic_stream_is_billed_by_what_had_come() {
+    let event = |kind: &str, data: Value| format!("event: {kind}\ndata: {data}\n\n").into_bytes();
+    let upstream = Upstream::start(move |_| {
+        let start = json!({ "type": "message_start", "message": { "id": "msg_1", "type": "message", "role": "assistant", "model": "m1", "content": [], "usage": { "input_tokens": 9, "output_tokens": 1 } } });
+        let block = json!({ "type": "content_block_start", "index": 0, "content_block": { "type": "text", "text": "" } });
+        let delta = json!({ "type": "content_block_delta", "index": 0, "delta": { "type": "text_delta", "text": "deep water ".repeat(40) } });
+        Act::stream()
+            .chunk(event("message_start", start))
+            .chunk(event("content_block_start", block))
+            .chunk(event("content_block_delta", delta))
+            .hang()
+    })
+    .await;
+    let (gateway, key) = house("anthropic", &upstream).await;
+    for (path, body) in [apis(true)[0].clone(), apis(true)[2].clone()] {
+        let mut client = gateway.client().await;
+        let headers = [("x-api-key", key.as_str()), ("Content-Type", "application/json")];
+        client.send("POST", path, &headers, body.to_string().as_bytes()).await.unwrap();
+        assert_eq!(soon("a head", client.head()).await.unwrap().status, 200);
+        let mut seen = Vec::new();
+        while !String::from_utf8_lossy(&seen).contains("deep water") {
+            seen.extend(soon("a piece", client.piece()).await.unwrap().unwrap());
+        }
+        drop(client);
+    }
+    for posting in gateway.posted(2).await {
+        assert_eq!(
+            (posting.outcome, posting.input, posting.output, posting.counted),
+            ("client-abort", 9, 110, false)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_hit_is_only_for_who_asked_the_same_and_says_what_was_left_out() {
+    let upstream = Upstream::saying("kept").await;
+    let (gateway, key) = house("openai-chat", &upstream).await;
+    let (path, mut body) = apis(false)[2].clone();
+    body["top_k"] = json!(5);
+    let body = body.to_string();
+    let on = ("x-weir-cache", "on");
+    for cache in ["miss", "hit"] {
+        let reply = post(&gateway, &key, path, body.as_bytes(), &[on]).await;
+        assert_eq!(
+            (reply.get("x-weir-cache"), reply.get("x-weir-dropped-params")),
+            (Some(cache), Some("top_k"))
+        );
+    }
+    let strict = post(&gateway, &key, path, body.as_bytes(), &[on, ("x-weir-strict", "true")]).await;
+    assert_eq!(strict.status(), 400, "{}", strict.text());
+}
+
+#[tokio::test]
+async fn a_refusals_rate_limits_and_its_date_reach_the_caller() {
+    let upstream = Upstream::start(|_| {
+        let headers = [
+            ("Retry-After", "Wed, 25 Nov 2026 07:28:00 GMT"),
+            ("anthropic-ratelimit-requests-remaining", "0"),
+        ];
+        Act::reply(429, &headers, r#"{"error":{"message":"slow down"}}"#)
+    })
+    .await;
+    let (gateway, key) = house("anthropic", &upstream).await;
+    let (path, body) = apis(false)[0].clone();
+    let reply = post(&gateway, &key, path, body.to_string().as_bytes(), &[]).await;
+    assert_eq!(reply.status(), 429);
+    assert_eq!(reply.get("x-ratelimit-remaining-requests"), Some("0"));
+    assert_eq!(reply.get("retry-after"), Some("Wed, 25 Nov 2026 07:28:00 GMT"));
+}
+
+#[tokio::test]
 async fn what_is_no_conversation_passes_with_its_usage() {
     let upstream = Upstream::start(|call: &Call| match call.line.as_str() {
         "POST /embeddings" => Act::json(200, &json!({ "object": "list", "data": [], "usage": { "prompt_tokens": 8, "total_tokens": 8 } })),

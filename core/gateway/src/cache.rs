@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use hmac::{Hmac, Mac};
+use http::HeaderValue;
 use moka::Expiry;
 use moka::sync::Cache;
 use sha2::Sha256;
@@ -24,6 +25,8 @@ pub struct Entry {
     pub usage: Usage,
     /// What the customer paid for it: what a hit saves.
     pub paid: Nanos,
+    /// What the target could not be told, as the first caller was told.
+    pub dropped: Option<HeaderValue>,
     /// How long it may be served.
     pub ttl: Duration,
 }
@@ -46,6 +49,8 @@ pub struct Scope<'a> {
     pub retention: &'a str,
     /// Digest of the policies and config that can change content or route.
     pub digest: &'a [u8; 32],
+    /// What the request's head asks for that changes the reply.
+    pub asked: &'a str,
 }
 
 /// Each entry lives as long as its alias says.
@@ -80,7 +85,7 @@ impl Replies {
     /// not count, nor whether a stream was asked for, since a reply is replayed either way.
     pub fn key(&self, scope: &Scope<'_>, body: Value<'_>) -> Key {
         let mut hash = self.secret.clone();
-        for part in [scope.tenant, scope.api, scope.alias, scope.retention] {
+        for part in [scope.tenant, scope.api, scope.alias, scope.retention, scope.asked] {
             hash.update(&(part.len() as u64).to_le_bytes());
             hash.update(part.as_bytes());
         }
@@ -161,7 +166,8 @@ mod tests {
 
     fn key(replies: &Replies, tenant: &str, body: &str) -> Key {
         let json = Json::parse(Bytes::copy_from_slice(body.as_bytes())).unwrap();
-        let scope = Scope { tenant, api: "chat", alias: "fast", retention: "unknown", digest: &[0; 32] };
+        let scope =
+            Scope { tenant, api: "chat", alias: "fast", retention: "unknown", digest: &[0; 32], asked: "" };
         replies.key(&scope, json.root())
     }
 
@@ -186,6 +192,7 @@ mod tests {
         let replies = Replies::new(10_000).unwrap();
         for n in 0..100_u8 {
             let entry = Entry {
+                dropped: None,
                 body: Bytes::from(vec![0; 1000]),
                 target: "t".into(),
                 usage: Usage::default(),

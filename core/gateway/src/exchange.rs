@@ -45,7 +45,7 @@ use crate::snapshot::Snapshot;
 use crate::telemetry::{Telemetry, record};
 use attempt::Committed;
 use bytes::Bytes;
-use count::counts;
+use count::only_counting;
 use http::Method;
 use pingora::protocols::http::ServerSession;
 use settle::{Close, Outcome};
@@ -191,17 +191,26 @@ impl Exchange<'_> {
             replay::Found::Hit(reply) => return self.replay(admitted, &request, &reply).await,
             replay::Found::Miss(replay) => replay,
         };
-        let planned = match self.plan(&admitted, &view) {
+        let mut planned = match self.plan(&admitted, &view) {
             Ok(planned) => planned,
             Err(refusal) => return self.refused(admitted, refusal).await,
         };
-        if api == Api::CountTokens && !counts(&admitted, &planned) {
+        if api == Api::CountTokens {
+            only_counting(&admitted, &mut planned);
+        }
+        if api == Api::CountTokens && planned.plan.steps.is_empty() {
             return self.count(admitted, &request).await;
         }
         match self.attempts(&admitted, &request, &view, planned, replay.is_some()).await {
             Ok(Committed::Whole(whole)) => self.reply(admitted, &request, *whole, replay).await,
             Ok(Committed::Stream(stream)) => self.stream(admitted, &request, *stream, replay).await,
             Ok(Committed::Raw(raw)) => self.raw(admitted, &request, *raw).await,
+            // A guess is of more use than a provider's trouble; the caller's own fault is told.
+            Err(End::Refused(refusal))
+                if api == Api::CountTokens && (refusal.status == 429 || refusal.status >= 500) =>
+            {
+                self.count(admitted, &request).await
+            }
             Err(End::Refused(refusal)) => {
                 self.settle(admitted, Close::nothing(Outcome::Failed)).await?;
                 Err(End::Refused(refusal))

@@ -1,6 +1,7 @@
 //! Typed refusals: every "no" that the gateway itself says, and how it looks to a caller of each API.
 
 use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
 use std::borrow::Cow;
 use weir_llm::api::Api;
 use weir_llm::fault::Said;
@@ -23,6 +24,8 @@ pub struct Refusal {
     pub retry_after_ms: Option<u32>,
     /// For 405: the methods that the path knows.
     pub allow: Option<&'static str>,
+    /// Headers of the provider that the official SDKs read: rate limits, a date to retry after.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The connection cannot be used again: its framing is in doubt or its body was not read.
     pub close: bool,
 }
@@ -42,6 +45,7 @@ impl Refusal {
             param: None,
             retry_after_ms: None,
             allow: None,
+            headers: Vec::new(),
             close: false,
         }
     }

@@ -28,13 +28,21 @@ pub fn input_bound(request: &Request) -> u64 {
         match segment.kind {
             SegmentKind::ImageUrl | SegmentKind::ImageBytes => bound = bound - raw + IMAGE_TOKENS,
             // A data file is compressed at most so far that a page of text takes a few hundred bytes.
-            SegmentKind::File if bytes > 256 => bound += 8 * bytes,
+            SegmentKind::File if bytes > 256 && !is_address(request, segment.span.start) => {
+                bound += 8 * bytes
+            }
             SegmentKind::File => bound += NAMED_FILE_TOKENS,
             // Audio is 10 tokens a second and at least 500 bytes a second: its base64 bytes bound it amply.
             _ => {}
         }
     }
     bound
+}
+
+/// Whether the string whose opening quote is here names a file by its address.
+fn is_address(request: &Request, quote: usize) -> bool {
+    let text = request.body().get(quote + 1..).unwrap_or_default();
+    [&b"http://"[..], b"https://", b"gs://"].iter().any(|scheme| text.starts_with(scheme))
 }
 
 /// A guess at the input tokens, for routing; never for money.

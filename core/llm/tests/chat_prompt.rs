@@ -588,7 +588,7 @@ fn quirk_reasoning_echo() {
         turn(Role::User, vec![Content::text("1")]),
         turn(Role::Assistant, vec![thinking(None), Content::text("2")]),
         turn(Role::User, vec![Content::text("3")]),
-        turn(Role::Assistant, vec![thinking(Some(seal)), call("a", "{}")]),
+        turn(Role::Assistant, vec![thinking(Some(seal)), thinking(None), call("a", "{}")]),
         turn(Role::User, vec![result("a", vec![])]),
     ]);
     let echoed = |vendor, key: &str| {

@@ -395,12 +395,15 @@ impl Call {
         response.inflated().map_err(|failure| self.failed(failure))?;
         if status != 200 {
             let asked = retry_after(&response);
+            let headers = limits::refused(response.head(), request.api(), asked.is_some());
             // A broken error body is no better and no worse than none.
             let body = response.body(ERROR_BODY, held).await.unwrap_or_default();
             response.release().await;
             // Google says it in the body.
             let asked = asked.or_else(|| gemini::retry_delay_ms(&body));
-            return Err(self.rejected(fault::upstream_error(status, &body), Some(status), asked));
+            let mut failed = self.rejected(fault::upstream_error(status, &body), Some(status), asked);
+            failed.refusal.headers = headers;
+            return Err(failed);
         }
         let served = Served {
             target: self.target,
@@ -419,7 +422,7 @@ impl Call {
             let hide = request.api() == Api::Chat && !request.include_usage();
             let relay = match &self.outgoing.way {
                 Way::Turned(back) => Relay::turn(back, ask, record),
-                _ => Relay::pass(request.api(), hide, record),
+                _ => Relay::pass(request.api(), request.choices(), hide, record),
             };
             return self.open(served, response, relay).await;
         }
@@ -505,7 +508,7 @@ impl Call {
                 ErrorClass::BadRequest | ErrorClass::ContextTooLong | ErrorClass::ContentFilter,
                 None | Some(200),
             ) => 400,
-            (_, None | Some(200 | 300..=399)) => 502,
+            (_, None | Some(100..=399)) => 502,
             (_, Some(status)) => status.clamp(400, 599),
         };
         let mut refusal =

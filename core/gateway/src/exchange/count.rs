@@ -9,11 +9,12 @@ use weir_llm::api::{Api, Dialect};
 use weir_llm::estimate;
 use weir_llm::request::Request;
 
-/// Whether the first target of a plan counts tokens itself.
-pub fn counts(admitted: &Admitted, planned: &Planned) -> bool {
-    let first = planned.plan.steps.first();
-    let bound = first.and_then(|step| admitted.route.bound.get(usize::from(step.target)));
-    bound.is_some_and(|bound| bound.endpoint.speaks.toward(Api::CountTokens) == Dialect::Anthropic)
+/// Keeps the targets of a plan that count tokens themselves: the others would run the model.
+pub fn only_counting(admitted: &Admitted, planned: &mut Planned) {
+    planned.plan.steps.retain(|step| {
+        let bound = admitted.route.bound.get(usize::from(step.target));
+        bound.is_some_and(|bound| bound.endpoint.speaks.toward(Api::CountTokens) == Dialect::Anthropic)
+    });
 }
 
 impl Exchange<'_> {

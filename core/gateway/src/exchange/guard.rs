@@ -7,7 +7,9 @@ use crate::ingress::respond;
 use crate::refusal::Refusal;
 use http::HeaderMap;
 use std::sync::Arc;
+use weir_llm::api::Api;
 use weir_llm::estimate;
+use weir_llm::json::Kind;
 use weir_llm::request::Request;
 use weir_llm::translate;
 use weir_policy::pipeline::GuardEnd;
@@ -32,6 +34,15 @@ impl Exchange<'_> {
     pub fn guard(&self, admitted: &Admitted, request: Arc<Request>) -> Result<Guarded, Stop> {
         let pipeline = &self.snapshot.pipeline;
         let reads = pipeline.needs_content(&admitted.route.name);
+        if reads && request.api() == Api::Embeddings && has_tokens(&request) {
+            return Err(Stop::Blocked(
+                Refusal::invalid(
+                    "unreadable_input",
+                    "A policy reads the content of this model's requests, and tokens cannot be read; send `input` as text.",
+                )
+                .about("input"),
+            ));
+        }
         let headers = if reads { visible(&self.session.req_header().headers) } else { Vec::new() };
         let head = self.head(admitted, &request, reads);
         let view = Arc::new(RequestView::new(head, Arc::clone(&request), headers));
@@ -119,6 +130,12 @@ impl Exchange<'_> {
             attempt: 0,
         }
     }
+}
+
+/// Whether the input is tokens rather than text.
+fn has_tokens(request: &Request) -> bool {
+    let input = request.json().root().get("input");
+    input.iter().flat_map(|input| input.elements()).any(|item| item.kind() != Kind::String)
 }
 
 /// The key's tags and the request's; the key's win, since the caller must not rename itself.

@@ -1,5 +1,6 @@
 //! Rate-limit headers: the provider's own pass, and are said again under the names that the caller's SDK reads.
 
+use http::header::RETRY_AFTER;
 use http::{HeaderName, HeaderValue};
 use pingora::http::ResponseHeader;
 use weir_llm::api::Api;
@@ -28,6 +29,14 @@ pub fn passed_on(head: Option<&ResponseHeader>, api: Api) -> Vec<(HeaderName, He
             headers.push((HeaderName::from_static(to), value.clone()));
         }
     }
+    headers
+}
+
+/// The same for an error, with the date after which to try again if that is how the provider says it.
+pub fn refused(head: Option<&ResponseHeader>, api: Api, has_span: bool) -> Vec<(HeaderName, HeaderValue)> {
+    let mut headers = passed_on(head, api);
+    let date = head.and_then(|head| head.headers.get(RETRY_AFTER)).filter(|_| !has_span);
+    headers.extend(date.map(|date| (RETRY_AFTER, date.clone())));
     headers
 }
 

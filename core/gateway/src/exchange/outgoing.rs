@@ -63,7 +63,7 @@ impl Exchange<'_> {
         let (target, bound) = to;
         let api = request.api();
         let dialect = bound.endpoint.speaks.toward(api);
-        stateless(request, dialect, &target.id)?;
+        stateless(request, dialect, &target.id, admitted.retention)?;
         let body = if !api.is_conversation() && api != Api::CountTokens {
             self.opaque(request, target)
         } else if translate::dialect_of(api) == Some(dialect) {
@@ -136,18 +136,23 @@ impl Exchange<'_> {
     }
 }
 
-/// State that lives with one provider cannot be had from another.
-fn stateless(request: &Request, dialect: Dialect, id: &str) -> Result<(), Refusal> {
-    match request.state() {
-        Some(field) if dialect != Dialect::OpenAiResponses => Err(Refusal::invalid(
-            "unsupported_state",
-            format!(
-                "`{field}` asks for state that {id} does not keep, and Weir does not keep it yet. Send the whole conversation as `input`, with `store: false`."
-            ),
-        )
-        .about(field)),
-        _ => Ok(()),
-    }
+/// State that lives with one provider cannot be had from another, and none may be kept where nothing may be kept.
+fn stateless(request: &Request, dialect: Dialect, id: &str, retention: Retention) -> Result<(), Refusal> {
+    let Some(field) = request.state() else { return Ok(()) };
+    let why = match dialect {
+        // Its end would be seen by nobody who could settle it.
+        _ if field == "background" => "asks for a reply that is made later, which Weir does not wait for",
+        Dialect::OpenAiResponses if retention == Retention::Zero => {
+            "asks the provider to keep state, and this request is under zero retention"
+        }
+        Dialect::OpenAiResponses => return Ok(()),
+        _ => "asks for state that this target does not keep, and Weir does not keep it yet",
+    };
+    Err(Refusal::invalid(
+        "unsupported_state",
+        format!("{id}: `{field}` {why}. Send the whole conversation as `input`, with `store: false`."),
+    )
+    .about(field))
 }
 
 /// The caller's bytes, with what has to differ spliced in.
@@ -160,6 +165,7 @@ fn same(request: &Request, step: &Step, target: &Target, bound: &Bound, retentio
         force_store_false: retention == Retention::Zero
             && matches!(request.api(), Api::Chat | Api::Responses),
         vendor: (vendor.name != vendor::UNKNOWN.name).then_some(vendor),
+        unseal: true,
         edits: &[],
     };
     // A count is no reply that could be read as one.

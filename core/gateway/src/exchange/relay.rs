@@ -9,8 +9,8 @@ use weir_llm::sse;
 use weir_llm::translate::{Back, Scan, Seen, Transcoder};
 use weir_llm::usage::Usage;
 
-/// Longest event of a stream, in bytes.
-const EVENT: usize = 4 << 20;
+/// Longest event of a stream, in bytes: an image in base64 is one.
+const EVENT: usize = 32 << 20;
 
 /// How the provider's own events ended the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +42,8 @@ enum Way {
 /// Bytes pass as they came, less what the caller did not ask for.
 struct Pass {
     api: Api,
+    /// How many answers were asked for.
+    choices: u64,
     scan: Scan,
     hide_usage: bool,
     /// An event that began in an earlier chunk.
@@ -51,9 +53,9 @@ struct Pass {
 
 impl Relay {
     /// A stream in the caller's own dialect.
-    pub fn pass(api: Api, hide_usage: bool, record: bool) -> Self {
+    pub fn pass(api: Api, choices: u64, hide_usage: bool, record: bool) -> Self {
         let scan = Scan::new(api, record);
-        let pass = Pass { api, scan, hide_usage, tail: BytesMut::new(), marks: Vec::new() };
+        let pass = Pass { api, choices, scan, hide_usage, tail: BytesMut::new(), marks: Vec::new() };
         Self::new(Way::Pass(Box::new(pass)))
     }
 
@@ -138,7 +140,7 @@ impl Relay {
     /// The body ended cleanly: whether the reply is whole. Some providers have no last event, some forget it.
     pub fn close(&mut self) -> bool {
         match &mut self.way {
-            Way::Pass(pass) => match pass.scan.end() {
+            Way::Pass(pass) => match pass.scan.end(pass.choices) {
                 Some(last) => {
                     self.held = Bytes::from_static(last);
                     true
@@ -267,7 +269,7 @@ mod tests {
 
     /// Feeds the parts; what left, and what was held back.
     fn relayed(hide: bool, parts: &[&[u8]]) -> (String, String, Relay) {
-        let mut relay = Relay::pass(Api::Chat, hide, false);
+        let mut relay = Relay::pass(Api::Chat, 1, hide, false);
         let mut out = Vec::new();
         for part in parts {
             relay.feed(&Bytes::copy_from_slice(part)).unwrap();

@@ -9,6 +9,7 @@ use crate::ingress::headers::CacheWish;
 use crate::ingress::respond;
 use crate::telemetry::record::CacheState;
 use bytes::Bytes;
+use http::HeaderName;
 use std::sync::Arc;
 use std::time::Duration;
 use weir_llm::request::Request;
@@ -16,6 +17,8 @@ use weir_llm::translate;
 use weir_llm::usage::Usage;
 use weir_policy::Retention;
 
+/// What was left out of the request is said on a hit, too.
+const DROPPED: &str = "x-weir-dropped-params";
 /// How long a reply is kept when the request asks for the cache and the alias has no opinion.
 const TTL: Duration = Duration::from_secs(300);
 
@@ -43,7 +46,10 @@ impl Exchange<'_> {
             CacheWish::Alias => admitted.route.cache,
         };
         // Content that may not be kept anywhere is not kept here either.
-        let kept = admitted.retention != Retention::Zero && request.api().is_conversation();
+        // A conversation that the provider keeps goes on with each request: no two are the same.
+        let kept = admitted.retention != Retention::Zero
+            && request.api().is_conversation()
+            && request.state().is_none();
         let Some(ttl) = asked.filter(|_| kept) else {
             self.record.cache = CacheState::Bypass;
             return Found::Miss(None);
@@ -55,6 +61,7 @@ impl Exchange<'_> {
                 alias: &admitted.route.name,
                 retention: &admitted.retention.name(),
                 digest: &self.snapshot.digest,
+                asked: &self.asked(admitted),
             },
             request.json().root(),
         );
@@ -68,6 +75,15 @@ impl Exchange<'_> {
         Found::Miss(Some(Recording { key, ttl }))
     }
 
+    /// What of the head changes the reply.
+    fn asked(&self, admitted: &Admitted) -> String {
+        let headers = &self.session.req_header().headers;
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let strict = admitted.caller.wishes.strict.unwrap_or(admitted.route.strict);
+        let query = self.session.req_header().uri.query().unwrap_or_default();
+        format!("{strict}\n{}\n{}\n{query}", header("anthropic-version"), header("anthropic-beta"))
+    }
+
     /// Keeps a complete reply.
     pub fn store(&self, recording: Recording, body: &Bytes, served: &Served, usage: Usage, money: Money) {
         let entry = Entry {
@@ -76,6 +92,7 @@ impl Exchange<'_> {
             target: Arc::clone(&served.id),
             usage,
             paid: money.charged,
+            dropped: served.headers.iter().find(|(name, _)| name == DROPPED).map(|(_, value)| value.clone()),
             ttl: recording.ttl,
         };
         self.gateway.replies.put(recording.key, entry);
@@ -106,5 +123,8 @@ impl Exchange<'_> {
         self.mark(head, None);
         respond::put_text(head, "x-weir-target", &entry.target);
         respond::put_text(head, "x-weir-cost", "0.000000000");
+        if let Some(dropped) = &entry.dropped {
+            respond::put(head, HeaderName::from_static(DROPPED), dropped.clone());
+        }
     }
 }

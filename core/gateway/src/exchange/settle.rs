@@ -100,6 +100,10 @@ impl Exchange<'_> {
             (Some(_), None) => None,
         };
         let charged = match close.outcome {
+            // What cannot be priced is not given away where the budget is hard.
+            Outcome::Ok if admitted.reservation.is_hard() => {
+                cost.unwrap_or_else(|| admitted.reservation.hold())
+            }
             Outcome::Ok => cost.unwrap_or_default(),
             Outcome::ClientAbort if admitted.reservation.is_hard() => {
                 cost.unwrap_or_default().min(admitted.reservation.hold())

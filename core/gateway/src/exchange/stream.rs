@@ -56,10 +56,7 @@ impl Exchange<'_> {
             Ok(()) => self.relay(&mut relay, &mut response, until).await,
             Err(_) => Finish::Gone,
         };
-        let (usage, source) = relay.usage().map_or_else(
-            || (guessed(request, relay.content_bytes()), Source::Estimate),
-            |usage| (usage, Source::Provider),
-        );
+        let (usage, source) = used(request, &relay, matches!(finish, Finish::Complete));
         let outcome = self.judge(&finish, &served, ttft, usage);
         let close = Close { outcome, served: Some(served.clone()), usage, source, saved: Nanos(0) };
         let model = admitted.route.name.clone();
@@ -187,6 +184,20 @@ impl Exchange<'_> {
     async fn last(&mut self, bytes: Bytes) -> Result<(), Gone> {
         self.record.bytes_out += bytes.len() as u64;
         self.session.write_response_body(bytes, true).await.map_err(|_| Gone)
+    }
+}
+
+/// What was used, and who counted it. A stream that did not end may have said only what it had used at its beginning
+/// (Anthropic does): what had come by then counts, too.
+fn used(request: &Request, relay: &Relay, complete: bool) -> (Usage, Source) {
+    let guess = guessed(request, relay.content_bytes());
+    match relay.usage() {
+        Some(usage) if complete || usage.total_output() >= guess.output => (usage, Source::Provider),
+        Some(usage) => {
+            let output = guess.output - (usage.total_output() - usage.output);
+            (Usage { output, ..usage }, Source::Estimate)
+        }
+        None => (guess, Source::Estimate),
     }
 }
 

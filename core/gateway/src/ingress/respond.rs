@@ -80,6 +80,9 @@ pub async fn refuse(
         put(&mut head, RETRY_AFTER, HeaderValue::from(ms.div_ceil(1000)));
         put(&mut head, HeaderName::from_static("retry-after-ms"), HeaderValue::from(ms));
     }
+    for (name, value) in &refusal.headers {
+        put(&mut head, name.clone(), value.clone());
+    }
     if let Some(allow) = refusal.allow {
         put(&mut head, ALLOW, HeaderValue::from_static(allow));
     }

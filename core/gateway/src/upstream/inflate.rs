@@ -1,7 +1,7 @@
 //! Replies that a provider compressed although it was asked for plain ones.
 
 use bytes::Bytes;
-use flate2::write::{GzDecoder, ZlibDecoder};
+use flate2::write::{MultiGzDecoder, ZlibDecoder};
 use std::io::{self, Write};
 
 /// Bytes taken in at one step: deflate makes at most about a thousand of one, so a step stays bounded.
@@ -12,7 +12,7 @@ const PIECE: usize = 16 << 20;
 /// Inflates a body piece by piece.
 pub(super) enum Inflate {
     /// `gzip`
-    Gzip(Box<GzDecoder<Vec<u8>>>),
+    Gzip(Box<MultiGzDecoder<Vec<u8>>>),
     /// `deflate`, which is zlib's format.
     Deflate(Box<ZlibDecoder<Vec<u8>>>),
 }
@@ -21,7 +21,7 @@ impl Inflate {
     /// For the value of a `Content-Encoding` header; `None` if we do not know it.
     pub(super) fn of(encoding: &str) -> Option<Self> {
         match encoding.trim().to_ascii_lowercase().as_str() {
-            "gzip" | "x-gzip" => Some(Self::Gzip(Box::new(GzDecoder::new(Vec::new())))),
+            "gzip" | "x-gzip" => Some(Self::Gzip(Box::new(MultiGzDecoder::new(Vec::new())))),
             "deflate" => Some(Self::Deflate(Box::new(ZlibDecoder::new(Vec::new())))),
             _ => None,
         }

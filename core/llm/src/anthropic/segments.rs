@@ -10,7 +10,7 @@ pub(crate) fn collect(root: Value<'_>, segments: &mut Vec<Segment>) {
         let name = key.as_str().unwrap_or_default();
         match name.as_ref() {
             "model" => {}
-            "system" => content(value, Role::System, segments),
+            "system" => content(value, Context::of(Role::System), segments),
             "messages" => value.elements().for_each(|message| read_message(message, segments)),
             "tools" => value.elements().for_each(|tool| read_named(tool, Context::SCHEMA, "", segments)),
             "output_config" | "output_format" => walk(value, &name, Context::SCHEMA, segments),
@@ -25,22 +25,23 @@ fn read_message(message: Value<'_>, segments: &mut Vec<Segment>) {
         let name = key.as_str().unwrap_or_default();
         match name.as_ref() {
             "role" => {}
-            "content" => content(value, role, segments),
+            "content" => content(value, Context::of(role), segments),
             other => member(key, other, value, Context::of(role), segments),
         }
     }
 }
 
 /// A text, or a list of blocks.
-fn content(value: Value<'_>, role: Role, segments: &mut Vec<Segment>) {
+fn content(value: Value<'_>, context: Context<'_>, segments: &mut Vec<Segment>) {
     if value.kind() == Kind::Array {
-        value.elements().for_each(|block| read_block(block, role, segments));
+        value.elements().for_each(|block| read_block(block, context, segments));
     } else {
-        walk(value, "content", Context::of(role), segments);
+        walk(value, "content", context, segments);
     }
 }
 
-fn read_block(block: Value<'_>, role: Role, segments: &mut Vec<Segment>) {
+fn read_block(block: Value<'_>, around: Context<'_>, segments: &mut Vec<Segment>) {
+    let role = around.role;
     let kind = block.get("type").and_then(|kind| kind.as_str());
     let name = block.get("name").and_then(|name| name.as_str());
     let kind = kind.as_deref().unwrap_or_default();
@@ -48,7 +49,7 @@ fn read_block(block: Value<'_>, role: Role, segments: &mut Vec<Segment>) {
         "tool_use" => (role, SegmentKind::ToolCall),
         "tool_result" => (Role::Tool, SegmentKind::ToolResult),
         "thinking" | "redacted_thinking" => (role, SegmentKind::Reasoning),
-        _ => (role, SegmentKind::Text),
+        _ => (role, around.kind),
     };
     let context = Context { role, kind: what, name: name.as_deref() };
     let known = BLOCKS.contains(&kind);
@@ -57,7 +58,7 @@ fn read_block(block: Value<'_>, role: Role, segments: &mut Vec<Segment>) {
         match name.as_ref() {
             "type" if known => {}
             "source" if kind == "image" || kind == "document" => source(kind, value, context, segments),
-            "content" if kind == "tool_result" => content(value, Role::Tool, segments),
+            "content" if kind == "tool_result" => content(value, context, segments),
             other => member(key, other, value, context, segments),
         }
     }

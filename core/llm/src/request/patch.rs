@@ -20,6 +20,8 @@ pub struct Patch<'a> {
     pub force_store_false: bool,
     /// What is special about the provider; `None`: nothing is known.
     pub vendor: Option<&'a Vendor>,
+    /// Cut out proofs that other providers made: the body leaves for a target.
+    pub unseal: bool,
     /// Guards' edits.
     pub edits: &'a [SegmentEdit<'a>],
 }
@@ -28,7 +30,15 @@ impl<'a> Patch<'a> {
     /// Only the model name.
     #[must_use]
     pub const fn model(model: &'a str) -> Self {
-        Self { model, ask_usage: false, max_tokens: None, force_store_false: false, vendor: None, edits: &[] }
+        Self {
+            model,
+            ask_usage: false,
+            max_tokens: None,
+            force_store_false: false,
+            vendor: None,
+            unseal: false,
+            edits: &[],
+        }
     }
 }
 
@@ -73,7 +83,9 @@ impl Request {
             self.cap_tokens(most, self.bound_key(target), &mut splices, &mut added);
         }
         self.rename_bound(target, &mut splices);
-        self.unseal(&mut splices);
+        if target.unseal {
+            self.unseal(&mut splices);
+        }
         if target.force_store_false {
             match &self.fields.store {
                 Some((false, _)) => {}

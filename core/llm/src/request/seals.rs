@@ -31,10 +31,14 @@ impl Request {
             Api::Responses => root.get("input").into_iter().collect(),
             _ => contents(root),
         };
+        let empty: &[u8] = match self.api() {
+            Api::Responses => br#"{"type":"message","role":"assistant","content":"(no content)"}"#,
+            _ => br#"{"type":"text","text":"(no content)"}"#,
+        };
         for list in lists {
-            cut(list, gone, splices);
+            cut(list, gone, empty, splices);
         }
-        restore_ids(root, splices);
+        restore_ids(root, gone, splices);
     }
 }
 
@@ -49,7 +53,12 @@ fn contents(root: Value<'_>) -> Vec<Value<'_>> {
 }
 
 /// Cuts elements out of a list, with one comma each.
-fn cut(list: Value<'_>, gone: &dyn Fn(Value<'_>) -> bool, splices: &mut Vec<(Range<usize>, Vec<u8>)>) {
+fn cut(
+    list: Value<'_>,
+    gone: &dyn Fn(Value<'_>) -> bool,
+    empty: &[u8],
+    splices: &mut Vec<(Range<usize>, Vec<u8>)>,
+) {
     let elements: Vec<(Range<usize>, bool)> = list.elements().map(|item| (item.span(), gone(item))).collect();
     if elements.iter().all(|(_, gone)| !gone) {
         return;
@@ -59,7 +68,6 @@ fn cut(list: Value<'_>, gone: &dyn Fn(Value<'_>) -> bool, splices: &mut Vec<(Ran
     let Some((first, last)) = inside.first().zip(inside.last()) else {
         // A message without content is refused too.
         let span = list.span();
-        let empty: &[u8] = br#"{"type":"text","text":"(no content)"}"#;
         splices.push((span.start + 1..span.end - 1, empty.to_vec()));
         return;
     };
@@ -75,7 +83,14 @@ fn cut(list: Value<'_>, gone: &dyn Fn(Value<'_>) -> bool, splices: &mut Vec<(Ran
 }
 
 /// Gives calls back the ids that their provider or the gateway first gave them.
-fn restore_ids(value: Value<'_>, splices: &mut Vec<(Range<usize>, Vec<u8>)>) {
+fn restore_ids(
+    value: Value<'_>,
+    gone: &dyn Fn(Value<'_>) -> bool,
+    splices: &mut Vec<(Range<usize>, Vec<u8>)>,
+) {
+    if gone(value) {
+        return;
+    }
     for (key, inner) in value.members() {
         let id = ID_KEYS.contains(&key.as_ref()).then(|| inner.as_str()).flatten();
         let own = id.as_deref().and_then(|id| split_id(id).1.map(|_| fitted_id(split_id(id).0).into_owned()));
@@ -85,8 +100,8 @@ fn restore_ids(value: Value<'_>, splices: &mut Vec<(Range<usize>, Vec<u8>)>) {
                 quote(&own, &mut quoted);
                 splices.push((inner.span(), quoted));
             }
-            None => restore_ids(inner, splices),
+            None => restore_ids(inner, gone, splices),
         }
     }
-    value.elements().for_each(|inner| restore_ids(inner, splices));
+    value.elements().for_each(|inner| restore_ids(inner, gone, splices));
 }

@@ -11,6 +11,7 @@
 //! - `write`, `encode`: a reply for a caller, whole and streamed. `echo`: the Response object and what of the request it
 //!   repeats; `items`: one output item; `part`: a message's content; `blocks`: the events of one streamed item.
 //! - `track`: a stream that passes through, and how to end it.
+//! - `replay`: a whole reply as a stream, item by item.
 //! - `usage`: tokens.
 
 mod blocks;
@@ -25,6 +26,7 @@ mod part;
 mod parts;
 mod prompt;
 pub(crate) mod read;
+mod replay;
 mod reply;
 pub(crate) mod segments;
 mod spaces;
@@ -39,6 +41,7 @@ pub use body::body;
 pub use decode::Decoder;
 pub use encode::Encoder;
 pub use prompt::prompt;
+pub use replay::replay;
 pub use reply::read_reply;
 pub use state::state_wish;
 pub use track::Track;

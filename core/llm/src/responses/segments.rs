@@ -32,7 +32,7 @@ fn walk_text(value: Value<'_>, segments: &mut Vec<Segment>) {
 fn read_item(item: Value<'_>, segments: &mut Vec<Segment>) {
     let kind = item.get("type").and_then(|kind| kind.as_str());
     if kind.as_deref() == Some("additional_tools") {
-        return members(item, Context::SCHEMA, &["type", "role"], segments);
+        return members(item, Context::SCHEMA, &["type"], segments);
     }
     let role = item.get("role").and_then(|role| Role::parse(&role.as_str()?));
     let (role, kind) = match kind.as_deref() {
@@ -44,7 +44,8 @@ fn read_item(item: Value<'_>, segments: &mut Vec<Segment>) {
     let name = item.get("name").and_then(|name| name.as_str());
     // The kind of an item is the protocol's own word; a kind that we do not know is a string like any other.
     let known = item.get("type").is_some_and(|kind| ITEMS.iter().any(|known| kind.is_text(known)));
-    let but: &[&str] = if known { &["type", "role"] } else { &["role"] };
+    // A role that is the protocol's own word is no segment anyway; any other string is.
+    let but: &[&str] = if known { &["type"] } else { &[] };
     members(item, Context { role, kind, name: name.as_deref() }, but, segments);
 }
 

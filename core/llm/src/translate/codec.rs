@@ -139,6 +139,11 @@ pub fn replay(api: Api, body: &Bytes, ask: &Ask<'_>) -> Vec<Bytes> {
         _ => return chat::replay(body, ask.include_usage),
     };
     let Ok(reply) = read_reply(dialect, body) else { return Vec::new() };
+    let parts = reply.choices.iter().flat_map(|choice| &choice.parts);
+    let hosted = |part: &Content<'_>| matches!(part, Content::Other { .. } | Content::Media(_));
+    if api == Api::Responses && parts.clone().any(hosted) {
+        return responses::replay(body);
+    }
     let mut encoder = Encoder::new(api, ask);
     let mut frames = Vec::new();
     reply.events(&mut |event| {

@@ -170,11 +170,12 @@ impl Scan {
     }
 
     /// The body ended cleanly without a last event: whether the reply is whole all the same, and what its caller is sent
-    /// in the place of the last event.
-    pub fn end(&mut self) -> Option<&'static [u8]> {
+    /// in the place of the last event. It is if as many answers finished as were asked for.
+    pub fn end(&mut self, choices: u64) -> Option<&'static [u8]> {
         match &self.reader {
-            Reader::Chat(skim) => (skim.scan.error().is_none() && skim.scan.finish_reason().is_some())
-                .then_some(b"data: [DONE]\n\n"),
+            Reader::Chat(skim) => (skim.scan.error().is_none()
+                && skim.scan.finish_reasons().len() as u64 >= choices.max(1))
+            .then_some(b"data: [DONE]\n\n"),
             // Their last events carry what nobody else can say.
             Reader::Other(_) => None,
         }

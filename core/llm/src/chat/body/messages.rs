@@ -7,7 +7,8 @@ use crate::chat::thinking;
 use crate::neutral::arguments::wrapped_text;
 use crate::neutral::names::{fitted, nine};
 use crate::neutral::{
-    Call, Content, MediaKind, Part, Prompt, Role, Source, Thinking, ToolResult, Turn, Untranslatable,
+    By, Call, Content, MediaKind, Part, Prompt, Role, Seal, Source, Thinking, ToolResult, Turn,
+    Untranslatable,
 };
 use crate::vendor::Echo;
 use std::borrow::Cow;
@@ -110,7 +111,9 @@ fn echo<'p>(draft: &mut Draft<'_>, parts: impl Iterator<Item = &'p Part<'p>>, wa
         .collect();
     match draft.quirks.reasoning_echo {
         Echo::Content if wanted => {
-            let text = blocks.iter().map(|block| block.text.as_ref()).collect::<Vec<_>>().join("\n\n");
+            // What has a proof is another maker's, and its text may come out of an envelope that no guard has read.
+            let own = blocks.iter().filter(|block| block.seal.is_none());
+            let text = own.map(|block| block.text.as_ref()).collect::<Vec<_>>().join("\n\n");
             draft
                 .json
                 .maybe_text("reasoning_content", Some(text.as_str()).filter(|text| !text.trim().is_empty()));
@@ -122,9 +125,17 @@ fn echo<'p>(draft: &mut Draft<'_>, parts: impl Iterator<Item = &'p Part<'p>>, wa
 
 /// Whoever signs its thinking refuses what is not signed; whoever does not has none that is.
 fn echo_details(draft: &mut Draft<'_>, blocks: &[&Thinking<'_>]) {
-    let mut sealed = blocks.iter().filter(|block| block.seal.is_some()).peekable();
+    // Anthropic checks its signature against the text, so that no other text can be slipped in; of the others only what
+    // they alone can read goes back.
+    let checked = |seal: &Seal<'_>| seal.by == By::Anthropic || seal.hidden;
+    let mut sealed = blocks.iter().filter(|block| block.seal.as_ref().is_some_and(checked)).peekable();
     if sealed.peek().is_none() {
-        let text = blocks.iter().map(|block| block.text.as_ref()).collect::<Vec<_>>().join("\n\n");
+        let text = blocks
+            .iter()
+            .filter(|block| block.seal.is_none())
+            .map(|block| block.text.as_ref())
+            .collect::<Vec<_>>()
+            .join("\n\n");
         draft.json.maybe_text("reasoning", Some(text.as_str()).filter(|text| !text.is_empty()));
         return;
     }
