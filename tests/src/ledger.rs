@@ -18,6 +18,8 @@ pub struct Posting {
     pub input: i64,
     pub cached_input: i64,
     pub output: i64,
+    /// Images, seconds of audio, characters, search units.
+    pub units: [i64; 4],
     pub charged: i64,
     pub provider_cost: Option<i64>,
     pub saved_cached: i64,
@@ -31,7 +33,8 @@ pub struct Posting {
 const OUTCOMES: [&str; 6] = ["ok", "client-abort", "upstream-cut", "failed", "refused", "cache-hit"];
 
 const QUERY: &str = "SELECT p.exchange, p.outcome, p.attempts, p.stream, p.usage_source, p.input, p.cached_input, \
-     p.output, p.charged, p.provider_cost, p.saved_cached, p.saved_cache, s.alias, s.provider, s.model, p.generation \
+     p.output, p.charged, p.provider_cost, p.saved_cached, p.saved_cache, s.alias, s.provider, s.model, p.generation, \
+     p.images, p.seconds, p.characters, p.search_units \
      FROM postings p JOIN services s ON s.id = p.service ORDER BY p.id";
 
 /// All postings in the ledger in this folder, oldest first.
@@ -58,6 +61,7 @@ pub fn postings(data: &Path) -> Vec<Posting> {
             input: row.get(5)?,
             cached_input: row.get(6)?,
             output: row.get(7)?,
+            units: [row.get(16)?, row.get(17)?, row.get(18)?, row.get(19)?],
             charged: row.get(8)?,
             provider_cost: row.get(9)?,
             saved_cached: row.get(10)?,

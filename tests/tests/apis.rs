@@ -398,6 +398,129 @@ async fn what_is_no_conversation_passes_with_its_usage() {
     gateway.ledger_check();
 }
 
+/// A catalogue of one model per unit, and one that is billed by tokens.
+const UNITS: &str = r#"{ "version": "units-1", "models": [
+  { "provider": "up", "name": "picture", "mode": "image", "source": "test", "checked_on": "2026-11-24", "units": [
+    { "unit": "image", "usd": "0.011", "size": "1024x1024", "quality": "low" },
+    { "unit": "image", "usd": "0.167", "size": "1024x1024", "quality": "high" },
+    { "unit": "image", "usd": "0.25", "size": "1536x1024", "quality": "high" } ] },
+  { "provider": "up", "name": "ear", "mode": "transcription", "source": "test", "checked_on": "2026-11-24",
+    "units": [{ "unit": "second", "usd": "0.000283333333" }] },
+  { "provider": "up", "name": "mouth", "mode": "speech", "source": "test", "checked_on": "2026-11-24",
+    "units": [{ "unit": "character", "usd": "0.000015" }] },
+  { "provider": "up", "name": "judge", "mode": "rerank", "source": "test", "checked_on": "2026-11-24",
+    "units": [{ "unit": "search-unit", "usd": "0.002" }] },
+  { "provider": "up", "name": "vector", "mode": "embedding", "source": "test", "checked_on": "2026-11-24",
+    "usd_per_mtok": { "input": "0.02" } } ] }"#;
+
+/// A gateway whose models are billed by units, and their provider.
+async fn units() -> (Gateway, Upstream) {
+    let upstream = Upstream::start(|call: &Call| match call.line.as_str() {
+        "POST /images/generations" => Act::json(200, &json!({ "created": 1, "data": vec![json!({ "b64_json": "AA==" }); call.json()["n"].as_u64().unwrap_or(1) as usize] })),
+        "POST /audio/speech" => Act::reply(200, &[("Content-Type", "audio/mpeg")], b"ID3 sound"),
+        "POST /audio/transcriptions" => Act::json(200, &json!({ "text": "hello", "usage": { "type": "duration", "seconds": 60.2 } })),
+        "POST /embeddings" => Act::json(200, &json!({ "data": [], "usage": { "prompt_tokens": 8, "total_tokens": 8 } })),
+        "POST /rerank" => Act::json(200, &json!({ "results": [], "meta": { "billed_units": { "search_units": 2 } } })),
+        _ => Act::json(404, &json!({ "error": { "message": "no such path" } })),
+    })
+    .await;
+    let names = ["picture", "ear", "mouth", "judge", "vector"];
+    let models: String =
+        names.iter().map(|name| format!("  {name}: {{ targets: [up/{name}], retries: 0 }}\n")).collect();
+    let gateway = Setup::new(format!(
+        "catalogue: catalogue.json\nproviders:\n  up: {{ base_url: \"http://{}\" }}\nmodels:\n{models}",
+        upstream.address
+    ))
+    .file("catalogue.json", UNITS)
+    .start()
+    .await;
+    (gateway, upstream)
+}
+
+async fn transcribe(gateway: &Gateway, key: &str) -> Reply {
+    let form = "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\near\r\n--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\r\nRIFF\0\r\n--b--\r\n";
+    let bearer = format!("Bearer {key}");
+    let headers = [("Authorization", bearer.as_str()), ("Content-Type", "multipart/form-data; boundary=b")];
+    let mut client = gateway.client().await;
+    client.send("POST", "/v1/audio/transcriptions", &headers, form.as_bytes()).await.unwrap();
+    soon("a reply", client.reply()).await.unwrap()
+}
+
+#[tokio::test]
+async fn images_seconds_characters_and_search_units_are_billed_to_the_nano_dollar() {
+    let (gateway, _upstream) = units().await;
+    let key = gateway.key(&[]);
+    let picture = |size: Value, quality: &str| json!({ "model": "picture", "prompt": "a river", "n": 2, "size": size, "quality": quality });
+    for (path, body) in [
+        ("/v1/images/generations", picture(json!("1024x1024"), "low")),
+        ("/v1/images/generations", picture(json!("1536x1024"), "high")),
+        ("/v1/images/generations", picture(Value::Null, "high")),
+        ("/v1/audio/speech", json!({ "model": "mouth", "input": "Straße 🎉", "voice": "alloy" })),
+        ("/v1/rerank", json!({ "model": "judge", "query": "q", "documents": ["a", "b"] })),
+    ] {
+        let reply = post(&gateway, &key, path, body.to_string().as_bytes(), &[]).await;
+        assert_eq!(reply.status(), 200, "{path}: {}", reply.text());
+    }
+    let heard = transcribe(&gateway, &key).await;
+    assert_eq!(heard.status(), 200, "{}", heard.text());
+
+    let postings = gateway.posted(6).await;
+    let posted: Vec<_> = postings.iter().map(|p| (p.units, p.provider_cost, p.charged, p.input)).collect();
+    let exactly = |units, nanos| (units, Some(nanos), nanos, 0);
+    assert_eq!(
+        posted,
+        [
+            exactly([2, 0, 0, 0], 22_000_000),
+            exactly([2, 0, 0, 0], 500_000_000),
+            ([2, 0, 0, 0], None, 0, 0),
+            exactly([0, 0, 8, 0], 120_000),
+            exactly([0, 0, 0, 2], 4_000_000),
+            exactly([0, 61, 0, 0], 17_283_333),
+        ]
+    );
+    let usage = gateway.usage("model");
+    let row = usage["rows"].as_array().unwrap().iter().find(|row| row["group"] == "picture").unwrap();
+    assert_eq!(
+        (&row["units"], &row["tokens"], &row["unpriced"]),
+        (&json!({ "images": 6 }), &json!({}), &json!(1))
+    );
+    assert!(gateway.print(&["usage"]).contains("  6 images  1 at an unknown price"));
+    let metrics = gateway.get_admin("/metrics").await.text();
+    assert!(
+        metrics.contains(r#"weir_units_total{class="audio.seconds",model="ear",provider="up"} 61"#),
+        "{metrics}"
+    );
+    gateway.ledger_check();
+}
+
+#[tokio::test]
+async fn a_hard_budget_holds_the_most_that_units_can_cost_and_is_not_overspent() {
+    let (gateway, upstream) = units().await;
+    let key = gateway.key(&["--budget", "0.03"]);
+    let ask = async |body: Value| {
+        post(&gateway, &key, "/v1/images/generations", body.to_string().as_bytes(), &[]).await.status()
+    };
+    let picture = json!({ "model": "picture", "prompt": "a river", "size": "1024x1024", "quality": "high" });
+    assert_eq!((ask(picture).await, upstream.count()), (402, 0));
+    let picture = json!({ "model": "picture", "prompt": "a river" });
+    assert_eq!((ask(picture).await, upstream.count()), (402, 0), "it may come to the dearest");
+    let picture =
+        json!({ "model": "picture", "prompt": "a river", "size": "1024x1024", "quality": "low", "n": 2 });
+    assert_eq!((ask(picture.clone()).await, ask(picture).await, upstream.count()), (200, 402, 1));
+    let chat = json!({ "model": "picture", "messages": [{ "role": "user", "content": "hi" }] }).to_string();
+    let refused = post(&gateway, &key, "/v1/chat/completions", chat.as_bytes(), &[]).await;
+    assert_eq!((refused.status(), &refused.json()["error"]["code"]), (403, &json!("no_priced_target")));
+    let ranked = json!({ "model": "judge", "query": "q", "documents": ["a", "b"] }).to_string();
+    let ranked = post(&gateway, &key, "/v1/rerank", ranked.as_bytes(), &[]).await;
+    assert_eq!(ranked.status(), 200, "{}", ranked.text());
+    let embedded = json!({ "model": "vector", "input": "a river" }).to_string();
+    let embedded = post(&gateway, &key, "/v1/embeddings", embedded.as_bytes(), &[]).await;
+    assert_eq!(embedded.status(), 200, "{}", embedded.text());
+    let charged: Vec<_> = gateway.posted(3).await.iter().map(|p| p.charged).collect();
+    assert_eq!(charged, [22_000_000, 2_000_000, 160], "what exceeds the hold is cut");
+    gateway.ledger_check();
+}
+
 #[tokio::test]
 async fn a_guard_sees_the_content_of_every_api() {
     const GUARD: &str = r#"//! name: no-rivers

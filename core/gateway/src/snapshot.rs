@@ -126,13 +126,14 @@ impl Snapshot {
 
 impl Route {
     /// The targets that serve an API and may serve a request with this wish, and under a hard budget only those with a
-    /// known price.
+    /// known price of what the API uses.
     pub fn eligible(&self, retention: Retention, priced: bool, api: Api) -> Arc<[u16]> {
         let fits = |index: u16| {
             let at = usize::from(index);
             self.table.get(at).is_some_and(|target| target.retention.satisfies(retention))
                 && self.bound.get(at).is_some_and(|bound| {
-                    bound.endpoint.speaks.serves(api) && (!priced || bound.prices.is_some())
+                    bound.endpoint.speaks.serves(api)
+                        && (!priced || bound.prices.as_ref().is_some_and(|prices| prices.covers(api)))
                 })
         };
         if self.allowed.iter().all(|&index| fits(index)) {

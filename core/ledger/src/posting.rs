@@ -70,7 +70,7 @@ pub struct Posting {
     pub attempts: u32,
     /// Whether the reply was a stream.
     pub stream: bool,
-    /// Tokens by class.
+    /// Tokens and other units by class.
     pub usage: Usage,
     /// Who counted them.
     pub usage_source: Source,

@@ -55,7 +55,7 @@ pub struct UsageRow {
     pub unfinished: u64,
     /// Of those, how many came from the response cache.
     pub cache_hits: u64,
-    /// Tokens by class.
+    /// Tokens and other units by class.
     pub usage: Usage,
     /// What customers pay.
     pub charged: Nanos,

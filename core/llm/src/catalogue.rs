@@ -4,7 +4,7 @@
 //! # Layout
 //!
 //! - [`Model`]: one model at one provider.
-//! - [`Mode`], [`UnitPrice`], [`Provider`]: facts that are no rates of tokens.
+//! - [`Mode`], [`Provider`]: facts that are no prices.
 //! - `shape`: the file as it is written.
 
 mod error;
@@ -13,8 +13,9 @@ mod model;
 mod shape;
 
 pub use self::error::CatalogueError;
-pub use self::fact::{Mode, Provider, RetentionTerms, Unit, UnitPrice};
+pub use self::fact::{Mode, Provider, RetentionTerms};
 pub use self::model::Model;
+pub use crate::price::{Unit, UnitPrice};
 
 use self::shape::FileShape;
 use std::collections::HashMap;

@@ -14,8 +14,8 @@
 //! - [`chat`], [`responses`], [`anthropic`], [`gemini`]: the dialects: requests, replies, streams, errors.
 //! - [`schema`]: JSON Schemas as each dialect takes them.
 //! - [`translate`]: from the caller's dialect to a target's and back.
-//! - [`units`]: usage of what is no conversation.
-//! - [`usage`]: tokens by disjoint class.
+//! - [`units`]: the bill of what is no conversation.
+//! - [`usage`]: tokens and other units by disjoint class.
 //! - [`price`]: rates, money, cost.
 //! - [`catalogue`]: what is known of models: limits, abilities, list prices with their source.
 //! - [`estimate`]: bounds and guesses of token counts where nobody has counted.

@@ -1,9 +1,11 @@
-//! Rates in integer pico-dollars per token, money in integer nano-dollars, and one stated rounding: a cost is summed
+//! Rates in integer pico-dollars per token or other unit, money in integer nano-dollars, and one stated rounding: a cost is summed
 //! exactly in pico-dollars and rounded half up to nano-dollars once, at its end. No float touches money.
 
 mod sheet;
+mod unit;
 
 pub use self::sheet::{LongPrompt, OPERATOR, Prices, RateSet, Sheet};
+pub use self::unit::{Unit, UnitPrice, unit_price, unit_price_bound};
 
 use crate::usage::{Class, Usage};
 use std::fmt;
@@ -17,9 +19,9 @@ const USD_DECIMALS: usize = 12;
 /// The price of one class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rate {
-    /// Which tokens.
+    /// Which tokens, or what else.
     pub class: Class,
-    /// Pico-dollars (10⁻¹² USD) per token.
+    /// Pico-dollars (10⁻¹² USD) for each.
     pub pico_per_unit: u64,
 }
 
@@ -49,6 +51,12 @@ impl Nanos {
         }
     }
 
+    /// A bound from pico-dollars: rounded up, and the most there is if it does not fit.
+    #[must_use]
+    pub fn bound(pico: u128) -> Self {
+        Self(i64::try_from(pico.div_ceil(PICO_PER_NANO)).unwrap_or(i64::MAX))
+    }
+
     /// An exact decimal number of dollars, as in config (`12.50`).
     ///
     /// # Errors
@@ -75,7 +83,7 @@ impl fmt::Display for Nanos {
 /// Why there is no cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PriceError {
-    /// Tokens of a class were used that has no price: unknown is not zero.
+    /// Something of a class was used that has no price: unknown is not zero.
     #[error("no price for {}", .0.as_str())]
     Unpriced(Class),
     /// More money than an `i64` of nano-dollars holds (9.2 billion USD).

@@ -1,96 +1,83 @@
-//! What replies that are no conversation say of usage: embeddings, images, transcriptions, scores.
+//! What exchanges that are no conversation come to: embeddings, images, speech, transcriptions, scores. Providers count
+//! tokens, or images, seconds, characters, search units; where a reply says nothing, what the request asked for counts.
 
-use crate::json::{Json, Value};
-use crate::sse;
-use crate::usage::Usage;
-use bytes::Bytes;
+mod count;
+mod told;
 
-/// The `usage` of a JSON reply; `None` if it does not say any in tokens.
+pub use self::told::{Tail, Told};
+
+use crate::api::Api;
+use crate::estimate;
+use crate::price::{Nanos, Prices, Unit, unit_price_bound};
+use crate::request::Request;
+use crate::usage::{Source, Usage};
+
+/// What an exchange comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bill {
+    /// What was used.
+    pub usage: Usage,
+    /// Who counted it.
+    pub source: Source,
+    /// The prices with the rates of what was asked for; `None` where the target's own hold as they are.
+    pub prices: Option<Prices>,
+}
+
+/// The bill of a reply that was `told`, at a target with these prices. `uploaded` is the size of the body that came, in
+/// bytes. What the provider says is used wins over what the request tells; tokens win over units, except for a model
+/// that has prices of units only.
 #[must_use]
-pub fn usage(body: &Bytes) -> Option<Usage> {
-    let json = Json::parse_lenient(body.clone()).ok()?;
-    of(json.root())
+pub fn bill(request: &Request, uploaded: u64, told: &Told, prices: Option<&Prices>) -> Bill {
+    let (usage, source) = used(request, uploaded, told, prices);
+    let priced = prices.filter(|prices| !prices.units.is_empty()).map(|prices| {
+        let (size, quality) = (word(request, "size"), word(request, "quality"));
+        // The reply says what `auto` came to.
+        prices.for_units(
+            told.size.as_deref().or(size.as_deref()),
+            told.quality.as_deref().or(quality.as_deref()),
+        )
+    });
+    Bill { usage, source, prices: priced }
 }
 
-/// Embeddings say `prompt_tokens`; images and transcriptions `input_tokens` and `output_tokens`, with details.
-fn of(root: Value<'_>) -> Option<Usage> {
-    let usage = root.get("usage")?;
-    let number = |value: Option<Value<'_>>| value.and_then(|value| value.as_u64());
-    if let Some(prompt) = number(usage.get("prompt_tokens")) {
-        let output = number(usage.get("completion_tokens")).unwrap_or(0);
-        return Some(Usage { input: prompt, output, ..Usage::default() });
+fn used(request: &Request, uploaded: u64, told: &Told, prices: Option<&Prices>) -> (Usage, Source) {
+    let unit = Unit::of(request.api());
+    let tokens_priced = prices.is_some_and(|prices| !prices.rates.is_empty());
+    let unit_priced = unit.is_some_and(|unit| prices.is_some_and(|prices| prices.has_unit(unit)));
+    let class = unit.and_then(Unit::class);
+    let said = told.usage.filter(|usage| match class {
+        None => true,
+        Some(class) if unit_priced && !tokens_priced => usage.of(class) > 0,
+        // A proxy that says zero of everything has not counted.
+        Some(_) => usage.lines().next().is_some(),
+    });
+    if let Some(usage) = said {
+        return (usage, Source::Provider);
     }
-    let input = number(usage.get("input_tokens"))?;
-    let detail =
-        |of: &str, key: &str| number(usage.get(of).and_then(|details| details.get(key))).unwrap_or(0);
-    let image = detail("input_tokens_details", "image_tokens").min(input);
-    let audio = detail("input_tokens_details", "audio_tokens").min(input - image);
-    Some(Usage {
-        input: input - image - audio,
-        image,
-        input_audio: audio,
-        output: number(usage.get("output_tokens")).unwrap_or(0),
-        ..Usage::default()
-    })
-}
-
-/// Looks for usage in a reply that passes piece by piece: only event streams say any.
-pub struct Tail {
-    events: Option<sse::Parser>,
-    usage: Option<Usage>,
-}
-
-impl Tail {
-    /// Before the first piece.
-    #[must_use]
-    pub fn new(events: bool) -> Self {
-        // An image in base64 is one event.
-        Self { events: events.then(|| sse::Parser::new(32 << 20)), usage: None }
-    }
-
-    /// Looks at a piece.
-    pub fn push(&mut self, chunk: &[u8]) {
-        let Self { events, usage } = self;
-        let Some(parser) = events else { return };
-        let read = parser.push(chunk, &mut |event| {
-            // Pictures are long, and what says usage is not.
-            if memchr::memmem::find(event.data, b"\"usage\"").is_some() {
-                *usage = self::usage(&Bytes::copy_from_slice(event.data)).or(*usage);
-            }
-        });
-        if read.is_err() {
-            *events = None;
-        }
-    }
-
-    /// What was used, if the reply said so.
-    #[must_use]
-    pub const fn usage(&self) -> Option<Usage> {
-        self.usage
+    let guess = || Usage { input: estimate::input_guess(request), ..Usage::default() };
+    match count::used(request, uploaded, told) {
+        // Reranking has no output: where it is billed by tokens, the input is all there is to guess.
+        Some(counted) if unit_priced || !tokens_priced || request.api() != Api::Rerank => counted,
+        // Counting tokens uses none.
+        _ if request.api() == Api::CountTokens => (Usage::default(), Source::Provider),
+        _ => (guess(), Source::Estimate),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The most that a request billed by units can cost; `None` if these prices have none for what its API counts. Where
+/// there are rates of tokens too, its input counts on top: such a unit's price is what its output comes to.
+#[must_use]
+pub fn bound(request: &Request, uploaded: u64, prices: &Prices) -> Option<Nanos> {
+    let unit = Unit::of(request.api())?;
+    let (size, quality) = (word(request, "size"), word(request, "quality"));
+    let price = unit_price_bound(&prices.units, unit, size.as_deref(), quality.as_deref())?;
+    let units = u128::from(count::bound(request, uploaded)).saturating_mul(u128::from(price));
+    let tokens = prices.bound(estimate::input_bound(request), 0)?;
+    Some(Nanos(Nanos::bound(units).0.saturating_add(tokens.0)))
+}
 
-    #[test]
-    fn each_shape_is_read_into_disjoint_classes() {
-        let read = |text: &'static str| usage(&Bytes::from_static(text.as_bytes()));
-        assert_eq!(
-            read(r#"{"data":[],"usage":{"prompt_tokens":8,"total_tokens":8}}"#),
-            Some(Usage { input: 8, ..Usage::default() })
-        );
-        assert_eq!(
-            read(
-                r#"{"usage":{"input_tokens":50,"output_tokens":100,"input_tokens_details":{"text_tokens":10,"image_tokens":40}}}"#
-            ),
-            Some(Usage { input: 10, image: 40, output: 100, ..Usage::default() })
-        );
-        assert_eq!(read(r#"{"usage":{"type":"duration","seconds":3}}"#), None);
-        let mut tail = Tail::new(true);
-        tail.push(b"event: x\ndata: {\"type\":\"transcript.text.done\",\"usage\":{\"input_tokens\":3,\"outp");
-        tail.push(b"ut_tokens\":4}}\n\n");
-        assert_eq!(tail.usage(), Some(Usage { input: 3, output: 4, ..Usage::default() }));
-    }
+/// A word of the request; `auto` leaves it open.
+fn word(request: &Request, key: &str) -> Option<String> {
+    let value = request.json().root().get(key)?;
+    value.as_str().filter(|word| word != "auto").map(std::borrow::Cow::into_owned)
 }

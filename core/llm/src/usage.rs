@@ -1,4 +1,5 @@
-//! Tokens by class. The classes are disjoint: their sum is what was used, nothing is counted twice.
+//! What was used, by class: tokens, and the units of what is not billed by tokens. The classes are disjoint: nothing is
+//! counted twice.
 
 /// What a model call used. Each field is one [`Class`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -19,8 +20,17 @@ pub struct Usage {
     pub input_audio: u64,
     /// Output audio.
     pub output_audio: u64,
-    /// Input images.
+    /// Input images, in tokens.
     pub image: u64,
+    /// Images that were made.
+    pub images: u64,
+    /// Audio that was heard, in seconds begun: the unit that prices are listed by. Finer ones would leave list prices
+    /// that are no whole number of pico-dollars (a third of a thousandth of `0.00028333`).
+    pub seconds: u64,
+    /// Characters that were spoken: Unicode scalar values.
+    pub characters: u64,
+    /// What Cohere bills reranking by: a query with up to a hundred documents.
+    pub search_units: u64,
     /// At which of the provider's service tiers.
     pub tier: ServiceTier,
 }
@@ -90,10 +100,14 @@ impl Usage {
             Class::InputAudio => self.input_audio,
             Class::OutputAudio => self.output_audio,
             Class::Image => self.image,
+            Class::Images => self.images,
+            Class::Seconds => self.seconds,
+            Class::Characters => self.characters,
+            Class::SearchUnits => self.search_units,
         }
     }
 
-    /// All that went in.
+    /// All tokens that went in.
     #[must_use]
     pub const fn total_input(&self) -> u64 {
         self.input
@@ -104,7 +118,7 @@ impl Usage {
             .saturating_add(self.image)
     }
 
-    /// All that came out.
+    /// All tokens that came out.
     #[must_use]
     pub const fn total_output(&self) -> u64 {
         self.output.saturating_add(self.reasoning).saturating_add(self.output_audio)
@@ -116,7 +130,7 @@ impl Usage {
 pub enum Source {
     /// The provider said so.
     Provider,
-    /// The gateway counted tokens.
+    /// The gateway counted.
     GatewayCount,
     /// The gateway guessed from bytes.
     Estimate,
@@ -134,7 +148,7 @@ impl Source {
     }
 }
 
-/// A class of tokens that may have a price of its own.
+/// A class of tokens or of other units that may have a price of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "each is the field of `Usage` of that name")]
 pub enum Class {
@@ -147,11 +161,15 @@ pub enum Class {
     InputAudio,
     OutputAudio,
     Image,
+    Images,
+    Seconds,
+    Characters,
+    SearchUnits,
 }
 
 impl Class {
-    /// Every class, inputs first.
-    pub const ALL: [Self; 9] = [
+    /// Every class: tokens as they go in and come out, then other units.
+    pub const ALL: [Self; 13] = [
         Self::Input,
         Self::CachedInput,
         Self::CacheWrite5m,
@@ -161,6 +179,10 @@ impl Class {
         Self::InputAudio,
         Self::OutputAudio,
         Self::Image,
+        Self::Images,
+        Self::Seconds,
+        Self::Characters,
+        Self::SearchUnits,
     ];
 
     /// The name in policies, config and the ledger.
@@ -176,6 +198,10 @@ impl Class {
             Self::InputAudio => "input.audio",
             Self::OutputAudio => "output.audio",
             Self::Image => "image",
+            Self::Images => "images",
+            Self::Seconds => "audio.seconds",
+            Self::Characters => "characters",
+            Self::SearchUnits => "search-units",
         }
     }
 
@@ -185,6 +211,12 @@ impl Class {
         Self::ALL.into_iter().find(|class| class.as_str() == name)
     }
 
+    /// Whether it counts tokens.
+    #[must_use]
+    pub const fn is_token(self) -> bool {
+        !matches!(self, Self::Images | Self::Seconds | Self::Characters | Self::SearchUnits)
+    }
+
     /// Whether these tokens came out of the model.
     #[must_use]
     pub const fn is_output(self) -> bool {
@@ -192,13 +224,14 @@ impl Class {
     }
 
     /// The class whose rate counts where this one has none: a provider that lists no price of its own for it bills it
-    /// so. Audio has no such class: it is dearer by an order of magnitude.
+    /// so. Audio has no such class: it is dearer by an order of magnitude. Nor has what is not tokens.
     #[must_use]
     pub const fn falls_back_to(self) -> Option<Self> {
         match self {
             Self::CachedInput | Self::CacheWrite5m | Self::CacheWrite1h | Self::Image => Some(Self::Input),
             Self::Reasoning => Some(Self::Output),
             Self::Input | Self::Output | Self::InputAudio | Self::OutputAudio => None,
+            Self::Images | Self::Seconds | Self::Characters | Self::SearchUnits => None,
         }
     }
 }

@@ -106,13 +106,13 @@ fn add_product(sum: &mut Vec<u32>, a: u64, b: u64) {
 proptest! {
     #[test]
     fn cost_agrees_with_schoolbook_arithmetic(
-        units in prop::collection::vec(prop_oneof![0u64..10_000_000, any::<u64>()], 9),
-        prices in prop::collection::vec(prop_oneof![0u64..100_000_000, any::<u64>()], 9),
+        units in prop::collection::vec(prop_oneof![0u64..10_000_000, any::<u64>()], 13),
+        prices in prop::collection::vec(prop_oneof![0u64..100_000_000, any::<u64>()], 13),
     ) {
         let list: Vec<_> = Class::ALL.into_iter().zip(prices.iter().copied()).collect();
-        let [input, cached_input, cache_write_5m, cache_write_1h, output, reasoning, input_audio, output_audio, image]: [u64; 9] =
+        let [input, cached_input, cache_write_5m, cache_write_1h, output, reasoning, input_audio, output_audio, image, images, seconds, characters, search_units]: [u64; 13] =
             units.clone().try_into().unwrap();
-        let used = Usage { input, cached_input, cache_write_5m, cache_write_1h, output, reasoning, input_audio, output_audio, image, ..Usage::default() };
+        let used = Usage { input, cached_input, cache_write_5m, cache_write_1h, output, reasoning, input_audio, output_audio, image, images, seconds, characters, search_units, ..Usage::default() };
         let mut sum = vec![0; 60];
         for (units, price) in units.iter().zip(&prices) {
             add_product(&mut sum, *units, *price);
@@ -146,10 +146,11 @@ fn the_embedded_catalogue_is_read() {
     assert_eq!(catalogue.model("openai", "nonesuch"), None);
     let prices = catalogue.find("sim", "sim-small").unwrap().prices(&catalogue).unwrap();
     assert_eq!(prices.source, "weir-sim");
-    assert!(
-        catalogue.find("openai", "whisper-1").unwrap().prices(&catalogue).is_none(),
-        "what is not billed by tokens has no price for them"
-    );
+    let whisper = catalogue.find("openai", "whisper-1").unwrap().prices(&catalogue).unwrap();
+    let used = Usage { seconds: 61, ..Usage::default() };
+    assert_eq!(whisper.cost(&used), Err(PriceError::Unpriced(Class::Seconds)), "nothing is chosen yet");
+    assert_eq!(whisper.for_units(None, None).cost(&used), Ok(Nanos(6_100_000)));
+    assert_eq!(whisper.rate(Class::Input), None, "what is not billed by tokens has no price for them");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use std::fmt::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 use weir_ledger::{GroupBy, Ledger, Query, UsageRow};
+use weir_llm::usage::Class;
 
 /// `weir usage`
 #[derive(Debug, Args)]
@@ -61,15 +62,18 @@ fn since(hours: u32) -> i64 {
 }
 
 fn object(row: &UsageRow) -> Value {
-    let tokens: serde_json::Map<String, Value> =
-        row.usage.lines().map(|(class, count)| (class.as_str().to_owned(), count.into())).collect();
+    let used = |of: fn(Class) -> bool| -> serde_json::Map<String, Value> {
+        let lines = row.usage.lines().filter(|&(class, _)| of(class));
+        lines.map(|(class, count)| (class.as_str().to_owned(), count.into())).collect()
+    };
     json!({
         "group": row.group,
         "name": row.name,
         "exchanges": row.exchanges,
         "unfinished": row.unfinished,
         "cache_hits": row.cache_hits,
-        "tokens": tokens,
+        "tokens": used(Class::is_token),
+        "units": used(|class| !class.is_token()),
         "charged_usd": usd(row.charged),
         "provider_cost_usd": usd(row.provider_cost),
         "unpriced": row.unpriced,
@@ -109,6 +113,9 @@ fn table(rows: &[UsageRow]) -> String {
             usd(row.saved_by_cached_input),
             usd(row.saved_by_cache),
         );
+        for (class, count) in row.usage.lines().filter(|(class, _)| !class.is_token()) {
+            let _ = write!(out, "  {count} {}", class.as_str());
+        }
         let unpriced =
             if row.unpriced > 0 { format!("  {} at an unknown price", row.unpriced) } else { String::new() };
         let _ = writeln!(out, "{unpriced}");

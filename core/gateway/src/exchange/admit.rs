@@ -11,6 +11,7 @@ use weir_llm::api::Api;
 use weir_llm::estimate;
 use weir_llm::price::Nanos;
 use weir_llm::request::Request;
+use weir_llm::units;
 use weir_policy::{Candidates, Retention};
 
 /// An exchange that has been let in. It ends in exactly one [`Exchange::settle`].
@@ -58,7 +59,7 @@ impl Exchange<'_> {
         if allowed.is_empty() {
             return Err(none_eligible(&route, retention, hard, request.api()).into());
         }
-        let hold = if hard { hold(&route, &allowed, request)? } else { Nanos(0) };
+        let hold = if hard { hold(&route, &allowed, request, self.record.bytes_in)? } else { Nanos(0) };
         let reservation =
             self.gateway.ledger.reserve(principal, &self.id, hold).await.map_err(over_budget)?;
         let candidates = Arc::new(Candidates {
@@ -89,8 +90,9 @@ fn none_eligible(route: &Route, retention: Retention, hard: bool, api: Api) -> R
         return Refusal::forbidden(
             "no_priced_target",
             format!(
-                "This key has a hard budget, and no target of `{}` has a known price. Give it one under `prices` in weir.yaml.",
-                route.name
+                "This key has a hard budget, and no target of `{}` has a known price for {}. Give it one under `prices` in weir.yaml, or in a catalogue of your own.",
+                route.name,
+                api.as_str()
             ),
         );
     }
@@ -105,15 +107,20 @@ fn none_eligible(route: &Route, retention: Retention, hard: bool, api: Api) -> R
 }
 
 /// The most that the request can cost at any eligible target.
-fn hold(route: &Route, allowed: &[u16], request: &Request) -> Result<Nanos, Refusal> {
+fn hold(route: &Route, allowed: &[u16], request: &Request, uploaded: u64) -> Result<Nanos, Refusal> {
     let input = estimate::input_bound(request);
     let mut most = Nanos(0);
     for &index in allowed {
         let at = usize::from(index);
         let (Some(target), Some(bound)) = (route.table.get(at), route.bound.get(at)) else { continue };
         let Some(prices) = &bound.prices else { continue };
+        if let Some(bound) = units::bound(request, uploaded, prices) {
+            most = most.max(bound);
+            continue;
+        }
         let limit = (target.max_output_tokens > 0).then_some(u64::from(target.max_output_tokens));
         let output = match (request.max_output_tokens(), limit) {
+            _ if is_silent(request.api()) => 0,
             (Some(asked), Some(limit)) => asked.min(limit),
             (Some(only), None) | (None, Some(only)) => only,
             (None, None) => {
@@ -135,6 +142,11 @@ fn hold(route: &Route, allowed: &[u16], request: &Request) -> Result<Nanos, Refu
         most = most.max(bound);
     }
     Ok(most)
+}
+
+/// Whether an API's replies hold no tokens that a model made.
+const fn is_silent(api: Api) -> bool {
+    matches!(api, Api::Embeddings | Api::Moderations | Api::Rerank | Api::CountTokens)
 }
 
 fn over_budget(refused: Refused) -> Refusal {

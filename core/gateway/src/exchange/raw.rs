@@ -1,5 +1,5 @@
 //! A reply that is no conversation: embeddings, images, sound, scores. Its bytes pass; what it says of usage is read where
-//! it is JSON.
+//! it is JSON, and what it does not say is counted from the request.
 
 use super::admit::Admitted;
 use super::attempt::{REPLY, Raw, Served};
@@ -11,13 +11,11 @@ use crate::refusal::Refusal;
 use crate::upstream::Response;
 use bytes::Bytes;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Instant;
-use weir_llm::api::Api;
-use weir_llm::estimate;
 use weir_llm::price::Nanos;
 use weir_llm::request::Request;
-use weir_llm::units;
-use weir_llm::usage::{Source, Usage};
+use weir_llm::units::{self, Bill, Tail, Told};
 
 impl Exchange<'_> {
     /// Passes a reply on, and settles it.
@@ -53,8 +51,8 @@ impl Exchange<'_> {
             }
         };
         response.release().await;
-        let (usage, source) = used(request, Some(&body));
-        let money = self.close(admitted, &served, usage, source).await?;
+        let told = Told::read(request.api(), &body);
+        let money = self.close(admitted, request, &served, &told).await?;
         let mut head = respond::whole_head(200, &kind, body.len(), &self.id)?;
         self.mark(&mut head, Some((&served, Some(money))));
         self.record.status = 200;
@@ -66,14 +64,19 @@ impl Exchange<'_> {
     async fn close(
         &mut self,
         admitted: Admitted,
+        request: &Request,
         served: &Served,
-        usage: Usage,
-        source: Source,
+        told: &Told,
     ) -> Result<super::settle::Money, End> {
+        let Bill { usage, source, prices } =
+            units::bill(request, self.record.bytes_in, told, served.bound.prices.as_deref());
+        let mut served = served.clone();
+        if let Some(prices) = prices {
+            served.bound.prices = Some(Arc::new(prices));
+        }
         let took = served.began.elapsed();
         self.snapshot.live.succeeded(served.bound.live, took, usage.output, took);
-        let close =
-            Close { outcome: Outcome::Ok, served: Some(served.clone()), usage, source, saved: Nanos(0) };
+        let close = Close { outcome: Outcome::Ok, served: Some(served), usage, source, saved: Nanos(0) };
         self.settle(admitted, close).await
     }
 
@@ -90,17 +93,14 @@ impl Exchange<'_> {
         self.mark(&mut head, Some((&served, None)));
         self.record.status = 200;
         self.record.ttft = Some(self.started.elapsed());
-        let mut tail = units::Tail::new(kind.starts_with("text/event-stream"));
+        let mut tail = Tail::new(request.api(), kind.starts_with("text/event-stream"));
         let ended = match self.session.write_response_header(Box::new(head)).await {
             Ok(()) => self.pieces(&mut response, until, &mut tail).await,
             Err(_) => Err(Outcome::ClientAbort),
         };
         match ended {
             Ok(()) => {
-                let usage = tail.usage();
-                let (usage, source) =
-                    usage.map_or_else(|| used(request, None), |usage| (usage, Source::Provider));
-                self.close(admitted, &served, usage, source).await?;
+                self.close(admitted, request, &served, tail.told()).await?;
                 self.session.write_response_body(Bytes::new(), true).await.map_err(|_| End::Gone)?;
                 response.finish().await;
                 Ok(())
@@ -121,7 +121,7 @@ impl Exchange<'_> {
         &mut self,
         response: &mut Response,
         until: Instant,
-        tail: &mut units::Tail,
+        tail: &mut Tail,
     ) -> Result<(), Outcome> {
         loop {
             let chunk = {
@@ -140,17 +140,5 @@ impl Exchange<'_> {
                 Ok(_) => return Err(Outcome::UpstreamCut),
             }
         }
-    }
-}
-
-/// What was used: the provider's word, else a guess at the input.
-fn used(request: &Request, body: Option<&Bytes>) -> (Usage, Source) {
-    if let Some(usage) = body.and_then(units::usage) {
-        return (usage, Source::Provider);
-    }
-    match request.api() {
-        // Counting tokens uses none.
-        Api::CountTokens => (Usage::default(), Source::Provider),
-        _ => (Usage { input: estimate::input_guess(request), ..Usage::default() }, Source::Estimate),
     }
 }

@@ -35,7 +35,7 @@ pub struct Close {
     pub outcome: Outcome,
     /// Who served it.
     pub served: Option<Served>,
-    /// Tokens by class.
+    /// Tokens and other units by class.
     pub usage: Usage,
     /// Who counted them.
     pub source: Source,

@@ -1,9 +1,9 @@
 //! The access log: one JSON line an exchange, written by hand into a buffer that its thread keeps.
 
-use super::meters::{TOKEN_CLASSES, token_counts};
 use super::record::Exchange;
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use weir_llm::usage::Class;
 
 /// Formats the line of `exchange`, newline included, and hands it to `write`.
 pub fn line(exchange: &Exchange, write: impl FnOnce(&[u8])) {
@@ -58,7 +58,10 @@ impl<'a> Line<'a> {
             line = line.plain("error", class.as_str());
         }
         line = line.flag("stream", exchange.stream).plain("cache", exchange.cache.as_str());
-        line = line.attempts(exchange).usage(exchange);
+        line = line.attempts(exchange).usage("tokens", exchange, Class::is_token);
+        if exchange.usage.lines().any(|(class, _)| !class.is_token()) {
+            line = line.usage("units", exchange, |class| !class.is_token());
+        }
         line = line.dollars("charged_usd", exchange.charged.0);
         line = match exchange.provider_cost {
             Some(cost) => line.dollars("provider_usd", cost.0),
@@ -94,18 +97,16 @@ impl<'a> Line<'a> {
     }
 
     /// Only classes that occur.
-    fn usage(self, exchange: &Exchange) -> Self {
-        let line = self.key("tokens");
+    fn usage(self, key: &str, exchange: &Exchange, of: impl Fn(Class) -> bool) -> Self {
+        let line = self.key(key);
         line.0.push(b'{');
         let mut comma = false;
-        for (class, count) in TOKEN_CLASSES.iter().zip(token_counts(&exchange.usage)) {
-            if count > 0 {
-                line.0.extend_from_slice(if comma { b",\"" } else { b"\"" });
-                line.0.extend_from_slice(class.as_bytes());
-                line.0.extend_from_slice(b"\":");
-                digits(line.0, count);
-                comma = true;
-            }
+        for (class, count) in exchange.usage.lines().filter(|&(class, _)| of(class)) {
+            line.0.extend_from_slice(if comma { b",\"" } else { b"\"" });
+            line.0.extend_from_slice(class.as_str().as_bytes());
+            line.0.extend_from_slice(b"\":");
+            digits(line.0, count);
+            comma = true;
         }
         line.0.push(b'}');
         line

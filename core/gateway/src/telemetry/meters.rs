@@ -6,39 +6,11 @@ use prometheus::{Histogram, IntCounter};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use weir_llm::usage::Usage;
+use weir_llm::usage::Class;
 use weir_policy::{Api, Breaker, ErrorClass, Live, Target};
 
 const STATUS: [&str; 5] = ["2xx", "3xx", "4xx", "5xx", "none"];
 const APIS: usize = Api::ALL.len();
-
-/// The disjoint token classes in the order of their slots, with the names that prices and the ledger use.
-pub(super) const TOKEN_CLASSES: [&str; 9] = [
-    "input",
-    "input.cached",
-    "input.cache-write.5m",
-    "input.cache-write.1h",
-    "output",
-    "output.reasoning",
-    "input.audio",
-    "output.audio",
-    "image",
-];
-
-/// The counts of `usage` in the order of [`TOKEN_CLASSES`].
-pub(super) const fn token_counts(usage: &Usage) -> [u64; 9] {
-    [
-        usage.input,
-        usage.cached_input,
-        usage.cache_write_5m,
-        usage.cache_write_1h,
-        usage.output,
-        usage.reasoning,
-        usage.input_audio,
-        usage.output_audio,
-        usage.image,
-    ]
-}
 
 /// The closed set of label values of a generation, with their handles. A series appears in `/metrics` when it is first
 /// counted; series of names that a later generation dropped stay until restart, as Prometheus expects of counters.
@@ -177,7 +149,8 @@ struct TargetMeter {
     attempts: Slots,
     attempt_duration: OnceLock<Histogram>,
     first_token: OnceLock<Histogram>,
-    tokens: Slots,
+    /// Tokens and other units, by class.
+    used: Slots,
     money: Slots,
 }
 
@@ -190,7 +163,7 @@ impl TargetMeter {
             attempts: Slots::new(1 + ErrorClass::ALL.len()),
             attempt_duration: OnceLock::new(),
             first_token: OnceLock::new(),
-            tokens: Slots::new(TOKEN_CLASSES.len()),
+            used: Slots::new(Class::ALL.len()),
             money: Slots::new(3),
         }
     }
@@ -210,11 +183,10 @@ impl TargetMeter {
     }
 
     fn count_usage(&self, metrics: &Metrics, exchange: &Exchange) {
-        for (slot, count) in token_counts(&exchange.usage).into_iter().enumerate() {
-            if count > 0 {
-                let labels = || metrics.target.tokens.with_label_values(&self.labels(TOKEN_CLASSES[slot]));
-                self.tokens.get(slot, labels).inc_by(count);
-            }
+        for (class, count) in exchange.usage.lines() {
+            let family = if class.is_token() { &metrics.target.tokens } else { &metrics.target.units };
+            let counter = || family.with_label_values(&self.labels(class.as_str()));
+            self.used.get(class as usize, counter).inc_by(count);
         }
         let nanos = |amount: i64| u64::try_from(amount).unwrap_or(0);
         let charged = || metrics.target.cost.with_label_values(&self.labels("charged"));

@@ -157,6 +157,7 @@ pub(super) struct TargetFamilies {
     pub(super) duration: HistogramVec,
     pub(super) first_token: HistogramVec,
     pub(super) tokens: IntCounterVec,
+    pub(super) units: IntCounterVec,
     pub(super) cost: IntCounterVec,
     pub(super) unpriced: IntCounterVec,
     pub(super) in_flight: IntGaugeVec,
@@ -169,6 +170,7 @@ impl TargetFamilies {
         let class = &["provider", "model", "class"];
         let basis = &["provider", "model", "basis"];
         let first_token = "Start of an attempt to its first byte of content.";
+        let units = "What is not counted in tokens: images, seconds of audio, characters, search units.";
         let cost = "Money in billionths of a dollar: charged to the customer, taken by the provider.";
         Ok(Self {
             attempts: r.counters("attempts_total", "Tries at a target.", class)?,
@@ -185,6 +187,7 @@ impl TargetFamilies {
                 FIRST_TOKEN_SECONDS,
             )?,
             tokens: r.counters("tokens_total", "Tokens by disjoint class.", class)?,
+            units: r.counters("units_total", units, class)?,
             cost: r.counters("cost_nanodollars_total", cost, basis)?,
             unpriced: r.counters("unpriced_exchanges_total", "Exchanges whose price is unknown.", target)?,
             in_flight: r.gauges("target_in_flight", "Attempts under way.", target)?,

@@ -85,6 +85,7 @@ fn metric_names_and_label_keys_are_the_golden_ones() {
     let meters = meters(&metrics);
     meters.count(&exchange(&meters));
     meters.count(&Exchange { provider_cost: Some(Nanos(5)), ..exchange(&meters) });
+    meters.count(&Exchange { usage: Usage { images: 2, ..Usage::default() }, ..exchange(&meters) });
     meters.show(|_| weir_policy::Live::default());
     let name = policies::CallName { policy: "route", version: "0123456789abcdef", hook: "route" };
     Policies::new(&metrics).called(name, "plan", Duration::from_micros(2), Some(FaultKind::Trap));
@@ -231,6 +232,14 @@ fn the_access_line_is_one_json_object() {
     );
     assert_eq!(text, wanted);
     serde_json::from_str::<serde_json::Value>(&text).unwrap();
+
+    let usage = Usage { seconds: 61, search_units: 2, ..Usage::default() };
+    let line = Exchange { usage, ..exchange(&meters) };
+    access::line(&line, |line| text = String::from_utf8(line.to_vec()).unwrap());
+    assert!(
+        text.contains(r#""tokens":{},"units":{"audio.seconds":61,"search-units":2},"charged_usd""#),
+        "{text}"
+    );
 }
 
 #[test]

@@ -34,9 +34,10 @@ pub(super) enum Correction {
 
 const POST: &str = "INSERT INTO postings (exchange, request, at_ms, key, service, outcome, attempts, stream, \
     usage_source, input, cached_input, cache_write_5m, cache_write_1h, output, reasoning, input_audio, output_audio, \
-    image, charged, provider_cost, saved_cached, saved_cache, generation, ttft_ms, total_ms, budget, period, cut) \
+    image, charged, provider_cost, saved_cached, saved_cache, generation, ttft_ms, total_ms, budget, period, cut, \
+    images, seconds, characters, search_units) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, \
-    ?24, ?25, ?26, ?27, ?28)";
+    ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32)";
 
 impl<'c> Statements<'c> {
     pub(super) fn new(conn: &'c Connection) -> rusqlite::Result<Self> {
@@ -99,15 +100,15 @@ impl<'c> Statements<'c> {
             p.attempts,
             p.stream,
             source_code(p.usage_source),
-            tokens(u.input),
-            tokens(u.cached_input),
-            tokens(u.cache_write_5m),
-            tokens(u.cache_write_1h),
-            tokens(u.output),
-            tokens(u.reasoning),
-            tokens(u.input_audio),
-            tokens(u.output_audio),
-            tokens(u.image),
+            units(u.input),
+            units(u.cached_input),
+            units(u.cache_write_5m),
+            units(u.cache_write_1h),
+            units(u.output),
+            units(u.reasoning),
+            units(u.input_audio),
+            units(u.output_audio),
+            units(u.image),
             charged,
             p.provider_cost.map(|cost| cost.0),
             p.saved_by_cached_input.0,
@@ -118,6 +119,10 @@ impl<'c> Statements<'c> {
             hold.map(|hold| hold.account.budget().id),
             hold.map(|hold| hold.period),
             cut,
+            units(u.images),
+            units(u.seconds),
+            units(u.characters),
+            units(u.search_units),
         ]);
         unless_taken(done)
     }
@@ -192,8 +197,8 @@ const fn is_taken(extended_code: i32) -> bool {
     )
 }
 
-/// No exchange uses four billion tokens of a class: an upstream that says so must not overflow our sums.
-fn tokens(count: u64) -> i64 {
+/// No exchange uses four billion units of a class: an upstream that says so must not overflow our sums.
+fn units(count: u64) -> i64 {
     i64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
 

@@ -30,7 +30,8 @@ fn sql(by: GroupBy) -> String {
          sum(p.input), sum(p.cached_input), sum(p.cache_write_5m), sum(p.cache_write_1h), sum(p.output), \
          sum(p.reasoning), sum(p.input_audio), sum(p.output_audio), sum(p.image), \
          sum(p.charged) AS charged, coalesce(sum(p.provider_cost), 0), sum(p.provider_cost IS NULL), \
-         sum(p.saved_cached), sum(p.saved_cache) \
+         sum(p.saved_cached), sum(p.saved_cache), \
+         sum(p.images), sum(p.seconds), sum(p.characters), sum(p.search_units) \
          FROM postings p {join} WHERE p.at_ms >= ?1 AND p.at_ms < ?2 GROUP BY 1 ORDER BY {order}"
     )
 }
@@ -54,6 +55,10 @@ fn read(row: &Row<'_>) -> rusqlite::Result<UsageRow> {
             input_audio: count(11)?,
             output_audio: count(12)?,
             image: count(13)?,
+            images: count(19)?,
+            seconds: count(20)?,
+            characters: count(21)?,
+            search_units: count(22)?,
             ..Usage::default()
         },
         charged: money(14)?,

@@ -68,8 +68,8 @@ fn l2_a_second_resolution() {
                  DELETE FROM sqlite_master WHERE name = 'sqlite_autoindex_postings_1'; PRAGMA writable_schema = RESET; \
                  INSERT INTO postings SELECT 4, exchange, request, at_ms, key, service, outcome, attempts, stream, usage_source, \
                  input, cached_input, cache_write_5m, cache_write_1h, output, reasoning, input_audio, output_audio, image, \
-                 0, provider_cost, saved_cached, saved_cache, generation, ttft_ms, total_ms, budget, period, cut \
-                 FROM postings WHERE id = 1; UPDATE totals SET postings = postings + 1";
+                 0, provider_cost, saved_cached, saved_cache, generation, ttft_ms, total_ms, budget, period, cut, \
+                 images, seconds, characters, search_units FROM postings WHERE id = 1; UPDATE totals SET postings = postings + 1";
     assert!(plant(twice).contains(&"L2"));
 }
 

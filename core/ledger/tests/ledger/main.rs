@@ -5,6 +5,7 @@
 //! - `race`: many clients and one budget.
 //! - `kill`: `kill -9`.
 //! - `check`: planted violations.
+//! - `migrate`: ledgers of earlier versions.
 
 #[cfg(test)]
 mod check;
@@ -12,6 +13,8 @@ mod check;
 mod common;
 #[cfg(test)]
 mod kill;
+#[cfg(test)]
+mod migrate;
 #[cfg(test)]
 mod model;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Facts about a model that are no rates of tokens.
+//! Facts about models and providers that are no prices.
 
 use serde::Deserialize;
 
@@ -15,37 +15,6 @@ pub enum Mode {
     Transcription,
     Moderation,
     Rerank,
-}
-
-/// What is counted where it is not tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Unit {
-    /// An image that was made, of a size and a quality.
-    Image,
-    /// A second of audio that was heard.
-    Second,
-    /// A character that was spoken.
-    Character,
-    /// A web search that the model ran on its own; `size` is how much context it read.
-    Search,
-    /// What Cohere bills reranking by: a query with up to a hundred documents.
-    SearchUnit,
-    /// A request, whatever is in it.
-    Request,
-}
-
-/// The price of one unit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnitPrice {
-    /// What is counted.
-    pub unit: Unit,
-    /// Pico-dollars (10⁻¹² USD) for each.
-    pub pico_per_unit: u64,
-    /// `1024x1024` of an image, `low`, `medium` or `high` of a search; `None` if it is the same for all.
-    pub size: Option<String>,
-    /// `low`, `medium`, `high`, `standard`; `None` if it is the same for all.
-    pub quality: Option<String>,
 }
 
 /// Who serves models at the prices of this catalogue.

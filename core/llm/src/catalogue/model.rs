@@ -1,8 +1,8 @@
 //! One model at one provider.
 
 use super::Catalogue;
-use super::fact::{Mode, Unit, UnitPrice};
-use crate::price::{LongPrompt, Prices, Rate, RateSet};
+use super::fact::Mode;
+use crate::price::{LongPrompt, Prices, Rate, RateSet, Unit, UnitPrice, unit_price};
 use crate::request::Needs;
 
 /// One model at its own provider's list price.
@@ -53,13 +53,15 @@ impl Model {
         format!("{}/{}", self.provider, self.name)
     }
 
-    /// Its rates with source and version, as postings want them; `None` if unknown.
+    /// Its prices with source and version, as postings want them; `None` if unknown.
     #[must_use]
     pub fn prices(&self, catalogue: &Catalogue) -> Option<Prices> {
-        (!self.rates.is_empty()).then(|| Prices {
+        let known = !self.rates.is_empty() || !self.units.is_empty();
+        known.then(|| Prices {
             rates: self.rates.clone(),
             long: self.long.clone(),
             tiers: self.tiers.clone(),
+            units: self.units.clone(),
             source: self.source.clone(),
             catalogue_version: catalogue.version.clone(),
         })
@@ -71,13 +73,9 @@ impl Model {
         self.tiers.iter().find(|(known, _)| known == name).map(|(_, set)| set.rates.as_slice())
     }
 
-    /// Pico-dollars for one unit. A price for any size or quality answers for a particular one, not the other way about.
+    /// As [`unit_price`], of this model.
     #[must_use]
     pub fn unit(&self, unit: Unit, size: Option<&str>, quality: Option<&str>) -> Option<u64> {
-        let fits =
-            |priced: &Option<String>, asked: Option<&str>| priced.is_none() || priced.as_deref() == asked;
-        let found =
-            self.units.iter().find(|p| p.unit == unit && fits(&p.size, size) && fits(&p.quality, quality));
-        found.map(|priced| priced.pico_per_unit)
+        unit_price(&self.units, unit, size, quality)
     }
 }

@@ -1,9 +1,11 @@
 //! The file as it is written, and what is made of it.
 
 use super::error::CatalogueError;
-use super::fact::{Mode, Provider, Unit, UnitPrice};
+use super::fact::{Mode, Provider};
 use super::model::Model;
-use crate::price::{LongPrompt, Rate, RateSet, pico_from_usd, pico_per_token_from_usd_per_mtok};
+use crate::price::{
+    LongPrompt, Rate, RateSet, Unit, UnitPrice, pico_from_usd, pico_per_token_from_usd_per_mtok,
+};
 use crate::request::Needs;
 use crate::usage::Class;
 use serde::de::{Error, MapAccess, Visitor};
@@ -267,7 +269,7 @@ fn set(id: &str, base: &Mtok<'_>, over: &[OverShape<'_>]) -> Result<RateSet, Cat
 fn rates(id: &str, written: &Mtok<'_>) -> Result<Vec<Rate>, CatalogueError> {
     let mut rates: Vec<Rate> = Vec::with_capacity(written.0.len());
     for (Text(name), Text(decimal)) in &written.0 {
-        let Some(class) = Class::parse(name) else {
+        let Some(class) = Class::parse(name).filter(|class| class.is_token()) else {
             return Err(CatalogueError::Class { model: id.into(), class: name.to_string() });
         };
         let pico_per_unit = pico_per_token_from_usd_per_mtok(decimal)

@@ -1,6 +1,7 @@
 //! The rates that apply: those of a service tier, and within it those of the prompt's length.
 
-use super::{Nanos, PriceError, Rate, cost, rate};
+use super::{Nanos, PriceError, Rate, Unit, UnitPrice, cost, rate, unit_price};
+use crate::api::Api;
 use crate::usage::{Class, Usage};
 
 /// The source of prices that the operator wrote into the config.
@@ -33,6 +34,8 @@ pub struct Prices {
     pub long: Vec<LongPrompt>,
     /// Rates by service tier (`batch`, `flex`, `priority`), where they are known.
     pub tiers: Vec<(String, RateSet)>,
+    /// Prices of what is not counted in tokens. They price no usage before [`Prices::for_units`] has chosen among them.
+    pub units: Vec<UnitPrice>,
     /// Who says so.
     pub source: String,
     /// Which catalogue said it.
@@ -56,6 +59,32 @@ impl Prices {
             Some(_) if self.source == OPERATOR => Some(self.ordinary()),
             Some(name) => self.tiers.iter().find(|(known, _)| known == name).map(|(_, set)| set.sheet()),
         }
+    }
+
+    /// Whether the most that a request by this API can cost may be known: there are rates of tokens, or a price of what
+    /// the API counts instead.
+    #[must_use]
+    pub fn covers(&self, api: Api) -> bool {
+        !self.rates.is_empty() || Unit::of(api).is_some_and(|unit| self.has_unit(unit))
+    }
+
+    /// Whether a unit has a price of any size and quality.
+    #[must_use]
+    pub fn has_unit(&self, unit: Unit) -> bool {
+        self.units.iter().any(|price| price.unit == unit)
+    }
+
+    /// The same with rates for units of this size and quality. What has no price that is sure stays without a rate.
+    #[must_use]
+    pub fn for_units(&self, size: Option<&str>, quality: Option<&str>) -> Self {
+        let mut prices = self.clone();
+        for unit in [Unit::Image, Unit::Second, Unit::Character, Unit::SearchUnit] {
+            let price = unit_price(&self.units, unit, size, quality);
+            if let (Some(class), Some(pico_per_unit)) = (unit.class(), price) {
+                prices.rates.push(Rate { class, pico_per_unit });
+            }
+        }
+        prices
     }
 
     /// What this usage costs at the ordinary service tier.
@@ -129,14 +158,14 @@ impl<'a> Sheet<'a> {
         self.cost(&Usage { input, cached_input: 0, cache_write_5m: 0, cache_write_1h: 0, ..*usage })
     }
 
-    /// The most that a request of at most so much input and output can cost: every token at the dearest rate of its side
+    /// The most that a request of at most so much input and output can cost in tokens: every one at the dearest rate of its side
     /// that a prompt of at most that length can meet, rounded up. `None` if it overflows.
     #[must_use]
     pub fn bound(&self, input: u64, output: u64) -> Option<Nanos> {
         let reachable = self.long.iter().filter(|tier| input > tier.over);
         let rates = self.rates.iter().chain(reachable.flat_map(|tier| &tier.rates));
         let (mut dearest_in, mut dearest_out) = (0, 0);
-        for rate in rates {
+        for rate in rates.filter(|rate| rate.class.is_token()) {
             let side = if rate.class.is_output() { &mut dearest_out } else { &mut dearest_in };
             *side = u128::from(rate.pico_per_unit).max(*side);
         }

@@ -230,7 +230,9 @@ fn target(file: &str, written: &TargetFile) -> Result<Target, LoadError> {
 
 fn rate(file: &str, class: &str, usd: &Spanned<String>) -> Result<Rate, LoadError> {
     let here = |message: String| yaml::at(LoadError::new(file, message), usd.referenced);
-    let class = Class::parse(class).ok_or_else(|| here(format!("unknown token class `{class}`")))?;
+    let class = Class::parse(class)
+        .filter(|class| class.is_token())
+        .ok_or_else(|| here(format!("unknown token class `{class}`")))?;
     let pico_per_unit = pico_per_token_from_usd_per_mtok(&usd.value)
         .map_err(|error| here(format!("`{}` is no price: {error}", usd.value)))?;
     Ok(Rate { class, pico_per_unit })
