@@ -389,8 +389,10 @@ async fn what_is_no_conversation_passes_with_its_usage() {
     let heard = soon("a reply", client.reply()).await.unwrap();
     assert_eq!(heard.status(), 200, "{}", heard.text());
     let call = upstream.calls()[2].clone();
-    assert_eq!(call.get("content-type"), Some("multipart/form-data; boundary=b"));
-    assert_eq!(String::from_utf8_lossy(&call.body), form.replace("\r\n\r\nm\r\n", "\r\n\r\nm1\r\n"));
+    let boundary = "weir-form-0000000000000000";
+    assert_eq!(call.get("content-type"), Some(format!("multipart/form-data; boundary={boundary}").as_str()));
+    let written = form.replace("\r\n\r\nm\r\n", "\r\n\r\nm1\r\n").replace("--b", &format!("--{boundary}"));
+    assert_eq!(String::from_utf8_lossy(&call.body), written, "written afresh, with the target's model");
 
     let postings = gateway.posted(3).await;
     let used: Vec<_> = postings.iter().map(|posting| (posting.input, posting.output)).collect();

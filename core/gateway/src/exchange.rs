@@ -75,7 +75,7 @@ pub struct Exchange<'g> {
     pub watched: bool,
     /// Bytes held for it.
     pub held: Held<'g>,
-    /// The form that its body is, if it is one.
+    /// What its body has beside the JSON, if it is a form.
     pub form: Option<Form>,
     /// What telemetry will be told.
     pub record: record::Exchange,
@@ -261,13 +261,12 @@ impl Exchange<'_> {
         let bounds = body::Bounds { limit: server.limits.body, deadline: server.timeouts.body };
         let headers = &self.session.req_header().headers;
         body::check_head(headers, bounds, api == Api::Transcription)?;
-        let form = form::kind(headers).map(str::to_owned);
+        let boundary = (api == Api::Transcription).then(|| form::boundary(headers)).transpose()?;
         let mut body = body::read(self.session, bounds, &mut self.held).await?;
         self.record.bytes_in = body.len() as u64;
-        if let Some(kind) = form {
-            let form = Form::parse(&kind, body)?;
-            body = form.json()?;
-            self.form = Some(form);
+        if let Some(boundary) = boundary {
+            let (form, json) = Form::parse(&boundary, &body)?;
+            (self.form, body) = (Some(form), json);
         }
         let request = Request::parse(api, body).map_err(Refusal::from)?;
         self.record.stream = request.stream();

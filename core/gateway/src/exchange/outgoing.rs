@@ -3,7 +3,6 @@
 use super::Exchange;
 use super::admit::Admitted;
 use crate::egress::Call;
-use crate::ingress::form::Form;
 use crate::refusal::Refusal;
 use crate::snapshot::Bound;
 use bytes::Bytes;
@@ -19,6 +18,9 @@ use weir_policy::{Retention, Step, Target};
 const ANTHROPIC_VERSION: &str = "2023-06-01";
 /// What of a caller's header goes to Anthropic.
 const ANTHROPIC_HEADERS: [&str; 2] = ["anthropic-version", "anthropic-beta"];
+
+/// The type of every body but a form's.
+const JSON: Cow<'static, str> = Cow::Borrowed("application/json");
 
 /// How a target's reply becomes the caller's.
 pub enum Way {
@@ -43,6 +45,8 @@ pub struct Outgoing {
 /// A body, before its head is written.
 struct Body {
     bytes: Bytes,
+    /// A form's names its boundary.
+    content_type: Cow<'static, str>,
     way: Way,
     dropped: Vec<String>,
 }
@@ -65,7 +69,7 @@ impl Exchange<'_> {
         let dialect = bound.endpoint.speaks.toward(api);
         stateless(request, dialect, &target.id, admitted.retention)?;
         let body = if !api.is_conversation() && api != Api::CountTokens {
-            self.opaque(request, target)
+            self.opaque(request, target)?
         } else if translate::dialect_of(api) == Some(dialect) {
             same(request, step, target, bound, admitted.retention)
         } else {
@@ -89,7 +93,7 @@ impl Exchange<'_> {
             model: &target.model,
             stream: request.stream(),
             query: if same && dialect == Dialect::Anthropic { self.query() } else { "" },
-            content_type: &self.content_type(),
+            content_type: &body.content_type,
             lines: &lines,
             traceparent: parent.as_deref(),
         };
@@ -97,13 +101,16 @@ impl Exchange<'_> {
         Ok(Outgoing { request, way: body.way, dropped: body.dropped })
     }
 
-    /// A body of which only the model's name is ours to change.
-    fn opaque(&self, request: &Request, target: &Target) -> Body {
-        let bytes = match &self.form {
-            Some(form) => form.patched(request, &target.model),
-            None => request.patched(&Patch::model(&target.model)),
+    /// A body of which only the model's name is ours to change; a form is written afresh.
+    fn opaque(&self, request: &Request, target: &Target) -> Result<Body, Refusal> {
+        let (bytes, content_type) = match &self.form {
+            Some(form) => {
+                let form = form.write(request, &target.model)?;
+                (form.bytes, form.content_type.into())
+            }
+            None => (request.patched(&Patch::model(&target.model)), JSON),
         };
-        Body { bytes, way: Way::Opaque, dropped: Vec::new() }
+        Ok(Body { bytes, content_type, way: Way::Opaque, dropped: Vec::new() })
     }
 
     /// Header lines that only this request has.
@@ -127,12 +134,6 @@ impl Exchange<'_> {
     fn query(&self) -> &'static str {
         let query = self.session.req_header().uri.query().unwrap_or_default();
         if query.split('&').any(|pair| pair == "beta=true") { "beta=true" } else { "" }
-    }
-
-    /// The body's type: a form's is the caller's, since it names the boundary.
-    fn content_type(&self) -> Cow<'static, str> {
-        let form = self.form.as_ref().map(Form::content_type);
-        form.map_or(Cow::Borrowed("application/json"), |kind| Cow::Owned(kind.to_owned()))
     }
 }
 
@@ -170,7 +171,7 @@ fn same(request: &Request, step: &Step, target: &Target, bound: &Bound, retentio
     };
     // A count is no reply that could be read as one.
     let way = if request.api() == Api::CountTokens { Way::Opaque } else { Way::Same };
-    Body { bytes: request.patched(&patch), way, dropped: Vec::new() }
+    Body { bytes: request.patched(&patch), content_type: JSON, way, dropped: Vec::new() }
 }
 
 fn turned(
@@ -187,7 +188,12 @@ fn turned(
         vendor: bound.endpoint.vendor,
     };
     match translate::translate(request, dialect, &toward) {
-        Ok(out) => Ok(Body { bytes: out.body, way: Way::Turned(Box::new(out.back)), dropped: out.dropped }),
+        Ok(out) => Ok(Body {
+            bytes: out.body,
+            content_type: JSON,
+            way: Way::Turned(Box::new(out.back)),
+            dropped: out.dropped,
+        }),
         Err(no) => Err(Refusal::invalid("unsupported_parameter", format!("{}: {}", target.id, no.message))
             .about(no.param.name(request.api()))),
     }
