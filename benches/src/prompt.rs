@@ -52,7 +52,8 @@ pub struct Template {
     serial_at: usize,
 }
 
-const SERIAL_DIGITS: usize = 8;
+/// Digits of a serial number.
+pub const SERIAL_DIGITS: usize = 8;
 
 impl Template {
     /// A request to `host` by `key`, for `model`, with the address in it or not.
