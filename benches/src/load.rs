@@ -12,7 +12,7 @@ use tokio::task::LocalSet;
 
 use crate::failure::{Context, Failure, Result};
 use crate::process::own_cpu;
-use crate::prompt::{Kind, Mark, Template};
+use crate::prompt::{Api, Kind, Mark, Template, body};
 use crate::reply::{self, Due};
 use crate::wire::Conn;
 
@@ -31,6 +31,9 @@ pub struct Shape {
     /// Stop after so many requests; none: after the seconds only.
     #[arg(long, default_value_t = u64::MAX)]
     pub requests: u64,
+    /// The API that the clients speak.
+    #[arg(long, value_enum, default_value_t)]
+    pub api: Api,
     /// Model name in the bodies.
     #[arg(long, default_value = "chat")]
     pub model: String,
@@ -116,17 +119,10 @@ struct Order {
 impl Book {
     fn open(shape: &Shape) -> Result<Book> {
         let keys = read_keys(&shape.keys)?;
-        let template = |key: &str, kind, pii| Template::new(&shape.target, key, &shape.model, kind, pii);
-        let templates = keys
-            .iter()
-            .map(|key| {
-                [
-                    template(key, Kind::Plain, false),
-                    template(key, Kind::Plain, true),
-                    template(key, Kind::Stream, false),
-                ]
-            })
-            .collect();
+        let body = |kind, pii| body(shape.api, &shape.model, kind, pii);
+        let bodies = [body(Kind::Plain, false), body(Kind::Plain, true), body(Kind::Stream, false)];
+        let template = |key: &str, body: &String| Template::new(&shape.target, key, shape.api, body);
+        let templates = keys.iter().map(|key| bodies.each_ref().map(|body| template(key, body))).collect();
         let ids = shape.ids.as_deref().map(std::fs::File::create).transpose().context("ids file")?;
         Ok(Book {
             templates,
@@ -152,7 +148,7 @@ impl Book {
         };
         let keys = self.templates.len() as u64;
         let bytes = self.templates[(serial % keys) as usize][which].numbered(serial).to_vec();
-        Some(Order { bytes, due: Due { kind, serial, mark } })
+        Some(Order { bytes, due: Due { api: self.shape.api, kind, serial, mark } })
     }
 
     fn is_over(&self, serial: u64) -> bool {

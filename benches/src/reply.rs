@@ -1,14 +1,18 @@
 //! What the right reply to a request is.
 
+mod content;
+
 use memchr::memmem;
 
 use crate::failure::{Failure, Result};
 use crate::mock;
-use crate::prompt::{Kind, Mark, SERIAL_DIGITS, STREAM_CHUNKS, write_serial};
+use crate::prompt::{Api, Kind, Mark, SERIAL_DIGITS, write_serial};
 use crate::wire::Head;
 
 /// What a request asked for, and so what its reply must be.
 pub struct Due {
+    /// The API in which it was sent.
+    pub api: Api,
     /// What reply was asked for.
     pub kind: Kind,
     /// The request's serial number, which its reply repeats.
@@ -29,19 +33,11 @@ pub fn check(head: &Head, body: &[u8], due: &Due) -> Result<()> {
     if memmem::find(body, opening.as_bytes()).is_none() {
         return Err(Failure::new(wrong_opening(body, &serial, due.mark)));
     }
-    match due.kind {
-        Kind::Plain if body == mock::completion(&serial, due.mark).as_bytes() => Ok(()),
-        Kind::Plain => Err(Failure::new("a reply that is not the upstream's, byte for byte")),
-        Kind::Stream | Kind::Hold => check_stream(body),
-    }
-}
-
-fn check_stream(body: &[u8]) -> Result<()> {
-    let deltas = memmem::find_iter(body, br#""delta":{"content""#).count();
-    match body.ends_with(b"data: [DONE]\n\n") {
-        true if deltas == STREAM_CHUNKS => Ok(()),
-        true => Err(Failure::new("a stream with the wrong number of chunks")),
-        false => Err(Failure::new("a stream without its end")),
+    match (due.api, due.kind) {
+        (Api::Chat, Kind::Plain) if body == mock::completion(&serial, due.mark).as_bytes() => Ok(()),
+        (Api::Chat, Kind::Plain) => Err(Failure::new("a reply that is not the upstream's, byte for byte")),
+        (_, Kind::Plain) => content::whole(due.api, body, &mock::text(&serial, due.mark)),
+        (..) => content::stream(due.api, body, &mock::stream_text(&serial, due.mark)),
     }
 }
 

@@ -83,7 +83,7 @@ fn systems(bench: &Bench, plan: &Plan) -> Result<Vec<System>> {
         systems.push(System::Nginx);
     }
     if let Some(shipped) = &plan.shipped {
-        for variant in [Variant::Default, Variant::Budget, Variant::Guard] {
+        for variant in Variant::ALL {
             systems.push(System::Weir(Site::lay_out(variant, shipped, &bench.upstream, &bench.work)?));
         }
     }
@@ -104,6 +104,16 @@ fn cpu(bench: &Bench, systems: &[System], report: &mut Report) -> Result<()> {
     for (figure, name, target) in RATIOS {
         if rounds.contains_key(name) {
             report.against(figure, plain(name).over(&plain("pingora")), target);
+        }
+    }
+    if systems.iter().any(|system| system.variant().is_some()) {
+        let translated = [
+            ("cpu_ratio_translated_messages", plain("weir_messages").over(&plain("weir"))),
+            ("cpu_ratio_translated_responses", plain("weir_responses").over(&plain("weir"))),
+            ("cpu_ratio_translated_stream", stream("weir_messages").over(&stream("weir"))),
+        ];
+        for (figure, ratio) in translated {
+            report.against(figure, ratio, TRANSLATED);
         }
     }
     for system in systems {
@@ -127,11 +137,17 @@ fn cpu(bench: &Bench, systems: &[System], report: &mut Report) -> Result<()> {
     report.note(
         "cpu_us: CPU microseconds a request at saturation, one core; ratios: round by round over pingora",
     );
+    report.note(
+        "translated: callers of Messages and Responses, the upstream speaks Chat Completions; ratios over weir",
+    );
     Ok(())
 }
 
 /// Other processes' use of the machine, in cores, from which on caches and queues are not ours.
 const BUSY_MACHINE: f64 = 0.1;
+
+/// What a translated chat may cost, over one of the upstream's own dialect.
+const TRANSLATED: f64 = 1.5;
 
 const RATIOS: [(&str, &str, f64); 3] = [
     ("cpu_ratio_pipeline", "weir", 1.5),
