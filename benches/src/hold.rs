@@ -6,7 +6,7 @@ use memchr::memmem;
 use tokio::task::JoinSet;
 
 use crate::failure::{Context, Failure, Result};
-use crate::prompt::{Kind, Template};
+use crate::prompt::{self, Api, Kind, Template};
 use crate::wire::Conn;
 
 /// Opens `count` streams, writes `held` to standard output, waits for a line on standard input (by then the caller
@@ -14,9 +14,10 @@ use crate::wire::Conn;
 pub fn run(target: &str, key: &str, model: &str, count: usize) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
+        let body = prompt::body(Api::Chat, model, Kind::Hold, false);
         let mut opening = JoinSet::new();
         for serial in 0..count {
-            let mut template = Template::new(target, key, model, Kind::Hold, false);
+            let mut template = Template::new(target, key, Api::Chat, &body);
             let request = template.numbered(serial as u64).to_vec();
             opening.spawn(open(target.to_owned(), request));
         }

@@ -12,7 +12,8 @@
 //! - [`process`]: pinned children, their CPU time and memory as the operating system says
 //! - [`load`]: the load generator; [`hold`]: a thousand streams kept open
 //! - [`mock`]: the upstream; [`passthrough`]: the baseline
-//! - [`prompt`]: the bodies that the two agree on; [`wire`]: as much HTTP/1.1 as both need
+//! - [`prompt`]: the bodies that the two agree on; [`reply`]: the right reply to each
+//! - [`wire`]: as much HTTP/1.1 as both need
 //! - [`figures`], [`report`]: medians and spreads; the table and the JSON file
 //! - [`failure`]: one error, a sentence for a person
 
@@ -28,6 +29,7 @@ pub mod passthrough;
 pub mod process;
 pub mod prompt;
 pub mod reload;
+pub mod reply;
 pub mod report;
 pub mod round;
 pub mod run;

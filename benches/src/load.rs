@@ -7,15 +7,14 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use memchr::memmem;
 use serde::{Deserialize, Serialize};
 use tokio::task::LocalSet;
 
 use crate::failure::{Context, Failure, Result};
-use crate::mock;
 use crate::process::own_cpu;
-use crate::prompt::{Kind, Mark, STREAM_CHUNKS, Template, write_serial};
-use crate::wire::{Conn, Framing, Head};
+use crate::prompt::{Api, Kind, Mark, Template, body};
+use crate::reply::{self, Due};
+use crate::wire::Conn;
 
 /// What to send, where, and for how long.
 #[derive(Clone, Debug, clap::Args)]
@@ -32,6 +31,9 @@ pub struct Shape {
     /// Stop after so many requests; none: after the seconds only.
     #[arg(long, default_value_t = u64::MAX)]
     pub requests: u64,
+    /// The API that the clients speak.
+    #[arg(long, value_enum, default_value_t)]
+    pub api: Api,
     /// Model name in the bodies.
     #[arg(long, default_value = "chat")]
     pub model: String,
@@ -110,25 +112,17 @@ struct Book {
 
 /// One request to send.
 struct Order {
-    serial: u64,
     bytes: Vec<u8>,
-    expected: Mark,
+    due: Due,
 }
 
 impl Book {
     fn open(shape: &Shape) -> Result<Book> {
         let keys = read_keys(&shape.keys)?;
-        let template = |key: &str, kind, pii| Template::new(&shape.target, key, &shape.model, kind, pii);
-        let templates = keys
-            .iter()
-            .map(|key| {
-                [
-                    template(key, Kind::Plain, false),
-                    template(key, Kind::Plain, true),
-                    template(key, Kind::Stream, false),
-                ]
-            })
-            .collect();
+        let body = |kind, pii| body(shape.api, &shape.model, kind, pii);
+        let bodies = [body(Kind::Plain, false), body(Kind::Plain, true), body(Kind::Stream, false)];
+        let template = |key: &str, body: &String| Template::new(&shape.target, key, shape.api, body);
+        let templates = keys.iter().map(|key| bodies.each_ref().map(|body| template(key, body))).collect();
         let ids = shape.ids.as_deref().map(std::fs::File::create).transpose().context("ids file")?;
         Ok(Book {
             templates,
@@ -147,14 +141,14 @@ impl Book {
         }
         self.tally.sent += 1;
         let every = |n: u64| n > 0 && serial.is_multiple_of(n);
-        let (which, expected) = match () {
-            () if every(self.shape.pii_every) => (1, Mark::Masked),
-            () if every(self.shape.stream_every) => (2, Mark::None),
-            () => (0, Mark::None),
+        let (which, kind, mark) = match () {
+            () if every(self.shape.pii_every) => (1, Kind::Plain, Mark::Masked),
+            () if every(self.shape.stream_every) => (2, Kind::Stream, Mark::None),
+            () => (0, Kind::Plain, Mark::None),
         };
         let keys = self.templates.len() as u64;
         let bytes = self.templates[(serial % keys) as usize][which].numbered(serial).to_vec();
-        Some(Order { serial, bytes, expected })
+        Some(Order { bytes, due: Due { api: self.shape.api, kind, serial, mark } })
     }
 
     fn is_over(&self, serial: u64) -> bool {
@@ -174,7 +168,7 @@ impl Book {
             }
         };
         self.tally.ok += 1;
-        self.tally.masked += u64::from(order.expected == Mark::Masked);
+        self.tally.masked += u64::from(order.due.mark == Mark::Masked);
         self.latencies.push(u32::try_from(taken.as_micros()).unwrap_or(u32::MAX));
         if let Some(ids) = &mut self.ids {
             let id = id.ok_or_else(|| Failure::new("a 2xx without x-weir-request-id"))?;
@@ -223,48 +217,9 @@ async fn exchange(conn: &mut Option<Conn>, target: &str, order: &Order) -> Resul
     };
     conn.send(&order.bytes).await?;
     let head = conn.head().await?.ok_or_else(|| Failure::new("closed instead of a reply"))?;
-    let framing = head.framing()?;
-    let body = conn.body(framing).await?;
-    check(&head, framing, &body, order)?;
+    let body = conn.body(head.framing()?).await?;
+    reply::check(&head, &body, &order.due)?;
     Ok(head.header("x-weir-request-id").map(str::to_owned))
-}
-
-/// The right reply to this very request: status, serial, mark, and complete to the last byte.
-fn check(head: &Head, framing: Framing, body: &[u8], order: &Order) -> Result<()> {
-    if head.status() != 200 {
-        let text = String::from_utf8_lossy(&body[..body.len().min(200)]).into_owned();
-        return Err(Failure::new(format!("status {} {text}", head.status())));
-    }
-    let mut serial = [b'0'; 8];
-    write_serial(&mut serial, order.serial);
-    let opening = mock::opening(&serial, order.expected);
-    if memmem::find(body, opening.as_bytes()).is_none() {
-        return Err(Failure::new(wrong_opening(body, &serial, order.expected)));
-    }
-    match framing {
-        Framing::Length(_) if body == mock::completion(&serial, order.expected).as_bytes() => Ok(()),
-        Framing::Length(_) => Err(Failure::new("a reply that is not the upstream's, byte for byte")),
-        Framing::Chunked => check_stream(body),
-    }
-}
-
-fn check_stream(body: &[u8]) -> Result<()> {
-    let deltas = memmem::find_iter(body, br#""delta":{"content""#).count();
-    match body.ends_with(b"data: [DONE]\n\n") {
-        true if deltas == STREAM_CHUNKS => Ok(()),
-        true => Err(Failure::new("a stream with the wrong number of chunks")),
-        false => Err(Failure::new("a stream without its end")),
-    }
-}
-
-fn wrong_opening(body: &[u8], serial: &[u8], expected: Mark) -> String {
-    let seen = [Mark::None, Mark::Masked, Mark::Leaked]
-        .into_iter()
-        .find(|mark| memmem::find(body, mock::opening(serial, *mark).as_bytes()).is_some());
-    match seen {
-        Some(mark) => format!("the upstream saw '{}' where '{}' was due", mark.as_str(), expected.as_str()),
-        None => "the reply to another request".to_owned(),
-    }
 }
 
 fn read_keys(file: &Path) -> Result<Vec<String>> {

@@ -116,7 +116,7 @@ fn round(call: &impl Fn() -> Result<()>) -> Result<f64> {
 }
 
 fn request() -> Result<Arc<RequestView>> {
-    let body = Bytes::from(prompt::body("chat", Kind::Plain, false));
+    let body = Bytes::from(prompt::body(prompt::Api::Chat, "chat", Kind::Plain, false));
     let chat = Request::parse(weir_llm::api::Api::Chat, body).map_err(|error| Failure::new(error.message))?;
     let head = Head {
         request_id: "req_1".into(),

@@ -105,7 +105,7 @@ impl Upstream {
         if hold {
             released.changed().await.context("release")?;
         }
-        let word = chunked(&delta("and then the answer goes on, "));
+        let word = chunked(&delta(GOES_ON));
         for _ in 1..STREAM_CHUNKS {
             conn.send(&word).await?;
             // Let the other streams have their turn, as a model's token pace would.
@@ -139,20 +139,32 @@ impl Upstream {
 
 /// The complete reply to the request with this serial.
 pub fn completion(serial: &[u8], mark: Mark) -> String {
-    let opening = opening(serial, mark);
-    let text =
-        "Thank you for both orders; they left our house on time, and the second one is with you soon. ";
     format!(
-        r#"{{"id":"chatcmpl-bench","object":"chat.completion","created":1750000000,"model":"bench","choices":[{{"index":0,"message":{{"role":"assistant","content":"{opening}{}"}},"finish_reason":"stop"}}],"usage":{}}}"#,
-        text.repeat(7),
+        r#"{{"id":"chatcmpl-bench","object":"chat.completion","created":1750000000,"model":"bench","choices":[{{"index":0,"message":{{"role":"assistant","content":"{}"}},"finish_reason":"stop"}}],"usage":{}}}"#,
+        text(serial, mark),
         usage(),
     )
+}
+
+/// The text of the complete reply to the request with this serial.
+pub fn text(serial: &[u8], mark: Mark) -> String {
+    let text =
+        "Thank you for both orders; they left our house on time, and the second one is with you soon. ";
+    [opening(serial, mark), text.repeat(7)].concat()
+}
+
+/// The text of the whole stream for the request with this serial.
+pub fn stream_text(serial: &[u8], mark: Mark) -> String {
+    [opening(serial, mark), GOES_ON.repeat(STREAM_CHUNKS - 1)].concat()
 }
 
 /// How every reply's text begins: the request's serial and what its prompt carried.
 pub fn opening(serial: &[u8], mark: Mark) -> String {
     format!("re bench-{} {}. ", String::from_utf8_lossy(serial), mark.as_str())
 }
+
+/// The text of every chunk but the first.
+const GOES_ON: &str = "and then the answer goes on, ";
 
 fn model(body: &[u8]) -> Result<&str> {
     let marker = br#""model":""#;

@@ -1,4 +1,5 @@
-//! The bodies that the load generator sends and the mock understands: 1 KiB, and a ticket in the prompt.
+//! The bodies that the load generator sends and the mock understands: 1 KiB, and a ticket in the prompt, in the form of
+//! each API that callers speak.
 //!
 //! The ticket is `bench-SSSSSSSS-KNNN`: a serial number that the reply must repeat, what kind of reply is asked for,
 //! and how many chunks it has. So a reply is checked against its own request, whoever sits between the two.
@@ -11,6 +12,38 @@ pub const BODY_BYTES: usize = 1024;
 
 /// Chunks of a benchmark stream.
 pub const STREAM_CHUNKS: usize = 50;
+
+/// The API that a caller speaks; the mock speaks [`Api::Chat`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Api {
+    /// OpenAI's Chat Completions.
+    #[default]
+    Chat,
+    /// OpenAI's Responses.
+    Responses,
+    /// Anthropic's Messages.
+    Messages,
+}
+
+impl Api {
+    /// Its name, as the load generator's `--api` takes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Api::Chat => "chat",
+            Api::Responses => "responses",
+            Api::Messages => "messages",
+        }
+    }
+
+    /// The path of its requests, and the headers by which its callers show their key.
+    fn head(self, key: &str) -> (&'static str, String) {
+        match self {
+            Api::Chat => ("/v1/chat/completions", format!("Authorization: Bearer {key}")),
+            Api::Responses => ("/v1/responses", format!("Authorization: Bearer {key}")),
+            Api::Messages => ("/v1/messages", format!("x-api-key: {key}\r\nanthropic-version: 2023-06-01")),
+        }
+    }
+}
 
 /// What reply a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,14 +85,15 @@ pub struct Template {
     serial_at: usize,
 }
 
-const SERIAL_DIGITS: usize = 8;
+/// Digits of a serial number.
+pub const SERIAL_DIGITS: usize = 8;
 
 impl Template {
-    /// A request to `host` by `key`, for `model`, with the address in it or not.
-    pub fn new(host: &str, key: &str, model: &str, kind: Kind, pii: bool) -> Template {
-        let body = body(model, kind, pii);
+    /// A request to `host` by `key`, with a [`body`] of that API.
+    pub fn new(host: &str, key: &str, api: Api, body: &str) -> Template {
+        let (path, key) = api.head(key);
         let head = format!(
-            "POST /v1/chat/completions HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\n\
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\n{key}\r\n\
              Content-Type: application/json\r\nAccept: application/json\r\nUser-Agent: weir-bench\r\n\
              Content-Length: {}\r\n\r\n",
             body.len()
@@ -107,27 +141,49 @@ pub fn write_serial(digits: &mut [u8], mut serial: u64) {
     }
 }
 
-/// Four messages, as a short conversation has, filled up to [`BODY_BYTES`].
-pub fn body(model: &str, kind: Kind, pii: bool) -> String {
-    let (letter, stream) = match kind {
-        Kind::Plain => ('p', ""),
-        Kind::Stream => ('s', r#","stream":true,"stream_options":{"include_usage":true}"#),
-        Kind::Hold => ('h', r#","stream":true"#),
+/// Instructions and three turns, as a short conversation has, filled up to [`BODY_BYTES`].
+pub fn body(api: Api, model: &str, kind: Kind, pii: bool) -> String {
+    let letter = match kind {
+        Kind::Plain => 'p',
+        Kind::Stream => 's',
+        Kind::Hold => 'h',
     };
     let who = if pii { PII } else { "the account's owner." };
-    let parts = [
-        format!(r#"{{"model":"{model}","messages":["#),
-        r#"{"role":"system","content":"You answer in one short paragraph."},"#.to_owned(),
+    let turns = [
         format!(r#"{{"role":"user","content":"bench-00000000-{letter}: please write to {who}"}},"#),
         r#"{"role":"assistant","content":"Which tone do you want?"},"#.to_owned(),
         r#"{"role":"user","content":""#.to_owned(),
     ];
-    let tail = format!(r#""}}],"max_tokens":256,"temperature":0.2{stream}}}"#);
-    let start = parts.concat();
+    let start = [opening(api, model), turns.concat()].concat();
+    let tail = format!(r#""}}],{}}}"#, wishes(api, kind));
     let filler = "A calm one, with the dates of the last two orders and a word of thanks. ";
     let room = BODY_BYTES.saturating_sub(start.len() + tail.len());
     let text: String = filler.chars().cycle().take(room).collect();
     [start, text, tail].concat()
+}
+
+/// The body up to its first turn: each API has another place for instructions.
+fn opening(api: Api, model: &str) -> String {
+    let system = "You answer in one short paragraph.";
+    match api {
+        Api::Chat => {
+            format!(r#"{{"model":"{model}","messages":[{{"role":"system","content":"{system}"}},"#)
+        }
+        Api::Responses => format!(r#"{{"model":"{model}","instructions":"{system}","input":["#),
+        Api::Messages => format!(r#"{{"model":"{model}","system":"{system}","messages":["#),
+    }
+}
+
+/// The keys after the last turn.
+fn wishes(api: Api, kind: Kind) -> String {
+    let limit = if api == Api::Responses { "max_output_tokens" } else { "max_tokens" };
+    let stream = match (kind, api) {
+        (Kind::Plain, _) => "",
+        // Only Chat Completions has to be asked for a stream's usage.
+        (Kind::Stream, Api::Chat) => r#","stream":true,"stream_options":{"include_usage":true}"#,
+        (Kind::Stream | Kind::Hold, _) => r#","stream":true"#,
+    };
+    format!(r#""{limit}":256,"temperature":0.2{stream}"#)
 }
 
 #[cfg(test)]
@@ -136,22 +192,26 @@ mod tests {
 
     #[test]
     fn every_body_has_the_stated_size_and_a_ticket_that_the_mock_reads() {
-        for kind in [Kind::Plain, Kind::Stream, Kind::Hold] {
-            for pii in [false, true] {
-                let body = body("chat", kind, pii);
-                assert_eq!(body.len(), BODY_BYTES);
-                let parsed: serde_json::Value = serde_json::from_str(&body).expect("valid JSON");
-                assert_eq!(parsed["model"], "chat");
-                assert_eq!(body.contains(PII), pii);
-                assert_eq!(Ticket::find(body.as_bytes()).expect("a ticket").kind, kind);
+        for api in [Api::Chat, Api::Responses, Api::Messages] {
+            for kind in [Kind::Plain, Kind::Stream, Kind::Hold] {
+                for pii in [false, true] {
+                    let body = body(api, "chat", kind, pii);
+                    assert_eq!(body.len(), BODY_BYTES);
+                    let parsed: serde_json::Value = serde_json::from_str(&body).expect("valid JSON");
+                    assert_eq!(parsed["model"], "chat");
+                    assert_eq!(body.contains(PII), pii);
+                    assert_eq!(Ticket::find(body.as_bytes()).expect("a ticket").kind, kind);
+                }
             }
         }
     }
 
     #[test]
     fn a_template_takes_its_serial() {
-        let mut template = Template::new("h", "k", "chat", Kind::Plain, false);
-        let ticket = Ticket::find(template.numbered(120_045)).expect("a ticket");
-        assert_eq!(&ticket.serial, b"00120045");
+        for api in [Api::Chat, Api::Responses, Api::Messages] {
+            let mut template = Template::new("h", "k", api, &body(api, "chat", Kind::Plain, false));
+            let request = template.numbered(120_045);
+            assert!(String::from_utf8_lossy(request).contains("bench-00120045-p"));
+        }
     }
 }

@@ -122,7 +122,10 @@ impl Bench {
         command.args(["--target", &running.address, "--seconds", &seconds.to_string()]);
         command.args(["--stream-every", if streams { "1" } else { "0" }]);
         match system {
-            System::Weir(site) => command.arg("--keys").arg(&site.keys).arg("--ids").arg(ids),
+            System::Weir(site) => {
+                command.args(["--api", site.variant.api().as_str()]);
+                command.arg("--keys").arg(&site.keys).arg("--ids").arg(ids)
+            }
             System::Nginx | System::Passthrough => command.arg("--keys").arg(&self.any_keys),
         };
         if system.variant() == Some(Variant::Guard) && !streams {

@@ -10,7 +10,7 @@ use crate::micro::Calls;
 use crate::process::{LOAD_CORE, Process, SYSTEM_CORE, free_address, ourselves, output, wait_for};
 use crate::reload;
 use crate::report::Report;
-use crate::round::{Bench, Pace, Round};
+use crate::round::{Bench, Measured, Pace, Round};
 use crate::system::System;
 use crate::weir::{MASK, Shipped, Site, Variant};
 use crate::{memory, startup};
@@ -83,7 +83,7 @@ fn systems(bench: &Bench, plan: &Plan) -> Result<Vec<System>> {
         systems.push(System::Nginx);
     }
     if let Some(shipped) = &plan.shipped {
-        for variant in [Variant::Default, Variant::Budget, Variant::Guard] {
+        for variant in Variant::ALL {
             systems.push(System::Weir(Site::lay_out(variant, shipped, &bench.upstream, &bench.work)?));
         }
     }
@@ -99,23 +99,12 @@ fn cpu(bench: &Bench, systems: &[System], report: &mut Report) -> Result<()> {
             rounds.entry(system.name()).or_default().push(bench.round(system)?);
         }
     }
-    let plain = |name: &str| series(&rounds, name, |round| round.plain.cpu_us);
-    let stream = |name: &str| series(&rounds, name, |round| round.stream.cpu_us);
-    for (figure, name, target) in RATIOS {
-        if rounds.contains_key(name) {
-            report.against(figure, plain(name).over(&plain("pingora")), target);
-        }
+    for ratio in RATIOS.iter().filter(|ratio| rounds.contains_key(ratio.of)) {
+        let cpu = |name: &str| series(&rounds, name, |round| (ratio.load)(round).cpu_us);
+        report.against(ratio.figure, cpu(ratio.of).over(&cpu(ratio.over)), ratio.most);
     }
     for system in systems {
-        let name = system.name();
-        report.series(format!("cpu_us_{name}"), plain(name));
-        report.series(format!("cpu_us_stream_{name}"), stream(name));
-        report.series(format!("per_second_{name}"), series(&rounds, name, |round| round.plain.per_second));
-        report.series(format!("core_busy_{name}"), series(&rounds, name, |round| round.plain.busy));
-        report
-            .series(format!("p50_us_{name}"), series(&rounds, name, |round| round.plain.tally.p50_us as f64));
-        report
-            .series(format!("p99_us_{name}"), series(&rounds, name, |round| round.plain.tally.p99_us as f64));
+        columns(&rounds, system.name(), report);
     }
     let foreign = Series(rounds.values().flatten().map(|round| round.plain.foreign).collect());
     if foreign.median() > BUSY_MACHINE {
@@ -127,17 +116,56 @@ fn cpu(bench: &Bench, systems: &[System], report: &mut Report) -> Result<()> {
     report.note(
         "cpu_us: CPU microseconds a request at saturation, one core; ratios: round by round over pingora",
     );
+    report.note(
+        "translated: callers of Messages and Responses, the upstream speaks Chat Completions; ratios over weir; \
+         stream: Messages, 50 chunks",
+    );
     Ok(())
 }
 
 /// Other processes' use of the machine, in cores, from which on caches and queues are not ours.
 const BUSY_MACHINE: f64 = 0.1;
 
-const RATIOS: [(&str, &str, f64); 3] = [
-    ("cpu_ratio_pipeline", "weir", 1.5),
-    ("cpu_ratio_pipeline_budget", "weir_budget", 1.8),
-    ("cpu_ratio_wasm_guard", "weir_guard", 2.0),
+/// CPU time of one system over that of another, round by round.
+struct Ratio {
+    figure: &'static str,
+    of: &'static str,
+    over: &'static str,
+    load: fn(&Round) -> &Measured,
+    most: f64,
+}
+
+impl Ratio {
+    const fn plain(figure: &'static str, of: &'static str, over: &'static str, most: f64) -> Ratio {
+        Ratio { figure, of, over, load: |round| &round.plain, most }
+    }
+
+    const fn stream(figure: &'static str, of: &'static str, over: &'static str, most: f64) -> Ratio {
+        Ratio { figure, of, over, load: |round| &round.stream, most }
+    }
+}
+
+const RATIOS: [Ratio; 6] = [
+    Ratio::plain("cpu_ratio_pipeline", "weir", "pingora", 1.5),
+    Ratio::plain("cpu_ratio_pipeline_budget", "weir_budget", "pingora", 1.8),
+    Ratio::plain("cpu_ratio_wasm_guard", "weir_guard", "pingora", 2.0),
+    Ratio::plain("cpu_ratio_translated_messages", "weir_messages", "weir", 1.5),
+    Ratio::plain("cpu_ratio_translated_responses", "weir_responses", "weir", 1.5),
+    Ratio::stream("cpu_ratio_translated_stream", "weir_messages", "weir", 1.5),
 ];
+
+/// One system's figures under the two loads.
+fn columns(rounds: &BTreeMap<&str, Vec<Round>>, name: &str, report: &mut Report) {
+    let mut column = |figure: &str, of: fn(&Round) -> f64| {
+        report.series(format!("{figure}_{name}"), series(rounds, name, of))
+    };
+    column("cpu_us", |round| round.plain.cpu_us);
+    column("cpu_us_stream", |round| round.stream.cpu_us);
+    column("per_second", |round| round.plain.per_second);
+    column("core_busy", |round| round.plain.busy);
+    column("p50_us", |round| round.plain.tally.p50_us as f64);
+    column("p99_us", |round| round.plain.tally.p99_us as f64);
+}
 
 fn series(rounds: &BTreeMap<&str, Vec<Round>>, name: &str, figure: impl Fn(&Round) -> f64) -> Series {
     Series(rounds.get(name).into_iter().flatten().map(figure).collect())

@@ -6,7 +6,7 @@ use crate::failure::{Context, Failure, Result};
 use crate::figures::Series;
 use crate::memory::first_key;
 use crate::process::{Process, Stop};
-use crate::prompt::{Kind, Template};
+use crate::prompt::{self, Api, Kind, Template};
 use crate::round::Bench;
 use crate::weir::Site;
 use crate::wire::Conn;
@@ -33,7 +33,8 @@ fn once(bench: &Bench, site: &Site, key: &str) -> Result<f64> {
 
 /// Asks until a chat request is answered with 200, for twenty seconds at most.
 pub fn wait_for_reply(address: &str, key: &str) -> Result<()> {
-    let mut template = Template::new(address, key, "chat", Kind::Plain, false);
+    let body = prompt::body(Api::Chat, "chat", Kind::Plain, false);
+    let mut template = Template::new(address, key, Api::Chat, &body);
     let request = template.numbered(0);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

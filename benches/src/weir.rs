@@ -7,6 +7,7 @@ use std::process::Command;
 
 use crate::failure::{Context, Result};
 use crate::process::{SYSTEM_CORE, free_address, output, pinned};
+use crate::prompt::Api;
 
 /// What is added to the shipped config.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +18,10 @@ pub enum Variant {
     Budget,
     /// The Wasm guard that masks addresses and card numbers.
     Guard,
+    /// Nothing; the callers speak Messages, so that every request and reply is translated.
+    Messages,
+    /// Nothing; the callers speak Responses.
+    Responses,
 }
 
 /// A config, a data folder and its keys.
@@ -72,12 +77,27 @@ const REQUESTS_A_MINUTE: &str = "60000000";
 const BUDGET_USD: &str = "1000000";
 
 impl Variant {
+    /// All of them, in the order of the table.
+    pub const ALL: [Variant; 5] =
+        [Variant::Default, Variant::Budget, Variant::Guard, Variant::Messages, Variant::Responses];
+
     /// Its name in figures and in the table.
     pub fn name(self) -> &'static str {
         match self {
             Variant::Default => "weir",
             Variant::Budget => "weir_budget",
             Variant::Guard => "weir_guard",
+            Variant::Messages => "weir_messages",
+            Variant::Responses => "weir_responses",
+        }
+    }
+
+    /// What its callers speak.
+    pub fn api(self) -> Api {
+        match self {
+            Variant::Default | Variant::Budget | Variant::Guard => Api::Chat,
+            Variant::Messages => Api::Messages,
+            Variant::Responses => Api::Responses,
         }
     }
 }
@@ -145,7 +165,7 @@ impl Site {
         }
         let guard = match self.variant {
             Variant::Guard => format!("  - file: {}\n", shipped.guard.canonicalize()?.display()),
-            Variant::Default | Variant::Budget => String::new(),
+            _ => String::new(),
         };
         Ok(format!(
             "server:\n  listen: {}\n  admin: {}\ndata: {}\n\
