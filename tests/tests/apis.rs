@@ -329,6 +329,30 @@ async fn a_cut_off_anthropic_stream_is_billed_by_what_had_come() {
 }
 
 #[tokio::test]
+async fn speech_that_is_not_heard_to_its_end_is_billed_all_the_same() {
+    let upstream = Upstream::start(|_| {
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: audio/mpeg\r\nTransfer-Encoding: chunked\r\n\r\n";
+        Act::new().send(head).chunk(b"ID3 nearly all of it").hang()
+    })
+    .await;
+    let (gateway, key) = house("openai-chat", &upstream).await;
+    let bearer = format!("Bearer {key}");
+    let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+    let body = json!({ "model": "m", "input": "a river runs", "voice": "alloy" }).to_string();
+    let mut client = gateway.client().await;
+    client.send("POST", "/v1/audio/speech", &headers, body.as_bytes()).await.unwrap();
+    assert_eq!(soon("a head", client.head()).await.unwrap().status, 200);
+    soon("a piece", client.piece()).await.unwrap();
+    drop(client);
+    let posting = gateway.posted(1).await.remove(0);
+    assert_eq!(
+        (posting.outcome, posting.provider.as_str(), posting.model.as_str()),
+        ("client-abort", "up", "m1")
+    );
+    assert!(posting.provider_cost.is_none() || posting.input > 0, "{posting:?}");
+}
+
+#[tokio::test]
 async fn a_hit_is_only_for_who_asked_the_same_and_says_what_was_left_out() {
     let upstream = Upstream::saying("kept").await;
     let (gateway, key) = house("openai-chat", &upstream).await;

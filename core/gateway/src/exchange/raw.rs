@@ -52,7 +52,7 @@ impl Exchange<'_> {
         };
         response.release().await;
         let told = Told::read(request.api(), &body);
-        let money = self.close(admitted, request, &served, &told).await?;
+        let money = self.close(admitted, request, &served, &told, Outcome::Ok).await?;
         let mut head = respond::whole_head(200, &kind, body.len(), &self.id)?;
         self.mark(&mut head, Some((&served, Some(money))));
         self.record.status = 200;
@@ -67,6 +67,7 @@ impl Exchange<'_> {
         request: &Request,
         served: &Served,
         told: &Told,
+        outcome: Outcome,
     ) -> Result<super::settle::Money, End> {
         let Bill { usage, source, prices } =
             units::bill(request, self.record.bytes_in, told, served.bound.prices.as_deref());
@@ -75,8 +76,14 @@ impl Exchange<'_> {
             served.bound.prices = Some(Arc::new(prices));
         }
         let took = served.began.elapsed();
-        self.snapshot.live.succeeded(served.bound.live, took, usage.output, took);
-        let close = Close { outcome: Outcome::Ok, served: Some(served), usage, source, saved: Nanos(0) };
+        match outcome {
+            Outcome::Ok => self.snapshot.live.succeeded(served.bound.live, took, usage.output, took),
+            Outcome::UpstreamCut => {
+                self.snapshot.live.failed(served.bound.live, weir_policy::ErrorClass::Network);
+            }
+            _ => {}
+        }
+        let close = Close { outcome, served: Some(served), usage, source, saved: Nanos(0) };
         self.settle(admitted, close).await
     }
 
@@ -100,17 +107,14 @@ impl Exchange<'_> {
         };
         match ended {
             Ok(()) => {
-                self.close(admitted, request, &served, tail.told()).await?;
+                self.close(admitted, request, &served, tail.told(), Outcome::Ok).await?;
                 self.session.write_response_body(Bytes::new(), true).await.map_err(|_| End::Gone)?;
                 response.finish().await;
                 Ok(())
             }
             Err(outcome) => {
-                if outcome == Outcome::UpstreamCut {
-                    self.snapshot.live.failed(served.bound.live, weir_policy::ErrorClass::Network);
-                }
-                let close = Close { served: Some(served), ..Close::nothing(outcome) };
-                self.settle(admitted, close).await?;
+                // The provider has spoken: a caller that leaves before the last byte has had the rest.
+                self.close(admitted, request, &served, tail.told(), outcome).await?;
                 // The head is out: a connection that breaks is the only way left to say that this is not the whole.
                 Err(End::Gone)
             }
