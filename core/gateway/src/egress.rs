@@ -37,10 +37,16 @@ pub struct Endpoint {
     pub patience: Patience,
     /// For one attempt as a whole.
     pub total: Duration,
+    /// What its requests begin with.
+    pub heads: Heads,
+}
+
+/// What a provider's requests begin with, made ready so that a request only copies it.
+pub struct Heads {
     /// What stands before every path.
     prefix: String,
     /// The header lines that every request has, ready for the wire, one set a key; their order is the operator's.
-    heads: Vec<Bytes>,
+    lines: Vec<Bytes>,
     turn: AtomicUsize,
 }
 
@@ -56,28 +62,6 @@ pub struct Parts<'a> {
     pub headers: &'a [(HeaderName, HeaderValue)],
 }
 
-/// What a provider is, apart from its requests.
-pub struct Facts {
-    /// As [`Endpoint::name`].
-    pub name: Arc<str>,
-    /// As [`Endpoint::region`].
-    pub region: Arc<str>,
-    /// As [`Endpoint::retention`].
-    pub retention: Retention,
-    /// As [`Endpoint::trains`].
-    pub trains: bool,
-    /// As [`Endpoint::speaks`].
-    pub speaks: Speaks,
-    /// As [`Endpoint::vendor`].
-    pub vendor: &'static Vendor,
-    /// As [`Endpoint::dialer`].
-    pub dialer: Arc<Dialer>,
-    /// As [`Endpoint::patience`].
-    pub patience: Patience,
-    /// As [`Endpoint::total`].
-    pub total: Duration,
-}
-
 /// What one request differs in.
 pub struct Call<'a> {
     /// The API that the caller speaks.
@@ -88,7 +72,7 @@ pub struct Call<'a> {
     pub model: &'a str,
     /// Piece by piece.
     pub stream: bool,
-    /// The caller's query; may be empty.
+    /// What of the caller's query goes to this provider; may be empty.
     pub query: &'a str,
     /// The body's type.
     pub content_type: &'a str,
@@ -98,50 +82,43 @@ pub struct Call<'a> {
     pub traceparent: Option<&'a str>,
 }
 
-impl Endpoint {
-    /// An endpoint with its heads made ready, so that a request only copies one.
+impl Heads {
+    /// The heads for what a provider speaks.
     ///
     /// # Errors
     /// Says which part no HTTP head may carry.
-    pub fn new(facts: Facts, parts: &Parts<'_>) -> Result<Self, String> {
+    pub fn new(speaks: Speaks, parts: &Parts<'_>) -> Result<Self, String> {
         let keys: Vec<Option<&str>> =
             if parts.keys.is_empty() { vec![None] } else { parts.keys.iter().copied().map(Some).collect() };
-        let heads = keys.into_iter().map(|key| wire(parts, facts.speaks, key)).collect::<Result<_, _>>()?;
-        let Facts { name, region, retention, trains, speaks, vendor, dialer, patience, total } = facts;
-        Ok(Self {
-            name,
-            region,
-            retention,
-            trains,
-            speaks,
-            vendor,
-            dialer,
-            patience,
-            total,
-            prefix: parts.prefix.to_owned(),
-            heads,
-            turn: AtomicUsize::new(0),
-        })
+        let lines = keys.into_iter().map(|key| wire(parts, speaks, key)).collect::<Result<_, _>>()?;
+        Ok(Self { prefix: parts.prefix.to_owned(), lines, turn: AtomicUsize::new(0) })
     }
 
+    /// The lines for the next key in turn.
+    fn next(&self) -> &Bytes {
+        let turn = if self.lines.len() > 1 {
+            self.turn.fetch_add(1, Ordering::Relaxed) % self.lines.len()
+        } else {
+            0
+        };
+        &self.lines[turn]
+    }
+}
+
+impl Endpoint {
     /// How many keys there are to turn to.
     pub fn keys(&self) -> usize {
-        self.heads.len()
+        self.heads.lines.len()
     }
 
     /// A request for the next key in turn.
     pub fn request(&self, call: &Call<'_>, body: &Bytes) -> Request {
-        let turn = if self.heads.len() > 1 {
-            self.turn.fetch_add(1, Ordering::Relaxed) % self.heads.len()
-        } else {
-            0
-        };
-        let ready = &self.heads[turn];
+        let (ready, prefix) = (self.heads.next(), &self.heads.prefix);
         let mut head = BytesMut::with_capacity(ready.len() + call.lines.len() + body.len() + 320);
         head.extend_from_slice(b"POST ");
-        head.extend_from_slice(self.prefix.as_bytes());
-        head.extend_from_slice(path(call, &self.prefix).as_bytes());
-        if !call.query.is_empty() && call.dialect == Dialect::Anthropic {
+        head.extend_from_slice(prefix.as_bytes());
+        head.extend_from_slice(path(call, prefix).as_bytes());
+        if !call.query.is_empty() {
             head.extend_from_slice(b"?");
             head.extend_from_slice(call.query.as_bytes());
         }

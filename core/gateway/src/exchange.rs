@@ -140,6 +140,18 @@ pub fn record(
     }
 }
 
+/// What the writers of replies need to know of a request, where the exchange itself is lent out.
+fn ask<'a>(request: &'a Request, request_id: &'a str, model: &'a str) -> Ask<'a> {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Ask {
+        root: request.json().root(),
+        include_usage: request.include_usage(),
+        request_id,
+        now: since.as_secs(),
+        model,
+    }
+}
+
 impl Exchange<'_> {
     /// Runs the exchange to its end and records it.
     pub async fn run(mut self) {
@@ -234,14 +246,7 @@ impl Exchange<'_> {
 
     /// What the writers of replies need to know of the request.
     fn ask<'a>(&'a self, request: &'a Request, model: &'a str) -> Ask<'a> {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Ask {
-            root: request.json().root(),
-            include_usage: request.include_usage(),
-            request_id: &self.id,
-            now: since.as_secs(),
-            model,
-        }
+        ask(request, &self.id, model)
     }
 
     /// What was not spent in waiting for a provider.

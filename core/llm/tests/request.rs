@@ -84,6 +84,22 @@ fn what_is_missing_or_of_a_wrong_type_is_said_with_its_place() {
 }
 
 #[test]
+fn wishes_for_state_are_found() {
+    for (mut body, wish) in [
+        (json!({ "input": "x", "store": true }), None),
+        (json!({ "input": "x", "previous_response_id": null, "background": false }), None),
+        (json!({ "input": "x", "previous_response_id": "resp_1" }), Some("previous_response_id")),
+        (json!({ "input": "x", "conversation": { "id": "conv_1" } }), Some("conversation")),
+        (json!({ "prompt": { "id": "pmpt_1" } }), Some("prompt")),
+        (json!({ "input": "x", "background": true }), Some("background")),
+        (json!({ "input": [{ "type": "item_reference", "id": "msg_1" }] }), Some("item_reference")),
+    ] {
+        body["model"] = json!("m");
+        assert_eq!(parse(Api::Responses, &body).state(), wish, "{body}");
+    }
+}
+
+#[test]
 fn guards_see_every_word_of_both_apis_and_whose_it_is() {
     let responses = parse(
         Api::Responses,

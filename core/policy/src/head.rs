@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 pub use weir_llm::api::Api;
+pub use weir_llm::request::Needs;
 
 /// What a target does with content; ordered from strictest to loosest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -60,21 +61,6 @@ pub enum DataClass {
     Confidential,
     /// Regulated.
     Restricted,
-}
-
-/// What the request needs a model to be able to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[allow(clippy::struct_excessive_bools, missing_docs, reason = "a flag set, each flag named as in the WIT")]
-pub struct Needs {
-    pub tools: bool,
-    pub vision: bool,
-    pub audio_in: bool,
-    pub audio_out: bool,
-    pub json_schema: bool,
-    pub reasoning: bool,
-    pub logprobs: bool,
-    pub prompt_cache: bool,
-    pub parallel_tools: bool,
 }
 
 /// The head of a request.

@@ -5,7 +5,7 @@ use super::attend::attend;
 use super::outgoing::{Outgoing, Way};
 use super::plan::Planned;
 use super::relay::{Ended, Relay};
-use super::{End, Exchange, limits};
+use super::{End, Exchange, ask, limits};
 use crate::buffered::Held;
 use crate::refusal::Refusal;
 use crate::snapshot::Bound;
@@ -225,14 +225,8 @@ impl Exchange<'_> {
         let at = usize::from(step.target);
         let (target, bound) = (&admitted.route.table[at], &admitted.route.bound[at]);
         let call = Call::new(self, step, target, bound, outgoing);
-        let (id, now) = (Arc::clone(&self.id), unix_seconds());
-        let ask = Ask {
-            root: request.json().root(),
-            include_usage: request.include_usage(),
-            request_id: &id,
-            now,
-            model: &admitted.route.name,
-        };
+        let id = Arc::clone(&self.id);
+        let ask = ask(request, &id, &admitted.route.name);
         let began = call.began;
         let in_flight = self.snapshot.live.started(bound.live);
         let ended = {
@@ -628,8 +622,4 @@ fn passed_on(response: &Response, api: Api, dropped: &[String]) -> Vec<(HeaderNa
         }
     }
     headers
-}
-
-fn unix_seconds() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -13,7 +13,7 @@ use weir_llm::json::Kind;
 use weir_llm::request::Request;
 use weir_llm::translate;
 use weir_policy::pipeline::GuardEnd;
-use weir_policy::{DataClass, Head, Needs, RequestView};
+use weir_policy::{DataClass, Head, RequestView};
 
 /// A request that every guard let pass, and the view of it that the later hooks get.
 pub type Guarded = (Arc<Request>, Arc<RequestView>);
@@ -93,7 +93,6 @@ impl Exchange<'_> {
 
     fn head(&self, admitted: &Admitted, request: &Request, reads: bool) -> Head {
         let principal = &admitted.caller.principal;
-        let needs = request.needs();
         Head {
             request_id: Arc::clone(&self.id),
             api: request.api(),
@@ -116,17 +115,7 @@ impl Exchange<'_> {
                 0
             },
             body_bytes: request.body().len() as u64,
-            needs: Needs {
-                tools: needs.tools,
-                vision: needs.vision,
-                audio_in: needs.audio_in,
-                audio_out: needs.audio_out,
-                json_schema: needs.json_schema,
-                reasoning: needs.reasoning,
-                logprobs: needs.logprobs,
-                prompt_cache: needs.prompt_cache,
-                parallel_tools: needs.parallel_tools,
-            },
+            needs: request.needs(),
             attempt: 0,
         }
     }

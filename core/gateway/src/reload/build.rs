@@ -2,7 +2,7 @@
 
 use super::policies::Compiled;
 use crate::config::{Alias, Config, Provider, ProviderKind, TargetRef};
-use crate::egress::{Endpoint, Facts, Parts};
+use crate::egress::{Endpoint, Heads, Parts};
 use crate::snapshot::{Bound, Direct, Route, Snapshot};
 use crate::telemetry::Telemetry;
 use crate::telemetry::live::Live;
@@ -135,7 +135,7 @@ impl Builder {
             keys: provider.keys.iter().map(|key| key.expose()).collect(),
             headers: &provider.headers,
         };
-        let facts = Facts {
+        Ok(Endpoint {
             name: provider.name.as_str().into(),
             region: provider.region.as_str().into(),
             retention: provider.retention,
@@ -145,8 +145,8 @@ impl Builder {
             dialer: self.upstreams.dialer(&key),
             patience: Patience { first_byte: timeouts.first_byte, idle: timeouts.idle },
             total: timeouts.total,
-        };
-        Endpoint::new(facts, &parts)
+            heads: Heads::new(provider.speaks, &parts)?,
+        })
     }
 
     fn pipeline(

@@ -4,7 +4,6 @@ use super::{kind, raw, text};
 use crate::json::{Json, Value, Writer};
 use crate::neutral::Citation;
 use bytes::Bytes;
-use std::borrow::Cow;
 
 /// The citations of a text block.
 pub(super) fn citations(block: Value<'_>) -> impl Iterator<Item = Citation<'_>> {
@@ -25,18 +24,6 @@ pub(super) fn citation(value: Value<'_>) -> Citation<'_> {
         cited: text(value, "cited_text"),
         range: None,
         json: Some(raw(value)),
-    }
-}
-
-/// A copy that owns its text.
-pub(super) fn owned(citation: Citation<'_>) -> Citation<'static> {
-    let own = |text: Option<Cow<'_, str>>| text.map(|text| Cow::Owned(text.into_owned()));
-    Citation {
-        url: own(citation.url),
-        title: own(citation.title),
-        cited: own(citation.cited),
-        range: citation.range,
-        json: own(citation.json),
     }
 }
 

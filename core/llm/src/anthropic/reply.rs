@@ -1,12 +1,14 @@
 //! Whole replies.
 
 use super::blocks::input;
-use super::citation::{citations, owned};
+use super::citation::citations;
 use super::message::{self, Proof, proof};
 use super::turns::is_own;
 use super::{citation, fault, kind, raw, stop, text, usage};
 use crate::json::{Json, Kind, Value, Writer};
-use crate::neutral::{Ask, Broken, By, Call, Choice, Content, Finish, Reply, Seal, Thinking, arguments};
+use crate::neutral::{
+    Ask, Broken, By, Call, Choice, Citation, Content, Finish, Reply, Seal, Thinking, arguments,
+};
 use bytes::Bytes;
 use std::borrow::Cow;
 
@@ -55,7 +57,7 @@ fn part(block: Value<'_>) -> Content<'static> {
     match kind(block).as_ref() {
         "text" => Content::Text {
             text: own(block, "text").into(),
-            citations: citations(block).map(owned).collect(),
+            citations: citations(block).map(Citation::into_static).collect(),
         },
         "tool_use" => Content::Call(Call {
             id: own(block, "id").into(),

@@ -162,11 +162,8 @@ fn read_message(message: Value<'_>, path: &Path<'_>, fields: &mut Fields) -> Res
         let path = &Path::Member(path, &key);
         match key.as_ref() {
             "role" => {
-                let Some(known) = Role::parse(&text(value, path)?) else {
+                if Role::parse(&text(value, path)?).is_none() {
                     return Err(invalid(path, format!("must be one of {}", Role::NAMES.join(", "))));
-                };
-                if known == Role::Developer {
-                    fields.developers.push(value.span());
                 }
                 role = true;
             }

@@ -104,24 +104,13 @@ fn read_message(message: Value<'_>, root: Value<'_>, parts: &mut Vec<Content<'st
         }
     }
     let cited = annotations(message, Some(root));
-    let cited: Vec<Citation<'static>> = cited.into_iter().map(own).collect();
+    let cited: Vec<Citation<'static>> = cited.into_iter().map(Citation::into_static).collect();
     if let Some(Content::Text { citations, .. }) = parts.last_mut() {
         *citations = cited;
     }
     let refusal = message.get("refusal").and_then(|refusal| refusal.as_str());
     if let Some(refusal) = refusal.filter(|refusal| !refusal.is_empty()) {
         parts.push(Content::Refusal(Cow::Owned(refusal.into_owned())));
-    }
-}
-
-fn own(citation: Citation<'_>) -> Citation<'static> {
-    let own = |text: Option<Cow<'_, str>>| text.map(|text| Cow::Owned(text.into_owned()));
-    Citation {
-        url: own(citation.url),
-        title: own(citation.title),
-        cited: own(citation.cited),
-        range: citation.range,
-        json: own(citation.json),
     }
 }
 

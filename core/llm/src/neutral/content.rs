@@ -142,6 +142,21 @@ pub struct Citation<'a> {
     pub json: Option<Raw<'a>>,
 }
 
+impl Citation<'_> {
+    /// A copy that owns its text.
+    #[must_use]
+    pub fn into_static(self) -> Citation<'static> {
+        let own = |text: Option<Cow<'_, str>>| text.map(|text| Cow::Owned(text.into_owned()));
+        Citation {
+            url: own(self.url),
+            title: own(self.title),
+            cited: own(self.cited),
+            range: self.range,
+            json: own(self.json),
+        }
+    }
+}
+
 impl<'a> Part<'a> {
     /// A part without a cache mark.
     #[must_use]

@@ -249,7 +249,7 @@ impl Assembler {
             },
             Event::Citation { choice, citation } => {
                 if let Some(Content::Text { citations, .. }) = self.last(*choice) {
-                    citations.push(citation.to_owned_citation());
+                    citations.push(citation.clone().into_static());
                 }
             }
             Event::Break { choice } => {
@@ -341,19 +341,6 @@ impl Assembler {
 
 fn thinking(text: &str, seal: Option<Seal<'static>>) -> Content<'static> {
     Content::Thinking(Thinking { text: text.to_owned().into(), seal })
-}
-
-impl Citation<'_> {
-    fn to_owned_citation(&self) -> Citation<'static> {
-        let own = |text: &Option<Cow<'_, str>>| text.as_ref().map(|text| Cow::Owned(text.to_string()));
-        Citation {
-            url: own(&self.url),
-            title: own(&self.title),
-            cited: own(&self.cited),
-            range: self.range,
-            json: own(&self.json),
-        }
-    }
 }
 
 /// Two `logprobs` objects as one: their lists are appended.

@@ -76,8 +76,6 @@ pub(crate) struct Fields {
     pub(crate) messages: Range<usize>,
     pub(crate) needs: Needs,
     pub(crate) media: bool,
-    /// Where `"developer"` stands as a role.
-    pub(crate) developers: Vec<Range<usize>>,
     /// The first field that asks the provider to keep state for later requests, or to take it up.
     pub(crate) state: Option<&'static str>,
     /// It holds thinking that no provider has signed.

@@ -4,7 +4,7 @@ use super::usage;
 use super::wire::{citation, filled, kind, list, own, raw, text, thinking};
 use crate::fault::{Hint, UpstreamError, error_in};
 use crate::json::{Json, Kind, Value};
-use crate::neutral::{Broken, Call, Choice, Citation, Content, Finish, Reply};
+use crate::neutral::{Broken, Call, Choice, Content, Finish, Reply};
 use crate::usage::{ServiceTier, Usage};
 use bytes::Bytes;
 use std::borrow::Cow;
@@ -117,21 +117,11 @@ pub(super) fn call_id(item: Value<'_>) -> Cow<'static, str> {
 fn message_part(part: Value<'_>) -> Option<Content<'static>> {
     match kind(part).as_ref() {
         "output_text" | "text" => {
-            let citations = list(part, "annotations").map(|found| owned(citation(found))).collect();
+            let citations = list(part, "annotations").map(|found| citation(found).into_static()).collect();
             let text = text(part, "text").filter(|text| !text.is_empty())?;
             Some(Content::Text { text: own(text), citations })
         }
         "refusal" => Some(Content::Refusal(text(part, "refusal").map(own)?)),
         other => Some(Content::Other { kind: other.to_owned().into(), json: own(raw(part)) }),
-    }
-}
-
-fn owned(citation: Citation<'_>) -> Citation<'static> {
-    Citation {
-        url: citation.url.map(own),
-        title: citation.title.map(own),
-        cited: citation.cited.map(own),
-        range: citation.range,
-        json: citation.json.map(own),
     }
 }

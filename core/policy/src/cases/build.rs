@@ -2,7 +2,7 @@
 
 use super::expect::Seen;
 use super::file::{BreakerName, Case, Cases, HeadFile, LiveFile, TargetFile};
-use crate::head::{Api, Head, Needs, Retention};
+use crate::head::{Api, Head, Retention};
 use crate::manifest::Hook;
 use crate::pipeline::Pipeline;
 use crate::policy::{LoadError, Policy};
@@ -127,24 +127,9 @@ fn head(file: &str, case: &Case, chat: &Request, size: u64) -> Result<Head, Load
         max_output_tokens: written.max_output_tokens.or_else(|| chat.max_output_tokens().map(narrow)),
         segment_count: narrow(chat.segments().len() as u64),
         body_bytes: written.body_bytes.unwrap_or(size),
-        needs: needs(chat),
+        needs: chat.needs(),
         attempt: written.attempt,
     })
-}
-
-fn needs(chat: &Request) -> Needs {
-    let needs = chat.needs();
-    Needs {
-        tools: needs.tools,
-        vision: needs.vision,
-        audio_in: needs.audio_in,
-        audio_out: needs.audio_out,
-        json_schema: needs.json_schema,
-        reasoning: needs.reasoning,
-        logprobs: needs.logprobs,
-        prompt_cache: needs.prompt_cache,
-        parallel_tools: needs.parallel_tools,
-    }
 }
 
 fn retention(file: &str, name: Option<&str>, place: serde_saphyr::Location) -> Result<Retention, LoadError> {
