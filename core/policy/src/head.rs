@@ -1,6 +1,7 @@
 //! The small facts about a request that every hook gets (≤ 1 KiB when lowered into a guest).
 
 use std::sync::Arc;
+use weir_llm::price::Nanos;
 
 pub use weir_llm::api::Api;
 pub use weir_llm::request::Needs;
@@ -104,4 +105,15 @@ pub struct Head {
     pub needs: Needs,
     /// Attempts made so far.
     pub attempt: u8,
+    /// The key's budget; `None` if it has no limit.
+    pub budget: Option<Budget>,
+}
+
+/// What a key may spend in the present period, and what is left of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// In all.
+    pub limit: Nanos,
+    /// Not spent and not held.
+    pub left: Nanos,
 }

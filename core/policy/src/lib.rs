@@ -13,6 +13,8 @@
 //! - [`manifest`]: what a policy says of itself and asks for.
 //! - [`matcher`]: literal and regex sets, compiled at load, run by the host.
 //! - [`policy`]: the trait that an engine implements, and how a call fails.
+//! - [`question`]: a call of a hook as a value.
+//! - [`services`]: what the host does for policies beyond the request.
 //! - [`pipeline`]: the ordered policies of a snapshot, their failure modes and breakers.
 //! - [`cases`]: golden cases: request in, expected verdict out.
 
@@ -23,18 +25,24 @@ pub mod manifest;
 pub mod matcher;
 pub mod pipeline;
 pub mod policy;
+pub mod question;
 pub mod request;
+pub mod services;
 pub mod target;
 pub mod verdict;
 mod yaml;
 
-pub use head::{Api, DataClass, Head, Needs, Retention};
+pub use head::{Api, Budget, DataClass, Head, Needs, Retention};
 pub use manifest::{Capability, FailureMode, Hook, Limits, Manifest};
 pub use pipeline::Pipeline;
-pub use policy::{Fault, FaultKind, LoadError, Policy};
+pub use policy::{Fault, FaultKind, LoadError, Policy, StreamGuard, StreamRedactor};
+pub use question::{Answer, Question};
 pub use request::{AccessError, Hit, RequestView, Role, SegmentInfo, SegmentKind};
+pub use services::{Grants, Offline, Services};
 pub use target::{Breaker, Candidates, Live, LiveFacts, Target, TargetTable};
 pub use verdict::{
-    AttemptError, Decision, Deny, Edit, ErrorClass, Finding, GuardVerdict, Guarded, Plan, Recovery,
-    Replacement, RetryOn, Severity, Step, Strategy,
+    Admission, AttemptError, AttemptFacts, Base, Changes, Charge, Closing, Decision, DeltaKind, Deny,
+    Direction, Edit, ErrorClass, Finding, GuardVerdict, Guarded, Lane, Next, Plan, Preparation, Recovery,
+    RedactStep, Redaction, Replacement, ReplyMeta, RetryOn, Severity, Span, Step, Strategy, StreamStep,
+    Summary, TextEdit,
 };

@@ -6,9 +6,10 @@
 //! name: mask-pii                  # [a-z0-9-]
 //! version: 1.2.0
 //! description: Masks e-mail addresses and card numbers.
-//! hooks: [guard]                  # any of `Hook::supported()`
+//! hooks: [guard]                  # any of `Hook::ALL`
 //! reads: content                  # head (default) | content
 //! capabilities: [env]             # each must be granted by the operator
+//! http: [moderation]              # with `capabilities: [http]`: the operator's aliases that it calls
 //! matchers:
 //!   - name: email
 //!     patterns: ['[a-z0-9._%+-]+@[a-z0-9.-]+\.[a-z]{2,}']
@@ -18,7 +19,11 @@
 //! config_schema:                  # JSON Schema of the operator's `config`
 //!   type: object
 //!   properties: { mask: { type: string } }
-//! limits: { cpu_us: 2000, memory_bytes: 16777216, output_bytes: 1048576, host_calls: 10000, operations: 100000 }
+//! limits: { cpu_us: 2000, memory_bytes: 16777216, output_bytes: 1048576, host_calls: 10000, operations: 100000,
+//!           wall_ms: 2000, http_calls: 4 }
+//! stream: { bytes: 256, ms: 50, max_hold: 16384 }   # `stream`, `redact`: the windows of a streamed reply
+//! buffer_streams: false           # `guard-response`: collect streams and ask once
+//! redact: { masks: ['[email]'], classes: [email] }  # what a redactor's answers name by index
 //! on_failure: closed              # closed | open | static-plan; default by hook
 //! when: { models: [fast], tags: { tier: gold }, min_body_bytes: 64 }
 //! isolation: auto                 # auto | strict
@@ -76,6 +81,14 @@ pub struct Manifest {
     pub surfaces: Vec<Surface>,
     /// Strings that may reach telemetry after content was read.
     pub declares: Declares,
+    /// How a streamed reply is cut for `stream` and `redact`.
+    pub stream: Windows,
+    /// Whether a stream is collected and asked about once, by `guard-response`.
+    pub buffer_streams: bool,
+    /// What a redactor's answers name.
+    pub redact: Redacts,
+    /// The operator's aliases that it calls.
+    pub http: Vec<String>,
 }
 
 impl Manifest {
@@ -139,10 +152,16 @@ impl Hook {
         Self::Complete,
     ];
 
-    /// The hooks that this version calls; a manifest that names another is refused.
+    /// Whether the hook may be in one manifest with a capability: `redact` has no sink, `price` nothing at all, and what
+    /// cannot wait has no `http`.
     #[must_use]
-    pub const fn supported() -> &'static [Self] {
-        &[Self::Route, Self::OnError, Self::Guard]
+    pub const fn goes_with(self, capability: Capability) -> bool {
+        match self {
+            Self::Price => false,
+            Self::Redact => matches!(capability, Capability::Env | Capability::Tokens),
+            Self::Stream => !matches!(capability, Capability::Http),
+            _ => true,
+        }
     }
 
     /// The name in manifests and metrics.
@@ -212,12 +231,6 @@ impl Capability {
     pub const ALL: [Self; 7] =
         [Self::Targets, Self::Env, Self::Telemetry, Self::Annotate, Self::Tokens, Self::Kv, Self::Http];
 
-    /// What this version can grant; a manifest that asks for another is refused.
-    #[must_use]
-    pub const fn supported() -> &'static [Self] {
-        &[Self::Targets, Self::Env, Self::Telemetry]
-    }
-
     /// The name in manifests and config.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -259,6 +272,10 @@ pub struct Limits {
     pub host_calls: u64,
     /// Script operations (Rhai) or fuel (pricers).
     pub operations: u64,
+    /// Wall time of a call that may wait (`http`), ms.
+    pub wall_ms: u64,
+    /// Outbound calls of one hook.
+    pub http_calls: u64,
 }
 
 impl Limits {
@@ -269,6 +286,8 @@ impl Limits {
         output_bytes: 8 << 20,
         host_calls: 1_000_000,
         operations: 10_000_000,
+        wall_ms: 30_000,
+        http_calls: 16,
     };
 }
 
@@ -280,6 +299,8 @@ impl Default for Limits {
             output_bytes: 1 << 20,
             host_calls: 10_000,
             operations: 100_000,
+            wall_ms: 2_000,
+            http_calls: 4,
         }
     }
 }
@@ -384,6 +405,33 @@ impl Surface {
             Self::Rerank => "rerank",
         }
     }
+}
+
+/// How deltas of a lane are collected before a policy is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Windows {
+    /// Asked when so many new bytes have come,
+    pub bytes: u32,
+    /// or so many milliseconds after the first of them.
+    pub ms: u32,
+    /// Most that an answer may hold back.
+    pub max_hold: u32,
+}
+
+impl Default for Windows {
+    /// A few dozen tokens, or a blink.
+    fn default() -> Self {
+        Self { bytes: 256, ms: 50, max_hold: 16 << 10 }
+    }
+}
+
+/// What a redactor's answers name by index.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Redacts {
+    /// Texts that stand in place of a span.
+    pub masks: Vec<String>,
+    /// Classes of hashes and vault tokens.
+    pub classes: Vec<String>,
 }
 
 /// The strings that may reach telemetry once a call has read content; anything else becomes `undeclared`.

@@ -1,13 +1,23 @@
 //! The trait that an engine implements, and how loading and calling fail.
 
 use crate::manifest::Manifest;
+use crate::question::{Answer, Question};
 use crate::request::RequestView;
+use crate::services::Later;
 use crate::target::Candidates;
-use crate::verdict::{AttemptError, Decision, GuardVerdict, Recovery};
+use crate::verdict::{
+    Admission, AttemptError, AttemptFacts, Base, Charge, Closing, Decision, Direction, GuardVerdict, Lane,
+    Preparation, Recovery, RedactStep, ReplyMeta, Span, StreamStep, Summary,
+};
 use std::sync::Arc;
+use weir_llm::price::Nanos;
+use weir_llm::usage::Usage;
 
-/// A compiled, configured policy. Calls are synchronous and bounded by the manifest's limits: an engine returns a
-/// [`Fault`] rather than hang, grow or unwind. The pipeline calls only hooks that the manifest names.
+/// A compiled, configured policy. Calls are bounded by the manifest's limits: an engine returns a [`Fault`] rather than
+/// hang, grow or unwind. The pipeline calls only hooks that the manifest names.
+///
+/// A hook of a policy that does not wait is asked by the method of its name, in the thread of the exchange. A policy that
+/// waits is asked through [`Policy::later`] only.
 pub trait Policy: Send + Sync {
     /// What the policy says of itself.
     fn manifest(&self) -> &Manifest;
@@ -15,28 +25,80 @@ pub trait Policy: Send + Sync {
     /// SHA-256 of the source or component and its config, hex: names the version in logs and cache keys.
     fn digest(&self) -> &str;
 
-    /// Content once, before the cache and the route.
+    /// Whether a call may wait for something outside of the process: it was granted `http`.
+    fn waits(&self) -> bool {
+        false
+    }
+
+    /// Asks a policy that waits. Dropping the future ends the call.
+    fn later(self: Arc<Self>, question: Question) -> Later<Result<Answer, Fault>> {
+        drop(question);
+        Box::pin(std::future::ready(Err(Fault::new(FaultKind::Missing, "the policy does not wait"))))
+    }
+
+    /// Before content is read and money is held; head only.
     ///
     /// # Errors
     /// [`Fault`] if the policy failed; the manifest's failure mode decides what follows.
+    fn admit(&self, request: &Arc<RequestView>) -> Result<Admission, Fault> {
+        let _ = request;
+        Err(Fault::missing("admit"))
+    }
+
+    /// Content once, before the cache and the route.
+    ///
+    /// # Errors
+    /// As [`Policy::admit`].
     fn guard(&self, request: &Arc<RequestView>) -> Result<GuardVerdict, Fault> {
         let _ = request;
         Err(Fault::missing("guard"))
     }
 
+    /// What to replace in a request or a whole reply.
+    ///
+    /// # Errors
+    /// As [`Policy::admit`].
+    fn redact(&self, view: &Arc<RequestView>, direction: Direction) -> Result<Vec<Span>, Fault> {
+        let _ = (view, direction);
+        Err(Fault::missing("redact"))
+    }
+
+    /// What to replace in a stream.
+    ///
+    /// # Errors
+    /// As [`Policy::admit`].
+    fn stream_redactor(&self, request: &Arc<RequestView>) -> Result<Box<dyn StreamRedactor>, Fault> {
+        let _ = request;
+        Err(Fault::missing("redact"))
+    }
+
     /// Makes the plan.
     ///
     /// # Errors
-    /// As [`Policy::guard`].
+    /// As [`Policy::admit`].
     fn route(&self, request: &Arc<RequestView>, candidates: &Arc<Candidates>) -> Result<Decision, Fault> {
         let _ = (request, candidates);
         Err(Fault::missing("route"))
     }
 
+    /// Before each attempt: what differs by target.
+    ///
+    /// # Errors
+    /// As [`Policy::admit`].
+    fn attempt(
+        &self,
+        request: &Arc<RequestView>,
+        candidates: &Arc<Candidates>,
+        facts: &Arc<AttemptFacts>,
+    ) -> Result<Preparation, Fault> {
+        let _ = (request, candidates, facts);
+        Err(Fault::missing("attempt"))
+    }
+
     /// An attempt failed before commit.
     ///
     /// # Errors
-    /// As [`Policy::guard`].
+    /// As [`Policy::admit`].
     fn on_error(
         &self,
         request: &Arc<RequestView>,
@@ -46,6 +108,80 @@ pub trait Policy: Send + Sync {
         let _ = (request, candidates, errors);
         Err(Fault::missing("on-error"))
     }
+
+    /// A complete reply; `reply` is a view of it with the request's head.
+    ///
+    /// # Errors
+    /// As [`Policy::admit`].
+    fn guard_response(
+        &self,
+        request: &Arc<RequestView>,
+        reply: &Arc<RequestView>,
+        meta: &Arc<ReplyMeta>,
+    ) -> Result<GuardVerdict, Fault> {
+        let _ = (request, reply, meta);
+        Err(Fault::missing("guard-response"))
+    }
+
+    /// A streamed reply.
+    ///
+    /// # Errors
+    /// As [`Policy::admit`].
+    fn stream(&self, request: &Arc<RequestView>) -> Result<Box<dyn StreamGuard>, Fault> {
+        let _ = request;
+        Err(Fault::missing("stream"))
+    }
+
+    /// The most that may be charged.
+    ///
+    /// # Errors
+    /// As [`Policy::admit`].
+    fn quote(&self, request: &Arc<RequestView>, bound: &Arc<Base>) -> Result<Nanos, Fault> {
+        let _ = (request, bound);
+        Err(Fault::missing("price"))
+    }
+
+    /// What is charged.
+    ///
+    /// # Errors
+    /// As [`Policy::admit`].
+    fn price(&self, request: &Arc<RequestView>, base: &Arc<Base>) -> Result<Charge, Fault> {
+        let _ = (request, base);
+        Err(Fault::missing("price"))
+    }
+
+    /// After settlement, batched.
+    ///
+    /// # Errors
+    /// As [`Policy::admit`].
+    fn complete(&self, batch: &Arc<[Summary]>) -> Result<(), Fault> {
+        let _ = batch;
+        Err(Fault::missing("complete"))
+    }
+}
+
+/// One stream's guard: one instance from its first delta to its end.
+pub trait StreamGuard: Send {
+    /// A window of a lane: what was held back, then what is new. `last`: the lane has ended, nothing can be held.
+    ///
+    /// # Errors
+    /// As [`Policy::admit`].
+    fn push(&mut self, lane: Lane, text: &str, last: bool) -> Result<StreamStep, Fault>;
+
+    /// The stream has ended.
+    ///
+    /// # Errors
+    /// As [`Policy::admit`].
+    fn finish(&mut self, usage: &Usage) -> Result<Closing, Fault>;
+}
+
+/// One stream's redactor.
+pub trait StreamRedactor: Send {
+    /// As [`StreamGuard::push`].
+    ///
+    /// # Errors
+    /// As [`Policy::admit`].
+    fn push(&mut self, lane: Lane, text: &str, last: bool) -> Result<RedactStep, Fault>;
 }
 
 /// Why a call failed.

@@ -1,5 +1,7 @@
 //! Content by reference: what a policy may ask of a request, and a note of whether it did.
 
+mod session;
+
 use crate::head::Head;
 use crate::matcher::{Matchers, TextHit};
 use bytes::Bytes;
@@ -20,6 +22,8 @@ pub struct RequestView {
     headers: Arc<[(String, String)]>,
     attributes: Arc<[(String, String)]>,
     unescaped: OnceLock<Box<[OnceLock<Box<str>>]>>,
+    session_key: Option<[u8; 32]>,
+    session: OnceLock<Option<Box<str>>>,
     content_reads: AtomicU32,
     other_reads: AtomicU32,
 }
@@ -99,9 +103,25 @@ impl RequestView {
             headers: headers.into(),
             attributes: Arc::default(),
             unescaped: OnceLock::new(),
+            session_key: None,
+            session: OnceLock::new(),
             content_reads: AtomicU32::new(0),
             other_reads: AtomicU32::new(0),
         }
+    }
+
+    /// The view with a secret that keys the hashes of conversations; without one there are none.
+    #[must_use]
+    pub const fn with_session_key(mut self, key: [u8; 32]) -> Self {
+        self.session_key = Some(key);
+        self
+    }
+
+    /// A hash that is the same for all requests of one conversation. Does not taint: it says nothing of what is said.
+    #[must_use]
+    pub fn session(&self) -> Option<&str> {
+        let hash = || session::hash(self, &self.session_key?);
+        self.session.get_or_init(hash).as_deref()
     }
 
     /// The small facts. Does not taint.
@@ -250,6 +270,8 @@ impl RequestView {
         view.head.project = Arc::clone(&nobody);
         view.head.key_id = nobody;
         view.head.user_hash = None;
+        view.head.budget = None;
+        view.session_key = None;
         view
     }
 
@@ -281,6 +303,8 @@ impl RequestView {
             headers: Arc::clone(&self.headers),
             attributes: Arc::clone(&self.attributes),
             unescaped: OnceLock::new(),
+            session_key: self.session_key,
+            session: OnceLock::new(),
             content_reads: AtomicU32::new(0),
             other_reads: AtomicU32::new(0),
         }

@@ -1,5 +1,15 @@
 //! The typed answers of the hooks. Names and shapes follow `sdk/wit/policy.wit`.
 
+mod attempt;
+mod money;
+mod reply;
+
+pub use attempt::{Admission, AttemptFacts, Changes, Preparation};
+pub use money::{Base, CacheState, Charge, Outcome, Summary};
+pub use reply::{
+    Closing, DeltaKind, Direction, Lane, Next, RedactStep, Redaction, ReplyMeta, Span, StreamStep, TextEdit,
+};
+
 use std::sync::Arc;
 
 /// A typed "no" that becomes an error reply in the caller's dialect.
@@ -37,7 +47,7 @@ pub enum Replacement {
     Drop,
     /// A reversible vault token of this class (not in this version).
     Vault(String),
-    /// An irreversible keyed hash, of this class (not in this version).
+    /// An irreversible hash of the text, keyed per organisation, with its class.
     Hash(String),
 }
 

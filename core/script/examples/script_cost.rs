@@ -162,6 +162,7 @@ fn request() -> Arc<RequestView> {
         body_bytes: body.len() as u64,
         needs: Needs::default(),
         attempt: 0,
+        budget: None,
     };
     let chat = Request::parse(Api::Chat, bytes::Bytes::from_static(body)).unwrap();
     Arc::new(RequestView::new(head, Arc::new(chat), Vec::new()))

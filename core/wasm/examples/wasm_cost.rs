@@ -100,5 +100,6 @@ fn head() -> Head {
         body_bytes: 1_024,
         needs: Needs::default(),
         attempt: 0,
+        budget: None,
     }
 }

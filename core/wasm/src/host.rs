@@ -126,6 +126,11 @@ impl request::HostRequestView for State {
         Ok(self.taint()?.attr(&key).map(str::to_owned))
     }
 
+    fn session(&mut self, _: Resource<View>) -> Result<Option<String>> {
+        self.budget.host_call()?;
+        Ok(self.view()?.session().map(str::to_owned))
+    }
+
     /// A guest only ever borrows the view.
     fn drop(&mut self, _: Resource<View>) -> Result<()> {
         Ok(())

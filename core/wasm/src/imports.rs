@@ -8,7 +8,7 @@ use wasmtime::component::{Component, HasSelf, Linker};
 use weir_policy::{Capability, LoadError, Manifest};
 
 /// The version of the contract that this host speaks.
-const VERSION: &str = "0.1.0";
+const VERSION: &str = "0.2.0";
 /// What every component may import: types, the request by reference, the place of a panic.
 pub(crate) const ALWAYS: [&str; 3] = ["types", "request", "fault"];
 
@@ -57,7 +57,7 @@ pub(crate) fn check(
     Ok(needed)
 }
 
-/// The interface and version of an import of ours: `weir:policy/kv@0.1.0` → `kv`, `0.1.0`.
+/// The interface and version of an import of ours: `weir:policy/kv@0.2.0` → `kv`, `0.2.0`.
 pub(crate) fn ours(import: &str) -> Option<(&str, &str)> {
     import.strip_prefix("weir:policy/")?.split_once('@')
 }

@@ -26,6 +26,7 @@ pub(crate) fn head(head: &p::Head, shared: bool) -> w::Head {
         body_bytes: head.body_bytes,
         needs: needs(head.needs),
         attempt: head.attempt,
+        budget: head.budget.filter(|_| !shared).map(|b| w::Budget { limit: b.limit.0, left: b.left.0 }),
     }
 }
 

@@ -6,16 +6,16 @@ wasmtime::component::bindgen!({
     inline: r"
         package weir:host;
         world host {
-            import weir:policy/types@0.1.0;
-            import weir:policy/request@0.1.0;
-            import weir:policy/fault@0.1.0;
-            import weir:policy/targets@0.1.0;
-            import weir:policy/telemetry@0.1.0;
-            import weir:policy/env@0.1.0;
-            export weir:policy/lifecycle@0.1.0;
-            export weir:policy/hook-guard@0.1.0;
-            export weir:policy/hook-route@0.1.0;
-            export weir:policy/hook-on-error@0.1.0;
+            import weir:policy/types@0.2.0;
+            import weir:policy/request@0.2.0;
+            import weir:policy/fault@0.2.0;
+            import weir:policy/targets@0.2.0;
+            import weir:policy/telemetry@0.2.0;
+            import weir:policy/env@0.2.0;
+            export weir:policy/lifecycle@0.2.0;
+            export weir:policy/hook-guard@0.2.0;
+            export weir:policy/hook-route@0.2.0;
+            export weir:policy/hook-on-error@0.2.0;
         }
     ",
     world: "weir:host/host",

@@ -9,12 +9,12 @@ pub mod imports {
         inline: r"
             package weir:sdk;
             world imports {
-                import weir:policy/types@0.1.0;
-                import weir:policy/request@0.1.0;
-                import weir:policy/fault@0.1.0;
-                import weir:policy/targets@0.1.0;
-                import weir:policy/telemetry@0.1.0;
-                import weir:policy/env@0.1.0;
+                import weir:policy/types@0.2.0;
+                import weir:policy/request@0.2.0;
+                import weir:policy/fault@0.2.0;
+                import weir:policy/targets@0.2.0;
+                import weir:policy/telemetry@0.2.0;
+                import weir:policy/env@0.2.0;
             }
         ",
         world: "weir:sdk/imports",
@@ -31,7 +31,7 @@ pub mod lifecycle {
         path: "../wit",
         inline: r"
             package weir:sdk;
-            world lifecycle { export weir:policy/lifecycle@0.1.0; }
+            world lifecycle { export weir:policy/lifecycle@0.2.0; }
         ",
         world: "weir:sdk/lifecycle",
         generate_all,
@@ -48,12 +48,12 @@ pub mod guard {
         path: "../wit",
         inline: r"
             package weir:sdk;
-            world guard { export weir:policy/hook-guard@0.1.0; }
+            world guard { export weir:policy/hook-guard@0.2.0; }
         ",
         world: "weir:sdk/guard",
         with: {
-            "weir:policy/types@0.1.0": crate::bindings::imports::weir::policy::types,
-            "weir:policy/request@0.1.0": crate::bindings::imports::weir::policy::request,
+            "weir:policy/types@0.2.0": crate::bindings::imports::weir::policy::types,
+            "weir:policy/request@0.2.0": crate::bindings::imports::weir::policy::request,
         },
         generate_all,
         pub_export_macro: true,
@@ -69,12 +69,12 @@ pub mod route {
         path: "../wit",
         inline: r"
             package weir:sdk;
-            world route { export weir:policy/hook-route@0.1.0; }
+            world route { export weir:policy/hook-route@0.2.0; }
         ",
         world: "weir:sdk/route",
         with: {
-            "weir:policy/types@0.1.0": crate::bindings::imports::weir::policy::types,
-            "weir:policy/request@0.1.0": crate::bindings::imports::weir::policy::request,
+            "weir:policy/types@0.2.0": crate::bindings::imports::weir::policy::types,
+            "weir:policy/request@0.2.0": crate::bindings::imports::weir::policy::request,
         },
         additional_derives: [PartialEq],
         generate_all,
@@ -91,11 +91,11 @@ pub mod on_error {
         path: "../wit",
         inline: r"
             package weir:sdk;
-            world on-error { export weir:policy/hook-on-error@0.1.0; }
+            world on-error { export weir:policy/hook-on-error@0.2.0; }
         ",
         world: "weir:sdk/on-error",
         with: {
-            "weir:policy/types@0.1.0": crate::bindings::imports::weir::policy::types,
+            "weir:policy/types@0.2.0": crate::bindings::imports::weir::policy::types,
         },
         additional_derives: [PartialEq],
         generate_all,

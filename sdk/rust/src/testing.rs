@@ -238,6 +238,7 @@ fn head() -> Head {
         body_bytes: 0,
         needs: Needs::empty(),
         attempt: 0,
+        budget: None,
     }
 }
 

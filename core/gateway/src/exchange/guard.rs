@@ -117,6 +117,7 @@ impl Exchange<'_> {
             body_bytes: request.body().len() as u64,
             needs: request.needs(),
             attempt: 0,
+            budget: None,
         }
     }
 }

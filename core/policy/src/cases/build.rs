@@ -129,6 +129,7 @@ fn head(file: &str, case: &Case, chat: &Request, size: u64) -> Result<Head, Load
         body_bytes: written.body_bytes.unwrap_or(size),
         needs: chat.needs(),
         attempt: written.attempt,
+        budget: None,
     })
 }
 

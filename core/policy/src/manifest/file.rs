@@ -1,7 +1,8 @@
 //! The manifest as it is written, and its checks.
 
 use super::{
-    Capability, Declares, FailureMode, Hook, Isolation, Limits, Manifest, MatcherSpec, Reads, Surface, When,
+    Capability, Declares, FailureMode, Hook, Isolation, Limits, Manifest, MatcherSpec, Reads, Redacts,
+    Surface, When, Windows,
 };
 use crate::policy::LoadError;
 use crate::yaml::{self, nearest};
@@ -35,6 +36,11 @@ struct File {
     surfaces: Option<Vec<Surface>>,
     #[serde(default)]
     declares: DeclaresFile,
+    stream: Option<Spanned<StreamFile>>,
+    buffer_streams: Option<Spanned<bool>>,
+    redact: Option<Spanned<RedactFile>>,
+    #[serde(default)]
+    http: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -57,6 +63,23 @@ struct LimitsFile {
     output_bytes: Option<Spanned<u64>>,
     host_calls: Option<Spanned<u64>>,
     operations: Option<Spanned<u64>>,
+    wall_ms: Option<Spanned<u64>>,
+    http_calls: Option<Spanned<u64>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct StreamFile {
+    bytes: Option<Spanned<u32>>,
+    ms: Option<Spanned<u32>>,
+    max_hold: Option<Spanned<u32>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RedactFile {
+    masks: Vec<String>,
+    classes: Vec<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -72,12 +95,15 @@ pub(super) fn parse(text: &str, file: &str) -> Result<Manifest, LoadError> {
     let raw: File = yaml::parse(file, text)?;
     let hooks = hooks(file, &raw.hooks)?;
     check_failure_mode(file, raw.on_failure.as_ref(), &hooks)?;
+    let capabilities = capabilities(file, &raw.capabilities, &hooks)?;
+    let (buffer_streams, redact) = replies(file, &raw, &hooks)?;
     Ok(Manifest {
         name: name(file, raw.name)?,
         version: version(file, raw.version)?,
         description: raw.description,
         reads: raw.reads,
-        capabilities: capabilities(file, &raw.capabilities)?,
+        http: aliases(file, raw.http, &capabilities)?,
+        capabilities,
         matchers: matchers(file, raw.matchers)?,
         config_schema: raw.config_schema.map(|schema| schema.value),
         limits: limits(file, &raw.limits)?,
@@ -92,6 +118,9 @@ pub(super) fn parse(text: &str, file: &str) -> Result<Manifest, LoadError> {
             codes: raw.declares.codes,
             tags: raw.declares.tags,
         },
+        stream: windows(file, raw.stream)?,
+        buffer_streams,
+        redact,
         hooks,
     })
 }
@@ -132,22 +161,14 @@ fn hooks(file: &str, written: &Spanned<Vec<Spanned<String>>>) -> Result<Vec<Hook
 }
 
 fn hook(file: &str, name: &str) -> Result<Hook, LoadError> {
-    let Some(hook) = Hook::ALL.into_iter().find(|hook| hook.as_str() == name) else {
+    let known = Hook::ALL.into_iter().find(|hook| hook.as_str() == name);
+    known.ok_or_else(|| {
         let error = LoadError::new(file, format!("unknown hook `{name}`"));
-        return Err(match nearest(name, Hook::ALL.map(Hook::as_str)) {
+        match nearest(name, Hook::ALL.map(Hook::as_str)) {
             Some(near) => error.hint(format!("did you mean `{near}`?")),
-            None => error.hint(format!("supported: {}", supported())),
-        });
-    };
-    if Hook::supported().contains(&hook) {
-        return Ok(hook);
-    }
-    Err(LoadError::new(file, format!("hook \"{name}\" is not in this version of Weir"))
-        .hint(format!("supported: {}", supported())))
-}
-
-fn supported() -> String {
-    Hook::supported().iter().map(|hook| hook.as_str()).collect::<Vec<_>>().join(", ")
+            None => error.hint(format!("known: {}", Hook::ALL.map(Hook::as_str).join(", "))),
+        }
+    })
 }
 
 fn check_failure_mode(
@@ -168,20 +189,91 @@ fn check_failure_mode(
     }
 }
 
-fn capabilities(file: &str, asked: &[Spanned<Capability>]) -> Result<Vec<Capability>, LoadError> {
-    let mut list = Vec::with_capacity(asked.len());
+fn capabilities(
+    file: &str,
+    asked: &[Spanned<Capability>],
+    hooks: &[Hook],
+) -> Result<Vec<Capability>, LoadError> {
     for capability in asked {
-        if !Capability::supported().contains(&capability.value) {
-            let name = capability.value.as_str();
-            let known = Capability::supported().iter().map(|c| c.as_str()).collect::<Vec<_>>().join(", ");
-            let error = LoadError::new(file, format!("capability \"{name}\" is not in this version of Weir"));
-            return Err(yaml::at(error.hint(format!("supported: {known}")), capability.referenced));
+        if let Some(hook) = hooks.iter().find(|hook| !hook.goes_with(capability.value)) {
+            let (hook, name) = (hook.as_str(), capability.value.as_str());
+            let error = LoadError::new(file, format!("a policy with the hook `{hook}` cannot have `{name}`"))
+                .hint("put the hook into a policy of its own");
+            return Err(yaml::at(error, capability.referenced));
         }
-        list.push(capability.value);
     }
+    let mut list: Vec<Capability> = asked.iter().map(|capability| capability.value).collect();
     list.sort_unstable();
     list.dedup();
     Ok(list)
+}
+
+fn aliases(
+    file: &str,
+    named: Vec<Spanned<String>>,
+    capabilities: &[Capability],
+) -> Result<Vec<String>, LoadError> {
+    match named.first() {
+        Some(first) if !capabilities.contains(&Capability::Http) => {
+            let error = LoadError::new(file, "`http` names aliases, but the capability is not asked for")
+                .hint("add `http` to `capabilities`");
+            Err(yaml::at(error, first.referenced))
+        }
+        _ => Ok(named.into_iter().map(|name| name.value).collect()),
+    }
+}
+
+/// What concerns the hooks of a reply is refused where there is no such hook: it would promise what nobody does.
+fn replies(file: &str, raw: &File, hooks: &[Hook]) -> Result<(bool, Redacts), LoadError> {
+    let without = |key: &str, hook: Hook, place| {
+        let error = LoadError::new(file, format!("`{key}` needs the hook `{}`", hook.as_str()));
+        Err(yaml::at(error, place))
+    };
+    if let Some(buffer) = &raw.buffer_streams
+        && !hooks.contains(&Hook::GuardResponse)
+    {
+        return without("buffer_streams", Hook::GuardResponse, buffer.referenced);
+    }
+    if let Some(buffer) = &raw.buffer_streams
+        && buffer.value
+        && hooks.contains(&Hook::Stream)
+    {
+        let error = LoadError::new(file, "`buffer_streams` leaves the hook `stream` nothing to see");
+        return Err(yaml::at(error, buffer.referenced));
+    }
+    let redact = match &raw.redact {
+        Some(redact) if !hooks.contains(&Hook::Redact) => {
+            return without("redact", Hook::Redact, redact.referenced);
+        }
+        Some(redact) => Redacts { masks: redact.value.masks.clone(), classes: redact.value.classes.clone() },
+        None => Redacts::default(),
+    };
+    Ok((raw.buffer_streams.as_ref().is_some_and(|buffer| buffer.value), redact))
+}
+
+/// Longest window: a caller should not wait for more than a few sentences.
+const MAX_WINDOW_BYTES: u32 = 64 << 10;
+/// Longest wait for the rest of a window.
+const MAX_WINDOW_MS: u32 = 5_000;
+/// Longest tail that stays back.
+const MAX_HOLD_BYTES: u32 = 1 << 20;
+
+fn windows(file: &str, written: Option<Spanned<StreamFile>>) -> Result<Windows, LoadError> {
+    let base = Windows::default();
+    let Some(Spanned { value: written, .. }) = written else { return Ok(base) };
+    let within = |name: &str, value: Option<Spanned<u32>>, default: u32, max: u32| match value {
+        None => Ok(default),
+        Some(v) if (1..=max).contains(&v.value) => Ok(v.value),
+        Some(v) => {
+            let error = LoadError::new(file, format!("`stream.{name}` is not between 1 and {max}"));
+            Err(yaml::at(error, v.referenced))
+        }
+    };
+    Ok(Windows {
+        bytes: within("bytes", written.bytes, base.bytes, MAX_WINDOW_BYTES)?,
+        ms: within("ms", written.ms, base.ms, MAX_WINDOW_MS)?,
+        max_hold: within("max_hold", written.max_hold, base.max_hold, MAX_HOLD_BYTES)?,
+    })
 }
 
 fn matchers(file: &str, written: Vec<Spanned<MatcherFile>>) -> Result<Vec<MatcherSpec>, LoadError> {
@@ -223,5 +315,7 @@ fn limits(file: &str, written: &LimitsFile) -> Result<Limits, LoadError> {
         output_bytes: within("output_bytes", &written.output_bytes, base.output_bytes, max.output_bytes)?,
         host_calls: within("host_calls", &written.host_calls, base.host_calls, max.host_calls)?,
         operations: within("operations", &written.operations, base.operations, max.operations)?,
+        wall_ms: within("wall_ms", &written.wall_ms, base.wall_ms, max.wall_ms)?,
+        http_calls: within("http_calls", &written.http_calls, base.http_calls, max.http_calls)?,
     })
 }

@@ -142,6 +142,7 @@ pub fn head() -> Head {
         body_bytes: 100,
         needs: Needs::default(),
         attempt: 0,
+        budget: None,
     }
 }
 

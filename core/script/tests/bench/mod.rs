@@ -62,6 +62,7 @@ pub(crate) fn ask(body: &str) -> Arc<RequestView> {
         body_bytes: body.len() as u64,
         needs: Needs::default(),
         attempt: 0,
+        budget: None,
     };
     let chat = Request::parse(Api::Chat, bytes::Bytes::copy_from_slice(body.as_bytes())).unwrap();
     Arc::new(RequestView::new(head, Arc::new(chat), Vec::new()))

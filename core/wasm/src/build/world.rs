@@ -6,7 +6,7 @@ use std::fmt::Write;
 use wasmparser::{ExternalKind, Parser, Payload};
 use weir_policy::{Capability, Hook, Manifest};
 
-const VERSION: &str = "0.1.0";
+const VERSION: &str = "0.2.0";
 
 /// The world as WIT.
 pub(super) fn text(manifest: &Manifest) -> String {
@@ -47,15 +47,15 @@ fn check_import(import: &str, manifest: &Manifest) -> Result<(), BuildError> {
     if ALWAYS.contains(&interface) || manifest.capabilities.iter().any(|c| c.as_str() == interface) {
         return Ok(());
     }
-    match Capability::supported().iter().any(|c| c.as_str() == interface) {
+    match Capability::ALL.iter().any(|c| c.as_str() == interface) {
         true => refused(format!("add `{interface}` to `capabilities`")),
-        false => refused("not in this version".into()),
+        false => refused("no interface of this version of the contract".into()),
     }
 }
 
 struct Border {
     imports: Vec<String>,
-    /// Names of exported hooks, from `weir:policy/hook-guard@0.1.0#guard`.
+    /// Names of exported hooks, from `weir:policy/hook-guard@0.2.0#guard`.
     hooks: Vec<String>,
 }
 
@@ -104,16 +104,16 @@ mod tests {
         let world = text(&manifest("hooks: [route, on-error]\ncapabilities: [targets]\n"));
         assert_eq!(
             world,
-            "package weir:plugin;\nworld plugin {\n  import weir:policy/types@0.1.0;\n  \
-             import weir:policy/request@0.1.0;\n  import weir:policy/fault@0.1.0;\n  \
-             import weir:policy/targets@0.1.0;\n  export weir:policy/hook-route@0.1.0;\n  \
-             export weir:policy/hook-on-error@0.1.0;\n  export weir:policy/lifecycle@0.1.0;\n}\n"
+            "package weir:plugin;\nworld plugin {\n  import weir:policy/types@0.2.0;\n  \
+             import weir:policy/request@0.2.0;\n  import weir:policy/fault@0.2.0;\n  \
+             import weir:policy/targets@0.2.0;\n  export weir:policy/hook-route@0.2.0;\n  \
+             export weir:policy/hook-on-error@0.2.0;\n  export weir:policy/lifecycle@0.2.0;\n}\n"
         );
     }
 
     #[test]
     fn a_hook_must_be_exported_and_named() {
-        let guard = r#"(module (func (export "weir:policy/hook-guard@0.1.0#guard")))"#;
+        let guard = r#"(module (func (export "weir:policy/hook-guard@0.2.0#guard")))"#;
         let guard = wat::parse_str(guard).expect("valid text");
         let named = check(&guard, &manifest("hooks: [guard]"));
         assert!(named.is_ok(), "{named:?}");
@@ -125,8 +125,8 @@ mod tests {
 
     #[test]
     fn an_import_must_be_asked_for() {
-        let module = r#"(module (import "weir:policy/env@0.1.0" "now-ms" (func (result i64)))
-            (func (export "weir:policy/hook-guard@0.1.0#guard")))"#;
+        let module = r#"(module (import "weir:policy/env@0.2.0" "now-ms" (func (result i64)))
+            (func (export "weir:policy/hook-guard@0.2.0#guard")))"#;
         let module = wat::parse_str(module).expect("valid text");
         let error = check(&module, &manifest("hooks: [guard]")).expect_err("not asked for");
         assert!(error.to_string().contains("add `env` to `capabilities`"), "{error}");

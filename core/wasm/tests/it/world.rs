@@ -66,6 +66,7 @@ fn head(tenant: &str, retention: Retention) -> Head {
         body_bytes: 100,
         needs: Needs::default(),
         attempt: 0,
+        budget: None,
     }
 }
 
