@@ -30,6 +30,7 @@ pub mod gemini;
 pub mod json;
 pub mod neutral;
 pub mod price;
+pub mod reply;
 pub mod request;
 pub mod responses;
 pub mod schema;

@@ -12,7 +12,7 @@
 //! What the fields are called and where they stand is each dialect's own knowledge.
 
 mod needs;
-mod patch;
+pub(crate) mod patch;
 mod plain;
 pub(crate) mod read;
 mod seals;

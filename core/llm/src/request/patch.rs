@@ -1,8 +1,8 @@
 //! The body for a target: splices into the bytes as they came, so that unknown fields survive byte for byte.
 
-use super::{Request, StreamOptions};
+use super::{Request, Segment, StreamOptions};
 use crate::api::Api;
-use crate::json::{quote, splice};
+use crate::json::{quote, splice, unquote};
 use crate::vendor::Vendor;
 use bytes::Bytes;
 use std::ops::Range;
@@ -55,7 +55,7 @@ pub struct SegmentEdit<'a> {
     pub text: Option<&'a str>,
 }
 
-type Splice = (Range<usize>, Vec<u8>);
+pub(crate) type Splice = (Range<usize>, Vec<u8>);
 
 impl Request {
     /// The body for a target. If nothing differs the same bytes come back, not a copy.
@@ -150,17 +150,25 @@ impl Request {
     }
 
     fn edit_segments(&self, edits: &[SegmentEdit<'_>], splices: &mut Vec<Splice>) {
-        let mut sorted: Vec<_> = edits.iter().collect();
-        sorted.sort_by_key(|edit| (edit.segment, edit.start));
-        for group in sorted.chunk_by(|a, b| a.segment == b.segment) {
-            let index = group[0].segment;
-            let (Some(segment), Some(text)) = (self.segments().get(index), self.text(index)) else {
-                continue;
-            };
-            let mut quoted = Vec::new();
-            quote(&apply(&text, group), &mut quoted);
-            splices.push((segment.span.clone(), quoted));
-        }
+        edited(self.body(), self.segments(), edits, splices);
+    }
+}
+
+/// The splices that edits of segments make.
+pub(crate) fn edited(
+    body: &Bytes,
+    segments: &[Segment],
+    edits: &[SegmentEdit<'_>],
+    splices: &mut Vec<Splice>,
+) {
+    let mut sorted: Vec<_> = edits.iter().collect();
+    sorted.sort_by_key(|edit| (edit.segment, edit.start));
+    for group in sorted.chunk_by(|a, b| a.segment == b.segment) {
+        let Some(segment) = segments.get(group[0].segment) else { continue };
+        let Some(text) = body.get(segment.span.clone()).and_then(unquote) else { continue };
+        let mut quoted = Vec::new();
+        quote(&apply(&text, group), &mut quoted);
+        splices.push((segment.span.clone(), quoted));
     }
 }
 

@@ -188,7 +188,7 @@ pub(crate) fn walk(value: Value<'_>, key: &str, context: Context<'_>, segments: 
     }
 }
 
-fn push(value: Value<'_>, context: Context<'_>, segments: &mut Vec<Segment>) {
+pub(crate) fn push(value: Value<'_>, context: Context<'_>, segments: &mut Vec<Segment>) {
     let bytes = value.text_len();
     if bytes > 0 {
         segments.push(Segment {

@@ -4,16 +4,19 @@
 //!
 //! - this file: the request on its way out, and what is kept for the way back ([`Back`]).
 //! - `codec`: the dialects behind one name each.
+//! - `gate`: somebody who sees a stream's text on its way and says what of it may leave.
 //! - `restore`: tool names, custom tools and proofs on the way back.
 //! - `stream`: a stream on the way back, chunk by chunk.
 //! - `scan`: what a stream says of usage and ending while its own bytes pass through.
 
 mod codec;
+mod gate;
 mod restore;
 mod scan;
 mod stream;
 
 pub use codec::{answer, error_body, replay, stream_error};
+pub use gate::{Flow, Gate, Lane, LaneKind};
 pub use scan::{Scan, Seen, Summary, summary};
 pub use stream::Transcoder;
 
@@ -97,6 +100,16 @@ pub fn translate(
 }
 
 impl Back {
+    /// The way back from a target that speaks the caller's own dialect, for a stream that somebody must be able to change.
+    /// What neutral events have no place for is lost: token probabilities, the provider's fingerprint, fields that Weir
+    /// does not know. `None`: the API has no streams of words.
+    #[must_use]
+    pub fn same(request: &Request) -> Option<Self> {
+        let api = request.api();
+        let dialect = dialect_of(api)?;
+        Some(Self { api, dialect, names: Names::default(), input_guess: estimate::input_guess(request) })
+    }
+
     /// Turns a whole reply.
     ///
     /// # Errors

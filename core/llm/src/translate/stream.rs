@@ -2,6 +2,7 @@
 
 use super::Back;
 use super::codec::{self, Decoder, Encoder};
+use super::gate::{Gate, Gated};
 use super::restore::Restorer;
 use super::scan::{Seen, Tally};
 use crate::api::Api;
@@ -17,6 +18,7 @@ pub struct Transcoder {
     api: Api,
     decoder: Decoder,
     restorer: Restorer,
+    gated: Option<Gated>,
     encoder: Encoder,
     tally: Tally,
     input_guess: u64,
@@ -30,6 +32,7 @@ impl Transcoder {
             api,
             decoder: Decoder::new(dialect),
             restorer: Restorer::new(names.clone(), api),
+            gated: None,
             encoder: Encoder::new(api, ask),
             tally: Tally::default(),
             input_guess,
@@ -42,6 +45,32 @@ impl Transcoder {
     pub fn recording(mut self, record: bool) -> Self {
         self.recorded = record.then(Assembler::default);
         self
+    }
+
+    /// Lets only pass what a gate lets pass.
+    #[must_use]
+    pub fn behind(mut self, gate: Box<dyn Gate>) -> Self {
+        self.gated = Some(Gated::new(gate));
+        self
+    }
+
+    /// Time has passed: what the gate kept only to wait for more is added to `out`.
+    pub fn poke(&mut self, out: &mut Vec<u8>) {
+        let Self { gated, encoder, recorded, .. } = self;
+        if let Some(gated) = gated {
+            gated.poke(&mut |event| {
+                if let Some(recorded) = recorded {
+                    recorded.push(&event);
+                }
+                encoder.push(&event, out);
+            });
+        }
+    }
+
+    /// Whether the gate has ended the stream: nothing more of it leaves.
+    #[must_use]
+    pub fn stopped(&self) -> bool {
+        self.gated.as_ref().is_some_and(Gated::stopped)
     }
 
     /// Turns one event; what the caller is sent is added to `out`. What belongs to the end goes to `last`, which may
@@ -102,24 +131,31 @@ impl Transcoder {
         out: &mut Vec<u8>,
         last: &mut Vec<u8>,
     ) {
-        let Self { decoder, restorer, encoder, tally, recorded, input_guess, .. } = self;
+        let Self { decoder, restorer, gated, encoder, tally, recorded, input_guess, .. } = self;
         read(decoder, &mut |event| {
             restorer.push(event, &mut |event| {
+                // What the model wrote is billed, whatever of it may leave.
                 tally.note(&event);
-                if let Some(recorded) = recorded {
-                    recorded.push(&event);
-                }
-                match event {
-                    // It is said in the caller's words, with the request's id, by whoever settles the exchange.
-                    Event::Error(_) => {}
-                    Event::End => {
-                        if tally.usage.is_none() {
-                            let usage = super::guessed(*input_guess, tally.content_bytes);
-                            encoder.push(&Event::Usage(usage), last);
-                        }
-                        encoder.push(&event, last);
+                let mut sink = |event: Event<'_>| {
+                    if let Some(recorded) = recorded {
+                        recorded.push(&event);
                     }
-                    event => encoder.push(&event, out),
+                    match event {
+                        // It is said in the caller's words, with the request's id, by whoever settles the exchange.
+                        Event::Error(_) => {}
+                        Event::End => {
+                            if tally.usage.is_none() {
+                                let usage = super::guessed(*input_guess, tally.content_bytes);
+                                encoder.push(&Event::Usage(usage), last);
+                            }
+                            encoder.push(&event, last);
+                        }
+                        event => encoder.push(&event, out),
+                    }
+                };
+                match gated {
+                    Some(gated) => gated.pass(event, &mut sink),
+                    None => sink(event),
                 }
             });
         });

@@ -8,6 +8,7 @@
 //! - [`requests`]: requests on their way out: goldens, and what became of each feature.
 //! - [`replies`]: replies on their way back: the same.
 //! - [`streams`]: streams on their way back: goldens, any split, and the same content as whole replies.
+//! - [`gates`]: streams that somebody watches and changes on their way.
 //! - [`matrix`]: `docs/fidelity.md`, derived from both.
 //! - [`property`]: what the matrix says is kept survives whatever the request.
 //! - [`cases`]: the forty cases of PROTOCOLS.md that belong to translation, by number.
@@ -23,6 +24,7 @@
 mod aspects;
 mod cases;
 mod fixture;
+mod gates;
 mod gemini;
 mod matrix;
 mod property;
