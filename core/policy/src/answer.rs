@@ -2,13 +2,16 @@
 //!
 //! What can only be a mistake is a fault; what has one sensible reading is clamped to it.
 
-use crate::manifest::{Declares, Limits};
+use crate::manifest::{Declares, Limits, Manifest};
 use crate::policy::{Fault, FaultKind};
 use crate::request::RequestView;
 use crate::target::Candidates;
 use crate::verdict::{
-    Decision, Deny, Edit, Finding, GuardVerdict, Guarded, Plan, Recovery, Replacement, Step, Strategy,
+    Admission, Changes, Charge, Closing, Decision, Deny, Edit, Finding, GuardVerdict, Guarded, Plan,
+    Preparation, Recovery, Redaction, Replacement, Span, Step, Strategy,
 };
+use std::sync::Arc;
+use weir_llm::price::Nanos;
 use weir_llm::request::SegmentEdit;
 
 const MAX_STEPS: usize = 256;
@@ -105,11 +108,13 @@ pub(crate) fn guarded(
     Ok(GuardVerdict { outcome, findings: findings(verdict.findings, rules), tags: tags(verdict.tags, rules) })
 }
 
-/// The view after a checked verdict's edits; `None` if it has none.
-pub(crate) fn apply(verdict: &GuardVerdict, view: &RequestView) -> Result<Option<RequestView>, Fault> {
-    let Guarded::Edit(edits) = &verdict.outcome else { return Ok(None) };
+/// The view after checked edits; `None` if there are none.
+pub(crate) fn apply(edits: &[Edit], view: &RequestView) -> Result<Option<Arc<RequestView>>, Fault> {
+    if edits.is_empty() {
+        return Ok(None);
+    }
     let edits: Vec<SegmentEdit<'_>> = edits.iter().map(segment_edit).collect();
-    view.with_edits(&edits).map(Some).map_err(|error| bad(error.to_string()))
+    view.with_edits(&edits).map(|view| Some(Arc::new(view))).map_err(|error| bad(error.to_string()))
 }
 
 /// What to do after a failed attempt, with clamped waits and a candidate as target.
@@ -159,8 +164,9 @@ fn edits(mut edits: Vec<Edit>, view: &RequestView, limits: &Limits) -> Result<Ve
         return Err(bad(format!("more than {MAX_EDITS} edits")));
     }
     let mut written: u64 = 0;
-    for edit in &edits {
+    for edit in &mut edits {
         check_range(edit, view)?;
+        settle_replacement(edit, view)?;
         written += replacement_bytes(edit)?;
     }
     if written > limits.output_bytes {
@@ -202,10 +208,155 @@ fn segment_edit(edit: &Edit) -> SegmentEdit<'_> {
 fn replacement_bytes(edit: &Edit) -> Result<u64, Fault> {
     match &edit.replace {
         Replacement::Text(text) => Ok(text.len() as u64),
-        Replacement::Drop => Ok(0),
+        Replacement::Drop | Replacement::Hash(_) => Ok(0),
         Replacement::Vault(_) => Err(bad("vault tokens are not in this version of Weir")),
-        Replacement::Hash(_) => Err(bad("hashed replacements are not in this version of Weir")),
     }
+}
+
+/// A hash is made here: the policy neither chooses nor sees it.
+fn settle_replacement(edit: &mut Edit, view: &RequestView) -> Result<(), Fault> {
+    if let Replacement::Hash(class) = &edit.replace {
+        let text = view.decoded(edit.segment).ok();
+        let text = text.and_then(|text| text.get(edit.start as usize..edit.end as usize));
+        edit.replace = Replacement::Text(hashed(view, class, text.unwrap_or_default())?);
+    }
+    Ok(())
+}
+
+/// Longest class of a hash; it stands in the text.
+const MAX_CLASS_BYTES: usize = 32;
+
+/// The keyed hash that stands in place of a text.
+pub(crate) fn hashed(view: &RequestView, class: &str, text: &str) -> Result<String, Fault> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if class.is_empty() || class.len() > MAX_CLASS_BYTES || !class.chars().all(plain) {
+        return Err(bad("the class of a hash is not 1 to 32 of A-Z a-z 0-9 - _ ."));
+    }
+    view.hashed(class, text).ok_or_else(|| bad("this host has no key for hashes"))
+}
+
+/// A redactor's spans as edits: texts of the manifest and hashes, nothing of the redactor's own making.
+pub(crate) fn redacted(
+    spans: &[Span],
+    manifest: &Manifest,
+    view: &RequestView,
+) -> Result<(Vec<Edit>, Vec<Finding>), Fault> {
+    let mut made = Vec::with_capacity(spans.len());
+    for span in spans {
+        let Span { segment, start, end, .. } = *span;
+        let replace = redaction(span.replace, manifest)?;
+        made.push(Edit { segment, start, end, replace });
+    }
+    let findings = spans.iter().map(|span| finding(span, manifest)).collect::<Result<_, _>>()?;
+    Ok((edits(made, view, &manifest.limits)?, findings))
+}
+
+/// What a redaction means by the manifest.
+pub(crate) fn redaction(wanted: Redaction, manifest: &Manifest) -> Result<Replacement, Fault> {
+    let entry = |list: &[String], index: u16, name: &str| {
+        let entry = list.get(usize::from(index)).cloned();
+        entry.ok_or_else(|| bad(format!("the manifest's `redact.{name}` has no entry {index}")))
+    };
+    Ok(match wanted {
+        Redaction::Mask(index) => Replacement::Text(entry(&manifest.redact.masks, index, "masks")?),
+        Redaction::Hash(index) => Replacement::Hash(entry(&manifest.redact.classes, index, "classes")?),
+        Redaction::Vault(_) => return Err(bad("vault tokens are not in this version of Weir")),
+        Redaction::Drop => Replacement::Drop,
+    })
+}
+
+pub(crate) fn finding(span: &Span, manifest: &Manifest) -> Result<Finding, Fault> {
+    let rule = manifest.declares.rules.get(usize::from(span.rule)).cloned();
+    let rule =
+        rule.ok_or_else(|| bad(format!("the manifest's `declares.rules` has no entry {}", span.rule)))?;
+    let Span { segment, start, end, severity, .. } = *span;
+    Ok(Finding { rule, severity, segment: Some(segment), start, end, score: 1.0 })
+}
+
+/// What to do at the door: tags checked, a refusal made a proper one.
+pub(crate) fn admission(admission: Admission, rules: Rules<'_>) -> Admission {
+    match admission {
+        Admission::Allow(list) => Admission::Allow(tags(list, rules)),
+        Admission::Deny(refusal) => Admission::Deny(deny(refusal)),
+    }
+}
+
+/// Headers that are the host's: framing, credentials, hops.
+const RESERVED: [&str; 15] = [
+    "host",
+    "content-length",
+    "content-type",
+    "content-encoding",
+    "transfer-encoding",
+    "connection",
+    "authorization",
+    "cookie",
+    "x-api-key",
+    "api-key",
+    "x-goog-api-key",
+    "te",
+    "trailer",
+    "upgrade",
+    "expect",
+];
+const MAX_HEADERS: usize = 16;
+const MAX_HEADER_BYTES: usize = 4_096;
+
+/// What one target gets, checked.
+pub(crate) fn preparation(
+    wanted: Preparation,
+    view: &RequestView,
+    rules: Rules<'_>,
+) -> Result<Preparation, Fault> {
+    Ok(match wanted {
+        Preparation::Pass => Preparation::Pass,
+        Preparation::Edit(changes) => {
+            if changes.headers.len() > MAX_HEADERS {
+                return Err(bad(format!("more than {MAX_HEADERS} headers")));
+            }
+            changes.headers.iter().try_for_each(|(name, value)| header(name, value))?;
+            Preparation::Edit(Changes { edits: edits(changes.edits, view, rules.limits)?, ..changes })
+        }
+        Preparation::Skip(reason) => {
+            Preparation::Skip(label(&reason, &rules.declares.reasons, rules.tainted))
+        }
+    })
+}
+
+fn header(name: &str, value: &str) -> Result<(), Fault> {
+    let token = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let reserved = RESERVED.contains(&name) || name.starts_with("x-weir-") || name.starts_with("proxy-");
+    if name.is_empty() || name.len() > 64 || !name.bytes().all(token) || reserved {
+        return Err(bad("a header's name is the host's, or not lower-case letters, digits and dashes"));
+    }
+    let visible = |b: u8| (b' '..=b'~').contains(&b);
+    if value.is_empty() || value.len() > MAX_HEADER_BYTES || !value.bytes().all(visible) {
+        return Err(bad(format!("the value of header {name} is empty, too long or not plain ASCII")));
+    }
+    Ok(())
+}
+
+/// What a customer pays, checked: never less than nothing.
+pub(crate) fn charge(charge: Charge, rules: Rules<'_>) -> Result<Charge, Fault> {
+    if charge.total.0 < 0 {
+        return Err(bad("the charge is negative"));
+    }
+    let mut items = charge.items;
+    items.truncate(MAX_TAGS);
+    for (name, _) in &mut items {
+        *name = label(name, &[], false);
+    }
+    Ok(Charge { total: charge.total, items, tags: tags(charge.tags, rules) })
+}
+
+/// What is held before the call, checked.
+pub(crate) fn quote(quote: Nanos) -> Result<Nanos, Fault> {
+    if quote.0 < 0 { Err(bad("the quote is negative")) } else { Ok(quote) }
+}
+
+/// A stream's last word, checked; a stream has read content.
+pub(crate) fn closing(closing: Closing, rules: Rules<'_>) -> Closing {
+    Closing { findings: findings(closing.findings, rules), tags: tags(closing.tags, rules) }
 }
 
 fn findings(mut findings: Vec<Finding>, rules: Rules<'_>) -> Vec<Finding> {
@@ -230,6 +381,6 @@ fn tags(mut tags: Vec<(String, String)>, rules: Rules<'_>) -> Vec<(String, Strin
     checked.collect()
 }
 
-fn bad(message: impl Into<String>) -> Fault {
+pub(crate) fn bad(message: impl Into<String>) -> Fault {
     Fault::new(FaultKind::BadAnswer, message)
 }

@@ -158,8 +158,8 @@ impl Pipeline {
                 }
             };
             if let Some(after) = guarding.after {
-                outcome.edited |= guarding.edited;
-                outcome.view = Arc::new(after);
+                outcome.edited = true;
+                outcome.view = after;
             }
             outcome.tags.extend(guarding.verdict.tags);
             match guarding.verdict.outcome {

@@ -1,13 +1,16 @@
-//! Content by reference: what a policy may ask of a request, and a note of whether it did.
+//! Content by reference: what a policy may ask of a request or a reply, and a note of whether it did.
 
 mod session;
 
 use crate::head::Head;
 use crate::matcher::{Matchers, TextHit};
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
-use weir_llm::request::{Patch, Request, SegmentEdit};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use weir_llm::json::Value;
+use weir_llm::reply::Reply;
+use weir_llm::request::{Patch, Request, Segment, SegmentEdit};
 
 pub use weir_llm::request::{Role, SegmentKind};
 
@@ -15,18 +18,36 @@ pub use weir_llm::request::{Role, SegmentKind};
 const HIDDEN_HEADERS: [&str; 6] =
     ["authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-goog-api-key"];
 
-/// One request as policies see it. Reads of content, headers and attributes are counted: see [`RequestView::tainted`].
+/// One request, or the reply to it, as policies see it. Reads of content, headers and attributes are counted: see [`RequestView::tainted`].
 pub struct RequestView {
     head: Head,
-    chat: Arc<Request>,
+    content: Content,
     headers: Arc<[(String, String)]>,
-    attributes: Arc<[(String, String)]>,
+    notes: Arc<Notes>,
     unescaped: OnceLock<Box<[OnceLock<Box<str>>]>>,
-    session_key: Option<[u8; 32]>,
+    secret: Option<[u8; 32]>,
     session: OnceLock<Option<Box<str>>>,
     content_reads: AtomicU32,
     other_reads: AtomicU32,
 }
+
+/// What a view shows.
+#[derive(Clone)]
+enum Content {
+    /// A request.
+    Request(Arc<Request>),
+    /// A reply, and the request that it answers.
+    Reply(Arc<Reply>, Arc<Request>),
+}
+
+/// What policies noted about an exchange: shared by all views of it.
+#[derive(Default)]
+struct Notes(Mutex<Vec<(String, String)>>);
+
+/// Most notes of an exchange.
+const MAX_NOTES: usize = 32;
+/// Longest name or value of a note.
+const MAX_NOTE_BYTES: usize = 128;
 
 /// What a segment is, without its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,33 +116,83 @@ impl AccessError {
 impl RequestView {
     /// The view of a request; headers that carry credentials and `x-weir-*` are left out.
     #[must_use]
-    pub fn new(head: Head, chat: Arc<Request>, mut headers: Vec<(String, String)>) -> Self {
+    pub fn new(head: Head, request: Arc<Request>, mut headers: Vec<(String, String)>) -> Self {
         headers.retain(|(name, _)| !hidden(name));
         Self {
             head,
-            chat,
+            content: Content::Request(request),
             headers: headers.into(),
-            attributes: Arc::default(),
+            notes: Arc::default(),
             unescaped: OnceLock::new(),
-            session_key: None,
+            secret: None,
             session: OnceLock::new(),
             content_reads: AtomicU32::new(0),
             other_reads: AtomicU32::new(0),
         }
     }
 
-    /// The view with a secret that keys the hashes of conversations; without one there are none.
+    /// The view with a secret that keys the hashes of conversations and of redacted texts; without one there are none.
     #[must_use]
-    pub const fn with_session_key(mut self, key: [u8; 32]) -> Self {
-        self.session_key = Some(key);
+    pub const fn with_secret(mut self, secret: [u8; 32]) -> Self {
+        self.secret = Some(secret);
         self
+    }
+
+    /// A view of the reply to this request.
+    #[must_use]
+    pub fn of_reply(&self, reply: Arc<Reply>) -> Self {
+        let content = Content::Reply(reply, Arc::clone(self.request()));
+        let mut view = Self { content, ..self.fresh() };
+        view.head.segment_count = view.segment_count();
+        view
     }
 
     /// A hash that is the same for all requests of one conversation. Does not taint: it says nothing of what is said.
     #[must_use]
     pub fn session(&self) -> Option<&str> {
-        let hash = || session::hash(self, &self.session_key?);
+        let hash = || session::hash(self, &self.secret?);
         self.session.get_or_init(hash).as_deref()
+    }
+
+    /// What comes in place of a text that is to be told from others but not known: keyed, per organisation and class.
+    pub(crate) fn hashed(&self, class: &str, text: &str) -> Option<String> {
+        let mut hash = Sha256::new();
+        for part in [&self.secret?, b"redact".as_slice(), self.head.tenant.as_bytes(), class.as_bytes()] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        hash.update(text);
+        Some(format!("[{class}:{}]", hex::encode(&hash.finalize()[..6])))
+    }
+
+    /// Notes something for later policies of the exchange and for its summary.
+    ///
+    /// # Errors
+    /// There are too many notes already, or this one is too long.
+    pub fn annotate(&self, key: &str, value: &str) -> Result<(), AccessError> {
+        let mut notes = self.notes.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if key.len() > MAX_NOTE_BYTES || value.len() > MAX_NOTE_BYTES {
+            return Err(AccessError::Budget);
+        }
+        match notes.iter().position(|(known, _)| known == key) {
+            Some(at) => value.clone_into(&mut notes[at].1),
+            None if notes.len() >= MAX_NOTES => return Err(AccessError::Budget),
+            None => notes.push((key.to_owned(), value.to_owned())),
+        }
+        Ok(())
+    }
+
+    /// Notes the tags of a checked answer; what is over the bound is dropped.
+    pub(crate) fn note_tags(&self, tags: &[(String, String)]) {
+        for (name, value) in tags {
+            let _ = self.annotate(name, value);
+        }
+    }
+
+    /// What policies noted so far.
+    #[must_use]
+    pub fn notes(&self) -> Vec<(String, String)> {
+        self.notes.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The small facts. Does not taint.
@@ -130,22 +201,48 @@ impl RequestView {
         &self.head
     }
 
-    /// The request as it stands, with the edits so far. For the gateway, not for policies.
+    /// The request as it stands, with the edits so far; for a reply the one that it answers. For the gateway, not for
+    /// policies.
     #[must_use]
-    pub const fn chat(&self) -> &Arc<Request> {
-        &self.chat
+    pub const fn request(&self) -> &Arc<Request> {
+        match &self.content {
+            Content::Request(request) | Content::Reply(_, request) => request,
+        }
+    }
+
+    /// The bytes that it shows. For the gateway, not for policies.
+    #[must_use]
+    pub fn body(&self) -> &Bytes {
+        match &self.content {
+            Content::Request(request) => request.body(),
+            Content::Reply(reply, _) => reply.body(),
+        }
+    }
+
+    fn json_root(&self) -> Value<'_> {
+        match &self.content {
+            Content::Request(request) => request.json().root(),
+            Content::Reply(reply, _) => reply.json().root(),
+        }
+    }
+
+    fn all_segments(&self) -> &[Segment] {
+        match &self.content {
+            Content::Request(request) => request.segments(),
+            Content::Reply(reply, _) => reply.segments(),
+        }
     }
 
     /// How many segments there are. Does not taint.
     #[must_use]
     pub fn segment_count(&self) -> u32 {
-        u32::try_from(self.chat.segments().len()).unwrap_or(u32::MAX)
+        u32::try_from(self.all_segments().len()).unwrap_or(u32::MAX)
     }
 
     /// What the segments are, at most `max` from `first` on. Shapes only: does not taint.
     #[must_use]
     pub fn segments(&self, first: u32, max: u32) -> Vec<SegmentInfo> {
-        let page = self.chat.segments().iter().zip(0u32..).skip(first as usize).take(max as usize);
+        let page = self.all_segments().iter().zip(0u32..).skip(first as usize).take(max as usize);
         page.map(|(segment, index)| SegmentInfo {
             index,
             role: segment.role,
@@ -184,7 +281,7 @@ impl RequestView {
     /// The node is longer than `max_bytes`.
     pub fn json(&self, pointer: &str, max_bytes: u32) -> Result<Option<String>, AccessError> {
         self.read_content();
-        let Some(node) = self.chat.json().root().pointer(pointer) else { return Ok(None) };
+        let Some(node) = self.json_root().pointer(pointer) else { return Ok(None) };
         let raw = node.raw();
         if raw.len() > max_bytes as usize {
             return Err(AccessError::Budget);
@@ -227,10 +324,11 @@ impl RequestView {
 
     /// What an earlier policy of this exchange noted under a key, else the request's tag of that name.
     #[must_use]
-    pub fn attr(&self, key: &str) -> Option<&str> {
+    pub fn attr(&self, key: &str) -> Option<String> {
         self.read_other();
-        let noted = self.attributes.iter().rev().chain(self.head.tags.iter());
-        noted.into_iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
+        let notes = self.notes.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = notes.iter().chain(self.head.tags.iter()).find(|(known, _)| known == key);
+        found.map(|(_, value)| value.clone())
     }
 
     /// Whether content, a header or an attribute was ever read through this view.
@@ -243,22 +341,16 @@ impl RequestView {
     /// afresh, so there is one truth still; edits are rare.
     ///
     /// # Errors
-    /// The edited body is no longer a request that Weir accepts.
+    /// The edited body is no longer one that Weir accepts.
     pub fn with_edits(&self, edits: &[SegmentEdit<'_>]) -> Result<Self, EditError> {
-        let body: Bytes = self.chat.patched(&Patch { edits, ..Patch::model(self.chat.model()) });
-        let chat = Request::parse(self.chat.api(), body).map_err(|_| EditError)?;
-        // Keys of unknown fields are segments too: renaming one must not change what the gateway has read already.
-        if chat.model() != self.chat.model() || chat.stream() != self.chat.stream() {
-            return Err(EditError);
-        }
-        Ok(Self { chat: Arc::new(chat), ..self.fresh() })
-    }
-
-    /// The view with more attributes, for the policies after this one.
-    #[must_use]
-    pub fn with_attributes(&self, more: &[(String, String)]) -> Self {
-        let attributes = self.attributes.iter().chain(more).cloned().collect();
-        Self { attributes, ..self.fresh() }
+        let content = match &self.content {
+            Content::Request(request) => Content::Request(Arc::new(edited(request, edits)?)),
+            Content::Reply(reply, request) => {
+                let reply = Reply::parse(reply.api(), reply.patched(edits)).map_err(|_| EditError)?;
+                Content::Reply(Arc::new(reply), Arc::clone(request))
+            }
+        };
+        Ok(Self { content, ..self.fresh() })
     }
 
     /// The view without who asks: no tenant, project, key or user.
@@ -271,7 +363,12 @@ impl RequestView {
         view.head.key_id = nobody;
         view.head.user_hash = None;
         view.head.budget = None;
-        view.session_key = None;
+        // Hashes stay the organisation's own.
+        view.secret = self.secret.map(|secret| {
+            let mut hash = Sha256::new_with_prefix(secret);
+            hash.update(self.head.tenant.as_bytes());
+            hash.finalize().into()
+        });
         view
     }
 
@@ -284,26 +381,32 @@ impl RequestView {
     /// its slices, not the text each time. What has escapes is unescaped once and kept.
     pub(crate) fn raw(&self, segment: u32) -> Result<&[u8], AccessError> {
         let index = segment as usize;
-        let known = self.chat.segments().get(index).ok_or(AccessError::OutOfRange)?;
+        let known = self.all_segments().get(index).ok_or(AccessError::OutOfRange)?;
         // Every escape is longer than what it stands for.
         if known.bytes as usize + 2 == known.span.len() {
             let inside = known.span.start + 1..known.span.end - 1;
-            return self.chat.body().get(inside).ok_or(AccessError::OutOfRange);
+            return self.body().get(inside).ok_or(AccessError::OutOfRange);
         }
         let all =
-            self.unescaped.get_or_init(|| self.chat.segments().iter().map(|_| OnceLock::new()).collect());
-        let text = all[index].get_or_init(|| self.chat.text(index).unwrap_or_default().into());
+            self.unescaped.get_or_init(|| self.all_segments().iter().map(|_| OnceLock::new()).collect());
+        let text = all[index].get_or_init(|| {
+            let text = match &self.content {
+                Content::Request(request) => request.text(index),
+                Content::Reply(reply, _) => reply.text(index),
+            };
+            text.unwrap_or_default().into()
+        });
         Ok(text.as_bytes())
     }
 
     fn fresh(&self) -> Self {
         Self {
             head: self.head.clone(),
-            chat: Arc::clone(&self.chat),
+            content: self.content.clone(),
             headers: Arc::clone(&self.headers),
-            attributes: Arc::clone(&self.attributes),
+            notes: Arc::clone(&self.notes),
             unescaped: OnceLock::new(),
-            session_key: self.session_key,
+            secret: self.secret,
             session: OnceLock::new(),
             content_reads: AtomicU32::new(0),
             other_reads: AtomicU32::new(0),
@@ -317,6 +420,16 @@ impl RequestView {
     fn read_other(&self) {
         self.other_reads.fetch_add(1, Ordering::Relaxed);
     }
+}
+
+fn edited(request: &Request, edits: &[SegmentEdit<'_>]) -> Result<Request, EditError> {
+    let body = request.patched(&Patch { edits, ..Patch::model(request.model()) });
+    let edited = Request::parse(request.api(), body).map_err(|_| EditError)?;
+    // Keys of unknown fields are segments too: renaming one must not change what the gateway has read already.
+    if edited.model() != request.model() || edited.stream() != request.stream() {
+        return Err(EditError);
+    }
+    Ok(edited)
 }
 
 /// The edited body is no longer a request that Weir accepts, or one with another model or shape.

@@ -51,7 +51,7 @@ impl Exchange<'_> {
         }
         let outcome = pipeline.guard(&view);
         match outcome.end {
-            GuardEnd::Pass => Ok((Arc::clone(outcome.view.chat()), outcome.view)),
+            GuardEnd::Pass => Ok((Arc::clone(outcome.view.request()), outcome.view)),
             GuardEnd::Blocked(refused) => Err(Stop::Blocked(refused.deny.into())),
             GuardEnd::Answered { text, .. } => Err(Stop::Answered(text)),
         }

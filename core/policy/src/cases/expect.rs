@@ -165,7 +165,7 @@ fn texts(view: &RequestView) -> Vec<String> {
 }
 
 fn body(view: &RequestView) -> String {
-    String::from_utf8_lossy(view.chat().body()).into_owned()
+    String::from_utf8_lossy(view.body()).into_owned()
 }
 
 fn id(target: u16, candidates: &Candidates) -> String {

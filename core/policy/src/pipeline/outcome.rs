@@ -113,8 +113,7 @@ pub(super) trait Verdict {
 /// A checked guard verdict, and the view after it where that is another one.
 pub(super) struct Guarding {
     pub(super) verdict: GuardVerdict,
-    pub(super) after: Option<RequestView>,
-    pub(super) edited: bool,
+    pub(super) after: Option<Arc<RequestView>>,
     pub(super) code: Option<String>,
 }
 

@@ -90,14 +90,12 @@ impl Stage {
             _ => None,
         };
         let code = code_label(refusal, rules.declares, rules.tainted);
-        let edited = answer::apply(&verdict, view)?;
-        let changed = edited.is_some();
-        let after = match (edited, verdict.tags.as_slice()) {
-            (after, []) => after,
-            (Some(after), tags) => Some(after.with_attributes(tags)),
-            (None, tags) => Some(view.with_attributes(tags)),
+        let after = match &verdict.outcome {
+            Guarded::Edit(edits) => answer::apply(edits, view)?,
+            _ => None,
         };
-        Ok(Guarding { verdict, after, edited: changed, code })
+        view.note_tags(&verdict.tags);
+        Ok(Guarding { verdict, after, code })
     }
 
     pub(super) fn route(

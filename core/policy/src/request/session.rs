@@ -23,7 +23,7 @@ fn named(view: &RequestView, hash: &mut Sha256) -> Option<()> {
         put(hash, value.as_bytes());
         return Some(());
     }
-    let root = view.chat.json().root();
+    let root = view.request().json().root();
     let texts = NAMED.iter().filter_map(|pointer| root.pointer(pointer)?.as_str());
     let text = texts.into_iter().find(|text| !text.is_empty())?;
     put(hash, text.as_bytes());
@@ -32,12 +32,13 @@ fn named(view: &RequestView, hash: &mut Sha256) -> Option<()> {
 
 /// What a conversation begins with stays the same in all its turns: the system prompt and the first thing that is said.
 fn opening(view: &RequestView, hash: &mut Sha256) -> Option<()> {
-    let segments = view.chat.segments();
+    let request = view.request();
+    let segments = request.segments();
     let said = |role| segments.iter().position(|s| s.role == role && s.kind == SegmentKind::Text);
     let system = said(Role::System).or_else(|| said(Role::Developer));
     let user = said(Role::User)?;
     for index in system.into_iter().chain([user]) {
-        put(hash, view.raw(u32::try_from(index).ok()?).ok()?);
+        put(hash, request.text(index)?.as_bytes());
     }
     Some(())
 }
