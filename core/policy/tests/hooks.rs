@@ -162,7 +162,7 @@ fn what_differs_by_target_adds_up_until_one_skips() {
             edits: vec![replace(0, 0, 1, text)],
             headers: vec![(header.to_owned(), value.to_owned())],
         };
-        says(header, "hooks: [attempt]\nreads: content", Answer::Attempt(Preparation::Edit(changes)))
+        says("edits", "hooks: [attempt]\nreads: content", Answer::Attempt(Preparation::Edit(changes)))
     };
     let facts = Arc::new(AttemptFacts { target: 0, target_id: "a".into(), number: 1 });
     let ask = |bound: Vec<Bound>| {
