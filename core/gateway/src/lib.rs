@@ -9,6 +9,7 @@
 //! - [`reload`]: builds a [`snapshot`] off the request path and swaps it in.
 //! - [`exchange`]: the way of a request, one sentence a step.
 //! - [`ingress`], [`egress`], [`cache`], [`upstream`]: the caller's side, the provider's side.
+//! - [`services`]: what the gateway does for policies: keys, calls out, metrics, traces.
 //! - [`sim`]: the built-in simulated provider.
 //! - [`config`], [`telemetry`]: the file and the figures.
 
@@ -26,6 +27,7 @@ pub mod models;
 pub mod refusal;
 pub mod reload;
 pub mod server;
+pub mod services;
 pub mod sim;
 pub mod snapshot;
 pub mod telemetry;
