@@ -39,8 +39,8 @@ mod tree;
 mod tests;
 
 pub use endpoint::Endpoint;
-pub use problem::{ConfigErrors, Pos, Problem};
 pub(crate) use nearest::nearest;
+pub use problem::{ConfigErrors, Pos, Problem};
 pub use program::{
     Alias, Engine, HttpAlias, LedgerSync, Level, Limits, Log, Otlp, PolicyBinding, Provider, ProviderKind,
     ProviderTimeouts, Server, ServerTimeouts, Speaks, TargetRef, Tls,

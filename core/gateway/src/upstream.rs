@@ -336,9 +336,7 @@ fn connect_failure(error: &PingoraError) -> Failure {
             Failure::new(ErrorClass::TimeoutConnect, "the connection timed out")
         }
         ErrorType::ConnectRefused => Failure::new(ErrorClass::Network, "the connection was refused"),
-        ErrorType::InvalidCert => {
-            untrusted("the provider's certificate is not valid")
-        }
+        ErrorType::InvalidCert => untrusted("the provider's certificate is not valid"),
         ErrorType::TLSHandshakeFailure | ErrorType::TLSWantX509Lookup => {
             untrusted("the TLS handshake failed")
         }

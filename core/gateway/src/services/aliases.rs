@@ -30,7 +30,8 @@ mod tests {
             "providers: {{ sim: {{ builtin: sim }} }}\nhttp:\n  moderation: {{ base_url: https://mod.example/api }}\n"
         );
         let config = Config::parse(&config, Path::new(""), Path::new("weir.yaml"), &|_| None).unwrap();
-        let manifest = format!("name: g\nversion: 1.0.0\nhooks: [guard]\ncapabilities: [http]\nhttp: {aliases}\n");
+        let manifest =
+            format!("name: g\nversion: 1.0.0\nhooks: [guard]\ncapabilities: [http]\nhttp: {aliases}\n");
         check_aliases("g.rhai", &Manifest::parse_yaml(&manifest, "g.rhai").unwrap(), &config)
     }
 

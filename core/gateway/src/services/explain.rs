@@ -42,7 +42,11 @@ impl Explain {
         }
         let mut shard = self.shard(&origin.request_id);
         if let Some(lines) = shard.get_mut(&origin.request_id).filter(|lines| lines.len() < MAX_LINES) {
-            lines.push((Arc::clone(&origin.policy), cut(rule, MAX_TEXT).into(), cut(because, MAX_TEXT).into()));
+            lines.push((
+                Arc::clone(&origin.policy),
+                cut(rule, MAX_TEXT).into(),
+                cut(because, MAX_TEXT).into(),
+            ));
         }
     }
 

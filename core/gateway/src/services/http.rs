@@ -17,8 +17,8 @@ mod tests;
 use crate::config::Config;
 use crate::upstream::{Failure, Response, Upstreams};
 use alias::Alias;
-use ask::Ask;
 use arc_swap::ArcSwap;
+use ask::Ask;
 use pingora::http::ResponseHeader;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -120,7 +120,8 @@ async fn read(response: &mut Response, most: usize) -> Result<(Vec<u8>, bool), F
 fn visible(head: &ResponseHeader) -> Vec<(String, String)> {
     let mut bytes = 0;
     let shown = head.headers.iter().filter(|(name, _)| !HIDDEN.contains(&name.as_str()));
-    let texts = shown.filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())));
+    let texts =
+        shown.filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())));
     let bounded = texts.take(MAX_REPLY_HEADERS).take_while(|(name, value)| {
         bytes += name.len() + value.len();
         bytes <= MAX_REPLY_HEADER_BYTES

@@ -9,8 +9,9 @@
 //! - `table`: entries of one shard, and when they end.
 //! - `share`: what a policy may take.
 //! - `gcra`: the arithmetic of rate limits.
-//! - `place`: whose key it is.
+//! - `place`: whose key it is; `cell`: one key while nobody else has it.
 
+mod cell;
 mod gcra;
 mod place;
 mod share;
@@ -23,6 +24,7 @@ pub(super) use gcra::Rate;
 pub use place::Place;
 
 use super::by_policy::ByPolicy;
+use cell::Cell;
 use gcra::Level;
 use place::Kind;
 use share::{Bounds, Share};
@@ -290,40 +292,6 @@ impl Space {
         for shard in &self.shards {
             lock(shard).sweep(usize::MAX, now, &self.share);
         }
-    }
-}
-
-/// One key of a locked table.
-struct Cell<'a> {
-    table: &'a mut Table,
-    name: &'a str,
-    now: u64,
-    share: &'a Share,
-}
-
-impl Cell<'_> {
-    /// What stands there; nothing if it was forgotten.
-    fn slot(&self) -> Option<&Slot> {
-        self.table.get(self.name, self.now).filter(|slot| !matches!(slot.value, Value::Gone))
-    }
-
-    fn set(&mut self, value: Value, until: Option<u64>) -> Result<u64, KvError> {
-        let version = self.share.next_version();
-        self.table.set(self.name, Slot { value, version, until }, self.share)?;
-        Ok(version)
-    }
-
-    fn remove(&mut self) {
-        self.table.remove(self.name, self.share);
-    }
-
-    /// Takes over what stands beneath, unless the key was written here.
-    fn adopt(&mut self, slot: Slot) -> Result<(), KvError> {
-        if self.table.get(self.name, self.now).is_some() {
-            return Ok(());
-        }
-        self.share.versions_above(slot.version);
-        self.table.set(self.name, slot, self.share)
     }
 }
 

@@ -10,10 +10,10 @@ mod tests;
 
 use super::by_policy::ByPolicy;
 use super::kv::Rate;
-use series::{Kind, Series};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{Error, IntCounterVec, Opts, Registry};
+use series::{Kind, Series};
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;

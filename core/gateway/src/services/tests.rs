@@ -102,7 +102,8 @@ fn a_shadow_leaves_no_mark() {
 
 #[test]
 fn an_aliass_secret_is_not_in_its_debug_text() {
-    let config = config("http: { mod: { base_url: https://mod.example, headers: { x-key: \"${env:K}\" } } }\n");
+    let config =
+        config("http: { mod: { base_url: https://mod.example, headers: { x-key: \"${env:K}\" } } }\n");
     assert_eq!(config.http[0].headers[0].1.as_bytes(), b"mod-SECRET");
     assert!(!format!("{config:?}").contains("SECRET"));
 }

@@ -54,8 +54,12 @@ impl Lower<'_> {
         let kind = self.kind(key, file, vendor);
         let speaks = file.dialect.map(|at| self.value(at)).unwrap_or(Some(spoken_by(vendor, kind.as_ref())));
         let keys: Vec<_> = file.keys.iter().map(|at| self.secret(*at, "key")).collect();
-        let headers: Vec<_> =
-            file.headers.0.iter().map(|(name, value)| self.header(*name, *value, !file.keys.is_empty())).collect();
+        let headers: Vec<_> = file
+            .headers
+            .0
+            .iter()
+            .map(|(name, value)| self.header(*name, *value, !file.keys.is_empty()))
+            .collect();
         let region = self.or(file.region, "");
         let retention = self.or(file.retention, default::RETENTION);
         let trains = self.or(file.trains, default::TRAINS);

@@ -66,7 +66,8 @@ fn read_call(stream: &TcpStream) -> Seen {
 
 fn reply(status: &str, headers: &str, body: &str) -> Vec<u8> {
     let length = body.len();
-    format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}").into_bytes()
+    format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}")
+        .into_bytes()
 }
 
 /// The aliases of a config: `{port}` stands for the server's.
@@ -110,7 +111,8 @@ fn call_as(aliases: &Aliases, origin: &Origin, outbound: Outbound) -> Result<Inb
 fn a_call_goes_out_with_the_secret_and_comes_back_without_cookies() {
     let headers = "x-model: m1\r\nset-cookie: id=1\r\nkeep-alive: timeout=5\r\n";
     let (port, serving) = server(vec![reply("200 OK", headers, r#"{"flagged":true}"#)]);
-    let got = call(&aliases(port, PLAIN), outbound("POST", "/v1/check?x=1", "{}")).unwrap_or_else(|e| panic!("{e}"));
+    let got = call(&aliases(port, PLAIN), outbound("POST", "/v1/check?x=1", "{}"))
+        .unwrap_or_else(|e| panic!("{e}"));
     assert_eq!((got.status, got.body.as_slice(), got.truncated), (200, &br#"{"flagged":true}"#[..], false));
     let shown: Vec<_> = got.headers.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(shown, ["content-length", "x-model"]);
@@ -211,7 +213,11 @@ fn a_name_of_this_machine_is_not_called_unless_it_is_meant() {
     // An address that only the resolver reads as 127.0.0.1.
     for host in ["2130706433", "0x7f000001", "127.1"] {
         let alias = format!("base_url: \"http://{host}:{{port}}\"");
-        assert_eq!(call(&aliases(port, &alias), outbound("GET", "/", "")).err(), Some(HttpError::Connect), "{host}");
+        assert_eq!(
+            call(&aliases(port, &alias), outbound("GET", "/", "")).err(),
+            Some(HttpError::Connect),
+            "{host}"
+        );
     }
     listener.set_nonblocking(true).unwrap();
     assert!(listener.accept().is_err(), "nobody connected");

@@ -32,19 +32,31 @@ fn value(store: &Store, place: &Place<'_>, now: u64) -> Option<Vec<u8>> {
 
 #[derive(Debug, Clone)]
 enum Op {
-    Put { version: Option<u64>, ttl: Option<u64>, value: u8 },
+    Put {
+        version: Option<u64>,
+        ttl: Option<u64>,
+        value: u8,
+    },
     /// As a compare-and-swap with the version that was read just before.
-    Swap { value: u8 },
+    Swap {
+        value: u8,
+    },
     Delete,
-    Incr { by: i64, ttl: Option<u64> },
+    Incr {
+        by: i64,
+        ttl: Option<u64>,
+    },
     Get,
 }
 
 fn op() -> impl Strategy<Value = Op> {
     let ttl = || proptest::option::of(0u64..40);
     prop_oneof![
-        (proptest::option::of(0u64..4), ttl(), any::<u8>())
-            .prop_map(|(version, ttl, value)| Op::Put { version, ttl, value }),
+        (proptest::option::of(0u64..4), ttl(), any::<u8>()).prop_map(|(version, ttl, value)| Op::Put {
+            version,
+            ttl,
+            value
+        }),
         any::<u8>().prop_map(|value| Op::Swap { value }),
         Just(Op::Delete),
         (any::<i64>(), ttl()).prop_map(|(by, ttl)| Op::Incr { by, ttl }),
@@ -97,9 +109,10 @@ impl Model {
         let entry = self.read(key, now);
         let before: i64 = match &entry {
             None => 0,
-            Some(entry) => {
-                String::from_utf8(entry.value.clone()).ok().and_then(|t| t.parse().ok()).ok_or(KvError::Conflict)?
-            }
+            Some(entry) => String::from_utf8(entry.value.clone())
+                .ok()
+                .and_then(|t| t.parse().ok())
+                .ok_or(KvError::Conflict)?,
         };
         let sum = before.checked_add(by).ok_or(KvError::Conflict)?;
         let until = if entry.is_some() { self.until.get(&key).copied() } else { ttl.map(|ttl| now + ttl) };
@@ -195,7 +208,10 @@ fn owners_never_meet() {
     for key in ["x", "gx", "2:orx", "", "kpx"] {
         for (index, caller) in callers.iter().enumerate() {
             for scope in [Scope::Tenant, Scope::Request] {
-                assert_eq!(value(&store, &at(caller, scope, key), 0), Some(vec![u8::try_from(index).unwrap()]));
+                assert_eq!(
+                    value(&store, &at(caller, scope, key), 0),
+                    Some(vec![u8::try_from(index).unwrap()])
+                );
             }
             assert_eq!(value(&store, &at(caller, Scope::Plugin, key), 0), None);
         }
@@ -251,7 +267,13 @@ fn the_end_of_an_exchange_is_the_end_of_its_keys() {
     // What is written after the end goes in the end.
     store.put(&at(&one, Scope::Request, "late"), write(b"v"), 0).unwrap();
     for id in 0..1_000 {
-        store.put(&at(&origin("p", "org", &format!("req_new{id}")), Scope::Request, "k"), write(b"v"), EXCHANGE_MS).ok();
+        store
+            .put(
+                &at(&origin("p", "org", &format!("req_new{id}")), Scope::Request, "k"),
+                write(b"v"),
+                EXCHANGE_MS,
+            )
+            .ok();
     }
     assert!(store.exchanges("req_1").by_id.get("req_1").is_none());
 }

@@ -16,8 +16,8 @@ const MAX_LABELS: usize = 4;
 
 /// The host does not know what is observed: three steps a decade, from a thousandth to a hundred thousand.
 const BUCKETS: [f64; 25] = [
-    0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0,
-    1_000.0, 2_000.0, 5_000.0, 10_000.0, 20_000.0, 50_000.0, 100_000.0,
+    0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0,
+    500.0, 1_000.0, 2_000.0, 5_000.0, 10_000.0, 20_000.0, 50_000.0, 100_000.0,
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -127,7 +127,8 @@ impl One {
 
     fn new(policy: &str, kind: Kind, name: &str, labels: &[(String, String)]) -> Option<Self> {
         let own = [("policy".to_owned(), policy.to_owned()), ("name".to_owned(), name.to_owned())];
-        let opts = Opts::new(kind.family(), kind.help()).const_labels(own.into_iter().chain(labels.to_vec()).collect());
+        let opts = Opts::new(kind.family(), kind.help())
+            .const_labels(own.into_iter().chain(labels.to_vec()).collect());
         match kind {
             Kind::Counter => IntCounter::with_opts(opts).ok().map(Self::Counter),
             Kind::Histogram => {

@@ -73,7 +73,10 @@ fn a_policy_has_so_many_series_and_no_more() {
     let of = |prefix: &str| shown.iter().filter(|line| line.starts_with(prefix)).count();
     assert_eq!(of("weir_policy_custom_total"), 256 + 1);
     assert_eq!(of("weir_policy_custom_bucket"), 0);
-    assert!(shown.contains(&r#"weir_policy_series_dropped_total{policy="loud"} 45"#.to_owned()), "{shown:#?}");
+    assert!(
+        shown.contains(&r#"weir_policy_series_dropped_total{policy="loud"} 45"#.to_owned()),
+        "{shown:#?}"
+    );
     assert!(shown.contains(&r#"weir_policy_custom_total{n="0",name="hits",policy="loud"} 2"#.to_owned()));
     assert!(shown.contains(&r#"weir_policy_custom_total{name="hits",policy="calm"} 1"#.to_owned()));
 }
