@@ -7,6 +7,7 @@ use crate::drain::{Drain, Phase};
 use crate::exchange::{self, Exchange};
 use crate::ingress::{self, respond};
 use crate::refusal::Refusal;
+use crate::services::Host;
 use crate::snapshot::Snapshot;
 use crate::telemetry::Telemetry;
 use crate::upstream::Upstreams;
@@ -35,6 +36,8 @@ pub struct Gateway {
     pub upstreams: Arc<Upstreams>,
     /// The response cache.
     pub replies: Replies,
+    /// What policies may ask of the gateway beyond the request.
+    pub services: Arc<Host>,
     /// Metrics, logs, traces.
     pub telemetry: Arc<Telemetry>,
     /// Bytes held for callers.

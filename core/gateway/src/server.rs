@@ -10,6 +10,7 @@ use crate::gateway::{Gateway, Ids};
 use crate::reload::build::{Builder, Refused};
 use crate::reload::policies::Compiled;
 use crate::reload::{self, Reloader};
+use crate::services::Host;
 use crate::sim;
 use crate::telemetry::{self, Telemetry};
 use crate::upstream::Upstreams;
@@ -132,6 +133,9 @@ impl Server {
         })
         .map_err(|error| system(&error))?;
         let compiled = Compiled::new(wasm);
+        let services = Host::new(&config, Arc::clone(&upstreams), telemetry.metrics())
+            .map(Arc::new)
+            .map_err(|error| system(&error))?;
         let mut builder = Builder::new(
             config.clone(),
             Arc::clone(&upstreams),
@@ -148,6 +152,7 @@ impl Server {
             snapshot: ArcSwap::from_pointee(snapshot),
             ledger,
             upstreams,
+            services,
             replies: Replies::new(config.cache_bytes).map_err(|error| system(&error))?,
             telemetry,
             buffered: Budget::new(limits.buffered),

@@ -85,5 +85,9 @@ impl Choice for Grant {
         ("targets", Self(Capability::Targets)),
         ("env", Self(Capability::Env)),
         ("telemetry", Self(Capability::Telemetry)),
+        ("annotate", Self(Capability::Annotate)),
+        ("tokens", Self(Capability::Tokens)),
+        ("kv", Self(Capability::Kv)),
+        ("http", Self(Capability::Http)),
     ];
 }

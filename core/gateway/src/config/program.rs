@@ -218,6 +218,25 @@ pub enum Engine {
     Wasm,
 }
 
+/// Where policies may call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HttpAlias {
+    /// What policies call it.
+    pub name: String,
+    /// Where it is, and what stands before every path.
+    pub endpoint: Endpoint,
+    /// Added to every call; the values are marked sensitive.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// How long it keeps content.
+    pub retention: Retention,
+    /// For a call from beginning to end.
+    pub timeout: Duration,
+    /// Bytes of a reply that a policy gets to see.
+    pub max_reply: usize,
+    /// Whether its address may lead into the operator's own networks.
+    pub allow_private: bool,
+}
+
 /// What is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Log {

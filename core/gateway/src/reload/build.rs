@@ -130,7 +130,7 @@ impl Builder {
             ),
         };
         let timeouts = provider.timeouts;
-        let key = DialKey { address, ca: provider.ca.clone(), connect: timeouts.connect };
+        let key = DialKey { address, ca: provider.ca.clone(), connect: timeouts.connect, private: true };
         let parts = Parts {
             prefix: prefix.trim_end_matches('/'),
             host: &host,
@@ -361,6 +361,9 @@ fn content_digest(config: &Config, pipeline: &Pipeline) -> [u8; 32] {
             )
             .as_bytes(),
         );
+    }
+    for alias in &config.http {
+        hash.update(format!("{:?}", (&alias.name, &alias.endpoint)).as_bytes());
     }
     hash.update(format!("{:?}", config.models).as_bytes());
     hash.finalize().into()

@@ -87,6 +87,12 @@ impl Metrics {
         })
     }
 
+    /// Where families are registered that are not the gateway's own.
+    #[must_use]
+    pub const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// Calls `refresh` right before each scrape, for figures that are cheaper to ask for than to keep.
     pub fn on_scrape(&self, refresh: impl Fn(&Self) + Send + Sync + 'static) {
         self.refresh.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(refresh));
