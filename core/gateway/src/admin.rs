@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use subtle::ConstantTimeEq;
 
+pub mod explain;
 pub mod keys;
 
 /// Longest body that the admin API reads.
@@ -76,7 +77,7 @@ impl Admin {
             }
             _ => body_of(
                 StatusCode::NOT_FOUND,
-                &json!({ "error": { "message": "Known paths: /livez, /readyz, /metrics, /admin/v1/{version,policies,reload,rollback,keys}." } }),
+                &json!({ "error": { "message": "Known paths: /livez, /readyz, /metrics, /admin/v1/{version,policies,reload,rollback,keys,explain}." } }),
             ),
         }
     }
@@ -102,6 +103,9 @@ impl Admin {
             (&Method::GET, "policies") => Ok(self.policies()),
             (&Method::POST, "reload") => answer_of(self.reloader.reload().await),
             (&Method::POST, "rollback" | "policies/rollback") => answer_of(self.reloader.rollback().await),
+            (&Method::GET, rest) if rest.starts_with("explain/") => {
+                self.explain(rest.trim_start_matches("explain/"))
+            }
             (&Method::GET, "keys") => self.blocking(keys::list).await,
             (&Method::POST, "keys") => self.blocking(move |ledger| keys::create(ledger, &body)).await,
             (&Method::DELETE, rest) if rest.starts_with("keys/") => {

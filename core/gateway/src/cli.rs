@@ -3,10 +3,12 @@
 //! # Layout
 //!
 //! - [`client`]: talks to the admin API of a running gateway.
+//! - [`explain`]: `weir explain`.
 //! - [`keys`]: `weir key …`.
 //! - [`usage`]: `weir usage`.
 
 pub mod client;
+pub mod explain;
 pub mod keys;
 pub mod usage;
 
@@ -54,6 +56,8 @@ enum Command {
     /// Work on the policies of a running gateway
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Show who decided what about a recent request
+    Explain(explain::Explain),
     /// Look after the ledger
     #[command(subcommand)]
     Ledger(LedgerCommand),
@@ -162,6 +166,7 @@ fn run(cli: Cli) -> Printed {
             shown(client::Client::of(&read(file.as_ref())?)?.call("GET", "/admin/v1/policies", None))
         }
         Command::Policy(PolicyCommand::Test { file, cases }) => test(&file, cases),
+        Command::Explain(command) => explain::run(&read(file.as_ref())?, &command),
         Command::Ledger(LedgerCommand::Check) => ledger_check(&read(file.as_ref())?),
         Command::Reload => {
             shown(client::Client::of(&read(file.as_ref())?)?.call("POST", "/admin/v1/reload", None))
@@ -212,7 +217,7 @@ fn banner(ready: &Ready<'_>, file: Option<&PathBuf>, new_key: bool) -> String {
         let _ = writeln!(text, "  keys     `weir key create NAME` makes one\n");
         return text;
     }
-    let new = weir_ledger::NewKey { name: "weir serve --new-key".into(), ..Default::default() };
+    let new = weir_ledger::NewKey { name: "weir serve --new-key".into(), scopes: vec!["explain".into()], ..Default::default() };
     match ready.ledger.create_key(new) {
         Ok((_, secret)) => {
             let key = secret.expose();

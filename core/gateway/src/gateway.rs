@@ -7,7 +7,9 @@ use crate::drain::{Drain, Phase};
 use crate::exchange::{self, Exchange};
 use crate::ingress::{self, respond};
 use crate::refusal::Refusal;
+use crate::exchange::explain::Explained;
 use crate::services::Host;
+use crate::services::traces::Traces;
 use crate::snapshot::Snapshot;
 use crate::telemetry::Telemetry;
 use crate::upstream::Upstreams;
@@ -52,6 +54,8 @@ pub struct Gateway {
     pub users: Hmac<Sha256>,
     /// Keys the hashes that policies see of conversations and put in place of texts.
     pub hashes: [u8; 32],
+    /// The latest decisions, for `weir explain`.
+    pub traces: Traces<Explained>,
     /// Finished exchanges that policies want to know of.
     pub completions: Completions,
 }
@@ -156,6 +160,9 @@ impl Gateway {
             trace: Trace::new(),
             seen: None,
             served: None,
+            explains: false,
+            wants_explanation: false,
+            routed: None,
         };
         exchange.run().await;
     }

@@ -11,6 +11,7 @@ use crate::reload::build::{Builder, Refused};
 use crate::reload::policies::Compiled;
 use crate::reload::{self, Reloader};
 use crate::services::Host;
+use crate::services::traces::Traces;
 use crate::sim;
 use crate::telemetry::{self, Telemetry};
 use crate::upstream::Upstreams;
@@ -161,6 +162,7 @@ impl Server {
             options: options(&config),
             users: Hmac::new_from_slice(&users).map_err(|error| system(&error))?,
             hashes: derived(&config.data, b"weir policy hashes").map_err(|error| system(&error))?,
+            traces: Traces::new(config.explain_kept as usize),
             completions,
         });
         refresh_gauges(&gateway);

@@ -86,7 +86,7 @@ impl Explained {
     #[must_use]
     pub fn to_json(&self, request_id: &str) -> Value {
         let explained = self.said.iter().map(|(policy, rule, because)| {
-            json!({ "policy": policy, "rule": rule, "because": because })
+            json!({ "policy": **policy, "rule": rule, "because": because })
         });
         json!({
             "request_id": request_id,
@@ -96,7 +96,7 @@ impl Explained {
             "generation": self.generation,
             "outcome": self.outcome.as_str(),
             "status": self.status,
-            "served_by": self.served,
+            "served_by": self.served.as_deref(),
             "targets": self.routed.as_ref().map(|routed| routed.targets(self.api)),
             "plan": self.routed.as_ref().and_then(Routed::plan),
             "decisions": lines(&self.trace),
@@ -112,7 +112,7 @@ impl Routed {
         let of = |&index: &u16| {
             let target = route.table.get(usize::from(index))?;
             let why = self.left_out(index, target, api);
-            Some(json!({ "target": target.id, "candidate": why.is_none(), "left_out": why }))
+            Some(json!({ "target": *target.id, "candidate": why.is_none(), "left_out": why }))
         };
         route.allowed.iter().filter_map(of).collect()
     }
@@ -132,8 +132,8 @@ impl Routed {
 
     fn plan(&self) -> Option<Value> {
         let plan = self.plan.as_ref()?;
-        let id = |target: u16| self.route.table.get(usize::from(target)).map(|target| Arc::clone(&target.id));
-        let steps: Vec<_> = plan.steps.iter().filter_map(|step| id(step.target)).collect();
+        let id = |target: u16| self.route.table.get(usize::from(target)).map(|target| &*target.id);
+        let steps: Vec<&str> = plan.steps.iter().filter_map(|step| id(step.target)).collect();
         Some(json!({ "reason": &*plan.reason, "steps": steps }))
     }
 }
@@ -144,8 +144,8 @@ fn lines(trace: &[TraceLine]) -> Vec<Value> {
 
 fn line(line: &TraceLine) -> Value {
     let mut said = json!({
-        "policy": line.policy,
-        "version": line.version,
+        "policy": *line.policy,
+        "version": *line.version,
         "hook": line.hook.as_str(),
         "verdict": line.verdict,
         "us": u64::try_from(line.elapsed.as_micros()).unwrap_or(u64::MAX),
