@@ -7,14 +7,14 @@ mod bench;
 use bench::{candidates, request};
 use serde_json::Value;
 use std::sync::Arc;
-use weir_policy::{Decision, Fault, FaultKind, LoadError, Policy};
+use weir_policy::{Decision, Fault, FaultKind, Grants, LoadError, Policy};
 
 fn script(body: &str) -> String {
     format!("//! name: hostile\n//! version: 1.0.0\n//! hooks: [route]\n{body}")
 }
 
 fn load(body: &str) -> Result<Arc<dyn Policy>, LoadError> {
-    weir_script::compile("hostile.rhai", &script(body), &Value::Null)
+    weir_script::compile("hostile.rhai", &script(body), &Value::Null, &Grants::offline())
 }
 
 fn refused(body: &str) -> LoadError {
@@ -54,7 +54,7 @@ fn endless_work_runs_out_of_time() {
 fn a_heavy_operation_runs_out_of_cpu_before_operations() {
     let source = "//! name: heavy\n//! version: 1.0.0\n//! hooks: [route]\n//! limits: { operations: 10000000 }\n\
         fn route(head, targets, config) { let a = []; a.pad(10000, 1); loop { a.index_of(2); } }";
-    let policy = weir_script::compile("heavy.rhai", source, &Value::Null).unwrap();
+    let policy = weir_script::compile("heavy.rhai", source, &Value::Null, &Grants::offline()).unwrap();
     let fault = policy.route(&request(), &candidates()).unwrap_err();
     assert_eq!((fault.kind, fault.message.as_str()), (FaultKind::Deadline, "out of CPU time"));
 }
@@ -168,7 +168,7 @@ fn hooks_are_checked_against_the_manifest() {
 
 #[test]
 fn the_manifest_is_checked_with_its_own_lines() {
-    let compile = |source: &str| weir_script::compile("x.rhai", source, &Value::Null).err().unwrap();
+    let compile = |source: &str| weir_script::compile("x.rhai", source, &Value::Null, &Grants::offline()).err().unwrap();
     let none = compile("fn route(head, targets, config) { abstain() }");
     assert_eq!((none.line, none.message.as_str()), (Some(1), "the script has no manifest"));
     let unknown = compile(
@@ -212,13 +212,13 @@ fn a_self_test_that_throws_refuses_the_version() {
     let source = "//! name: x\n//! version: 1.0.0\n//! hooks: [route]\n//! config_schema: { type: object }\n\
         fn self_test(config) {\n  if config.share > 1.0 { throw \"share is a part of 1\"; }\n}\n\
         fn route(head, targets, config) { abstain() }";
-    let compile = |config: Value| weir_script::compile("x.rhai", source, &config);
+    let compile = |config: Value| weir_script::compile("x.rhai", source, &config, &Grants::offline());
     assert!(compile(serde_json::json!({ "share": 0.5 })).is_ok());
     let error = compile(serde_json::json!({ "share": 2.5 })).err().unwrap();
     assert_eq!((error.line, error.message.as_str()), (Some(6), "self_test failed: share is a part of 1"));
     let endless =
         source.replace("if config.share > 1.0 {", "loop {").replace("throw \"share is a part of 1\";", "");
-    assert!(weir_script::compile("x.rhai", &endless, &Value::Null).is_err());
+    assert!(weir_script::compile("x.rhai", &endless, &Value::Null, &Grants::offline()).is_err());
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn many_threads_share_a_policy() {
     let source = script(
         "fn route(head, targets, config) { let n = 0; for t in targets { n += t.index; } if n == 6 { plan(targets.reverse()) } else { abstain() } }",
     );
-    let policy = weir_script::compile("shared.rhai", &source, &Value::Null).unwrap();
+    let policy = weir_script::compile("shared.rhai", &source, &Value::Null, &Grants::offline()).unwrap();
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
