@@ -124,6 +124,7 @@ fn faults_deep_in_a_script_name_the_innermost_place() {
     .unwrap();
     let fault = policy.route(&request(), &candidates()).unwrap_err();
     assert_eq!((fault.kind, fault.place.as_deref()), (FaultKind::Trap, Some("hostile.rhai:5:16")), "{fault}");
+    assert_eq!(fault.excerpt.as_deref(), Some(" 5 |   t.ctx_tokens / 0\n   |                ^"));
 }
 
 #[test]
@@ -147,6 +148,7 @@ fn what_scripts_cannot_say_is_refused_at_load() {
     }
     let typo = refused("fn route(head, targets, config) {\n  plan(targets.cheepest())\n}");
     assert_eq!(typo.hint.as_deref(), Some("did you mean `cheapest`?"));
+    assert_eq!(typo.excerpt.as_deref(), Some(" 5 |   plan(targets.cheepest())\n   |                ^"));
     let global = refused("let x = 1;\nfn route(head, targets, config) { abstain() }");
     assert_eq!(global.line, Some(4), "{global}");
 }
@@ -175,12 +177,9 @@ fn the_manifest_is_checked_with_its_own_lines() {
         "//! name: x\n//! version: 1.0.0\n//! hoks: [route]\nfn route(head, targets, config) { abstain() }",
     );
     assert_eq!((unknown.line, unknown.column), (Some(3), Some(5)), "{unknown}");
-    let later = compile("//! name: x\n//! version: 1.0.0\n//! hooks: [price]\n");
-    assert_eq!(later.line, Some(3), "{later}");
-    let asks = compile(
-        "//! name: x\n//! version: 1.0.0\n//! hooks: [route]\n//! capabilities: [telemetry]\nfn route(head, targets, config) { abstain() }",
-    );
-    assert!(asks.message.contains("telemetry"), "{asks}");
+    let without = compile("//! name: x\n//! version: 1.0.0\n//! hooks: [price]\n");
+    assert_eq!(without.line, Some(3), "{without}");
+    assert!(without.hint.unwrap().contains("fn price(head, target, base, config)"));
 }
 
 #[test]
@@ -252,4 +251,65 @@ fn many_threads_share_a_policy() {
             });
         }
     });
+}
+
+/// A closure that is kept could hold what holds it, for ever.
+#[test]
+fn a_closure_is_no_value() {
+    for body in [
+        "let a = []; let f = || a; a.push(f); abstain()",
+        "let a = []; a.push(|| a); abstain()",
+        "let a = [|x| x]; abstain()",
+        "let m = #{ f: |x| x }; abstain()",
+        "let f = |x| x + 1; f.call(1); abstain()",
+        "(|x| x).call(|y| y); abstain()",
+        "let a = []; [1].reduce(|s, x| { a.push(s) }, |z| a); abstain()",
+        "return |x| x;",
+        "keep(|x| x); abstain()",
+        "[1].keep(|x| x); abstain()",
+    ] {
+        let error = refused(&format!(
+            "fn keep(f) {{ f }}\nfn route(head, targets, config) {{\n{body}\n}}"
+        ));
+        assert!(error.message.contains("closure"), "{body}: {error}");
+        assert_eq!(error.line, Some(6), "{body}: {error}");
+    }
+    let captures = "let least = 3; let n = 0; targets.filter(|t| { n += 1; t.index >= least }); [2, 1].sort(|a, b| a - b); \
+        if n == 4 { abstain() }";
+    assert_eq!(route(captures).unwrap(), Decision::Abstain);
+}
+
+/// Whatever a call did with what it was handed, nothing of it is left when it is over.
+#[test]
+fn a_call_leaves_nothing_behind() {
+    for body in [
+        "let a = [targets]; let b = a; b.push(a); [1].for_each(|| { a.push(b); b = a; }); abstain()",
+        "let a = targets; [1, 2].map(|x| { a = a.reverse(); a }); abstain()",
+        "let m = #{ t: targets }; m.m = m; [1].for_each(|| m.n = m); abstain()",
+        "let a = [targets]; loop { a.push(a); }",
+        "throw targets",
+    ] {
+        let (request, candidates) = (request(), candidates());
+        let policy = load(&format!("fn route(head, targets, config) {{\n{body}\n}}")).unwrap();
+        let _ = policy.route(&request, &candidates);
+        assert_eq!((Arc::strong_count(&request), Arc::strong_count(&candidates)), (1, 1), "{body}");
+    }
+}
+
+#[test]
+fn deep_nesting_ends_before_the_stack_does() {
+    for body in [
+        "let a = [1]; loop { a = [a]; }",
+        "let m = #{}; loop { m = #{ m: m }; }",
+        "let a = [1]; loop { let b = []; b.push(a); a = b; }",
+        "let a = []; loop { a.push(a); }",
+    ] {
+        let source = format!(
+            "//! name: deep\n//! version: 1.0.0\n//! hooks: [route]\n//! limits: {{ operations: 10000000, cpu_us: 20000, \
+             memory_bytes: 268435456 }}\nfn route(head, targets, config) {{ {body} }}"
+        );
+        let policy = weir_script::compile("deep.rhai", &source, &Value::Null, &Grants::offline()).unwrap();
+        let fault = policy.route(&request(), &candidates()).unwrap_err();
+        assert!(matches!(fault.kind, FaultKind::Memory | FaultKind::Deadline), "{body}: {fault}");
+    }
 }
