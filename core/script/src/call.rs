@@ -12,7 +12,7 @@ use weir_policy::manifest::Reads;
 use weir_policy::matcher::Matchers;
 use weir_policy::request::TaintScope;
 use weir_policy::services::{Origin, Scope, Services};
-use weir_policy::{Capability, Grants, Head, Manifest, RequestView, Retention};
+use weir_policy::{Capability, Grants, Manifest, RequestView, Retention};
 
 type Answer<T> = Result<T, Box<EvalAltResult>>;
 
@@ -216,9 +216,4 @@ pub(crate) fn plain<T>(work: impl FnOnce(&Call) -> Answer<T>) -> Answer<T> {
 pub(crate) fn not_asked_for(capability: Capability) -> String {
     let name = capability.as_str();
     format!("the manifest does not ask for `{name}`; add `{name}` to `capabilities`")
-}
-
-/// The head of the request that the call is about, if it is about one.
-pub(crate) fn head<T>(read: impl FnOnce(&Head) -> T) -> Option<T> {
-    CALL.with_borrow(|call| Some(read(call.as_ref()?.view()?.head())))
 }

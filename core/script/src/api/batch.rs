@@ -14,7 +14,7 @@ pub(crate) struct Batch(pub(crate) Arc<[Summary]>);
 
 /// One of them.
 #[derive(Clone)]
-pub(super) struct SummaryHandle {
+pub(crate) struct SummaryHandle {
     batch: Arc<[Summary]>,
     position: usize,
 }

@@ -1,6 +1,6 @@
 //! A host with a desk of its own: keys in memory, what was recorded, and answers to outbound calls that a test prepares.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use weir_policy::services::{
     Entry, HttpError, Inbound, KvError, Later, Origin, Outbound, Put, Record, Scope, Take,
@@ -15,7 +15,7 @@ pub(crate) type Answering = dyn Fn(Outbound) -> Later<Result<Inbound, HttpError>
 /// What the host did.
 #[derive(Default)]
 pub(crate) struct Desk {
-    keys: Mutex<BTreeMap<Key, (Vec<u8>, u64)>>,
+    keys: Mutex<HashMap<Key, (Vec<u8>, u64)>>,
     said: Mutex<Vec<String>>,
     answering: Option<Box<Answering>>,
 }
