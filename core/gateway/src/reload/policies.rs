@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use weir_policy::{LoadError, Policy};
+use weir_policy::{Grants, LoadError, Policy};
 
 /// Compiled versions kept per file: the running one, the one to roll back to, and one more.
 const VERSIONS: usize = 3;
@@ -47,7 +47,8 @@ impl Compiled {
             Engine::Rhai => {
                 let source = String::from_utf8(bytes)
                     .map_err(|_| LoadError::new(&file, "is not UTF-8").hint("save the script as UTF-8"))?;
-                weir_script::compile(&file, &source, &binding.config)?
+                let grants = Grants { capabilities: binding.grants.clone(), ..Grants::offline() };
+                weir_script::compile(&file, &source, &binding.config, &grants)?
             }
             Engine::Wasm => self.wasm.compile(&file, &bytes, &binding.config, &binding.grants)?,
         };
