@@ -40,8 +40,8 @@ mod tests;
 pub use endpoint::Endpoint;
 pub use problem::{ConfigErrors, Pos, Problem};
 pub use program::{
-    Alias, Engine, LedgerSync, Level, Limits, Log, Otlp, PolicyBinding, Provider, ProviderKind,
-    ProviderTimeouts, Server, ServerTimeouts, Speaks, TargetRef, Tls,
+    Alias, CanaryOptions, Engine, LedgerSync, Level, Limits, Log, Otlp, PolicyBinding, Provider, ProviderKind,
+    ProviderTimeouts, Server, ServerTimeouts, ShadowOptions, ShipOptions, Signing, Speaks, TargetRef, Tls,
 };
 pub use reference::{reference_markdown, schema};
 pub use secret::Secret;
@@ -73,6 +73,8 @@ pub struct Config {
     pub direct: bool,
     /// The enabled policies, in the order in which they are asked.
     pub policies: Vec<PolicyBinding>,
+    /// Who may sign policies.
+    pub signing: Signing,
     /// The embedded prices and limits, extended by the operator's.
     pub catalogue: Catalogue,
     /// Bytes that all kept replies together may take.
@@ -87,6 +89,22 @@ pub struct Config {
     pub watched: Vec<PathBuf>,
     /// What is allowed but doubtful.
     pub warnings: Vec<Problem>,
+}
+
+/// A span of time as the file writes it: `10m`.
+///
+/// # Errors
+/// It is none; completes the sentence "`value` …".
+pub fn span(text: &str) -> Result<std::time::Duration, String> {
+    <scalar::Span as scalar::Scalar>::parse(text)
+}
+
+/// A share as the file writes it, `5%`, in parts of 10,000.
+///
+/// # Errors
+/// As [`span`].
+pub fn percent(text: &str) -> Result<u16, String> {
+    <scalar::Percent as scalar::Scalar>::parse(text)
 }
 
 impl Config {

@@ -64,6 +64,7 @@ impl<'a> Lower<'a> {
         let models = self.models(&file.models, &file.providers);
         self.reachable(file, direct.unwrap_or(true));
         let policies = self.policies(&file.policies, file, direct.unwrap_or(true));
+        let signing = self.signing(&file.signing);
         let catalogue = self.catalogue(file.catalogue);
         let cache_bytes = self.or(file.cache.max_bytes, default::CACHE_BYTES);
         let level = self.or(file.telemetry.log.level, default::LEVEL);
@@ -79,6 +80,7 @@ impl<'a> Lower<'a> {
             models: models?,
             direct: direct?,
             policies,
+            signing: signing?,
             catalogue: catalogue?,
             cache_bytes: cache_bytes?,
             log: Log { level: level?, access: access? },
