@@ -7,6 +7,7 @@
 //! - [`admin`]: the second listener: health, metrics, reload, policies, keys.
 //! - [`gateway`]: what lives as long as the process.
 //! - [`reload`]: builds a [`snapshot`] off the request path and swaps it in.
+//! - [`ship`]: how a version of a policy goes live, and back.
 //! - [`exchange`]: the way of a request, one sentence a step.
 //! - [`ingress`], [`egress`], [`cache`], [`upstream`]: the caller's side, the provider's side.
 //! - [`sim`]: the built-in simulated provider.
@@ -26,6 +27,7 @@ pub mod models;
 pub mod refusal;
 pub mod reload;
 pub mod server;
+pub mod ship;
 pub mod sim;
 pub mod snapshot;
 pub mod telemetry;

@@ -33,6 +33,9 @@ pub enum Gate {
     TakeBack(String),
 }
 
+/// The end of a reason to wait.
+pub const NOTHING: &str = "nothing was asked of it";
+
 /// Judges a candidate.
 pub fn judge(stage: Stage, options: &ShipOptions, known: &Known) -> Gate {
     if known.fails_more {
@@ -53,7 +56,7 @@ pub fn judge(stage: Stage, options: &ShipOptions, known: &Known) -> Gate {
         return Gate::Stay;
     }
     if known.asked == 0 {
-        return Gate::Wait(format!("its time as a {} is over, but nothing was asked of it", stage.as_str()));
+        return Gate::Wait(format!("its time as a {} is over, but {NOTHING}", stage.as_str()));
     }
     if known.changed > u64::from(options.max_changed) {
         return Gate::Wait(format!(

@@ -22,6 +22,8 @@ pub struct Index {
     pub seen: String,
     /// What decides.
     pub live: Version,
+    /// Since when, in Unix milliseconds.
+    pub live_since_ms: u64,
     /// What is on its way.
     pub candidate: Option<Pending>,
     /// How versions ended, the latest last.
@@ -121,7 +123,7 @@ pub enum Ended {
     Failed,
     /// A newer candidate came.
     Replaced,
-    /// Brought back.
+    /// Taken back after it was live.
     RolledBack,
 }
 
@@ -189,11 +191,18 @@ impl Index {
         std::iter::once(&self.live).chain(pending).chain(past)
     }
 
-    /// The version to go back to: the latest one that was live before the live one.
+    /// The version to go back to: the latest one that was live before the live one, and was not taken back since.
     pub fn before(&self) -> Option<&Version> {
-        let was_live = |entry: &&Entry| matches!(entry.how, Ended::Live | Ended::RolledBack);
-        let past = self.history.iter().rev().filter(was_live).filter_map(|entry| entry.version.as_ref());
-        past.into_iter().find(|version| version.content != self.live.content)
+        let mut taken_back: Vec<&str> = vec![&self.live.content];
+        for entry in self.history.iter().rev() {
+            let Some(version) = &entry.version else { continue };
+            match entry.how {
+                Ended::RolledBack => taken_back.push(&version.content),
+                Ended::Live if !taken_back.contains(&version.content.as_str()) => return Some(version),
+                _ => {}
+            }
+        }
+        None
     }
 
     /// The version that a digest, or the beginning of one, names; the latest if several do.

@@ -131,6 +131,16 @@ impl Store {
         Err(StoreError::Damaged { path, what: "its bytes are not those that were shipped".to_owned() })
     }
 
+    /// Writes what is needed for a moment; the caller removes it.
+    ///
+    /// # Errors
+    /// The disk's word.
+    pub fn scratch(&self, policy: &str, name: &str, text: &str) -> Result<PathBuf, StoreError> {
+        let path = self.folder(policy)?.join(name);
+        write(&path, text.as_bytes())?;
+        Ok(path)
+    }
+
     fn folder(&self, policy: &str) -> Result<PathBuf, StoreError> {
         let folder = self.root.join(policy);
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
@@ -195,6 +205,7 @@ mod tests {
             file: "/etc/p.rhai".into(),
             seen: live.content.clone(),
             live,
+            live_since_ms: 1,
             candidate: None,
             history: std::collections::VecDeque::new(),
         }

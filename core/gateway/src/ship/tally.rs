@@ -1,5 +1,5 @@
-//! What is counted of versions that are watched: a canary, the live version beside it, and a live one that is young. For
-//! everybody else it costs one load of an empty list.
+//! What is counted of each version that decides: of the live one since it is live, of a canary and of the live one beside
+//! it since there is a canary.
 
 use super::report::percent_text;
 use crate::telemetry::policies::Policies;
@@ -30,11 +30,11 @@ pub struct Tripped {
 /// Breakers that opened and were not looked at yet: a version opens one for each of its hooks.
 const TRIPS: usize = 64;
 
-/// Counts of one version.
+/// Counts of one version, over all of its bindings.
 #[derive(Debug, Default)]
 pub struct Tally {
     policy: String,
-    digest: String,
+    digests: Vec<String>,
     calls: AtomicU64,
     faults: AtomicU64,
     refusals: AtomicU64,
@@ -79,12 +79,12 @@ impl Observer for Watcher {
 
 impl Tally {
     /// Nothing counted yet.
-    pub fn of(policy: &str, digest: &str) -> Arc<Self> {
-        Arc::new(Self { policy: policy.to_owned(), digest: digest.to_owned(), ..Self::default() })
+    pub fn of(policy: &str, digests: Vec<String>) -> Arc<Self> {
+        Arc::new(Self { policy: policy.to_owned(), digests, ..Self::default() })
     }
 
     fn is(&self, call: &Call<'_>) -> bool {
-        self.digest == call.digest && self.policy == call.policy
+        self.policy == call.policy && self.digests.iter().any(|digest| digest == call.digest)
     }
 
     fn count(&self, call: &Call<'_>) {
@@ -123,7 +123,6 @@ impl Tally {
         };
         let mean = self.nanos.load(Ordering::Relaxed).checked_div(self.calls()).unwrap_or(0) / 100;
         json!({
-            "digest": self.digest,
             "calls": self.calls(),
             "faults": self.faults(),
             "faults_percent": share(&self.faults),
