@@ -39,4 +39,5 @@ mod meter;
 mod script;
 mod warm;
 
+pub use header::manifest;
 pub use script::compile;

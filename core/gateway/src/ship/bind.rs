@@ -87,9 +87,7 @@ impl Ship {
     /// A file that no policy is known to come from: its manifest says which policy it is.
     fn unknown(&mut self, config: &Config, bindings: &[PolicyBinding], offer: &Offer) -> Result<Unit, String> {
         let proven = self.proven(config, bindings, offer, Mark::Real)?;
-        let Some(name) = proven.policies.first().map(|policy| policy.manifest().name.clone()) else {
-            return Err("it is bound nowhere".to_owned());
-        };
+        let name = proven.name().to_owned();
         let remembered = match self.units.get(&name) {
             Some(unit) => Found::Index(Box::new(unit.index.clone())),
             None => self.store.load(&name).map_err(|error| error.to_string())?,
@@ -196,6 +194,9 @@ impl Ship {
             Err(_) => return self.go_live(config, bindings, index, offer, "the live version was lost"),
         };
         let proven = self.proven(config, bindings, offer, mark(stage));
+        if proven.as_ref().is_ok_and(|proven| proven.name() != unit.name()) {
+            return self.unknown(config, bindings, offer);
+        }
         if let Some(running) = self.units.get(unit.name()) {
             unit.tally = Arc::clone(&running.tally);
             unit.previous.clone_from(&running.previous);
@@ -229,6 +230,10 @@ impl Ship {
         why: &str,
     ) -> Result<Unit, String> {
         let proven = self.proven(config, bindings, offer, Mark::Real)?;
+        // A file that is another policy now takes nobody's place.
+        if proven.name() != index.policy {
+            return self.unknown(config, bindings, offer);
+        }
         if let Some(pending) = index.candidate.take() {
             index.note(Some(pending.version), Ended::Replaced, "the file has changed and went live");
         }
@@ -268,9 +273,7 @@ impl Ship {
     ) -> Result<Vec<Arc<dyn Policy>>, String> {
         let versions = bindings.iter().map(|binding| self.compiled.version(binding, source, mark));
         let policies: Vec<_> = versions.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
-        let Some(name) = policies.first().map(|policy| policy.manifest().name.clone()) else {
-            return Ok(policies);
-        };
+        let name = policies.first().map(|policy| policy.manifest().name.clone()).unwrap_or_default();
         let room = VERSIONS * bindings.len();
         if self.alive(&name) > room
             && let Some(unit) = self.units.get_mut(&name)

@@ -143,9 +143,8 @@ impl Ship {
         };
         let proven = Prover { ship: self, config, bindings: &bindings, mark: mark(stage) }.prove(&offer);
         let proven = proven.map_err(|refusal| self.no(refusal.to_string()))?;
-        let called = proven.policies.first().map(|policy| policy.manifest().name.clone()).unwrap_or_default();
-        if called != name {
-            return Err(No::Refused(format!("manifest: it is called `{called}`, not `{name}`")));
+        if proven.name() != name {
+            return Err(No::Refused(format!("manifest: it is called `{}`, not `{name}`", proven.name())));
         }
         let mut unit = self.known(name)?;
         let steps = proven.steps;

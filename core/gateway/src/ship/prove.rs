@@ -67,6 +67,13 @@ impl std::fmt::Display for Refusal {
     }
 }
 
+impl Proven {
+    /// What the policy is called.
+    pub fn name(&self) -> &str {
+        self.policies.first().map(|policy| policy.manifest().name.as_str()).unwrap_or_default()
+    }
+}
+
 impl Offer {
     /// What a binding's file offers: its bytes, with cases and signature from beside it.
     ///
