@@ -3,8 +3,8 @@
 use crate::config::Config;
 use crate::drain::Phase;
 use crate::gateway::Gateway;
-use crate::reload::{Reloader, Shown};
 use crate::reload::build::Refused;
+use crate::reload::{Reloader, Shown};
 use http::{Method, Response, StatusCode};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
@@ -156,8 +156,7 @@ impl Admin {
     /// Every policy, with what is on its way and which breakers are open.
     async fn policies(&self) -> Result<Value, No> {
         let shown = self.reloader.show(Shown::All).await;
-        let mut shown =
-            shown.map_err(|no| (policies::status(&no), json!({ "message": no.to_string() })))?;
+        let mut shown = shown.map_err(|no| (policies::status(&no), json!({ "message": no.to_string() })))?;
         let snapshot = self.gateway.snapshot.load();
         let hooks = |name: &str| {
             let policy = snapshot.pipeline.policies().find(|policy| policy.manifest().name == name)?;

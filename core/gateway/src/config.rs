@@ -40,8 +40,9 @@ mod tests;
 pub use endpoint::Endpoint;
 pub use problem::{ConfigErrors, Pos, Problem};
 pub use program::{
-    Alias, CanaryOptions, Engine, LedgerSync, Level, Limits, Log, Otlp, PolicyBinding, Provider, ProviderKind,
-    ProviderTimeouts, Server, ServerTimeouts, ShadowOptions, ShipOptions, Signing, Speaks, TargetRef, Tls,
+    Alias, CanaryOptions, Engine, LedgerSync, Level, Limits, Log, Otlp, PolicyBinding, Provider,
+    ProviderKind, ProviderTimeouts, Server, ServerTimeouts, ShadowOptions, ShipOptions, Signing, Speaks,
+    TargetRef, Tls,
 };
 pub use reference::{reference_markdown, schema};
 pub use secret::Secret;

@@ -144,8 +144,7 @@ impl Thread {
         };
         let old = self.gateway.snapshot.load_full();
         let config = Config::clone(&before.config);
-        let (snapshot, units) =
-            self.builder.build(config, self.generation + 1, Some(&old), &before.live)?;
+        let (snapshot, units) = self.builder.build(config, self.generation + 1, Some(&old), &before.live)?;
         self.builder.remember(&units)?;
         self.swap(snapshot, units, true);
         tracing::warn!(generation = self.generation, "rolled back");
@@ -157,7 +156,11 @@ impl Thread {
         let pushed = matches!(order, Order::Push(_));
         let result = self.try_follow(policy, order);
         if let Err(No::Refused(why)) = &result {
-            tracing::warn!(policy, reason = why, "an order about a policy is refused; the running version goes on");
+            tracing::warn!(
+                policy,
+                reason = why,
+                "an order about a policy is refused; the running version goes on"
+            );
             if pushed {
                 self.builder.ship.refused(policy, why);
                 self.gateway.telemetry.metrics().policy_shipped(policy, "refused");
@@ -240,8 +243,8 @@ impl Thread {
         let metrics = self.gateway.telemetry.metrics();
         metrics.policy_info.reset();
         for (name, unit) in self.builder.ship.units() {
-            let mut show = |version: &Version, stage: &str| {
-                let labels = [name, version.version.as_str(), &version.digest, stage];
+            let show = |version: &Version, stage: &str| {
+                let labels = [name.as_str(), version.version.as_str(), version.digest.as_str(), stage];
                 metrics.policy_info.with_label_values(&labels).set(1);
             };
             show(&unit.live.version, "live");

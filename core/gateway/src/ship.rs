@@ -9,13 +9,16 @@
 //! - [`prove`], [`signature`], [`served`]: what a version must stand first.
 //! - [`unit`]: a policy as it runs.
 //! - [`bind`]: from config, files and what is remembered to what runs.
+//! - [`run`]: versions as they run: compiled, in shadow, as canaries, live.
 //! - [`order`]: what people and gates ask for: push, promote, abort, roll back.
+//! - [`due`]: what gates and breakers ask for by themselves.
 //! - [`gate`]: whether a candidate goes on by itself.
 //! - [`shadow`], [`frozen`], [`diff`], [`minimise`], [`report`]: what a candidate would have decided.
 //! - [`tally`]: what is counted of versions that decide.
 
 pub mod bind;
 pub mod diff;
+pub mod due;
 pub mod frozen;
 pub mod gate;
 pub mod minimise;
@@ -23,6 +26,7 @@ pub mod order;
 pub mod prove;
 pub mod record;
 pub mod report;
+pub mod run;
 pub mod served;
 pub mod shadow;
 pub mod signature;
@@ -148,7 +152,9 @@ impl Ship {
             })
         };
         let unit = self.units.get(name)?;
-        Some(json!({ "policy": name, "history": unit.index.history.iter().rev().map(line).collect::<Vec<_>>() }))
+        Some(
+            json!({ "policy": name, "history": unit.index.history.iter().rev().map(line).collect::<Vec<_>>() }),
+        )
     }
 
     /// Ends what runs beside the exchanges.
@@ -164,11 +170,14 @@ pub fn bound(config: &Config, units: &Units) -> Vec<Bound> {
     let mut taken: BTreeMap<&str, usize> = BTreeMap::new();
     let mut bound = Vec::with_capacity(config.policies.len());
     for binding in &config.policies {
-        let Some(unit) = units.values().find(|unit| unit.bindings.iter().any(|b| b.file == binding.file)) else {
+        let Some(unit) = units.values().find(|unit| unit.bindings.iter().any(|b| b.file == binding.file))
+        else {
             continue;
         };
         let at = taken.entry(unit.name()).or_default();
-        bound.extend(unit.bound(*at).map(|bound| Bound { served: served::surfaces(config, binding), ..bound }));
+        bound.extend(
+            unit.bound(*at).map(|bound| Bound { served: served::surfaces(config, binding), ..bound }),
+        );
         *at += 1;
     }
     bound

@@ -169,8 +169,14 @@ mod tests {
     #[test]
     fn an_option_that_says_nothing_is_refused_by_name() {
         let wrong = |options: Options| options.read().unwrap_err();
-        assert!(wrong(Options { canary: Some("half".into()), ..Options::default() }).contains("canary: `half`"));
-        assert!(wrong(Options { canary_for: Some("1m".into()), ..Options::default() }).contains("needs `canary`"));
-        assert!(wrong(Options { shadow_for: Some("soon".into()), ..Options::default() }).contains("shadow_for"));
+        assert!(
+            wrong(Options { canary: Some("half".into()), ..Options::default() }).contains("canary: `half`")
+        );
+        assert!(
+            wrong(Options { canary_for: Some("1m".into()), ..Options::default() }).contains("needs `canary`")
+        );
+        assert!(
+            wrong(Options { shadow_for: Some("soon".into()), ..Options::default() }).contains("shadow_for")
+        );
     }
 }

@@ -104,7 +104,8 @@ fn path(name: &str, what: &str) -> String {
 }
 
 fn status(client: &Client, name: Option<&str>, json: bool) -> Printed {
-    let path = name.map_or_else(|| "/admin/v1/policies".to_owned(), |name| format!("/admin/v1/policies/{name}"));
+    let path =
+        name.map_or_else(|| "/admin/v1/policies".to_owned(), |name| format!("/admin/v1/policies/{name}"));
     let status = client.call("GET", &path, None)?;
     Ok(match (json, name) {
         (true, _) => format!("{status:#}\n"),

@@ -278,8 +278,9 @@ impl Scalar for SigningKey {
     const NAME: &'static str = "minisign key";
 
     fn parse(text: &str) -> Result<Self::Value, String> {
-        minisign_verify::PublicKey::from_base64(text.trim())
-            .map_err(|_| "is not a public key of minisign: it begins with `RW` and has 56 characters".to_owned())
+        minisign_verify::PublicKey::from_base64(text.trim()).map_err(|_| {
+            "is not a public key of minisign: it begins with `RW` and has 56 characters".to_owned()
+        })
     }
 }
 

@@ -83,7 +83,9 @@ impl Builder {
     /// The disk's word.
     pub fn remember(&self, units: &Units) -> Result<(), Refused> {
         let kept = self.ship.remember(units);
-        kept.map_err(|error| Refused::because(format!("the policies cannot be kept in the data folder: {error}")))
+        kept.map_err(|error| {
+            Refused::because(format!("the policies cannot be kept in the data folder: {error}"))
+        })
     }
 
     /// Builds a snapshot, and the policies that run with it. Live facts and breakers of what stays the same are carried

@@ -6,19 +6,17 @@
 
 use super::gate;
 use super::prove::{Offer, Prover, Refusal};
-use super::record::{Ended, Index, Pending, Stage, Version, now_ms};
-use super::shadow::{Shadowing, Versions};
+use super::record::{Ended, Index, Stage, Version, now_ms};
+use super::run::{mark, offered, promoted};
 use super::store::{self, Found};
 use super::tally::Tally;
-use super::unit::{Candidate, Loaded, Running, Unit};
-use super::{Ship, Units, VERSIONS};
-use crate::config::{Config, PolicyBinding, ShipOptions};
-use crate::reload::policies::{Mark, Source};
+use super::unit::{Loaded, Unit};
+use super::{Ship, Units};
+use crate::config::{Config, PolicyBinding};
+use crate::reload::policies::Mark;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
-use weir_policy::{Capability, Policy};
 
 impl Ship {
     /// What is to run with a config. Nothing is remembered and nothing runs until the answer is handed back.
@@ -63,7 +61,11 @@ impl Ship {
             };
             let loaded = self.loaded(&unit.bindings, &unit.index, version, Mark::Real);
             let loaded = loaded.map_err(|why| vec![format!("{name}: {why}")])?;
-            unit.index.note(Some(unit.live.version.clone()), Ended::RolledBack, "config and policies were rolled back");
+            unit.index.note(
+                Some(unit.live.version.clone()),
+                Ended::RolledBack,
+                "config and policies were rolled back",
+            );
             let candidate = unit.index.candidate.take();
             promoted(unit, loaded, "config and policies were rolled back");
             unit.index.candidate = candidate.filter(|pending| pending.version.content != version.content);
@@ -85,7 +87,12 @@ impl Ship {
     }
 
     /// A file that no policy is known to come from: its manifest says which policy it is.
-    fn unknown(&mut self, config: &Config, bindings: &[PolicyBinding], offer: &Offer) -> Result<Unit, String> {
+    fn unknown(
+        &mut self,
+        config: &Config,
+        bindings: &[PolicyBinding],
+        offer: &Offer,
+    ) -> Result<Unit, String> {
         let proven = self.proven(config, bindings, offer, Mark::Real)?;
         let name = proven.name().to_owned();
         let remembered = match self.units.get(&name) {
@@ -137,9 +144,19 @@ impl Ship {
             Ok(live) => live,
             // A version whose bytes are lost cannot be live; the operator's file is the next best word.
             Err(why) if index.live.content != index.seen => {
-                tracing::error!(policy = index.policy, error = why, "the live version is lost; its file is live");
+                tracing::error!(
+                    policy = index.policy,
+                    error = why,
+                    "the live version is lost; its file is live"
+                );
                 index.candidate = None;
-                return self.go_live(config, bindings, index, offer, &format!("the live version was lost: {why}"));
+                return self.go_live(
+                    config,
+                    bindings,
+                    index,
+                    offer,
+                    &format!("the live version was lost: {why}"),
+                );
             }
             Err(_) => return self.restored(config, bindings, index, offer),
         };
@@ -213,7 +230,11 @@ impl Ship {
             }
             // At a start there is a version that ran before: it is better than none.
             Err(why) if starting => {
-                tracing::error!(policy = unit.name(), error = why, "the changed file is refused; the version before it is live");
+                tracing::error!(
+                    policy = unit.name(),
+                    error = why,
+                    "the changed file is refused; the version before it is live"
+                );
                 unit.index.note(None, Ended::Refused, why);
             }
             Err(why) => return Err(why),
@@ -259,123 +280,6 @@ impl Ship {
             Refusal { step: "compile" | "coverage", why } => why,
             refusal => refusal.to_string(),
         })
-    }
-
-    /// Compiles a version, once per binding; no more of them are held at a time than [`VERSIONS`].
-    ///
-    /// # Errors
-    /// The bytes are no policy under these bindings, or too many versions are still in use.
-    pub(super) fn compile(
-        &mut self,
-        bindings: &[PolicyBinding],
-        source: Source<'_>,
-        mark: Mark,
-    ) -> Result<Vec<Arc<dyn Policy>>, String> {
-        let versions = bindings.iter().map(|binding| self.compiled.version(binding, source, mark));
-        let policies: Vec<_> = versions.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
-        let name = policies.first().map(|policy| policy.manifest().name.clone()).unwrap_or_default();
-        let room = VERSIONS * bindings.len();
-        if self.alive(&name) > room
-            && let Some(unit) = self.units.get_mut(&name)
-        {
-            // The way back costs a compilation then, which is cached.
-            unit.previous = None;
-        }
-        if self.alive(&name) > room {
-            self.crowded = true;
-            return Err(format!(
-                "{VERSIONS} compiled versions of `{name}` are held by requests under way, and none of them is cut: this one waits until one is done"
-            ));
-        }
-        Ok(policies)
-    }
-
-    /// A version that was proven before, from its bytes.
-    pub(super) fn loaded(
-        &mut self,
-        bindings: &[PolicyBinding],
-        index: &Index,
-        version: &Version,
-        mark: Mark,
-    ) -> Result<Loaded, String> {
-        let bytes = self.store.bytes(&index.policy, version).map_err(|error| error.to_string())?;
-        let source = Source { engine: version.engine.engine(), bytes: &bytes };
-        let policies = self.compile(bindings, source, mark)?;
-        let mut version = version.clone();
-        if let Some(policy) = policies.first() {
-            // Another config makes another digest of the same bytes.
-            policy.digest().clone_into(&mut version.digest);
-        }
-        Ok(Loaded { version, policies })
-    }
-
-    /// Lets the candidate run at its stage, counted anew.
-    pub(super) fn resume(&mut self, unit: &mut Unit) -> Result<(), String> {
-        unit.candidate = None;
-        let Some(pending) = unit.index.candidate.clone() else { return Ok(()) };
-        let loaded = self.loaded(&unit.bindings, &unit.index, &pending.version, mark(pending.stage))?;
-        let kind = match pending.stage {
-            Stage::Shadow => Running::Shadow(self.shadows(unit, &loaded)?),
-            Stage::Canary => Running::Canary {
-                share: pending.options.canary.map_or(0, |canary| canary.share),
-                tally: Tally::of(unit.name(), loaded.digests()),
-                live: Tally::of(unit.name(), unit.live.digests()),
-                loaded,
-            },
-            Stage::Live => return Ok(()),
-        };
-        unit.candidate = Some(Candidate { kind, since: Instant::now() });
-        Ok(())
-    }
-
-    fn shadows(&mut self, unit: &mut Unit, candidate: &Loaded) -> Result<Vec<Arc<Shadowing>>, String> {
-        let stateful = unit.live.policies.iter().any(|policy| {
-            let asks = |capability| policy.manifest().capabilities.contains(&capability);
-            asks(Capability::Kv) || asks(Capability::Http) || asks(Capability::Telemetry)
-        });
-        // The live version is asked again for examples: one that leaves marks gets a twin that leaves none.
-        let live = if stateful {
-            unit.previous = None;
-            self.loaded(&unit.bindings, &unit.index, &unit.live.version, Mark::None)?
-        } else {
-            unit.live.clone()
-        };
-        let pairs = live.policies.iter().zip(&candidate.policies);
-        let started = pairs.map(|(live, candidate)| {
-            let versions = Versions { live: Arc::clone(live), candidate: Arc::clone(candidate) };
-            Shadowing::start(versions).map_err(|error| format!("no thread for a shadow: {error}"))
-        });
-        started.collect()
-    }
-}
-
-/// A version is on its way; it runs when [`Ship::resume`] lets it.
-pub(super) fn offered(unit: &mut Unit, version: Version, options: ShipOptions) {
-    if let Some(old) = unit.index.candidate.take() {
-        unit.index.note(Some(old.version), Ended::Replaced, "a newer candidate came");
-    }
-    let stage = gate::next(None, &options);
-    unit.candidate = None;
-    unit.index.candidate = Some(Pending { version, stage, options, waits: None, shadowed: None });
-}
-
-/// A version takes the place of the live one.
-pub(super) fn promoted(unit: &mut Unit, loaded: Loaded, why: &str) {
-    let old = std::mem::replace(&mut unit.live, loaded);
-    unit.previous = (old.version.content != unit.live.version.content).then_some(old);
-    unit.tally = Tally::of(unit.name(), unit.live.digests());
-    unit.candidate = None;
-    unit.index.candidate = None;
-    unit.index.live = unit.live.version.clone();
-    unit.index.live_since_ms = now_ms();
-    unit.index.note(Some(unit.live.version.clone()), Ended::Live, why);
-}
-
-/// Whether a version at a stage leaves marks.
-pub(super) const fn mark(stage: Stage) -> Mark {
-    match stage {
-        Stage::Shadow => Mark::None,
-        Stage::Canary | Stage::Live => Mark::Real,
     }
 }
 

@@ -32,22 +32,19 @@ pub struct Said {
 
 /// What a report may show of an answer of a policy that declares these strings; `tainted`: it has read content, a header or
 /// an attribute.
-pub fn said(
-    question: &Question,
-    answer: &Result<Answer, Fault>,
-    declares: &Declares,
-    tainted: bool,
-) -> Said {
+pub fn said(question: &Question, answer: &Result<Answer, Fault>, declares: &Declares, tainted: bool) -> Said {
     let plain = |text: &str| Said { text: text.to_owned(), refuses: false, failed: false };
     let refusal = |word: &str, deny: &Deny| {
         let shown = !tainted || declares.codes.contains(&deny.code);
-        let code = if shown { deny.code.get(..128).unwrap_or(&deny.code) } else { UNDECLARED };
+        let code = if shown { &deny.code[..deny.code.floor_char_boundary(128)] } else { UNDECLARED };
         Said { text: format!("{word}({code})"), refuses: true, failed: false }
     };
     match answer {
         Err(fault) => Said { text: format!("fault({})", fault.kind.as_str()), refuses: false, failed: true },
         Ok(Answer::Admit(Admission::Allow(_))) => plain("allow"),
-        Ok(Answer::Admit(Admission::Deny(deny)) | Answer::Route(Decision::Deny(deny))) => refusal("deny", deny),
+        Ok(Answer::Admit(Admission::Deny(deny)) | Answer::Route(Decision::Deny(deny))) => {
+            refusal("deny", deny)
+        }
         Ok(Answer::Guard(verdict) | Answer::GuardResponse(verdict)) => match &verdict.outcome {
             Guarded::Pass => plain("pass"),
             Guarded::Edit(_) => plain("edit"),
@@ -183,6 +180,7 @@ fn first(question: &Question, plan: &Plan) -> Arc<str> {
 }
 
 fn name(question: &Question, target: u16) -> Arc<str> {
-    let of = |candidates: &Arc<Candidates>| candidates.table.get(usize::from(target)).map(|t| Arc::clone(&t.id));
+    let of =
+        |candidates: &Arc<Candidates>| candidates.table.get(usize::from(target)).map(|t| Arc::clone(&t.id));
     frozen::candidates(question).and_then(of).unwrap_or_else(|| "unknown".into())
 }

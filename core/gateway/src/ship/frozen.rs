@@ -73,27 +73,19 @@ fn map(question: &Question, of: OfView<'_>, among: OfCandidates<'_>) -> Question
     match question {
         Question::Admit { view } => Question::Admit { view: of(view) },
         Question::Guard { view } => Question::Guard { view: of(view) },
-        Question::Redact { view, direction } => {
-            Question::Redact { view: of(view), direction: *direction }
-        }
+        Question::Redact { view, direction } => Question::Redact { view: of(view), direction: *direction },
         Question::Route { view, candidates } => {
             Question::Route { view: of(view), candidates: among(candidates) }
         }
-        Question::Attempt { view, candidates, facts } => Question::Attempt {
-            view: of(view),
-            candidates: among(candidates),
-            facts: Arc::clone(facts),
-        },
-        Question::OnError { view, candidates, errors } => Question::OnError {
-            view: of(view),
-            candidates: among(candidates),
-            errors: Arc::clone(errors),
-        },
-        Question::GuardResponse { request, reply, meta } => Question::GuardResponse {
-            request: of(request),
-            reply: of(reply),
-            meta: Arc::clone(meta),
-        },
+        Question::Attempt { view, candidates, facts } => {
+            Question::Attempt { view: of(view), candidates: among(candidates), facts: Arc::clone(facts) }
+        }
+        Question::OnError { view, candidates, errors } => {
+            Question::OnError { view: of(view), candidates: among(candidates), errors: Arc::clone(errors) }
+        }
+        Question::GuardResponse { request, reply, meta } => {
+            Question::GuardResponse { request: of(request), reply: of(reply), meta: Arc::clone(meta) }
+        }
         Question::Quote { view, bound } => Question::Quote { view: of(view), bound: Arc::clone(bound) },
         Question::Price { view, base } => Question::Price { view: of(view), base: Arc::clone(base) },
         Question::Complete { batch } => Question::Complete { batch: Arc::clone(batch) },

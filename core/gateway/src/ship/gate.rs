@@ -121,7 +121,9 @@ mod tests {
     fn what_decides_otherwise_too_often_waits_and_what_fails_is_taken_back() {
         let judge = |known: Known| judge(Stage::Shadow, &options(), &known);
         assert_eq!(judge(Known { changed: 2_000, ..known(500, 1) }), Gate::GoOn);
-        assert!(matches!(judge(Known { changed: 2_001, ..known(500, 1) }), Gate::Wait(why) if why.contains("20.01%")));
+        assert!(
+            matches!(judge(Known { changed: 2_001, ..known(500, 1) }), Gate::Wait(why) if why.contains("20.01%"))
+        );
         let failing = Known { fails_more: true, faults: 1, ..known(3, 0) };
         assert!(matches!(judge(failing), Gate::TakeBack(why) if why.contains("1 of 3")));
     }

@@ -74,7 +74,9 @@ impl State {
     fn head(&mut self, still: &mut Still<'_>) {
         let Some(head) = frozen::view(&self.question).map(|view| view.head().clone()) else { return };
         for tag in head.tags.iter() {
-            self.without(still, |head| head.tags = head.tags.iter().filter(|known| *known != tag).cloned().collect());
+            self.without(still, |head| {
+                head.tags = head.tags.iter().filter(|known| *known != tag).cloned().collect()
+            });
         }
         for drop in DROPS {
             self.without(still, drop);

@@ -1,14 +1,13 @@
 //! What people and gates ask for. An order answers what is to run; nothing runs until that is handed back.
 
-use super::bind::{mark, offered, promoted};
-use super::gate::{self, Gate, Known};
+use super::gate::{self, Gate};
 use super::prove::{Cases, Offer, Prover, Step};
 use super::record::{Ended, Source, Stage};
-use super::unit::{Candidate, Running, Unit};
+use super::run::{mark, offered, promoted};
+use super::unit::{Running, Unit};
 use super::{Ship, Units, VERSIONS};
 use crate::config::{Config, ShipOptions};
 use serde_json::{Value, json};
-use std::time::Duration;
 
 /// An order about one policy.
 pub enum Order {
@@ -112,24 +111,6 @@ impl Ship {
         }
     }
 
-    /// What gates and breakers ask for now.
-    pub fn due(&self) -> Vec<(String, Order)> {
-        let mut due = Vec::new();
-        for tripped in self.watcher.tripped() {
-            due.push((tripped.policy, Order::Tripped { digest: tripped.digest, hook: tripped.hook }));
-        }
-        for (name, unit) in &self.units {
-            if unit.index.candidate.is_some() && unit.candidate.is_none() {
-                due.push((name.clone(), Order::Resume));
-            }
-            match verdict(unit) {
-                Gate::Stay => {}
-                gate => due.push((name.clone(), Order::Gate(gate))),
-            }
-        }
-        due
-    }
-
     fn push(&mut self, config: &Config, name: &str, push: Push) -> Result<Change, No> {
         let unit = self.known(name)?;
         let options = push.options.unwrap_or_else(|| unit.options());
@@ -149,7 +130,10 @@ impl Ship {
         let mut unit = self.known(name)?;
         let steps = proven.steps;
         if proven.version.content == unit.live.version.content {
-            return Err(No::Refused(format!("digest: version {} is live already", short(&unit.live.version.digest))));
+            return Err(No::Refused(format!(
+                "digest: version {} is live already",
+                short(&unit.live.version.digest)
+            )));
         }
         let version = proven.version;
         if stage == Stage::Live {
@@ -226,7 +210,13 @@ impl Ship {
         Ok(Change { units, pipeline: true, live: false, rollback: None, answer, said })
     }
 
-    fn roll_back(&mut self, name: &str, to: Option<&str>, why: &str, label: &'static str) -> Result<Change, No> {
+    fn roll_back(
+        &mut self,
+        name: &str,
+        to: Option<&str>,
+        why: &str,
+        label: &'static str,
+    ) -> Result<Change, No> {
         let (index, bindings) = {
             let unit = self.known(name)?;
             (unit.index, unit.bindings)
@@ -250,7 +240,8 @@ impl Ship {
         unit.index.note(Some(unit.live.version.clone()), Ended::RolledBack, why);
         promoted(&mut unit, loaded, &format!("brought back: {why}"));
         // Whoever was on its way still is, counted anew against the version that is live now.
-        unit.index.candidate = candidate.filter(|pending| pending.version.content != unit.live.version.content);
+        unit.index.candidate =
+            candidate.filter(|pending| pending.version.content != unit.live.version.content);
         let change = self.change(unit, Stage::Live, &[], label);
         Ok(Change { rollback: Some(label), ..change })
     }
@@ -267,9 +258,9 @@ impl Ship {
     fn tripped(&mut self, name: &str, digest: &str, hook: &str) -> Result<Change, No> {
         let unit = self.known(name)?;
         let why = format!("its breaker opened at `{hook}`");
-        let canary = unit.candidate.as_ref().is_some_and(|candidate| {
-            matches!(&candidate.kind, Running::Canary { loaded, .. } if loaded.is(digest))
-        });
+        let canary = unit.candidate.as_ref().is_some_and(
+            |candidate| matches!(&candidate.kind, Running::Canary { loaded, .. } if loaded.is(digest)),
+        );
         if canary {
             return self.take_back(name, Ended::Failed, &why);
         }
@@ -309,55 +300,6 @@ impl Ship {
         let said = format!("version {} is {}: {why}", short(&version.digest), stage.as_str());
         Change { units: self.with(unit), pipeline: true, live, rollback: None, answer, said }
     }
-}
-
-/// What the gates say of a policy's candidate.
-fn verdict(unit: &Unit) -> Gate {
-    let (Some(pending), Some(candidate)) = (&unit.index.candidate, &unit.candidate) else { return Gate::Stay };
-    let known = known(candidate);
-    match gate::judge(pending.stage, &pending.options, &known) {
-        // Once is enough, as long as the reason is the same.
-        Gate::Wait(_)
-            if pending.waits.as_ref().is_some_and(|why| why.ends_with(gate::NOTHING) == (known.asked == 0)) =>
-        {
-            Gate::Stay
-        }
-        gate => gate,
-    }
-}
-
-fn known(candidate: &Candidate) -> Known {
-    let span = candidate.since.elapsed();
-    match &candidate.kind {
-        Running::Shadow(shadows) => {
-            let mut sum = Known { span, ..Known::default() };
-            let (mut changed, mut live) = (0, 0);
-            for shadow in shadows {
-                let report = shadow.report();
-                sum.asked += report.asked;
-                sum.faults += report.faults;
-                live += report.live_faults;
-                changed += report.changed;
-            }
-            let changed = (changed * 10_000).checked_div(sum.asked).unwrap_or(0);
-            Known { changed, fails_more: sum.faults > live, ..sum }
-        }
-        Running::Canary { tally, live, .. } => Known {
-            span,
-            asked: tally.calls(),
-            changed: 0,
-            fails_more: tally.fails_more_than(live) && enough(tally.faults(), span),
-            faults: tally.faults(),
-        },
-    }
-}
-
-/// One fault of a handful of calls says little; three do, and so does one that stays alone for a while.
-const FEW_FAULTS: u64 = 3;
-const A_WHILE: Duration = Duration::from_secs(30);
-
-fn enough(faults: u64, span: Duration) -> bool {
-    faults >= FEW_FAULTS || faults > 0 && span >= A_WHILE
 }
 
 fn no_candidate(name: &str) -> No {

@@ -112,7 +112,7 @@ impl Prover<'_> {
     pub fn prove(&mut self, offer: &Offer) -> Result<Proven, Refusal> {
         let mut steps = Steps::default();
         let kind = Kind::of(&offer.bytes);
-        let content = steps.step("digest", || Ok(store::content(&offer.bytes)), |digest| digest.clone())?;
+        let content = steps.step("digest", || Ok(store::content(&offer.bytes)), Clone::clone)?;
         let signed = || signature::check(&self.config.signing, &offer.bytes, offer.signature.as_deref());
         steps.step("signature", signed, |said| (*said).to_owned())?;
         let source = policies::Source { engine: kind.engine(), bytes: &offer.bytes };
@@ -154,7 +154,8 @@ impl Prover<'_> {
             Cases::Beside(path) if path.exists() => self.run(path, source),
             Cases::Beside(_) | Cases::Text(None) => Ok("none".to_owned()),
             Cases::Text(Some(text)) => {
-                let path = self.ship.store.scratch(name, "pushed.cases.yaml", text).map_err(|e| e.to_string())?;
+                let path =
+                    self.ship.store.scratch(name, "pushed.cases.yaml", text).map_err(|e| e.to_string())?;
                 let report = self.run(&path, source);
                 // What cannot be removed is written over by the next push.
                 let _ = std::fs::remove_file(path);
@@ -164,7 +165,8 @@ impl Prover<'_> {
     }
 
     fn run(&self, path: &Path, source: policies::Source<'_>) -> Result<String, String> {
-        let file = self.bindings.first().map(|binding| binding.file.display().to_string()).unwrap_or_default();
+        let file =
+            self.bindings.first().map(|binding| binding.file.display().to_string()).unwrap_or_default();
         let compile = |config: &serde_json::Value| {
             let config = if config.is_null() { serde_json::json!({}) } else { config.clone() };
             self.ship.compiled.fresh(&file, source, &config, &Grants::offline())

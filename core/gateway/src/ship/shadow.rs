@@ -101,7 +101,8 @@ impl Shadow for Shadowing {
         let bytes = frozen::bytes(&question);
         let held = self.shared.held.fetch_add(bytes, Ordering::Relaxed);
         let tainted = frozen::view(&question).is_some_and(|view| view.tainted());
-        let asked = || Asked { question: frozen::frozen(&question), live: live.clone(), took, tainted, bytes };
+        let asked =
+            || Asked { question: frozen::frozen(&question), live: live.clone(), took, tainted, bytes };
         if held.saturating_add(bytes) > HELD || self.queue.try_send(asked()).is_err() {
             self.shared.held.fetch_sub(bytes, Ordering::Relaxed);
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
@@ -185,8 +186,7 @@ impl Worker {
             let answer = Err(Fault::new(FaultKind::Missing, "not asked"));
             return Told { answer, said: diff::not_asked() };
         }
-        let shown =
-            if manifest.shared { frozen::anonymous(question) } else { frozen::frozen(question) };
+        let shown = if manifest.shared { frozen::anonymous(question) } else { frozen::frozen(question) };
         let answer = match policy.waits() {
             true => self.runtime.block_on(Arc::clone(policy).later(shown.clone())),
             false => shown.ask(&**policy),

@@ -19,7 +19,11 @@ pub fn check(signing: &Signing, bytes: &[u8], signature: Option<&str>) -> Result
                 Signature::decode(text).map_err(|_| "it is not a minisign signature".to_owned())?;
             // Pre-hashed signatures only: minisign has made no others since 2021.
             let good = signing.keys.iter().any(|key| key.verify(bytes, &signature, false).is_ok());
-            if good { Ok("good") } else { Err("it is not by any key of `signing.keys` over these bytes".to_owned()) }
+            if good {
+                Ok("good")
+            } else {
+                Err("it is not by any key of `signing.keys` over these bytes".to_owned())
+            }
         }
     }
 }

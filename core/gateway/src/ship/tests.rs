@@ -27,7 +27,9 @@ struct Yard {
 
 /// A route policy; `body` is the function's.
 fn script(version: &str, body: &str) -> String {
-    format!("//! name: p\n//! version: {version}\n//! hooks: [route]\n\nfn route(head, targets, config) {{\n    {body}\n}}\n")
+    format!(
+        "//! name: p\n//! version: {version}\n//! hooks: [route]\n\nfn route(head, targets, config) {{\n    {body}\n}}\n"
+    )
 }
 
 /// One that abstains; `note` makes it another.
@@ -36,7 +38,9 @@ fn good(note: &str) -> String {
 }
 
 fn yaml(ship: &str) -> String {
-    format!("providers: {{ sim: {{ builtin: sim }} }}\nmodels: {{ m: {{ targets: [sim/a] }} }}\npolicies: [{{ file: p.rhai{ship} }}]\n")
+    format!(
+        "providers: {{ sim: {{ builtin: sim }} }}\nmodels: {{ m: {{ targets: [sim/a] }} }}\npolicies: [{{ file: p.rhai{ship} }}]\n"
+    )
 }
 
 impl Yard {
@@ -101,7 +105,8 @@ impl Yard {
     fn swap(&mut self, units: Units) {
         let pipeline = Pipeline::new(super::bound(&self.config, &units)).unwrap();
         self.ship.remember(&units).unwrap();
-        self.pipeline = pipeline.observed_by(Arc::clone(self.ship.watcher()) as _).keep_breakers_of(&self.pipeline);
+        self.pipeline =
+            pipeline.observed_by(Arc::clone(self.ship.watcher()) as _).keep_breakers_of(&self.pipeline);
         self.ship.adopt(units);
     }
 

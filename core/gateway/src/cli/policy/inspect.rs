@@ -133,7 +133,10 @@ impl Out {
         if manifest.has(Hook::Stream) || manifest.has(Hook::Redact) {
             let windows = &manifest.stream;
             let (bytes, ms, hold) = (windows.bytes, windows.ms, windows.max_hold);
-            self.line("stream", format_args!("windows of {bytes} bytes or {ms} ms, holds back {hold} at most"));
+            self.line(
+                "stream",
+                format_args!("windows of {bytes} bytes or {ms} ms, holds back {hold} at most"),
+            );
         }
         if manifest.has(Hook::GuardResponse) {
             self.line("buffer_streams", manifest.buffer_streams);
@@ -146,7 +149,8 @@ impl Out {
 
     fn concerns(&mut self, manifest: &Manifest) {
         let surfaces: Vec<&str> = manifest.surfaces.iter().map(|surface| surface.as_str()).collect();
-        let surfaces = if surfaces.len() == Surface::ALL.len() { "all".to_owned() } else { surfaces.join(", ") };
+        let surfaces =
+            if surfaces.len() == Surface::ALL.len() { "all".to_owned() } else { surfaces.join(", ") };
         self.line("surfaces", surfaces);
         let Some(when) = &manifest.when else { return self.line("when", "always") };
         let _ = writeln!(self.0, "when");
@@ -156,7 +160,12 @@ impl Out {
             }
         };
         line("models", when.models.as_ref().map(|models| models.join(", ")));
-        line("apis", when.apis.as_ref().map(|apis| apis.iter().map(|api| api.0.as_str()).collect::<Vec<_>>().join(", ")));
+        line(
+            "apis",
+            when.apis
+                .as_ref()
+                .map(|apis| apis.iter().map(|api| api.0.as_str()).collect::<Vec<_>>().join(", ")),
+        );
         line("stream", when.stream.map(|stream| stream.to_string()));
         line("tenants", when.tenants.as_ref().map(|tenants| tenants.join(", ")));
         for (tag, value) in &when.tags {
@@ -184,7 +193,9 @@ impl Out {
     fn declares(&mut self, manifest: &Manifest) {
         let declares = &manifest.declares;
         let _ = writeln!(self.0, "declares");
-        for (name, values) in [("rules", &declares.rules), ("reasons", &declares.reasons), ("codes", &declares.codes)] {
+        for (name, values) in
+            [("rules", &declares.rules), ("reasons", &declares.reasons), ("codes", &declares.codes)]
+        {
             let _ = writeln!(self.0, "  {name:<16} {}", some(values));
         }
         for (tag, values) in &declares.tags {

@@ -14,14 +14,21 @@ pub fn steps(answer: &Value) -> String {
     let mut out = String::new();
     for step in items(answer, "/steps") {
         // Writing to a string cannot fail.
-        let _ = writeln!(out, "  {:<13} {} ({} ms)", text(step, "/step"), text(step, "/said"), number(step, "/ms"));
+        let _ = writeln!(
+            out,
+            "  {:<13} {} ({} ms)",
+            text(step, "/step"),
+            text(step, "/said"),
+            number(step, "/ms")
+        );
     }
     out
 }
 
 /// A line for each policy.
 pub fn list(status: &Value) -> String {
-    let mut out = format!("{:<24} {:<10} {:<10} {:<8} {}\n", "POLICY", "VERSION", "DIGEST", "SOURCE", "ON ITS WAY");
+    let mut out =
+        format!("{:<24} {:<10} {:<10} {:<8} {}\n", "POLICY", "VERSION", "DIGEST", "SOURCE", "ON ITS WAY");
     for policy in items(status, "/policies") {
         let candidate = match policy.get("candidate").filter(|candidate| candidate.is_object()) {
             None => "-".to_owned(),
@@ -105,7 +112,8 @@ pub fn ended(history: &Value, content: &str) -> String {
 
 /// The versions of a policy.
 pub fn history(history: &Value) -> String {
-    let mut out = format!("{:<16} {:<12} {:<10} {:<10} {:<6} {}\n", "WHEN", "HOW", "VERSION", "DIGEST", "FROM", "WHY");
+    let mut out =
+        format!("{:<16} {:<12} {:<10} {:<10} {:<6} {}\n", "WHEN", "HOW", "VERSION", "DIGEST", "FROM", "WHY");
     for entry in items(history, "/history") {
         let _ = writeln!(
             out,
@@ -140,7 +148,12 @@ fn report(out: &mut String, report: &Value) {
         n("/lifted_refusals")
     );
     let us = |pointer: &str| report.pointer(pointer).and_then(Value::as_f64).unwrap_or_default();
-    let _ = writeln!(out, "    mean         live {} µs, candidate {} µs", us("/mean_us/live"), us("/mean_us/candidate"));
+    let _ = writeln!(
+        out,
+        "    mean         live {} µs, candidate {} µs",
+        us("/mean_us/live"),
+        us("/mean_us/candidate")
+    );
     if n("/cost/compared") > 0 {
         let _ = writeln!(
             out,

@@ -5,9 +5,7 @@ use crate::config::file::{File, PolicyFile, ShipFile, SigningFile, default};
 use crate::config::nearest::did_you_mean;
 use crate::config::paths;
 use crate::config::place::At;
-use crate::config::program::{
-    CanaryOptions, Engine, PolicyBinding, ShadowOptions, ShipOptions, Signing,
-};
+use crate::config::program::{CanaryOptions, Engine, PolicyBinding, ShadowOptions, ShipOptions, Signing};
 use crate::config::scalar::{FilePath, Text};
 use crate::config::tree::{NodeId, Value};
 use serde_json::{Map, Value as Json};

@@ -117,7 +117,8 @@ fn each_step_may_refuse_and_says_so() {
     let blind = "//! name: p\n//! version: '1'\n//! hooks: [guard]\n//! surfaces: [chat]\n\nfn guard(request, config) { pass() }\n";
     assert!(refused(yard.push(blind, AT_ONCE)).starts_with("coverage: "));
     let Order::Push(mut with_cases) = push(&good("cases"), AT_ONCE) else { unreachable!() };
-    with_cases.cases = Some("targets: [{ id: sim/a }]\ncases:\n  - name: it plans\n    expect: { plan: [sim/a] }\n".into());
+    with_cases.cases =
+        Some("targets: [{ id: sim/a }]\ncases:\n  - name: it plans\n    expect: { plan: [sim/a] }\n".into());
     let why = refused(yard.order(Order::Push(with_cases)));
     assert!(why.starts_with("golden cases: ") && why.contains("it plans"), "{why}");
     assert!(matches!(yard.ship.order(&yard.config, "q", Order::Promote), Err(No::Unknown(_))));
@@ -125,7 +126,8 @@ fn each_step_may_refuse_and_says_so() {
     assert!(refused(yard.order(Order::Rollback { to: None })).contains("no version of `p` before"));
     assert!(refused(yard.order(Order::Rollback { to: Some("abcdef".into()) })).contains("history p"));
     assert_eq!(yard.live(), content(&good("one")));
-    let refusals = yard.ship.units()["p"].index.history.iter().filter(|entry| entry.how == Ended::Refused).count();
+    let refusals =
+        yard.ship.units()["p"].index.history.iter().filter(|entry| entry.how == Ended::Refused).count();
     assert_eq!(refusals, 5, "every push that was refused is remembered");
 }
 
@@ -260,7 +262,11 @@ fn perform(yard: &mut Yard, deed: &Deed) -> bool {
 
 fn check(yard: &Yard, before: &str, refused: bool, deed: &Deed) {
     let unit = &yard.ship.units()["p"];
-    assert_eq!(yard.running(), unit.live.digests(), "exactly one version is live, and it is the one that runs");
+    assert_eq!(
+        yard.running(),
+        unit.live.digests(),
+        "exactly one version is live, and it is the one that runs"
+    );
     assert!(yard.ship.alive("p") <= VERSIONS, "{deed:?}: {} versions are compiled", yard.ship.alive("p"));
     if refused {
         assert_eq!(unit.live.version.content, before, "{deed:?} was refused and changed what is live");

@@ -31,7 +31,9 @@ fn fake(yaml: &str) -> Fake {
     Fake { manifest: Manifest::parse_yaml(&text, "p").unwrap(), guard: None, route: None }
 }
 
-fn router(f: impl Fn(&RequestView, &Candidates) -> Result<Decision, Fault> + Send + Sync + 'static) -> Arc<dyn Policy> {
+fn router(
+    f: impl Fn(&RequestView, &Candidates) -> Result<Decision, Fault> + Send + Sync + 'static,
+) -> Arc<dyn Policy> {
     Arc::new(Fake { route: Some(Box::new(f)), ..fake("hooks: [route]") })
 }
 
@@ -170,7 +172,11 @@ fn a_change_of_plan_is_reported_with_its_cost_and_its_smallest_example() {
     let shadow = shadow(&live, &candidate);
     let (view, candidates) = question(&["sim/a", "sim/b", "sim/c"]);
     for _ in 0..4 {
-        ask(&shadow, &live, &Question::Route { view: Arc::clone(&view), candidates: Arc::clone(&candidates) });
+        ask(
+            &shadow,
+            &live,
+            &Question::Route { view: Arc::clone(&view), candidates: Arc::clone(&candidates) },
+        );
     }
     let report = report(&shadow, 4);
     assert_eq!(report["changed_percent"], "100%");
@@ -258,7 +264,11 @@ fn what_comes_faster_than_the_candidate_answers_is_dropped_and_counted() {
     let shadow = shadow(&live, &candidate);
     let (view, candidates) = question(&["sim/a"]);
     for _ in 0..1_000 {
-        ask(&shadow, &live, &Question::Route { view: Arc::clone(&view), candidates: Arc::clone(&candidates) });
+        ask(
+            &shadow,
+            &live,
+            &Question::Route { view: Arc::clone(&view), candidates: Arc::clone(&candidates) },
+        );
     }
     assert!(shadow.json()["dropped"].as_u64().unwrap() >= 700);
     shadow.end();
