@@ -42,8 +42,9 @@ pub use endpoint::Endpoint;
 pub(crate) use nearest::nearest;
 pub use problem::{ConfigErrors, Pos, Problem};
 pub use program::{
-    Alias, Engine, HttpAlias, LedgerSync, Level, Limits, Log, Otlp, PolicyBinding, Provider, ProviderKind,
-    ProviderTimeouts, Server, ServerTimeouts, Speaks, TargetRef, Tls,
+    Alias, CanaryOptions, Engine, HttpAlias, LedgerSync, Level, Limits, Log, Otlp, PolicyBinding, Provider,
+    ProviderKind, ProviderTimeouts, Server, ServerTimeouts, ShadowOptions, ShipOptions, Signing, Speaks,
+    TargetRef, Tls,
 };
 pub use public::is_public;
 pub use reference::{reference_markdown, schema};
@@ -80,6 +81,8 @@ pub struct Config {
     pub http: Vec<HttpAlias>,
     /// Bytes that the keys of one policy may take.
     pub kv_bytes: u64,
+    /// Who may sign policies.
+    pub signing: Signing,
     /// The embedded prices and limits, extended by the operator's.
     pub catalogue: Catalogue,
     /// Bytes that all kept replies together may take.
@@ -96,6 +99,22 @@ pub struct Config {
     pub watched: Vec<PathBuf>,
     /// What is allowed but doubtful.
     pub warnings: Vec<Problem>,
+}
+
+/// A span of time as the file writes it: `10m`.
+///
+/// # Errors
+/// It is none; completes the sentence "`value` …".
+pub fn span(text: &str) -> Result<std::time::Duration, String> {
+    <scalar::Span as scalar::Scalar>::parse(text)
+}
+
+/// A share as the file writes it, `5%`, in parts of 10,000.
+///
+/// # Errors
+/// As [`span`].
+pub fn percent(text: &str) -> Result<u16, String> {
+    <scalar::Percent as scalar::Scalar>::parse(text)
 }
 
 impl Config {

@@ -144,7 +144,7 @@ impl Server {
             compiled,
             sim.path.clone(),
         );
-        let snapshot = builder.build(config.clone(), 1, None)?;
+        let snapshot = builder.first()?;
         telemetry.metrics().generation.set(1);
         let (completions, worker) = completions::queue();
         let users = derived(&config.data, b"weir user hashes").map_err(|error| system(&error))?;
@@ -202,7 +202,7 @@ impl Server {
         told_to_stop().await.map_err(|error| ServeError::System(format!("no signals: {error}")))?;
         tracing::info!(under_way = self.gateway.drain.under_way(), "stopping");
         drain(&self.gateway, &stop, self.config.server.timeouts.grace).await;
-        self.reloader.stop();
+        self.reloader.stop().await;
         // Health checks are answered, and the simulator answers what is under way, until nothing is.
         let _ = (stop_admin.send(true), stop_sim.send(true));
         for service in services {

@@ -5,8 +5,12 @@ use weir_policy::{LoadError, Manifest};
 /// What stands before the YAML on a header line; columns in YAML errors are shifted by it.
 const MARK: &str = "//!";
 
-/// Reads the manifest. Positions in errors are those of the script file, since the header starts at its first line.
-pub(crate) fn manifest(file: &str, source: &str) -> Result<Manifest, LoadError> {
+/// Reads a script's manifest, without compiling it. Positions in errors are those of the script file, since the header
+/// starts at its first line.
+///
+/// # Errors
+/// There is none, or it is wrong.
+pub fn manifest(file: &str, source: &str) -> Result<Manifest, LoadError> {
     let yaml = yaml(source);
     if yaml.trim().is_empty() {
         return Err(LoadError::new(file, "the script has no manifest")

@@ -59,6 +59,8 @@ mod version;
 mod waiting;
 mod warm;
 
+pub use header::manifest;
+
 use script::Script;
 use std::sync::Arc;
 use weir_policy::{Grants, LoadError, Policy};

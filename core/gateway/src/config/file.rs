@@ -1,11 +1,12 @@
 //! The file's shape. The doc comments of the fields are the reference: `weir schema` and the README are made of them.
 
-use super::choice::{BuiltinName, Grant};
+use super::choice::{BuiltinName, Grant, SurfaceName};
 use super::place::{At, Table};
 use super::program::{LedgerSync, Level, Speaks};
 use super::scalar::VendorName;
 use super::scalar::{
-    Address, Any, Count, FilePath, Flag, Hidden, Kept, Name, Price, Share, Size, Span, TargetName, Text, Url,
+    Address, Any, Count, FilePath, Flag, Hidden, Kept, Name, Percent, Price, Share, SigningKey, Size, Span,
+    TargetName, Text, Url,
 };
 use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
@@ -41,6 +42,9 @@ pub(super) mod default {
     pub(crate) const ENABLED: &str = "true";
     pub(crate) const OPTIONAL: &str = "false";
     pub(crate) const CACHE_BYTES: &str = "64MiB";
+    pub(crate) const MAX_CHANGED: &str = "20%";
+    pub(crate) const ROLLBACK_WINDOW: &str = "10m";
+    pub(crate) const SIGNED: &str = "false";
     pub(crate) const LEVEL: &str = "info";
     pub(crate) const ACCESS: &str = "true";
     pub(crate) const CALL_TIME: &str = "5s";
@@ -88,6 +92,9 @@ pub(super) struct File {
     /// The key-value store of policies with the capability `kv`.
     #[serde(default)]
     pub(super) kv: KvFile,
+    /// Who may sign policies.
+    #[serde(default)]
+    pub(super) signing: SigningFile,
     /// A JSON file of prices and limits that extends and overrides the embedded catalogue.
     pub(super) catalogue: Option<At<FilePath>>,
     /// The response cache, shared by all models that switch it on.
@@ -341,6 +348,60 @@ pub(super) struct PolicyFile {
     /// Whether Weir starts without it if its file is not there; never for a guard that must hold.
     #[schemars(extend("default" = literal(default::OPTIONAL)))]
     pub(super) optional: Option<At<Flag>>,
+    /// What may pass it unseen, though it protects: `chat-stream`, `embeddings`, ….
+    #[serde(default)]
+    pub(super) except: Vec<At<SurfaceName>>,
+    /// How a new version goes live: at once unless set.
+    pub(super) ship: Option<ShipFile>,
+}
+
+/// How a new version of a policy goes live: in shadow, then as a canary, each only if it is here.
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ShipFile {
+    /// The new version is told of every question and decides nothing.
+    pub(super) shadow: Option<ShadowFile>,
+    /// The new version decides for some keys.
+    pub(super) canary: Option<CanaryFile>,
+    /// The share of decisions that may change for a version to go on by itself.
+    #[schemars(extend("default" = default::MAX_CHANGED))]
+    pub(super) max_changed: Option<At<Percent>>,
+    /// How long a live version counts as young: if it fails so often that its breaker opens, the version before it comes
+    /// back.
+    #[schemars(extend("default" = default::ROLLBACK_WINDOW))]
+    pub(super) rollback_window: Option<At<Span>>,
+}
+
+/// How long a shadow lasts: until so many questions or so long, what comes first; without both it waits for a word.
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ShadowFile {
+    /// Questions.
+    pub(super) requests: Option<At<Count<1, 100_000_000>>>,
+    /// Time.
+    pub(super) r#for: Option<At<Span>>,
+}
+
+/// How large a canary is, and how long it lasts; without a time it waits for a word.
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CanaryFile {
+    /// The share of keys.
+    pub(super) share: At<Percent>,
+    /// Time.
+    pub(super) r#for: Option<At<Span>>,
+}
+
+/// Who may sign policies.
+#[derive(serde::Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SigningFile {
+    /// Public keys of minisign, as `minisign -G` prints them: `RW…`.
+    #[serde(default)]
+    pub(super) keys: Vec<At<SigningKey>>,
+    /// Whether a policy without a signature is refused. It stands beside the file, as `FILE.minisig`, or comes with the push.
+    #[schemars(extend("default" = literal(default::SIGNED)))]
+    pub(super) required: Option<At<Flag>>,
 }
 
 /// Where policies may call. They name the alias and never see what stands here.

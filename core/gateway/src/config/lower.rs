@@ -68,6 +68,7 @@ impl<'a> Lower<'a> {
         let http = self.http(&file.http);
         let kv_bytes = self.or(file.kv.max_bytes, default::KV_BYTES);
         let explain_kept = self.or(file.telemetry.explain_kept, default::EXPLAIN_KEPT);
+        let signing = self.signing(&file.signing);
         let catalogue = self.catalogue(file.catalogue);
         let cache_bytes = self.or(file.cache.max_bytes, default::CACHE_BYTES);
         let level = self.or(file.telemetry.log.level, default::LEVEL);
@@ -86,6 +87,7 @@ impl<'a> Lower<'a> {
             http: http?,
             kv_bytes: kv_bytes?,
             explain_kept: explain_kept?,
+            signing: signing?,
             catalogue: catalogue?,
             cache_bytes: cache_bytes?,
             log: Log { level: level?, access: access? },
