@@ -95,7 +95,8 @@ impl Thread {
                 Ok(Work::Show { what, answer }) => drop(answer.send(self.shown(&what))),
                 Ok(Work::Stop(answer)) => {
                     self.builder.ship.stop();
-                    return drop(answer.send(()));
+                    let _ = answer.send(());
+                    return;
                 }
                 Err(RecvTimeoutError::Disconnected) => return self.builder.ship.stop(),
                 Err(RecvTimeoutError::Timeout) => {

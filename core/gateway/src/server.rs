@@ -10,7 +10,7 @@ use crate::gateway::{Gateway, Ids};
 use crate::reload::build::{Builder, Refused};
 use crate::reload::policies::Compiled;
 use crate::reload::{self, Reloader};
-use crate::services::Host;
+use crate::services::{Host, Overlay};
 use crate::services::traces::Traces;
 use crate::sim;
 use crate::telemetry::{self, Telemetry};
@@ -133,10 +133,12 @@ impl Server {
             max_instances: INSTANCES,
         })
         .map_err(|error| system(&error))?;
-        let compiled = Compiled::new(wasm);
         let services = Host::new(&config, Arc::clone(&upstreams), telemetry.metrics())
             .map(Arc::new)
             .map_err(|error| system(&error))?;
+        let (live, host) = (Arc::clone(&services), Arc::clone(&services));
+        let quiet = Box::new(move || Arc::new(Overlay::new(Arc::clone(&host))) as Arc<dyn weir_policy::Services>);
+        let compiled = Compiled::new(wasm).with(live, quiet);
         let mut builder = Builder::new(
             config.clone(),
             Arc::clone(&upstreams),

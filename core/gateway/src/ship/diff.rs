@@ -6,8 +6,8 @@
 
 use super::frozen;
 use std::sync::Arc;
-use weir_llm::price::{Class, cost};
-use weir_llm::usage::Usage;
+use weir_llm::price::cost;
+use weir_llm::usage::{Class, Usage};
 use weir_policy::manifest::{Declares, Surface};
 use weir_policy::{
     Admission, Answer, Candidates, Decision, Deny, Fault, FaultKind, Guarded, Manifest, Plan, Preparation,

@@ -70,7 +70,8 @@ impl LiveFacts for Facts {
 }
 
 fn target(id: &str, input: u64) -> Target {
-    use weir_llm::price::{Class, Rate};
+    use weir_llm::price::Rate;
+    use weir_llm::usage::Class;
     let rate = |class, pico_per_unit| Rate { class, pico_per_unit };
     Target {
         id: id.into(),
