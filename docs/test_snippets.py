@@ -9,9 +9,11 @@ In docs/src/**/*.md these fenced blocks are tried; the others are fragments:
 - ```yaml that begins with `# weir.yaml`: by `weir check`, beside the page's own scripts and the shipped policies and
   plugins; what it leaves out of `providers` and `models` is the simulated provider.
 
-Links between pages are followed too. A plugin that is not built is an error: `make plugins` builds them.
+Also: links between pages and includes lead somewhere, every page stands in SUMMARY.md, and the page of a shipped policy names every key of
+its config. A plugin that is not built is an error: `make plugins` builds them.
 """
 
+import json
 import os
 import pathlib
 import re
@@ -35,7 +37,7 @@ def main():
             tried += 1
             if wrong:
                 failures.append(f"{page.relative_to(ROOT)}:{line}: {what}\n    " + wrong.strip().replace("\n", "\n    "))
-    failures += [wrong for page in pages for wrong in dead_links(page)]
+    failures += [wrong for page in pages for check in (dead_links, untold_keys, unlisted) for wrong in check(page)]
     print(*failures, sep="\n", end="\n" if failures else "")
     print(f"{len(pages)} pages, {tried} snippets tried, {len(failures)} failures")
     if not tried and not sys.argv[1:]:
@@ -112,6 +114,37 @@ def dead_links(page):
     for target in re.findall(r"\]\(([^)#:]+?\.md)(?:#[^)]*)?\)", text):
         if not (page.parent / target).exists():
             yield f"{page.relative_to(ROOT)}: there is no page {target}"
+    for target in re.findall(r"\{\{#include ([^:}]+)", page.read_text()):
+        if not (page.parent / target.strip()).exists():
+            yield f"{page.relative_to(ROOT)}: there is no file {target} to include"
+
+
+def untold_keys(page):
+    """Keys of a shipped policy's config that its page does not name."""
+    script = ROOT / "policies" / f"{page.stem}.rhai"
+    if page.parent.name != "policies" or not script.exists():
+        return
+    said = subprocess.run([WEIR, "policy", "inspect", script], capture_output=True, text=True, timeout=120, check=True).stdout
+    schema = said.partition("config schema\n")[2].strip()
+    text = page.read_text()
+    for key in keys_of(json.JSONDecoder().raw_decode(schema)[0]) if schema else ():
+        if not re.search(rf"`(?:[a-z_\[\].]+\.)?{key}`", text):
+            yield f"{page.relative_to(ROOT)}: the config has a key `{key}` that the page does not name"
+
+
+def keys_of(schema):
+    if isinstance(schema, dict):
+        yield from schema.get("properties", {})
+        schema = list(schema.values())
+    if isinstance(schema, list):
+        for part in schema:
+            yield from keys_of(part)
+
+
+def unlisted(page):
+    name = page.relative_to(BOOK).as_posix()
+    if name != "SUMMARY.md" and f"({name})" not in (BOOK / "SUMMARY.md").read_text():
+        yield f"{page.relative_to(ROOT)}: stands in no chapter of SUMMARY.md"
 
 
 if __name__ == "__main__":
