@@ -198,7 +198,11 @@ fn banner(ready: &Ready<'_>, file: Option<&PathBuf>, new_key: bool) -> String {
         let _ = writeln!(text, "  keys     `weir key create NAME` makes one\n");
         return text;
     }
-    let new = weir_ledger::NewKey { name: "weir serve --new-key".into(), scopes: vec!["explain".into()], ..Default::default() };
+    let new = weir_ledger::NewKey {
+        name: "weir serve --new-key".into(),
+        scopes: vec!["explain".into()],
+        ..Default::default()
+    };
     match ready.ledger.create_key(new) {
         Ok((_, secret)) => {
             let key = secret.expose();
