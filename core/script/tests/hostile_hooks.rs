@@ -10,8 +10,8 @@ use std::sync::Arc;
 use weir_llm::price::Nanos;
 use weir_llm::usage::{Source, Usage};
 use weir_policy::{
-    AttemptError, AttemptFacts, Base, DeltaKind, Direction, ErrorClass, Fault, FaultKind, Grants, Lane, Policy,
-    ReplyMeta,
+    AttemptError, AttemptFacts, Base, DeltaKind, Direction, ErrorClass, Fault, FaultKind, Grants, Lane,
+    Policy, ReplyMeta,
 };
 
 const LANE: Lane = Lane { choice: 0, kind: DeltaKind::Content, index: 0 };
@@ -190,13 +190,13 @@ fn the_state_of_a_stream_is_bounded_over_all_its_windows() {
         "hooks: [stream]",
         r#"fn stream(state, lane, text, last, config) {
             if !("kept" in state) { state.kept = []; }
-            for i in 0..100 { state.kept.push(text); }
+            for i in 0..5 { state.kept.push(text); }
             pass()
         }"#,
     );
     let policy = weir_script::compile("grows.rhai", &grows, &Value::Null, &Grants::offline()).unwrap();
     let mut stream = policy.stream(&request()).unwrap();
-    let text = "x".repeat(100);
+    let text = "x".repeat(8192);
     let fault = (0..1000).find_map(|_| stream.push(LANE, &text, false).err()).unwrap();
     assert_eq!(fault.kind, FaultKind::Memory, "{fault}");
 }
@@ -204,7 +204,8 @@ fn the_state_of_a_stream_is_bounded_over_all_its_windows() {
 #[test]
 fn a_state_holds_plain_values() {
     for body in ["state.lane = lane; pass()", "state.c = config; pass()", "state.v = pass(); pass()"] {
-        let source = policy("hooks: [stream]", &format!("fn stream(state, lane, text, last, config) {{ {body} }}"));
+        let source =
+            policy("hooks: [stream]", &format!("fn stream(state, lane, text, last, config) {{ {body} }}"));
         let policy = weir_script::compile("state.rhai", &source, &Value::Null, &Grants::offline()).unwrap();
         let fault = policy.stream(&request()).unwrap().push(LANE, "x", false).unwrap_err();
         assert_eq!(fault.kind, FaultKind::BadAnswer, "{body}: {fault}");

@@ -17,7 +17,8 @@ fn golden_cases() {
         if script.extension().is_some_and(|extension| extension == "rhai") {
             let source = std::fs::read_to_string(&script).unwrap();
             let name = script.file_name().unwrap().to_string_lossy().into_owned();
-            let compile = |config: &serde_json::Value| weir_script::compile(&name, &source, config, &Grants::offline());
+            let compile =
+                |config: &serde_json::Value| weir_script::compile(&name, &source, config, &Grants::offline());
             let report = cases::run_with(&script.with_extension("cases.yaml"), &compile).unwrap();
             assert!(report.is_ok(), "{report}");
             assert!(report.passed >= 10, "{report}");
@@ -32,7 +33,8 @@ fn golden_cases() {
 fn first_policy_of_the_readme() {
     let readme = std::fs::read_to_string(policies().join("README.md")).unwrap();
     let source = readme.split("```rhai\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
-    let policy = weir_script::compile("first.rhai", source, &serde_json::Value::Null, &Grants::offline()).unwrap();
+    let policy =
+        weir_script::compile("first.rhai", source, &serde_json::Value::Null, &Grants::offline()).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("first.cases.yaml");
     let cases = readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
@@ -46,7 +48,8 @@ fn first_policy_of_the_readme() {
 fn examples_of_the_readme() {
     let readme = std::fs::read_to_string(policies().join("README.md")).unwrap();
     for source in readme.split("```rhai\n").skip(1).filter_map(|rest| rest.split("```").next()) {
-        let policy = weir_script::compile("readme.rhai", source, &serde_json::Value::Null, &Grants::offline());
+        let policy =
+            weir_script::compile("readme.rhai", source, &serde_json::Value::Null, &Grants::offline());
         assert!(policy.is_ok(), "{}\n{source}", policy.err().unwrap());
     }
 }

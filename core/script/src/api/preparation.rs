@@ -61,9 +61,7 @@ pub(super) fn register(module: &mut Module) {
     module.set_getter_fn("index", |a: &mut AttemptHandle| Ok(INT::from(a.facts.target)));
     module.set_getter_fn("target", |a: &mut AttemptHandle| Ok(text(&a.facts.target_id)));
     module.set_getter_fn("number", |a: &mut AttemptHandle| Ok(INT::from(a.facts.number)));
-    module.set_getter_fn("facts", |a: &mut AttemptHandle| {
-        Ok(a.known().map_or(Dynamic::UNIT, Dynamic::from))
-    });
+    module.set_getter_fn("facts", |a: &mut AttemptHandle| Ok(a.known().map_or(Dynamic::UNIT, Dynamic::from)));
     module.set_native_fn("skip", |reason: ImmutableString| Ok(Preparation::Skip(reason.as_str().to_owned())));
     headers(module);
 }
