@@ -131,7 +131,7 @@ fn under_zero_retention_nothing_is_left_behind() {
     let policy = load(
         &desk,
         "kv",
-        r#"kv_put("request", "k", "x"); try { kv_put("tenant", "k", "x"); pass() } catch (e) { answer(e) }"#,
+        r#"kv_put("request", "k", "x"); try { kv_put("tenant", "k", "x"); } catch (e) { return answer(e); } pass()"#,
     );
     let view = request();
     let head = weir_policy::Head { retention: Retention::Zero, ..view.head().clone() };

@@ -193,7 +193,7 @@ fn answers_are_checked() {
         ("targets", "a list of targets"),
         ("targets[0]", "a target"),
         ("#{ plan: 1 }", "a map"),
-        ("pass()", "something else"),
+        ("pass()", "a verdict"),
         ("plan(step(99))", "target 99 is not a candidate"),
         ("plan([step(0), step(7)])", "target 7 is not a candidate"),
         ("plan(step(-1))", "there is no target -1"),

@@ -17,7 +17,7 @@ struct Wit {
 fn wit() -> Wit {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sdk/wit/policy.wit");
     let mut resolve = Resolve::default();
-    let (package, _) = resolve.push_path(path).unwrap();
+    let package = resolve.push_source("policy.wit", &std::fs::read_to_string(path).unwrap()).unwrap();
     let mut wit = Wit::default();
     for (name, interface) in &resolve.packages[package].interfaces {
         let interface = &resolve.interfaces[*interface];

@@ -114,8 +114,10 @@ fn several_calls_go_together_and_come_back_in_order() {
 #[test]
 fn what_goes_wrong_can_be_caught_and_names_itself_if_it_is_not() {
     let desk = Desk::answering(|_| Box::pin(std::future::ready(Err(HttpError::Tls))));
-    let caught =
-        load(&desk, r#"try { http_send(#{ host_alias: "moderation" }); pass() } catch (e) { answer(e) }"#);
+    let caught = load(
+        &desk,
+        r#"try { http_send(#{ host_alias: "moderation" }); } catch (e) { return answer(e); } pass()"#,
+    );
     assert_eq!(answered(guard(&caught)), "tls");
     let fault = guard(&load(&desk, r#"http_send(#{ host_alias: "moderation" }); pass()"#)).unwrap_err();
     assert_eq!((fault.kind, fault.message.as_str()), (FaultKind::Trap, "`tls` was thrown and not caught"));
@@ -124,7 +126,7 @@ fn what_goes_wrong_can_be_caught_and_names_itself_if_it_is_not() {
     let budget = load(
         &desk,
         r#"for i in 0..3 { try { http_send(#{ host_alias: "moderation" }); } catch { } }
-           try { http_send(#{ host_alias: "moderation" }); pass() } catch (e) { answer(e) }"#,
+           try { http_send(#{ host_alias: "moderation" }); } catch (e) { return answer(e); } pass()"#,
     );
     assert_eq!(answered(guard(&budget)), "budget");
 }

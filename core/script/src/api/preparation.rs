@@ -5,6 +5,7 @@ use super::target::TargetHandle;
 use super::targets::Targets;
 use super::text;
 use crate::fault::misuse;
+use crate::meter;
 use rhai::{Dynamic, EvalAltResult, INT, ImmutableString, Module};
 use std::sync::Arc;
 use weir_policy::{AttemptFacts, Changes, GuardVerdict, Guarded, Preparation};
@@ -94,6 +95,7 @@ fn with_header(
     if let Preparation::Skip(_) = preparation {
         return Err(misuse("a target that is skipped gets no headers"));
     }
+    meter::keep(name.len() + value.len())?;
     Ok(change(preparation, |preparation| {
         let mut changes = match std::mem::replace(preparation, Preparation::Pass) {
             Preparation::Edit(changes) => changes,

@@ -5,6 +5,7 @@ use super::plan::kind;
 use super::request::offset;
 use super::verdict::{joined, severity};
 use crate::fault::misuse;
+use crate::meter;
 use rhai::{Array, Dynamic, EvalAltResult, INT, ImmutableString, Module};
 use weir_policy::{GuardVerdict, Guarded, Hit, Manifest, Redaction, Replacement, Severity, Span};
 
@@ -137,6 +138,7 @@ fn hit(segment: INT, start: INT, end: INT) -> Answer<Hit> {
 }
 
 fn draft(place: Hit, rule: Dynamic, how_bad: &str, replace: Dynamic) -> Answer<Draft> {
+    meter::keep(size_of::<Draft>())?;
     let rule = Entry::of(rule, "a rule")?;
     Ok(Draft { place, rule, severity: severity(how_bad)?, replace: wanted(replace)? })
 }
