@@ -372,6 +372,12 @@ impl RequestView {
         view
     }
 
+    /// Looks at the decoded text of a segment without a note: for what the host itself makes of it (a token count), never
+    /// to hand it to a policy.
+    pub fn peek<T>(&self, segment: u32, look: impl FnOnce(&str) -> T) -> Option<T> {
+        self.decoded(segment).ok().map(look)
+    }
+
     /// The decoded text of a segment, without a note: for the host's own checks.
     pub(crate) fn decoded(&self, segment: u32) -> Result<&str, AccessError> {
         std::str::from_utf8(self.raw(segment)?).map_err(|_| AccessError::NotUtf8)
