@@ -7,8 +7,8 @@ use crate::policy::{Fault, FaultKind};
 use crate::request::RequestView;
 use crate::target::Candidates;
 use crate::verdict::{
-    Admission, Changes, Charge, Closing, Decision, Deny, Edit, Finding, GuardVerdict, Guarded, Plan,
-    Preparation, Recovery, Redaction, Replacement, Span, Step, Strategy,
+    Admission, Changes, Charge, Closing, Decision, DeltaKind, Deny, Edit, Finding, GuardVerdict, Guarded,
+    Lane, Plan, Preparation, Recovery, Redaction, Replacement, Span, Step, Strategy, TextEdit,
 };
 use std::sync::Arc;
 use weir_llm::price::Nanos;
@@ -209,7 +209,7 @@ fn replacement_bytes(edit: &Edit) -> Result<u64, Fault> {
     match &edit.replace {
         Replacement::Text(text) => Ok(text.len() as u64),
         Replacement::Drop | Replacement::Hash(_) => Ok(0),
-        Replacement::Vault(_) => Err(bad("vault tokens are not in this version of Weir")),
+        Replacement::Vault(_) => Err(no_vault()),
     }
 }
 
@@ -260,7 +260,7 @@ pub(crate) fn redaction(wanted: Redaction, manifest: &Manifest) -> Result<Replac
     Ok(match wanted {
         Redaction::Mask(index) => Replacement::Text(entry(&manifest.redact.masks, index, "masks")?),
         Redaction::Hash(index) => Replacement::Hash(entry(&manifest.redact.classes, index, "classes")?),
-        Redaction::Vault(_) => return Err(bad("vault tokens are not in this version of Weir")),
+        Redaction::Vault(_) => return Err(no_vault()),
         Redaction::Drop => Replacement::Drop,
     })
 }
@@ -354,6 +354,79 @@ pub(crate) fn quote(quote: Nanos) -> Result<Nanos, Fault> {
     if quote.0 < 0 { Err(bad("the quote is negative")) } else { Ok(quote) }
 }
 
+/// Edits of a window whose hashes are made here.
+pub(crate) fn hashed_texts(
+    mut edits: Vec<TextEdit>,
+    text: &str,
+    view: &RequestView,
+) -> Result<Vec<TextEdit>, Fault> {
+    for edit in &mut edits {
+        match &edit.replace {
+            Replacement::Hash(class) => {
+                let found = text.get(edit.start as usize..edit.end as usize).unwrap_or_default();
+                edit.replace = Replacement::Text(hashed(view, class, found)?);
+            }
+            Replacement::Vault(_) => return Err(no_vault()),
+            Replacement::Text(_) | Replacement::Drop => {}
+        }
+    }
+    Ok(edits)
+}
+
+/// A redactor's spans of a window as edits. What stands in a tool's arguments stands in JSON.
+pub(crate) fn redacted_text(
+    spans: &[Span],
+    (lane, text): (Lane, &str),
+    manifest: &Manifest,
+    view: &RequestView,
+) -> Result<(Vec<TextEdit>, Vec<Finding>), Fault> {
+    let mut edits = Vec::with_capacity(spans.len());
+    for span in spans {
+        let mut replace = redaction(span.replace, manifest)?;
+        if let (DeltaKind::ToolArgs, Replacement::Text(mask)) = (lane.kind, &mut replace) {
+            let quoted = serde_json::Value::String(std::mem::take(mask)).to_string();
+            *mask = quoted[1..quoted.len() - 1].to_owned();
+        }
+        edits.push(TextEdit { start: span.start, end: span.end, replace });
+    }
+    let findings = spans.iter().map(|span| finding(span, manifest)).collect::<Result<_, _>>()?;
+    Ok((hashed_texts(edits, text, view)?, findings))
+}
+
+/// A window's text after its edits; `None` if there are none. Edits are in order, apart from each other, on character
+/// boundaries and within the text.
+pub(crate) fn edited_text(
+    text: &str,
+    edits: &[TextEdit],
+    output_bytes: u64,
+) -> Result<Option<String>, Fault> {
+    if edits.is_empty() {
+        return Ok(None);
+    }
+    let mut order: Vec<&TextEdit> = edits.iter().collect();
+    order.sort_by_key(|edit| (edit.start, edit.end));
+    let (mut edited, mut at) = (String::with_capacity(text.len()), 0);
+    let mut written = 0;
+    for edit in order {
+        let (start, end) = (edit.start as usize, edit.end as usize);
+        let between = (start >= at && start <= end).then(|| text.get(at..start)).flatten();
+        let (Some(between), Some(_)) = (between, text.get(start..end)) else {
+            return Err(bad("an edit overlaps another, is out of range or held back, or cuts a character"));
+        };
+        edited.push_str(between);
+        if let Replacement::Text(with) = &edit.replace {
+            written += with.len() as u64;
+            edited.push_str(with);
+        }
+        at = end;
+    }
+    if written > output_bytes {
+        return Err(bad("the edits are longer than output_bytes"));
+    }
+    edited.push_str(&text[at..]);
+    Ok(Some(edited))
+}
+
 /// A stream's last word, checked; a stream has read content.
 pub(crate) fn closing(closing: Closing, rules: Rules<'_>) -> Closing {
     Closing { findings: findings(closing.findings, rules), tags: tags(closing.tags, rules) }
@@ -379,6 +452,10 @@ fn tags(mut tags: Vec<(String, String)>, rules: Rules<'_>) -> Vec<(String, Strin
         None => (label(&name, &[], rules.tainted), label(&value, &[], rules.tainted)),
     });
     checked.collect()
+}
+
+fn no_vault() -> Fault {
+    bad("vault tokens are not in this version of Weir")
 }
 
 pub(crate) fn bad(message: impl Into<String>) -> Fault {

@@ -137,6 +137,6 @@ pub fn run_with(path: &Path, compile: &Compile<'_>) -> Result<Report, LoadError>
 }
 
 fn pipeline(policy: Arc<dyn Policy>) -> Result<(Arc<dyn Policy>, Pipeline), LoadError> {
-    let bound = Bound { policy: Arc::clone(&policy), models: None };
+    let bound = Bound::everywhere(Arc::clone(&policy));
     Ok((policy, Pipeline::new(vec![bound])?))
 }

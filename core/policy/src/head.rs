@@ -1,5 +1,6 @@
 //! The small facts about a request that every hook gets (≤ 1 KiB when lowered into a guest).
 
+use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use weir_llm::price::Nanos;
 
@@ -107,6 +108,36 @@ pub struct Head {
     pub attempt: u8,
     /// The key's budget; `None` if it has no limit.
     pub budget: Option<Budget>,
+}
+
+impl Head {
+    /// The head without who asks: no tenant, project, key, user or budget.
+    #[must_use]
+    pub fn anonymous(&self) -> Self {
+        let nobody: Arc<str> = "".into();
+        Self {
+            tenant: Arc::clone(&nobody),
+            project: Arc::clone(&nobody),
+            key_id: nobody,
+            user_hash: None,
+            budget: None,
+            ..self.clone()
+        }
+    }
+
+    /// A bucket from 0 to 9999 that is the same for all requests of a key, on every machine and in every version: for
+    /// canaries and A/B.
+    #[must_use]
+    pub fn bucket(&self, salt: &str) -> u32 {
+        let mut hash = Sha256::new();
+        for part in [salt, &self.tenant, &self.key_id] {
+            hash.update(u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes());
+            hash.update(part);
+        }
+        let digest = hash.finalize();
+        let word = digest.iter().take(4).fold(0_u32, |word, &byte| word << 8 | u32::from(byte));
+        word % 10_000
+    }
 }
 
 /// What a key may spend in the present period, and what is left of it.

@@ -11,6 +11,7 @@
 //! - [`target`]: what routing sees: the static table and the live facts.
 //! - [`verdict`]: the typed answers of the hooks.
 //! - [`manifest`]: what a policy says of itself and asks for.
+//! - [`coverage`]: what a policy that protects must see.
 //! - [`matcher`]: literal and regex sets, compiled at load, run by the host.
 //! - [`policy`]: the trait that an engine implements, and how a call fails.
 //! - [`question`]: a call of a hook as a value.
@@ -20,6 +21,7 @@
 
 mod answer;
 pub mod cases;
+pub mod coverage;
 pub mod head;
 pub mod manifest;
 pub mod matcher;

@@ -366,6 +366,26 @@ impl Surface {
         Self::Rerank,
     ];
 
+    /// Where a request belongs.
+    #[must_use]
+    pub const fn of(api: Api, stream: bool) -> Self {
+        match (api, stream) {
+            (Api::Chat, false) => Self::Chat,
+            (Api::Chat, true) => Self::ChatStream,
+            (Api::Responses, false) => Self::Responses,
+            (Api::Responses, true) => Self::ResponsesStream,
+            (Api::Messages, false) => Self::Messages,
+            (Api::Messages, true) => Self::MessagesStream,
+            (Api::CountTokens, _) => Self::CountTokens,
+            (Api::Embeddings, _) => Self::Embeddings,
+            (Api::Images, _) => Self::Images,
+            (Api::Speech, _) => Self::Speech,
+            (Api::Transcription, _) => Self::Transcription,
+            (Api::Moderations, _) => Self::Moderations,
+            (Api::Rerank, _) => Self::Rerank,
+        }
+    }
+
     /// The API, and whether its reply is a stream; `None`: it may be either.
     #[must_use]
     pub const fn api(self) -> (Api, Option<bool>) {

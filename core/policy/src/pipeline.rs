@@ -1,39 +1,50 @@
 //! The ordered policies of a snapshot: asked in turn, every answer checked, every failure met as the policy declares.
 //!
-//! - `guard`: in order; each sees the edits of those before it; the first that blocks or answers ends the round.
+//! - `admit`: in order; the first that denies ends the round.
+//! - `redact`: in order; each sees what the one before it left.
+//! - `guard`, `guard-response`: in order; each sees the edits of those before it; the first that blocks or answers ends
+//!   the round.
 //! - `route`: in order; the first that does not abstain decides; nobody decides → the plan from config.
+//! - `attempt`: in order; edits and headers add up; the first that skips ends the round.
 //! - `on-error`: the policy that made the plan first, then in order; the first that does not follow the plan decides.
+//! - `stream`: one link per redactor, then one per guard, for the life of a stream.
+//! - `price`: the first that concerns the request, alone.
+//! - `complete`: all, with what concerns them.
 //!
-//! Nothing is locked while a policy runs, and a pipeline without policies costs nothing.
+//! Nothing is locked while a policy runs, and a pipeline without policies costs nothing. A policy that waits (it may call
+//! out) is awaited; all others answer in the thread of the exchange.
 
 mod breaker;
+mod checked;
+mod link;
 mod observer;
 mod outcome;
 mod stage;
+mod stream;
 
 pub use breaker::BreakerSettings;
 pub use observer::{Call, Observer};
-pub use outcome::{GuardEnd, GuardOutcome, RecoveryOutcome, Refused, RouteOutcome, Routed, TraceLine};
+pub use outcome::{Attempted, GuardEnd, GuardOutcome, Redacted, Refused, RouteOutcome, Routed, TraceLine};
+pub use stage::{Bound, Canary, Shadow};
+pub use stream::{Streamed, Streams};
 
 use crate::head::Head;
 use crate::manifest::{FailureMode, Hook, Reads};
 use crate::policy::{Fault, LoadError, Policy};
+use crate::question::{Answer, Question};
 use crate::request::RequestView;
 use crate::target::Candidates;
-use crate::verdict::{AttemptError, Decision, Deny, Guarded, Recovery};
+use crate::verdict::{
+    Admission, AttemptError, AttemptFacts, Base, Charge, Decision, Deny, Direction, Guarded, Preparation,
+    Recovery, ReplyMeta, Summary,
+};
+use checked::Checked;
 use outcome::Verdict;
 use sha2::{Digest, Sha256};
-use stage::Stage;
+use stage::{Stage, Version};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// A policy as config binds it.
-pub struct Bound {
-    /// Compiled and configured.
-    pub policy: Arc<dyn Policy>,
-    /// The model names it is asked about (a trailing `*` matches any rest); all if absent.
-    pub models: Option<Vec<String>>,
-}
+use weir_llm::price::Nanos;
 
 /// Tells which of the bound policies made a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,11 +53,50 @@ pub struct PolicyId(usize);
 /// Where the pipeline reads the time; tests bring their own.
 pub type Clock = Arc<dyn Fn() -> Instant + Send + Sync>;
 
+/// Who said what, in order; without content.
+pub type Trace = Vec<TraceLine>;
+
+/// The hooks that are asked for a model, and whether content is read: what the gateway need not do is known here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Asked {
+    hooks: u16,
+    content: bool,
+}
+
+impl Asked {
+    /// Whether some policy has this hook.
+    #[must_use]
+    pub const fn has(self, hook: Hook) -> bool {
+        self.hooks & bit(hook) != 0
+    }
+
+    /// Whether some policy may read content of requests.
+    #[must_use]
+    pub const fn content(self) -> bool {
+        self.content
+    }
+
+    /// Whether replies must be readable: somebody redacts or guards them.
+    #[must_use]
+    pub const fn replies(self) -> bool {
+        self.has(Hook::GuardResponse) || self.has(Hook::Stream) || self.has(Hook::Redact)
+    }
+
+    /// Whether nobody is asked at all.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.hooks == 0
+    }
+}
+
+const fn bit(hook: Hook) -> u16 {
+    1 << hook as u16
+}
+
 /// The ordered policies of a snapshot.
 pub struct Pipeline {
-    guards: Vec<Stage>,
-    routes: Vec<Stage>,
-    recoveries: Vec<Stage>,
+    /// By hook, in the order of [`Hook::ALL`].
+    stages: [Vec<Stage>; Hook::ALL.len()],
     policies: Vec<Arc<dyn Policy>>,
     digest: String,
     observer: Option<Arc<dyn Observer>>,
@@ -57,7 +107,8 @@ impl Pipeline {
     /// Builds the stages in the order of config.
     ///
     /// # Errors
-    /// A guard that does not cover every surface that is served: what walks past it would walk past silently.
+    /// A policy that protects and does not see all that is served where it is bound: what walks past it would walk past
+    /// silently.
     pub fn new(bound: Vec<Bound>) -> Result<Self, LoadError> {
         Self::with(bound, BreakerSettings::default(), Arc::new(Instant::now))
     }
@@ -67,16 +118,15 @@ impl Pipeline {
     /// # Errors
     /// As [`Pipeline::new`].
     pub fn with(bound: Vec<Bound>, breaker: BreakerSettings, clock: Clock) -> Result<Self, LoadError> {
-        bound.iter().try_for_each(|bound| stage::check_surfaces(bound.policy.manifest()))?;
+        bound.iter().try_for_each(Bound::check)?;
         let digest = digest(&bound);
         let now = clock();
-        let stages = |hook: Hook| {
-            let has = bound.iter().enumerate().filter(|(_, bound)| bound.policy.manifest().has(hook));
-            has.map(|(id, bound)| Stage::new(PolicyId(id), bound, hook, breaker, now)).collect::<Vec<_>>()
-        };
-        let (guards, routes, recoveries) = (stages(Hook::Guard), stages(Hook::Route), stages(Hook::OnError));
+        let stages = Hook::ALL.map(|hook| {
+            let bound = bound.iter().enumerate();
+            bound.filter_map(|(id, bound)| Stage::new(PolicyId(id), bound, hook, breaker, now)).collect()
+        });
         let policies = bound.into_iter().map(|bound| bound.policy).collect();
-        Ok(Self { guards, routes, recoveries, policies, digest, observer: None, clock })
+        Ok(Self { stages, policies, digest, observer: None, clock })
     }
 
     /// Tells an observer of every call.
@@ -86,12 +136,17 @@ impl Pipeline {
         self
     }
 
-    /// Takes over the breakers of policies that an older pipeline has too, so that a reload does not close them.
+    /// Takes over the breakers of versions that an older pipeline has too, so that a reload does not close them.
     #[must_use]
     pub fn keep_breakers_of(mut self, old: &Self) -> Self {
-        for stage in self.guards.iter_mut().chain(&mut self.routes).chain(&mut self.recoveries) {
-            if let Some(known) = old.stages().find(|known| known.same_version(stage)) {
-                stage.share_breaker(known);
+        for (hook, stages) in Hook::ALL.into_iter().zip(&mut self.stages) {
+            let known: Vec<&Version> = old.of(hook).iter().flat_map(Stage::versions).collect();
+            for version in stages.iter_mut().flat_map(Stage::versions_mut) {
+                if let Some(same) =
+                    known.iter().find(|known| known.policy.digest() == version.policy.digest())
+                {
+                    version.breaker = Arc::clone(&same.breaker);
+                }
             }
         }
         self
@@ -108,48 +163,94 @@ impl Pipeline {
         self.policies.iter().map(|policy| &**policy)
     }
 
-    /// Whether no policy is bound at all.
+    /// What is asked for a model; answered without a request at hand.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.stages().next().is_none()
-    }
-
-    /// Whether some policy may read content of requests for this model; answered without a request at hand.
-    #[must_use]
-    pub fn needs_content(&self, model: &str) -> bool {
-        self.stages().any(|stage| stage.reads() == Reads::Content && stage.bound_to(model))
-    }
-
-    /// Whether some guard is bound to this model.
-    #[must_use]
-    pub fn has_guards(&self, model: &str) -> bool {
-        self.guards.iter().any(|stage| stage.bound_to(model))
-    }
-
-    /// Whether some route policy is bound to this model.
-    #[must_use]
-    pub fn has_routes(&self, model: &str) -> bool {
-        self.routes.iter().any(|stage| stage.bound_to(model))
-    }
-
-    /// Whether some on-error policy is bound to this model.
-    #[must_use]
-    pub fn has_on_error(&self, model: &str) -> bool {
-        self.recoveries.iter().any(|stage| stage.bound_to(model))
+    pub fn asked(&self, model: &str) -> Asked {
+        let mut asked = Asked::default();
+        for stage in self.stages.iter().flatten().filter(|stage| stage.bound_to(model)) {
+            asked.hooks |= bit(stage.hook);
+            asked.content |= stage.versions().any(|v| v.policy.manifest().reads == Reads::Content);
+        }
+        asked
     }
 
     /// The policies and hooks whose breaker is open now.
     pub fn open_breakers(&self) -> impl Iterator<Item = (&str, Hook)> {
-        self.stages().filter(|stage| stage.breaker.is_open()).map(|stage| (&*stage.name, stage.hook))
+        let open = |stage: &&Stage| stage.versions().any(|version| version.breaker.is_open());
+        self.stages.iter().flatten().filter(open).map(|stage| (&*stage.name, stage.hook))
+    }
+
+    /// Asks who may come in.
+    ///
+    /// # Errors
+    /// One denied, or failed and its manifest says `closed`.
+    pub async fn admit(&self, view: &Arc<RequestView>, trace: &mut Trace) -> Result<(), Refused> {
+        for stage in self.applicable(Hook::Admit, view.head()) {
+            let make = |view| Question::Admit { view };
+            match self.ask(stage, view, trace, make, checked::admitting).await {
+                Ok(checked::Admitting { admission: Admission::Allow(tags), .. }) => view.note_tags(&tags),
+                Ok(checked::Admitting { admission: Admission::Deny(deny), .. }) => {
+                    return Err(stage.refused(deny));
+                }
+                Err(mode) => stage.give_way(mode)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the redactors; the view of what is left.
+    ///
+    /// # Errors
+    /// One failed, and its manifest says `closed`.
+    pub async fn redact(
+        &self,
+        view: &Arc<RequestView>,
+        direction: Direction,
+        trace: &mut Trace,
+    ) -> Result<Redacted, Refused> {
+        let mut left = Redacted { view: Arc::clone(view), edited: false };
+        for stage in self.applicable(Hook::Redact, view.head()) {
+            let make = |view| Question::Redact { view, direction };
+            match self.ask(stage, &left.view, trace, make, checked::redacting).await {
+                Ok(redaction) => left.take(redaction.after),
+                Err(mode) => stage.give_way(mode)?,
+            }
+        }
+        Ok(left)
     }
 
     /// Asks the guards.
-    #[must_use]
-    pub fn guard(&self, view: &Arc<RequestView>) -> GuardOutcome {
+    pub async fn guard(&self, view: &Arc<RequestView>, trace: &mut Trace) -> GuardOutcome {
+        self.guards(Hook::Guard, view, trace, |view| Question::Guard { view }).await
+    }
+
+    /// Asks the guards of a whole reply, which `reply` shows.
+    pub async fn guard_response(
+        &self,
+        request: &Arc<RequestView>,
+        reply: &Arc<RequestView>,
+        meta: &Arc<ReplyMeta>,
+        trace: &mut Trace,
+    ) -> GuardOutcome {
+        let make = |reply: Arc<RequestView>| Question::GuardResponse {
+            request: Arc::clone(request),
+            reply,
+            meta: Arc::clone(meta),
+        };
+        self.guards(Hook::GuardResponse, reply, trace, make).await
+    }
+
+    async fn guards(
+        &self,
+        hook: Hook,
+        view: &Arc<RequestView>,
+        trace: &mut Trace,
+        make: impl Fn(Arc<RequestView>) -> Question,
+    ) -> GuardOutcome {
         let mut outcome = GuardOutcome::pass(Arc::clone(view));
-        for stage in applicable(&self.guards, view.head()) {
-            let asked = self.ask(stage, &mut outcome.trace, |stage| stage.guard(&outcome.view));
-            let guarding = match asked {
+        for stage in self.applicable(hook, view.head()) {
+            let current = Arc::clone(&outcome.view);
+            let guarding = match self.ask(stage, &current, trace, &make, checked::guarding).await {
                 Ok(guarding) => guarding,
                 Err(FailureMode::Open) => continue,
                 Err(FailureMode::Closed | FailureMode::StaticPlan) => {
@@ -157,32 +258,30 @@ impl Pipeline {
                     break;
                 }
             };
-            if let Some(after) = guarding.after {
-                outcome.edited = true;
-                outcome.view = after;
-            }
-            outcome.tags.extend(guarding.verdict.tags);
-            match guarding.verdict.outcome {
-                Guarded::Pass | Guarded::Edit(_) => {}
-                Guarded::Block(deny) => outcome.end = GuardEnd::Blocked(stage.refused(deny)),
-                Guarded::Answer(text) => {
-                    outcome.end = GuardEnd::Answered { policy: Arc::clone(&stage.name), text };
-                }
-            }
-            if !matches!(outcome.end, GuardEnd::Pass) {
-                break;
-            }
+            current.note_tags(&guarding.verdict.tags);
+            outcome.take(guarding.after);
+            outcome.end = match guarding.verdict.outcome {
+                Guarded::Pass | Guarded::Edit(_) => continue,
+                Guarded::Block(deny) => GuardEnd::Blocked(stage.refused(deny)),
+                Guarded::Answer(text) => GuardEnd::Answered { policy: Arc::clone(&stage.name), text },
+            };
+            break;
         }
         outcome
     }
 
     /// Asks the route policies.
-    #[must_use]
-    pub fn route(&self, view: &Arc<RequestView>, candidates: &Arc<Candidates>) -> RouteOutcome {
-        let mut trace = Vec::new();
-        for stage in applicable(&self.routes, view.head()) {
+    pub async fn route(
+        &self,
+        view: &Arc<RequestView>,
+        candidates: &Arc<Candidates>,
+        trace: &mut Trace,
+    ) -> RouteOutcome {
+        for stage in self.applicable(Hook::Route, view.head()) {
             let by = Some(stage.id);
-            let decision = match self.ask(stage, &mut trace, |stage| stage.route(view, candidates)) {
+            let make = |view| Question::Route { view, candidates: Arc::clone(candidates) };
+            let check = |context: &Checked<'_>, answer| checked::routing(context, answer, candidates);
+            let decision = match self.ask(stage, view, trace, make, check).await {
                 Ok(routing) => match routing.decision {
                     Decision::Plan(plan) => Routed::Plan(plan),
                     Decision::Deny(deny) => Routed::Refused(stage.refused(deny)),
@@ -190,83 +289,229 @@ impl Pipeline {
                 },
                 Err(FailureMode::Open) => continue,
                 Err(FailureMode::Closed) => Routed::Refused(stage.failed()),
-                Err(FailureMode::StaticPlan) => {
-                    return RouteOutcome { decision: Routed::Static, by: None, trace };
-                }
+                Err(FailureMode::StaticPlan) => return RouteOutcome { decision: Routed::Static, by: None },
             };
-            return RouteOutcome { decision, by, trace };
+            return RouteOutcome { decision, by };
         }
-        RouteOutcome { decision: Routed::Static, by: None, trace }
+        RouteOutcome { decision: Routed::Static, by: None }
+    }
+
+    /// Asks what differs for the target of an attempt.
+    ///
+    /// # Errors
+    /// One failed, and its manifest says `closed`.
+    pub async fn attempt(
+        &self,
+        view: &Arc<RequestView>,
+        candidates: &Arc<Candidates>,
+        facts: &Arc<AttemptFacts>,
+        trace: &mut Trace,
+    ) -> Result<Attempted, Refused> {
+        let mut attempted = Attempted::unchanged(Arc::clone(view));
+        for stage in self.applicable(Hook::Attempt, view.head()) {
+            let make = |view| Question::Attempt {
+                view,
+                candidates: Arc::clone(candidates),
+                facts: Arc::clone(facts),
+            };
+            let current = Arc::clone(&attempted.view);
+            match self.ask(stage, &current, trace, make, checked::preparing).await {
+                Ok(checked::Preparing { preparation: Preparation::Skip(reason), .. }) => {
+                    attempted.skip = Some(reason);
+                    return Ok(attempted);
+                }
+                Ok(checked::Preparing { preparation, after }) => attempted.take(preparation, after),
+                Err(mode) => stage.give_way(mode)?,
+            }
+        }
+        Ok(attempted)
     }
 
     /// Asks what to do after a failed attempt; `planner` made the plan, if a policy did.
-    #[must_use]
-    pub fn on_error(
+    pub async fn on_error(
         &self,
         view: &Arc<RequestView>,
         candidates: &Arc<Candidates>,
         errors: &Arc<[AttemptError]>,
         planner: Option<PolicyId>,
-    ) -> RecoveryOutcome {
-        let mut trace = Vec::new();
-        let first = self.recoveries.iter().filter(|stage| Some(stage.id) == planner);
-        let rest = self.recoveries.iter().filter(|stage| Some(stage.id) != planner);
-        for stage in first.chain(rest).filter(|stage| stage.applies(view.head())) {
-            match self.ask(stage, &mut trace, |stage| stage.on_error(view, candidates, errors)) {
+        trace: &mut Trace,
+    ) -> Recovery {
+        let stages = || self.applicable(Hook::OnError, view.head());
+        let first = stages().filter(|stage| Some(stage.id) == planner);
+        let rest = stages().filter(|stage| Some(stage.id) != planner);
+        for stage in first.chain(rest) {
+            let make = |view| Question::OnError {
+                view,
+                candidates: Arc::clone(candidates),
+                errors: Arc::clone(errors),
+            };
+            let check = |context: &Checked<'_>, answer| checked::recovering(context, answer, candidates);
+            match self.ask(stage, view, trace, make, check).await {
                 Ok(recovering) if recovering.recovery == Recovery::FollowPlan => {}
-                Ok(recovering) => return RecoveryOutcome { recovery: recovering.recovery, trace },
-                Err(FailureMode::Closed) => {
-                    return RecoveryOutcome { recovery: Recovery::Fail(stage.failed().deny), trace };
-                }
+                Ok(recovering) => return recovering.recovery,
+                Err(FailureMode::Closed) => return Recovery::Fail(stage.failed().deny),
                 Err(FailureMode::Open | FailureMode::StaticPlan) => {}
             }
         }
-        RecoveryOutcome { recovery: Recovery::FollowPlan, trace }
+        Recovery::FollowPlan
     }
 
-    /// One call: breaker, clock, observer and trace around it. No answer is an error: what the policy declares to
-    /// follow then.
-    fn ask<T: Verdict>(
+    /// Begins to watch a streamed reply; `None` if no policy does.
+    ///
+    /// # Errors
+    /// A policy could not begin, and its manifest says `closed`.
+    pub fn stream(&self, view: &Arc<RequestView>, trace: &mut Trace) -> Result<Option<Streams>, Refused> {
+        let stages =
+            self.applicable(Hook::Redact, view.head()).chain(self.applicable(Hook::Stream, view.head()));
+        let mut links = Vec::new();
+        for stage in stages {
+            let version = stage.version(view.head());
+            let Some(leave) = version.breaker.ask(|| (self.clock)()) else {
+                self.note(stage, version, stage.line(version, "breaker-open", Duration::ZERO), false, trace);
+                stage.give_way(version.failure)?;
+                continue;
+            };
+            match link::Link::open(stage, version, leave, view) {
+                Ok(link) => links.push(link),
+                Err(fault) => {
+                    let opened = Stage::breaks(&fault) && version.breaker.failed(leave, (self.clock)());
+                    let mode = stage.mode_after(version, &fault);
+                    let line =
+                        TraceLine { fault: Some(fault), ..stage.line(version, "fault", Duration::ZERO) };
+                    self.note(stage, version, line, opened, trace);
+                    stage.give_way(mode)?;
+                }
+            }
+        }
+        Ok((!links.is_empty()).then(|| Streams::new(links, Arc::clone(&self.clock), Arc::clone(view))))
+    }
+
+    /// Takes what a stream's policies came to: their lines of the trace, and what their breakers learn of it.
+    pub fn streamed(&self, streamed: Streamed, trace: &mut Trace) {
+        for end in streamed.ends {
+            let stage = self.of(end.line.hook).iter().find(|stage| stage.id == end.id);
+            let version = stage.and_then(|stage| {
+                let found = stage.versions().find(|version| version.policy.digest() == &*end.digest);
+                found.map(|version| (stage, version))
+            });
+            let Some((stage, version)) = version else { continue };
+            let opened = match &end.line.fault {
+                Some(fault) => Stage::breaks(fault) && version.breaker.failed(end.leave, (self.clock)()),
+                None => {
+                    version.breaker.succeeded(end.leave);
+                    false
+                }
+            };
+            self.note(stage, version, end.line, opened, trace);
+        }
+    }
+
+    /// The most that may be charged; `None`: no policy prices this request.
+    pub async fn quote(
+        &self,
+        view: &Arc<RequestView>,
+        bound: &Arc<Base>,
+        trace: &mut Trace,
+    ) -> Option<Nanos> {
+        let stage = self.applicable(Hook::Price, view.head()).next()?;
+        let make = |view| Question::Quote { view, bound: Arc::clone(bound) };
+        self.ask(stage, view, trace, make, checked::quoting).await.ok().map(|quoting| quoting.0)
+    }
+
+    /// What is charged; `None`: no policy prices this request, or it failed and the list price holds.
+    pub async fn price(
+        &self,
+        view: &Arc<RequestView>,
+        base: &Arc<Base>,
+        trace: &mut Trace,
+    ) -> Option<Charge> {
+        let stage = self.applicable(Hook::Price, view.head()).next()?;
+        let make = |view| Question::Price { view, base: Arc::clone(base) };
+        let charge = self.ask(stage, view, trace, make, checked::charging).await.ok()?.0;
+        view.note_tags(&charge.tags);
+        Some(charge)
+    }
+
+    /// Tells who wants to know of finished exchanges. A policy that is not `shared` gets those of one organisation at a
+    /// time.
+    pub async fn complete(&self, batch: &[Summary]) {
+        for stage in self.of(Hook::Complete) {
+            for part in stage.parts(batch) {
+                let (version, batch) = (part.version, part.batch);
+                let context = Checked::new(version, None);
+                let make = || Question::Complete { batch };
+                // What follows a failure of a hook that only counts is that it has not counted; the observer says so.
+                let _ = self.put(stage, &mut Trace::new(), &context, make, checked::counted).await;
+            }
+        }
+    }
+
+    /// Asks the version that a request meets, with the view that it may have.
+    async fn ask<T: Verdict>(
         &self,
         stage: &Stage,
-        trace: &mut Vec<TraceLine>,
-        call: impl FnOnce(&Stage) -> Result<T, Fault>,
+        view: &Arc<RequestView>,
+        trace: &mut Trace,
+        make: impl FnOnce(Arc<RequestView>) -> Question,
+        check: impl FnOnce(&Checked<'_>, Answer) -> Result<T, Fault>,
     ) -> Result<T, FailureMode> {
-        let Some(leave) = stage.breaker.ask(|| (self.clock)()) else {
-            let line = stage.line("breaker-open", Duration::ZERO);
-            self.tell(stage, &line, false);
-            trace.push(line);
-            return Err(stage.failure);
-        };
-        let start = (self.clock)();
-        let answer = call(stage);
-        let end = (self.clock)();
-        let mut line = stage.line("fault", end.saturating_duration_since(start));
-        let mut opened = false;
-        let answer = match answer {
-            Ok(verdict) => {
-                stage.breaker.succeeded(leave);
-                verdict.note(&mut line);
-                Ok(verdict)
-            }
-            Err(fault) => {
-                opened = stage.breaks(&fault) && stage.breaker.failed(leave, end);
-                let mode = stage.mode_after(&fault);
-                line.fault = Some(fault);
-                Err(mode)
-            }
-        };
-        self.tell(stage, &line, opened);
-        trace.push(line);
-        answer
+        let version = stage.version(view.head());
+        let asked = version.view_for(view);
+        let context = Checked::new(version, Some((view, &asked)));
+        self.put(stage, trace, &context, || make(Arc::clone(&asked)), check).await
     }
 
-    fn tell(&self, stage: &Stage, line: &TraceLine, opened: bool) {
+    /// One call: breaker, clock, observer, shadow and trace around it. No answer is an error: what the policy declares to
+    /// follow then.
+    async fn put<T: Verdict>(
+        &self,
+        stage: &Stage,
+        trace: &mut Trace,
+        context: &Checked<'_>,
+        make: impl FnOnce() -> Question,
+        check: impl FnOnce(&Checked<'_>, Answer) -> Result<T, Fault>,
+    ) -> Result<T, FailureMode> {
+        let version = context.version;
+        let Some(leave) = version.breaker.ask(|| (self.clock)()) else {
+            self.note(stage, version, stage.line(version, "breaker-open", Duration::ZERO), false, trace);
+            return Err(version.failure);
+        };
+        let question = make();
+        let shadowed = stage.shadow.as_ref().map(|shadow| (shadow, question.clone()));
+        let start = (self.clock)();
+        let answer = match version.policy.waits() {
+            true => Arc::clone(&version.policy).later(question).await,
+            false => question.ask(&*version.policy),
+        };
+        let end = (self.clock)();
+        let mut line = stage.line(version, "fault", end.saturating_duration_since(start));
+        if let Some((shadow, question)) = shadowed {
+            shadow.asked(question, &answer, line.elapsed);
+        }
+        let checked = answer.and_then(|answer| context.honest().and_then(|()| check(context, answer)));
+        let (checked, opened) = match checked {
+            Ok(verdict) => {
+                version.breaker.succeeded(leave);
+                verdict.note(&mut line);
+                (Ok(verdict), false)
+            }
+            Err(fault) => {
+                let opened = Stage::breaks(&fault) && version.breaker.failed(leave, end);
+                let mode = stage.mode_after(version, &fault);
+                line.fault = Some(fault);
+                (Err(mode), opened)
+            }
+        };
+        self.note(stage, version, line, opened, trace);
+        checked
+    }
+
+    fn note(&self, stage: &Stage, version: &Version, line: TraceLine, opened: bool, trace: &mut Trace) {
         if let Some(observer) = &self.observer {
             observer.asked(&Call {
                 policy: &stage.name,
-                version: &stage.version,
-                digest: stage.policy.digest(),
+                version: &version.version,
+                digest: version.policy.digest(),
                 hook: stage.hook,
                 verdict: line.verdict,
                 elapsed: line.elapsed,
@@ -274,10 +519,15 @@ impl Pipeline {
                 breaker_opened: opened,
             });
         }
+        trace.push(line);
     }
 
-    fn stages(&self) -> impl Iterator<Item = &Stage> {
-        self.guards.iter().chain(&self.routes).chain(&self.recoveries)
+    fn of(&self, hook: Hook) -> &[Stage] {
+        &self.stages[hook as usize]
+    }
+
+    fn applicable<'a>(&'a self, hook: Hook, head: &'a Head) -> impl Iterator<Item = &'a Stage> {
+        self.of(hook).iter().filter(move |stage| stage.applies(head))
     }
 }
 
@@ -285,19 +535,13 @@ impl Default for Pipeline {
     /// No policies.
     fn default() -> Self {
         Self {
-            guards: Vec::new(),
-            routes: Vec::new(),
-            recoveries: Vec::new(),
+            stages: Hook::ALL.map(|_| Vec::new()),
             policies: Vec::new(),
             digest: digest(&[]),
             observer: None,
             clock: Arc::new(Instant::now),
         }
     }
-}
-
-fn applicable<'a>(stages: &'a [Stage], head: &'a Head) -> impl Iterator<Item = &'a Stage> {
-    stages.iter().filter(move |stage| stage.applies(head))
 }
 
 /// Lengths stand before texts, so that no two lists of bindings read the same.
@@ -309,6 +553,10 @@ fn digest(bound: &[Bound]) -> String {
     };
     for bound in bound {
         part(bound.policy.digest());
+        if let Some(canary) = &bound.canary {
+            part(canary.policy.digest());
+            part(&canary.share.to_string());
+        }
         match &bound.models {
             None => part("all"),
             Some(models) => {

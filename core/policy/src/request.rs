@@ -356,13 +356,7 @@ impl RequestView {
     /// The view without who asks: no tenant, project, key or user.
     #[must_use]
     pub fn anonymous(&self) -> Self {
-        let mut view = self.fresh();
-        let nobody: Arc<str> = "".into();
-        view.head.tenant = Arc::clone(&nobody);
-        view.head.project = Arc::clone(&nobody);
-        view.head.key_id = nobody;
-        view.head.user_hash = None;
-        view.head.budget = None;
+        let mut view = Self { head: self.head.anonymous(), ..self.fresh() };
         // Hashes stay the organisation's own.
         view.secret = self.secret.map(|secret| {
             let mut hash = Sha256::new_with_prefix(secret);

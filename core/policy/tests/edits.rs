@@ -3,7 +3,7 @@
 
 mod fake;
 
-use fake::{Fake, guarded, replace, texts, view};
+use fake::{Fake, Now, guarded, replace, texts, view};
 use proptest::prelude::*;
 use weir_policy::pipeline::{GuardEnd, Pipeline};
 use weir_policy::verdict::{Edit, Guarded};
@@ -58,9 +58,9 @@ proptest! {
             Fake::new(&format!("g{n}"), "hooks: [guard]\nreads: content").guard(move |_| Ok(answer.clone())).bind()
         });
         let refs: Vec<&str> = before.iter().map(String::as_str).collect();
-        let outcome = Pipeline::new(guards.collect()).unwrap().guard(&view(&refs));
+        let outcome = Pipeline::new(guards.collect()).unwrap().guard_now(&view(&refs));
         prop_assert_eq!(matches!(outcome.end, GuardEnd::Blocked(_)), refused);
         prop_assert_eq!(texts(&outcome.view), expected);
-        prop_assert_eq!(outcome.view.chat().model(), "fast");
+        prop_assert_eq!(outcome.view.request().model(), "fast");
     }
 }

@@ -3,7 +3,7 @@
 
 mod fake;
 
-use fake::{Fake, Hands, candidates, guarded, head, replace, texts, view, view_of};
+use fake::{Fake, Hands, Now, candidates, guarded, head, replace, texts, view, view_of};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use weir_policy::manifest::Hook;
@@ -31,7 +31,7 @@ fn router(name: &str, decision: Decision) -> Bound {
 }
 
 fn fault_of(fake: Fake) -> FaultKind {
-    let outcome = Pipeline::new(vec![fake.bind()]).unwrap().guard(&view(&["héllo", "x"]));
+    let outcome = Pipeline::new(vec![fake.bind()]).unwrap().guard_now(&view(&["héllo", "x"]));
     let GuardEnd::Blocked(refused) = &outcome.end else { panic!("{:?}", outcome.end) };
     assert_eq!((refused.deny.status, refused.deny.code.as_str()), (503, "policy_failed"));
     assert!(refused.failed && refused.deny.message.contains("`g`"), "{refused:?}");
@@ -40,7 +40,7 @@ fn fault_of(fake: Fake) -> FaultKind {
 
 fn plan_of(plan: Plan) -> Routed {
     let pipeline = Pipeline::new(vec![router("r", Decision::Plan(plan))]).unwrap();
-    pipeline.route(&view(&["x"]), &candidates()).decision
+    pipeline.route_now(&view(&["x"]), &candidates()).decision
 }
 
 #[test]
@@ -55,22 +55,22 @@ fn each_guard_sees_the_edits_and_tags_of_those_before_it() {
     let second = Fake::new("count", "hooks: [guard]\nreads: content").guard(|v| {
         assert_eq!(v.text(0, 0, u32::MAX).unwrap(), "to \"ü\"");
         assert_eq!(v.json("/messages/0/content", 99).unwrap().unwrap(), r#""to \"ü\"""#);
-        assert_eq!(v.attr("pii"), Some("found"));
+        assert_eq!(v.attr("pii").as_deref(), Some("found"));
         assert_eq!(v.attr("leak"), None, "an undeclared tag keeps neither name nor value");
         Ok(guarded(Guarded::Edit(vec![replace(0, 0, 2, "for")])))
     });
     let before = view(&["to ada", "untouched"]);
-    let outcome = Pipeline::new(vec![first.bind(), second.bind()]).unwrap().guard(&before);
+    let outcome = Pipeline::new(vec![first.bind(), second.bind()]).unwrap().guard_now(&before);
     assert_eq!(outcome.end, GuardEnd::Pass);
     assert!(outcome.edited);
     assert_eq!(texts(&outcome.view), ["for \"ü\"", "untouched"]);
     assert_eq!(texts(&before), ["to ada", "untouched"], "the view before stays as it was");
-    let body = String::from_utf8(outcome.view.chat().body().to_vec()).unwrap();
+    let body = String::from_utf8(outcome.view.body().to_vec()).unwrap();
     assert!(
         body.starts_with(r#"{ "model":"fast", "temperature":0.70,"#),
         "the rest stays byte for byte: {body}"
     );
-    assert_eq!(outcome.tags[1], ("undeclared".to_owned(), "undeclared".to_owned()));
+    assert_eq!(before.notes()[1], ("undeclared".to_owned(), "undeclared".to_owned()));
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn the_first_guard_that_refuses_or_answers_ends_the_round() {
     let end = |outcome: Guarded| {
         let never = Fake::new("never", "hooks: [guard]").guard(|_| panic!("asked"));
         let bound = vec![guard_of(Guarded::Pass).bind(), guard_of(outcome).bind(), never.bind()];
-        Pipeline::new(bound).unwrap().guard(&view(&["x"])).end
+        Pipeline::new(bound).unwrap().guard_now(&view(&["x"])).end
     };
     let GuardEnd::Blocked(refused) = end(Guarded::Block(deny(422, "no_pii"))) else { panic!() };
     assert_eq!((refused.deny.status, refused.failed), (422, false));
@@ -89,7 +89,7 @@ fn the_first_guard_that_refuses_or_answers_ends_the_round() {
 fn a_refusal_with_an_odd_status_or_code_is_still_a_refusal() {
     for status in [0, 200, 399, 600] {
         let odd = guard_of(Guarded::Block(deny(status, "Not A Code")));
-        let outcome = Pipeline::new(vec![odd.bind()]).unwrap().guard(&view(&["x"]));
+        let outcome = Pipeline::new(vec![odd.bind()]).unwrap().guard_now(&view(&["x"]));
         let GuardEnd::Blocked(refused) = outcome.end else { panic!() };
         assert_eq!((refused.deny.status, refused.deny.code.as_str()), (403, "policy_denied"));
     }
@@ -140,7 +140,7 @@ fn after_a_read_only_declared_strings_reach_the_trace() {
             let outcome = Guarded::Block(deny(403, "secret"));
             Ok(GuardVerdict { findings: vec![finding("email"), finding(&said)], ..guarded(outcome) })
         });
-        let outcome = Pipeline::new(vec![guard.bind()]).unwrap().guard(&view(&["secret"]));
+        let outcome = Pipeline::new(vec![guard.bind()]).unwrap().guard_now(&view(&["secret"]));
         let GuardEnd::Blocked(refused) = outcome.end else { panic!() };
         assert_eq!(refused.deny.code, "secret", "the caller is told");
         let line = &outcome.trace[0];
@@ -158,12 +158,12 @@ fn the_first_route_that_does_not_abstain_decides() {
         router("b", Decision::Plan(Plan::ordered([3, 0], "why"))),
         router("c", Decision::Deny(deny(403, "never"))),
     ];
-    let outcome = Pipeline::new(bound).unwrap().route(&view(&["x"]), &candidates());
+    let outcome = Pipeline::new(bound).unwrap().route_now(&view(&["x"]), &candidates());
     let Routed::Plan(plan) = outcome.decision else { panic!() };
     assert_eq!(plan.steps.iter().map(|s| s.target).collect::<Vec<_>>(), [3, 0]);
     assert_eq!(outcome.trace.iter().map(|t| t.verdict).collect::<Vec<_>>(), ["abstain", "plan"]);
     let silent = Pipeline::new(vec![router("a", Decision::Abstain)]).unwrap();
-    assert_eq!(silent.route(&view(&["x"]), &candidates()).decision, Routed::Static);
+    assert_eq!(silent.route_now(&view(&["x"]), &candidates()).decision, Routed::Static);
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn a_failed_call_ends_as_the_policy_declares() {
     let guard = |mode: &str| {
         let yaml = format!("hooks: [guard]\nreads: content{mode}");
         let broken = Fake::new("g", &yaml).guard(|_| Err(trap())).bind();
-        Pipeline::new(vec![broken]).unwrap().guard(&view(&["x"])).end
+        Pipeline::new(vec![broken]).unwrap().guard_now(&view(&["x"])).end
     };
     assert!(matches!(guard(""), GuardEnd::Blocked(refused) if refused.deny.status == 503));
     assert_eq!(guard("\non_failure: open"), GuardEnd::Pass);
@@ -201,7 +201,7 @@ fn a_failed_call_ends_as_the_policy_declares() {
     let route = |mode: &str| {
         let broken = Fake::new("r", &format!("hooks: [route]{mode}")).route(|_, _| Err(trap())).bind();
         let next = router("next", Decision::Plan(Plan::ordered([0], "")));
-        Pipeline::new(vec![broken, next]).unwrap().route(&view(&["x"]), &candidates()).decision
+        Pipeline::new(vec![broken, next]).unwrap().route_now(&view(&["x"]), &candidates()).decision
     };
     assert_eq!(route(""), Routed::Static, "the next policy is not asked");
     assert!(matches!(route("\non_failure: open"), Routed::Plan(_)), "the next policy is asked");
@@ -210,7 +210,7 @@ fn a_failed_call_ends_as_the_policy_declares() {
     let recover = |mode: &str| {
         let broken = Fake::new("e", &format!("hooks: [on-error]{mode}")).on_error(|_| Err(trap())).bind();
         let pipeline = Pipeline::new(vec![broken]).unwrap();
-        pipeline.on_error(&view(&["x"]), &candidates(), &Vec::new().into(), None).recovery
+        pipeline.on_error_now(&view(&["x"]), &candidates(), &Vec::new().into(), None).0
     };
     assert_eq!(recover(""), Recovery::FollowPlan);
     assert!(matches!(recover("\non_failure: closed"), Recovery::Fail(deny) if deny.code == "policy_failed"));
@@ -226,7 +226,7 @@ fn want_of_a_slot_never_opens_a_way_past_a_guard_nor_the_breaker() {
     });
     let pipeline = Pipeline::new(vec![full.bind()]).unwrap();
     for _ in 0..20 {
-        assert!(matches!(pipeline.guard(&view(&["x"])).end, GuardEnd::Blocked(_)));
+        assert!(matches!(pipeline.guard_now(&view(&["x"])).end, GuardEnd::Blocked(_)));
     }
     assert_eq!(calls.load(Ordering::Relaxed), 20);
 }
@@ -256,14 +256,14 @@ fn on_error_asks_the_planner_first_and_checks_the_answer() {
         elapsed_ms: 3,
     }]
     .into();
-    let planner = pipeline.route(&view, &candidates).by;
-    assert_eq!(pipeline.on_error(&view, &candidates, &errors, planner).recovery, switch(2));
-    let unplanned = pipeline.on_error(&view, &candidates, &errors, None).recovery;
+    let planner = pipeline.route_now(&view, &candidates).by;
+    assert_eq!(pipeline.on_error_now(&view, &candidates, &errors, planner).0, switch(2));
+    let unplanned = pipeline.on_error_now(&view, &candidates, &errors, None).0;
     assert_eq!(unplanned, Recovery::RetryAfter(60_000), "in order, clamped");
     let wrong = Pipeline::new(vec![says("p", switch(1))]).unwrap();
-    let outcome = wrong.on_error(&view, &candidates, &errors, None);
-    assert_eq!(outcome.recovery, Recovery::FollowPlan);
-    assert_eq!(outcome.trace[0].fault.as_ref().unwrap().kind, FaultKind::BadAnswer);
+    let (recovery, trace) = wrong.on_error_now(&view, &candidates, &errors, None);
+    assert_eq!(recovery, Recovery::FollowPlan);
+    assert_eq!(trace[0].fault.as_ref().unwrap().kind, FaultKind::BadAnswer);
 }
 
 #[test]
@@ -273,27 +273,27 @@ fn a_policy_that_keeps_failing_is_left_alone_for_a_while() {
         0 => Err(trap()),
         _ => Ok(GuardVerdict::pass()),
     }));
-    let bound = || vec![Bound { policy: Arc::clone(&failing) as Arc<dyn Policy>, models: None }];
+    let bound = || vec![Bound::everywhere(Arc::clone(&failing) as Arc<dyn Policy>)];
     let pipeline = Pipeline::with(bound(), BreakerSettings::default(), Arc::clone(&clock)).unwrap();
     let asked = || failing.calls.load(Ordering::Relaxed);
     let bad = view(&["x"]);
     let good = view_of(weir_policy::Head { attempt: 1, ..head() }, &["x"]);
     for _ in 0..8 {
-        assert!(matches!(pipeline.guard(&bad).end, GuardEnd::Blocked(_)));
+        assert!(matches!(pipeline.guard_now(&bad).end, GuardEnd::Blocked(_)));
     }
     assert_eq!(asked(), 5, "after five faults in a row the mode applies without a call");
-    assert_eq!(pipeline.guard(&bad).trace[0].verdict, "breaker-open");
+    assert_eq!(pipeline.guard_now(&bad).trace[0].verdict, "breaker-open");
     assert_eq!(pipeline.open_breakers().collect::<Vec<_>>(), [("g", Hook::Guard)]);
 
     let reloaded =
         Pipeline::with(bound(), BreakerSettings::default(), clock).unwrap().keep_breakers_of(&pipeline);
-    assert!(matches!(reloaded.guard(&good).end, GuardEnd::Blocked(_)), "a reload does not close it");
+    assert!(matches!(reloaded.guard_now(&good).end, GuardEnd::Blocked(_)), "a reload does not close it");
     hands.advance(10_000);
-    assert!(matches!(reloaded.guard(&bad).end, GuardEnd::Blocked(_)), "the probe fails");
-    assert!(matches!(pipeline.guard(&good).end, GuardEnd::Blocked(_)), "open again, in both");
+    assert!(matches!(reloaded.guard_now(&bad).end, GuardEnd::Blocked(_)), "the probe fails");
+    assert!(matches!(pipeline.guard_now(&good).end, GuardEnd::Blocked(_)), "open again, in both");
     hands.advance(10_000);
-    assert_eq!(reloaded.guard(&good).end, GuardEnd::Pass);
-    assert_eq!(pipeline.guard(&good).end, GuardEnd::Pass, "closed");
+    assert_eq!(reloaded.guard_now(&good).end, GuardEnd::Pass);
+    assert_eq!(pipeline.guard_now(&good).end, GuardEnd::Pass, "closed");
     assert_eq!(asked(), 8);
 }
 
@@ -301,14 +301,15 @@ fn a_policy_that_keeps_failing_is_left_alone_for_a_while() {
 fn bindings_and_when_are_decided_before_the_call() {
     let yaml = "hooks: [route]\nreads: content\nwhen: { tenants: [acme], tags: { tier: gold }, min_body_bytes: 100 }";
     let fake = Fake::new("r", yaml).route(|_, _| Ok(Decision::Deny(deny(403, "x"))));
-    let bound = Bound { policy: Arc::new(fake), models: Some(vec!["fa*".into()]) };
+    let bound = Bound { models: Some(vec!["fa*".into()]), ..fake.bind() };
     let pipeline = Pipeline::new(vec![bound]).unwrap();
-    assert!(pipeline.needs_content("fast") && !pipeline.needs_content("slow"));
-    assert!(pipeline.has_routes("fast") && !pipeline.has_routes("slow") && !pipeline.has_guards("fast"));
+    let (fast, slow) = (pipeline.asked("fast"), pipeline.asked("slow"));
+    assert!(fast.content() && !slow.content());
+    assert!(fast.has(Hook::Route) && !slow.has(Hook::Route) && !fast.has(Hook::Guard));
     let asked = |change: &dyn Fn(&mut weir_policy::Head)| {
         let mut head = head();
         change(&mut head);
-        !pipeline.route(&view_of(head, &["x"]), &candidates()).trace.is_empty()
+        !pipeline.route_now(&view_of(head, &["x"]), &candidates()).trace.is_empty()
     };
     assert!(asked(&|_| {}));
     assert!(!asked(&|head| head.requested_model = "slow".into()));
@@ -319,10 +320,10 @@ fn bindings_and_when_are_decided_before_the_call() {
 
 #[test]
 fn a_guard_that_leaves_a_surface_out_is_refused() {
-    for yaml in ["surfaces: [chat]", "when: { stream: false }", "when: { apis: [messages] }"] {
+    for yaml in ["surfaces: [chat]", "when: { stream: false }", "when: { apis: [chat], stream: false }"] {
         let fake = Fake::new("g", &format!("hooks: [guard]\n{yaml}"));
         let error = Pipeline::new(vec![fake.bind()]).err().unwrap();
-        assert!(error.message.contains("does not cover `chat"), "{error}");
+        assert!(error.message.contains("chat-stream × input"), "{error}");
     }
     assert!(Pipeline::new(vec![Fake::new("r", "hooks: [route]\nwhen: { stream: true }").bind()]).is_ok());
 }
@@ -334,7 +335,7 @@ fn a_shared_policy_never_learns_who_asks() {
         assert_eq!((&*head.tenant, &*head.project, &*head.key_id, &head.user_hash), ("", "", "", &None));
         Ok(guarded(Guarded::Edit(vec![replace(0, 0, 1, "y")])))
     });
-    let outcome = Pipeline::new(vec![fake.bind()]).unwrap().guard(&view(&["x"]));
+    let outcome = Pipeline::new(vec![fake.bind()]).unwrap().guard_now(&view(&["x"]));
     assert_eq!(&*outcome.view.head().tenant, "acme", "those after it do");
     assert_eq!(texts(&outcome.view), ["y"]);
 }
@@ -359,7 +360,7 @@ fn the_digest_tells_order_and_bindings_apart() {
     assert_eq!(distinct.len(), all.len());
     assert_eq!(digest(&[("a", None)]), all[1]);
     assert_eq!(Pipeline::default().digest(), all[0]);
-    assert!(Pipeline::default().is_empty());
+    assert!(Pipeline::default().asked("m").is_empty());
 }
 
 #[test]
@@ -378,6 +379,6 @@ fn the_observer_is_told_of_every_call() {
     let broken = Fake::new("r", "hooks: [route]\non_failure: open").route(|_, _| Err(trap())).bind();
     let pipeline = Pipeline::new(vec![broken, router("s", Decision::Abstain)]).unwrap();
     let observer: Arc<dyn Observer> = notes.clone();
-    let _ = pipeline.observed_by(observer).route(&view(&["x"]), &candidates());
+    let _ = pipeline.observed_by(observer).route_now(&view(&["x"]), &candidates());
     assert_eq!(*notes.0.lock().unwrap(), ["r@1 route fault trap", "s@1 route abstain "]);
 }

@@ -4,13 +4,14 @@ use super::expect::Seen;
 use super::file::{BreakerName, Case, Cases, HeadFile, LiveFile, TargetFile};
 use crate::head::{Api, Head, Retention};
 use crate::manifest::Hook;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, Trace};
 use crate::policy::{LoadError, Policy};
 use crate::request::RequestView;
 use crate::target::{Breaker, Candidates, Live, LiveFacts, Target, TargetTable};
 use crate::verdict::{AttemptError, ErrorClass};
 use crate::yaml::{self, nearest};
 use bytes::Bytes;
+use futures::executor::block_on;
 use serde_json::{Value, json};
 use serde_saphyr::Spanned;
 use std::sync::Arc;
@@ -35,19 +36,20 @@ pub(super) fn ask(
     let hook = hook(file, case, policy)?;
     let view = Arc::new(view(file, case)?);
     let candidates = Arc::new(candidates(file, table, case)?);
-    let (mut seen, trace) = match hook {
+    let mut trace = Trace::new();
+    let mut seen = match hook {
         Hook::Guard => {
-            let outcome = pipeline.guard(&view);
-            (Seen::guard(outcome.end, outcome.edited, &outcome.view), outcome.trace)
+            let outcome = block_on(pipeline.guard(&view, &mut trace));
+            Seen::guard(outcome.end, outcome.edited, &outcome.view)
         }
         Hook::OnError => {
             let errors: Arc<[AttemptError]> = errors(file, case, &candidates)?.into();
-            let outcome = pipeline.on_error(&view, &candidates, &errors, None);
-            (Seen::recovery(outcome.recovery, &candidates), outcome.trace)
+            let recovery = block_on(pipeline.on_error(&view, &candidates, &errors, None, &mut trace));
+            Seen::recovery(recovery, &candidates)
         }
         _ => {
-            let outcome = pipeline.route(&view, &candidates);
-            (Seen::route(outcome.decision, &candidates), outcome.trace)
+            let outcome = block_on(pipeline.route(&view, &candidates, &mut trace));
+            Seen::route(outcome.decision, &candidates)
         }
     };
     for line in trace {

@@ -1,25 +1,20 @@
 //! What comes out of a round of questions.
 
-use crate::answer::label;
-use crate::manifest::{Declares, Hook};
+use crate::manifest::Hook;
 use crate::policy::Fault;
 use crate::request::RequestView;
-use crate::verdict::{Decision, Deny, Finding, GuardVerdict, Guarded, Plan, Recovery};
+use crate::verdict::{Deny, Finding, Plan, Preparation};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// What the guards decided.
 pub struct GuardOutcome {
-    /// The request with every edit and tag so far.
+    /// What is guarded, with every edit so far.
     pub view: Arc<RequestView>,
     /// How the round ended.
     pub end: GuardEnd,
     /// Whether the body is another than before.
     pub edited: bool,
-    /// Tags of the guards, in order.
-    pub tags: Vec<(String, String)>,
-    /// Who said what.
-    pub trace: Vec<TraceLine>,
 }
 
 /// How a round of guards ended.
@@ -29,7 +24,7 @@ pub enum GuardEnd {
     Pass,
     /// Refuse.
     Blocked(Refused),
-    /// Answer the caller with this text; no model is asked.
+    /// Answer the caller with this text; no model is asked, or its reply is replaced.
     Answered {
         /// Who answers.
         policy: Arc<str>,
@@ -40,7 +35,62 @@ pub enum GuardEnd {
 
 impl GuardOutcome {
     pub(super) const fn pass(view: Arc<RequestView>) -> Self {
-        Self { view, end: GuardEnd::Pass, edited: false, tags: Vec::new(), trace: Vec::new() }
+        Self { view, end: GuardEnd::Pass, edited: false }
+    }
+
+    pub(super) fn take(&mut self, after: Option<Arc<RequestView>>) {
+        if let Some(after) = after {
+            self.view = after;
+            self.edited = true;
+        }
+    }
+}
+
+/// What the redactors left.
+pub struct Redacted {
+    /// What is left.
+    pub view: Arc<RequestView>,
+    /// Whether the body is another than before.
+    pub edited: bool,
+}
+
+impl Redacted {
+    pub(super) fn take(&mut self, after: Option<Arc<RequestView>>) {
+        if let Some(after) = after {
+            self.view = after;
+            self.edited = true;
+        }
+    }
+}
+
+/// What differs for the target of one attempt.
+pub struct Attempted {
+    /// The request as this target gets it.
+    pub view: Arc<RequestView>,
+    /// Whether its body is another than before.
+    pub edited: bool,
+    /// Headers to set, checked; an empty value removes one.
+    pub headers: Vec<(String, String)>,
+    /// Not this target, for this reason.
+    pub skip: Option<String>,
+}
+
+impl Attempted {
+    pub(super) const fn unchanged(view: Arc<RequestView>) -> Self {
+        Self { view, edited: false, headers: Vec::new(), skip: None }
+    }
+
+    pub(super) fn take(&mut self, preparation: Preparation, after: Option<Arc<RequestView>>) {
+        if let Some(after) = after {
+            self.view = after;
+            self.edited = true;
+        }
+        if let Preparation::Edit(changes) = preparation {
+            for (name, value) in changes.headers {
+                self.headers.retain(|(known, _)| *known != name);
+                self.headers.push((name, value));
+            }
+        }
     }
 }
 
@@ -61,8 +111,6 @@ pub struct RouteOutcome {
     pub decision: Routed,
     /// Whose it is; `None` with [`Routed::Static`].
     pub by: Option<super::PolicyId>,
-    /// Who said what.
-    pub trace: Vec<TraceLine>,
 }
 
 /// A decision about the route.
@@ -74,14 +122,6 @@ pub enum Routed {
     Refused(Refused),
     /// Nobody decided: the plan from config.
     Static,
-}
-
-/// What the on-error policies decided.
-pub struct RecoveryOutcome {
-    /// The decision, checked.
-    pub recovery: Recovery,
-    /// Who said what.
-    pub trace: Vec<TraceLine>,
 }
 
 /// One line of the decision trace; without content.
@@ -108,63 +148,4 @@ pub struct TraceLine {
 /// A checked answer that can be noted in the trace.
 pub(super) trait Verdict {
     fn note(&self, line: &mut TraceLine);
-}
-
-/// A checked guard verdict, and the view after it where that is another one.
-pub(super) struct Guarding {
-    pub(super) verdict: GuardVerdict,
-    pub(super) after: Option<Arc<RequestView>>,
-    pub(super) code: Option<String>,
-}
-
-/// A checked decision.
-pub(super) struct Routing {
-    pub(super) decision: Decision,
-    pub(super) code: Option<String>,
-}
-
-/// A checked recovery.
-pub(super) struct Recovering {
-    pub(super) recovery: Recovery,
-    pub(super) code: Option<String>,
-}
-
-/// A refusal's code as telemetry may see it.
-pub(super) fn code_label(deny: Option<&Deny>, declares: &Declares, tainted: bool) -> Option<String> {
-    deny.map(|deny| label(&deny.code, &declares.codes, tainted))
-}
-
-impl Verdict for Guarding {
-    fn note(&self, line: &mut TraceLine) {
-        line.verdict = match &self.verdict.outcome {
-            Guarded::Pass => "pass",
-            Guarded::Edit(_) => "edit",
-            Guarded::Block(_) => "block",
-            Guarded::Answer(_) => "answer",
-        };
-        line.findings.clone_from(&self.verdict.findings);
-        line.reason.clone_from(&self.code);
-    }
-}
-
-impl Verdict for Routing {
-    fn note(&self, line: &mut TraceLine) {
-        (line.verdict, line.reason) = match &self.decision {
-            Decision::Plan(plan) => ("plan", Some(plan.reason.to_string())),
-            Decision::Deny(_) => ("deny", self.code.clone()),
-            Decision::Abstain => ("abstain", None),
-        };
-    }
-}
-
-impl Verdict for Recovering {
-    fn note(&self, line: &mut TraceLine) {
-        line.verdict = match &self.recovery {
-            Recovery::FollowPlan => "follow-plan",
-            Recovery::RetryAfter(_) => "retry-after",
-            Recovery::Switch(_) => "switch",
-            Recovery::Fail(_) => "fail",
-        };
-        line.reason.clone_from(&self.code);
-    }
 }

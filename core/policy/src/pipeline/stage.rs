@@ -1,48 +1,135 @@
-//! One policy at one hook: whom it concerns, and a call with its answer checked.
+//! One policy at one hook: whom it concerns, and which of its versions is asked.
 
 use super::breaker::{Breaker, BreakerSettings};
-use super::outcome::{Guarding, Recovering, Routing, TraceLine, code_label};
-use super::{Bound, PolicyId, Refused, policy_failed};
-use crate::answer::{self, Rules};
+use super::{PolicyId, Refused, TraceLine, policy_failed};
+use crate::coverage;
 use crate::head::Head;
-use crate::manifest::{FailureMode, Hook, Manifest, Reads, Surface, covers};
+use crate::manifest::{FailureMode, Hook, Surface, covers};
 use crate::policy::{Fault, FaultKind, LoadError, Policy};
-use crate::request::{RequestView, TaintScope};
-use crate::target::Candidates;
-use crate::verdict::{AttemptError, Decision, Deny, Guarded, Recovery};
+use crate::question::{Answer, Question};
+use crate::request::RequestView;
+use crate::verdict::{Deny, Summary};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub(super) struct Stage {
-    pub(super) id: PolicyId,
+/// A policy as config binds it.
+#[derive(Clone)]
+pub struct Bound {
+    /// Compiled and configured.
+    pub policy: Arc<dyn Policy>,
+    /// The model names it is asked about (a trailing `*` matches any rest); all if absent.
+    pub models: Option<Vec<String>>,
+    /// What is served where it is bound.
+    pub served: Vec<Surface>,
+    /// What the operator lets pass it unseen.
+    pub except: Vec<Surface>,
+    /// A version that takes part of the traffic.
+    pub canary: Option<Canary>,
+    /// A version that is told of every question and decides nothing.
+    pub shadow: Option<Arc<dyn Shadow>>,
+}
+
+/// A version that is asked in place of the live one for some keys.
+#[derive(Clone)]
+pub struct Canary {
+    /// Compiled and configured.
+    pub policy: Arc<dyn Policy>,
+    /// Of 10,000 buckets.
+    pub share: u16,
+}
+
+/// Told of every question and of what the live version answered, in the thread of the exchange: be quick.
+pub trait Shadow: Send + Sync {
+    /// A question was answered.
+    fn asked(&self, question: Question, live: &Result<Answer, Fault>, took: Duration);
+}
+
+impl Bound {
+    /// A policy that is bound to every model and every surface.
+    #[must_use]
+    pub fn everywhere(policy: Arc<dyn Policy>) -> Self {
+        let served = Surface::ALL.to_vec();
+        Self { policy, models: None, served, except: Vec::new(), canary: None, shadow: None }
+    }
+
+    /// The coverage proof, for every version that decides.
+    pub(super) fn check(&self) -> Result<(), LoadError> {
+        let served: Vec<Surface> =
+            self.served.iter().copied().filter(|surface| !self.except.contains(surface)).collect();
+        coverage::check(self.policy.manifest(), &served)?;
+        self.canary.as_ref().map_or(Ok(()), |canary| coverage::check(canary.policy.manifest(), &served))
+    }
+}
+
+/// One version of a policy at one hook.
+pub(super) struct Version {
     pub(super) policy: Arc<dyn Policy>,
-    pub(super) name: Arc<str>,
     pub(super) version: Arc<str>,
-    pub(super) hook: Hook,
     pub(super) failure: FailureMode,
     pub(super) breaker: Arc<Breaker>,
+    has: bool,
+}
+
+pub(super) struct Stage {
+    pub(super) id: PolicyId,
+    pub(super) name: Arc<str>,
+    pub(super) hook: Hook,
+    pub(super) shadow: Option<Arc<dyn Shadow>>,
     models: Option<Vec<String>>,
+    live: Version,
+    canary: Option<(u16, Version)>,
+}
+
+impl Version {
+    fn new(policy: &Arc<dyn Policy>, hook: Hook, breaker: BreakerSettings, now: Instant) -> Self {
+        let manifest = policy.manifest();
+        Self {
+            policy: Arc::clone(policy),
+            version: manifest.version.as_str().into(),
+            failure: manifest.failure_mode(hook),
+            breaker: Arc::new(Breaker::new(breaker, now)),
+            has: manifest.has(hook),
+        }
+    }
+
+    /// A policy whose instances serve several organisations never learns who asks.
+    pub(super) fn view_for(&self, view: &Arc<RequestView>) -> Arc<RequestView> {
+        if self.policy.manifest().shared { Arc::new(view.anonymous()) } else { Arc::clone(view) }
+    }
+
+    fn concerns(&self, head: &Head) -> bool {
+        let manifest = self.policy.manifest();
+        self.has
+            && manifest.surfaces.contains(&Surface::of(head.api, head.stream))
+            && manifest.when.as_ref().is_none_or(|when| when.holds(head))
+    }
 }
 
 impl Stage {
+    /// `None`: no version of the policy has this hook.
     pub(super) fn new(
         id: PolicyId,
         bound: &Bound,
         hook: Hook,
         breaker: BreakerSettings,
         now: Instant,
-    ) -> Self {
-        let manifest = bound.policy.manifest();
-        Self {
-            id,
-            policy: Arc::clone(&bound.policy),
-            name: manifest.name.as_str().into(),
-            version: manifest.version.as_str().into(),
-            hook,
-            failure: manifest.failure_mode(hook),
-            breaker: Arc::new(Breaker::new(breaker, now)),
-            models: bound.models.clone(),
+    ) -> Option<Self> {
+        let live = Version::new(&bound.policy, hook, breaker, now);
+        let canary = bound.canary.as_ref();
+        let canary = canary.map(|canary| (canary.share, Version::new(&canary.policy, hook, breaker, now)));
+        if !live.has && canary.as_ref().is_none_or(|(_, canary)| !canary.has) {
+            return None;
         }
+        let name = bound.policy.manifest().name.as_str().into();
+        Some(Self {
+            id,
+            name,
+            hook,
+            shadow: bound.shadow.clone(),
+            models: bound.models.clone(),
+            live,
+            canary,
+        })
     }
 
     pub(super) fn bound_to(&self, model: &str) -> bool {
@@ -50,87 +137,44 @@ impl Stage {
     }
 
     pub(super) fn applies(&self, head: &Head) -> bool {
-        let when = self.policy.manifest().when.as_ref();
-        self.bound_to(&head.requested_model) && when.is_none_or(|when| when.holds(head))
+        self.bound_to(&head.requested_model) && self.version(head).concerns(head)
     }
 
-    pub(super) fn reads(&self) -> Reads {
-        self.policy.manifest().reads
-    }
-
-    pub(super) fn same_version(&self, other: &Self) -> bool {
-        self.hook == other.hook && self.policy.digest() == other.policy.digest()
-    }
-
-    pub(super) fn share_breaker(&mut self, other: &Self) {
-        self.breaker = Arc::clone(&other.breaker);
-    }
-
-    /// Want of a slot is load, not a fault of the policy.
-    pub(super) fn breaks(&self, fault: &Fault) -> bool {
-        fault.kind != FaultKind::NoSlot
-    }
-
-    /// Load must not open a way past a guard, whatever its author allows for its own faults.
-    pub(super) fn mode_after(&self, fault: &Fault) -> FailureMode {
-        match self.hook {
-            Hook::Guard if fault.kind == FaultKind::NoSlot => FailureMode::Closed,
-            _ => self.failure,
+    /// The version that a key's requests meet: the same at every hook of an exchange and from one to the next.
+    pub(super) fn version(&self, head: &Head) -> &Version {
+        match &self.canary {
+            Some((share, canary)) if head.bucket(&self.name) < u32::from(*share) => canary,
+            _ => &self.live,
         }
     }
 
-    pub(super) fn guard(&self, view: &Arc<RequestView>) -> Result<Guarding, Fault> {
-        let asked = self.view_for(view);
-        let scope = TaintScope::new(&asked);
-        let verdict = self.policy.guard(&asked)?;
-        let rules = self.rules(scope, &asked)?;
-        let verdict = answer::guarded(verdict, &asked, rules)?;
-        let refusal = match &verdict.outcome {
-            Guarded::Block(deny) => Some(deny),
-            _ => None,
-        };
-        let code = code_label(refusal, rules.declares, rules.tainted);
-        let after = match &verdict.outcome {
-            Guarded::Edit(edits) => answer::apply(edits, view)?,
-            _ => None,
-        };
-        view.note_tags(&verdict.tags);
-        Ok(Guarding { verdict, after, code })
+    pub(super) fn versions(&self) -> impl Iterator<Item = &Version> {
+        std::iter::once(&self.live).chain(self.canary.as_ref().map(|(_, canary)| canary))
     }
 
-    pub(super) fn route(
-        &self,
-        view: &Arc<RequestView>,
-        candidates: &Arc<Candidates>,
-    ) -> Result<Routing, Fault> {
-        let asked = self.view_for(view);
-        let scope = TaintScope::new(&asked);
-        let decision = self.policy.route(&asked, candidates)?;
-        let rules = self.rules(scope, &asked)?;
-        let decision = answer::decision(decision, candidates, rules)?;
-        let refusal = match &decision {
-            Decision::Deny(deny) => Some(deny),
-            _ => None,
-        };
-        Ok(Routing { code: code_label(refusal, rules.declares, rules.tainted), decision })
+    pub(super) fn versions_mut(&mut self) -> impl Iterator<Item = &mut Version> {
+        std::iter::once(&mut self.live).chain(self.canary.as_mut().map(|(_, canary)| canary))
     }
 
-    pub(super) fn on_error(
-        &self,
-        view: &Arc<RequestView>,
-        candidates: &Arc<Candidates>,
-        errors: &Arc<[AttemptError]>,
-    ) -> Result<Recovering, Fault> {
-        let asked = self.view_for(view);
-        let scope = TaintScope::new(&asked);
-        let recovery = self.policy.on_error(&asked, candidates, errors)?;
-        let rules = self.rules(scope, &asked)?;
-        let recovery = answer::recovery(recovery, candidates)?;
-        let refusal = match &recovery {
-            Recovery::Fail(deny) => Some(deny),
-            _ => None,
-        };
-        Ok(Recovering { code: code_label(refusal, rules.declares, rules.tainted), recovery })
+    /// Want of a slot is load, not a fault of the policy.
+    pub(super) fn breaks(fault: &Fault) -> bool {
+        fault.kind != FaultKind::NoSlot
+    }
+
+    /// Load must not open a way past what protects, whatever its author allows for its own faults.
+    pub(super) fn mode_after(&self, version: &Version, fault: &Fault) -> FailureMode {
+        match self.hook.default_failure_mode() {
+            FailureMode::Closed if fault.kind == FaultKind::NoSlot => FailureMode::Closed,
+            _ => version.failure,
+        }
+    }
+
+    /// What follows a failure where there is no plan to fall back to.
+    pub(super) fn give_way(&self, mode: FailureMode) -> Result<(), Refused> {
+        match mode {
+            FailureMode::Closed => Err(self.failed()),
+            FailureMode::Open | FailureMode::StaticPlan => Ok(()),
+        }
     }
 
     pub(super) fn refused(&self, deny: Deny) -> Refused {
@@ -141,10 +185,10 @@ impl Stage {
         Refused { policy: Arc::clone(&self.name), deny: policy_failed(&self.name), failed: true }
     }
 
-    pub(super) fn line(&self, verdict: &'static str, elapsed: Duration) -> TraceLine {
+    pub(super) fn line(&self, version: &Version, verdict: &'static str, elapsed: Duration) -> TraceLine {
         TraceLine {
             policy: Arc::clone(&self.name),
-            version: Arc::clone(&self.version),
+            version: Arc::clone(&version.version),
             hook: self.hook,
             verdict,
             reason: None,
@@ -154,37 +198,29 @@ impl Stage {
         }
     }
 
-    /// A policy whose instances serve several organisations never learns who asks.
-    fn view_for(&self, view: &Arc<RequestView>) -> Arc<RequestView> {
-        if self.policy.manifest().shared { Arc::new(view.anonymous()) } else { Arc::clone(view) }
-    }
-
-    fn rules(&self, scope: TaintScope, view: &RequestView) -> Result<Rules<'_>, Fault> {
-        let manifest = self.policy.manifest();
-        if manifest.reads == Reads::Head && scope.read_content(view) {
-            return Err(Fault::new(
-                FaultKind::BadAnswer,
-                "content was read but the manifest says `reads: head`",
-            ));
+    /// The summaries that concern this policy: by version, and by organisation unless it is `shared`, which learns of
+    /// none.
+    pub(super) fn parts(&self, batch: &[Summary]) -> Vec<Part<'_>> {
+        let mut parts: Vec<(Option<Arc<str>>, &Version, Vec<Summary>)> = Vec::new();
+        for summary in batch.iter().filter(|summary| self.applies(&summary.head)) {
+            let version = self.version(&summary.head);
+            let shared = version.policy.manifest().shared;
+            let owner = (!shared).then(|| Arc::clone(&summary.head.tenant));
+            let mut summary = summary.clone();
+            if shared {
+                summary.head = Arc::new(summary.head.anonymous());
+            }
+            match parts.iter_mut().find(|(known, of, _)| *known == owner && std::ptr::eq(*of, version)) {
+                Some((.., part)) => part.push(summary),
+                None => parts.push((owner, version, vec![summary])),
+            }
         }
-        Ok(Rules { limits: &manifest.limits, declares: &manifest.declares, tainted: scope.tainted(view) })
+        parts.into_iter().map(|(_, version, batch)| Part { version, batch: batch.into() }).collect()
     }
 }
 
-/// `stream: true` that walks past a guard is the commonest hole in this field.
-pub(super) fn check_surfaces(manifest: &Manifest) -> Result<(), LoadError> {
-    if !manifest.has(Hook::Guard) {
-        return Ok(());
-    }
-    let left_out = |surface: Surface| {
-        !manifest.surfaces.contains(&surface) || manifest.when.as_ref().is_some_and(|w| w.leaves_out(surface))
-    };
-    match Surface::ALL.iter().find(|surface| left_out(**surface)) {
-        None => Ok(()),
-        Some(surface) => Err(LoadError::new(
-            &manifest.name,
-            format!("the guard does not cover `{}`: such requests would walk past it", surface.as_str()),
-        )
-        .hint("widen `surfaces` and `when`")),
-    }
+/// Summaries for one call of `complete`.
+pub(super) struct Part<'a> {
+    pub(super) version: &'a Version,
+    pub(super) batch: Arc<[Summary]>,
 }

@@ -1,0 +1,272 @@
+//! A raw answer becomes a checked one, with the view that its edits leave and what the trace may say of it.
+
+use super::outcome::{TraceLine, Verdict};
+use super::stage::Version;
+use crate::answer::{self, Rules, label};
+use crate::manifest::{Declares, Reads};
+use crate::policy::{Fault, FaultKind};
+use crate::question::Answer;
+use crate::request::{RequestView, TaintScope};
+use crate::target::Candidates;
+use crate::verdict::{
+    Admission, Charge, Decision, Deny, Finding, GuardVerdict, Guarded, Preparation, Recovery,
+};
+use std::sync::Arc;
+use weir_llm::price::Nanos;
+
+/// A version, and what it was shown.
+pub(super) struct Checked<'a> {
+    pub(super) version: &'a Version,
+    /// The view that edits apply to, and the one that was shown; with what had been read of that before.
+    views: Option<(&'a Arc<RequestView>, &'a Arc<RequestView>, TaintScope)>,
+}
+
+impl<'a> Checked<'a> {
+    /// Marks what has been read so far.
+    pub(super) fn new(
+        version: &'a Version,
+        views: Option<(&'a Arc<RequestView>, &'a Arc<RequestView>)>,
+    ) -> Self {
+        Self { version, views: views.map(|(view, shown)| (view, shown, TaintScope::new(shown))) }
+    }
+
+    /// What the manifest says is not read must not have been read.
+    pub(super) fn honest(&self) -> Result<(), Fault> {
+        let reads = self.version.policy.manifest().reads;
+        let read = self.views.as_ref().is_some_and(|(_, shown, scope)| scope.read_content(shown));
+        if reads == Reads::Head && read {
+            return Err(answer::bad("content was read but the manifest says `reads: head`"));
+        }
+        Ok(())
+    }
+
+    fn view(&self) -> Result<&'a Arc<RequestView>, Fault> {
+        self.views.as_ref().map(|(view, ..)| *view).ok_or_else(other)
+    }
+
+    fn rules(&self) -> Rules<'a> {
+        let manifest = self.version.policy.manifest();
+        let tainted = self.views.as_ref().is_some_and(|(_, shown, scope)| scope.tainted(shown));
+        Rules { limits: &manifest.limits, declares: &manifest.declares, tainted }
+    }
+}
+
+/// The answer of another hook: an engine's bug.
+fn other() -> Fault {
+    Fault::new(FaultKind::BadAnswer, "the answer is another hook's")
+}
+
+/// A refusal's code as telemetry may see it.
+pub(super) fn code_label(deny: Option<&Deny>, declares: &Declares, tainted: bool) -> Option<String> {
+    deny.map(|deny| label(&deny.code, &declares.codes, tainted))
+}
+
+/// A checked admission.
+pub(super) struct Admitting {
+    pub(super) admission: Admission,
+    code: Option<String>,
+}
+
+pub(super) fn admitting(context: &Checked<'_>, answer: Answer) -> Result<Admitting, Fault> {
+    let Answer::Admit(admission) = answer else { return Err(other()) };
+    let rules = context.rules();
+    let admission = answer::admission(admission, rules);
+    let refusal = match &admission {
+        Admission::Deny(deny) => Some(deny),
+        Admission::Allow(_) => None,
+    };
+    Ok(Admitting { code: code_label(refusal, rules.declares, rules.tainted), admission })
+}
+
+impl Verdict for Admitting {
+    fn note(&self, line: &mut TraceLine) {
+        line.verdict = match &self.admission {
+            Admission::Allow(_) => "allow",
+            Admission::Deny(_) => "deny",
+        };
+        line.reason.clone_from(&self.code);
+    }
+}
+
+/// Checked spans, and the view that they leave.
+pub(super) struct Redacting {
+    pub(super) after: Option<Arc<RequestView>>,
+    findings: Vec<Finding>,
+}
+
+pub(super) fn redacting(context: &Checked<'_>, answer: Answer) -> Result<Redacting, Fault> {
+    let Answer::Redact(spans) = answer else { return Err(other()) };
+    let view = context.view()?;
+    let (edits, findings) = answer::redacted(&spans, context.version.policy.manifest(), view)?;
+    Ok(Redacting { after: answer::apply(&edits, view)?, findings })
+}
+
+impl Verdict for Redacting {
+    fn note(&self, line: &mut TraceLine) {
+        line.verdict = if self.after.is_some() { "edit" } else { "pass" };
+        line.findings.clone_from(&self.findings);
+    }
+}
+
+/// A checked guard verdict, and the view after it where that is another one.
+pub(super) struct Guarding {
+    pub(super) verdict: GuardVerdict,
+    pub(super) after: Option<Arc<RequestView>>,
+    code: Option<String>,
+}
+
+pub(super) fn guarding(context: &Checked<'_>, answer: Answer) -> Result<Guarding, Fault> {
+    let (Answer::Guard(verdict) | Answer::GuardResponse(verdict)) = answer else { return Err(other()) };
+    let (view, rules) = (context.view()?, context.rules());
+    let verdict = answer::guarded(verdict, view, rules)?;
+    let (refusal, after) = match &verdict.outcome {
+        Guarded::Block(deny) => (Some(deny), None),
+        Guarded::Edit(edits) => (None, answer::apply(edits, view)?),
+        Guarded::Pass | Guarded::Answer(_) => (None, None),
+    };
+    Ok(Guarding { code: code_label(refusal, rules.declares, rules.tainted), after, verdict })
+}
+
+impl Verdict for Guarding {
+    fn note(&self, line: &mut TraceLine) {
+        line.verdict = match &self.verdict.outcome {
+            Guarded::Pass => "pass",
+            Guarded::Edit(_) => "edit",
+            Guarded::Block(_) => "block",
+            Guarded::Answer(_) => "answer",
+        };
+        line.findings.clone_from(&self.verdict.findings);
+        line.reason.clone_from(&self.code);
+    }
+}
+
+/// A checked decision.
+pub(super) struct Routing {
+    pub(super) decision: Decision,
+    code: Option<String>,
+}
+
+pub(super) fn routing(context: &Checked<'_>, answer: Answer, among: &Candidates) -> Result<Routing, Fault> {
+    let Answer::Route(decision) = answer else { return Err(other()) };
+    let rules = context.rules();
+    let decision = answer::decision(decision, among, rules)?;
+    let refusal = match &decision {
+        Decision::Deny(deny) => Some(deny),
+        _ => None,
+    };
+    Ok(Routing { code: code_label(refusal, rules.declares, rules.tainted), decision })
+}
+
+impl Verdict for Routing {
+    fn note(&self, line: &mut TraceLine) {
+        (line.verdict, line.reason) = match &self.decision {
+            Decision::Plan(plan) => ("plan", Some(plan.reason.to_string())),
+            Decision::Deny(_) => ("deny", self.code.clone()),
+            Decision::Abstain => ("abstain", None),
+        };
+    }
+}
+
+/// A checked preparation, and the view that its edits leave.
+pub(super) struct Preparing {
+    pub(super) preparation: Preparation,
+    pub(super) after: Option<Arc<RequestView>>,
+}
+
+pub(super) fn preparing(context: &Checked<'_>, answer: Answer) -> Result<Preparing, Fault> {
+    let Answer::Attempt(preparation) = answer else { return Err(other()) };
+    let view = context.view()?;
+    let preparation = answer::preparation(preparation, view, context.rules())?;
+    let after = match &preparation {
+        Preparation::Edit(changes) => answer::apply(&changes.edits, view)?,
+        Preparation::Pass | Preparation::Skip(_) => None,
+    };
+    Ok(Preparing { preparation, after })
+}
+
+impl Verdict for Preparing {
+    fn note(&self, line: &mut TraceLine) {
+        (line.verdict, line.reason) = match &self.preparation {
+            Preparation::Pass => ("pass", None),
+            Preparation::Edit(_) => ("edit", None),
+            Preparation::Skip(reason) => ("skip", Some(reason.clone())),
+        };
+    }
+}
+
+/// A checked recovery.
+pub(super) struct Recovering {
+    pub(super) recovery: Recovery,
+    code: Option<String>,
+}
+
+pub(super) fn recovering(
+    context: &Checked<'_>,
+    answer: Answer,
+    among: &Candidates,
+) -> Result<Recovering, Fault> {
+    let Answer::OnError(recovery) = answer else { return Err(other()) };
+    let rules = context.rules();
+    let recovery = answer::recovery(recovery, among)?;
+    let refusal = match &recovery {
+        Recovery::Fail(deny) => Some(deny),
+        _ => None,
+    };
+    Ok(Recovering { code: code_label(refusal, rules.declares, rules.tainted), recovery })
+}
+
+impl Verdict for Recovering {
+    fn note(&self, line: &mut TraceLine) {
+        line.verdict = match &self.recovery {
+            Recovery::FollowPlan => "follow-plan",
+            Recovery::RetryAfter(_) => "retry-after",
+            Recovery::Switch(_) => "switch",
+            Recovery::Fail(_) => "fail",
+        };
+        line.reason.clone_from(&self.code);
+    }
+}
+
+/// A checked quote.
+pub(super) struct Quoting(pub(super) Nanos);
+
+pub(super) fn quoting(_: &Checked<'_>, answer: Answer) -> Result<Quoting, Fault> {
+    let Answer::Quote(quote) = answer else { return Err(other()) };
+    answer::quote(quote).map(Quoting)
+}
+
+impl Verdict for Quoting {
+    fn note(&self, line: &mut TraceLine) {
+        line.verdict = "quote";
+    }
+}
+
+/// A checked charge.
+pub(super) struct Charging(pub(super) Charge);
+
+pub(super) fn charging(context: &Checked<'_>, answer: Answer) -> Result<Charging, Fault> {
+    let Answer::Price(charge) = answer else { return Err(other()) };
+    answer::charge(charge, context.rules()).map(Charging)
+}
+
+impl Verdict for Charging {
+    fn note(&self, line: &mut TraceLine) {
+        line.verdict = "charge";
+    }
+}
+
+/// It has counted.
+pub(super) struct Counted;
+
+pub(super) fn counted(_: &Checked<'_>, answer: Answer) -> Result<Counted, Fault> {
+    match answer {
+        Answer::Complete => Ok(Counted),
+        _ => Err(other()),
+    }
+}
+
+impl Verdict for Counted {
+    fn note(&self, line: &mut TraceLine) {
+        line.verdict = "done";
+    }
+}

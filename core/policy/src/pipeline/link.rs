@@ -1,0 +1,284 @@
+//! One policy on a stream's way: what waits for it, what it holds back, what it lets go.
+
+use super::breaker::Leave;
+use super::checked::code_label;
+use super::stage::{Stage, Version};
+use super::{PolicyId, Refused, TraceLine};
+use crate::answer;
+use crate::manifest::{FailureMode, Hook, Manifest, Windows};
+use crate::policy::{Fault, Policy, StreamGuard, StreamRedactor};
+use crate::request::RequestView;
+use crate::verdict::{Deny, Finding, Lane, Next, TextEdit};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use weir_llm::usage::Usage;
+
+/// Longest window that a policy may wish for.
+const MAX_WINDOW_BYTES: u32 = 64 << 10;
+
+/// One policy and its stream.
+pub(super) struct Link {
+    pub(super) id: PolicyId,
+    pub(super) digest: Arc<str>,
+    pub(super) leave: Leave,
+    policy: Arc<dyn Policy>,
+    failure: FailureMode,
+    hook: Hook,
+    watcher: Watcher,
+    windows: Windows,
+    lanes: Vec<Waiting>,
+    line: TraceLine,
+    refusal: Refused,
+    /// Whether it sees what passes.
+    watching: bool,
+}
+
+enum Watcher {
+    Guard(Box<dyn StreamGuard>),
+    Redactor(Box<dyn StreamRedactor>),
+}
+
+/// What of a lane has come and not gone on.
+struct Waiting {
+    lane: Lane,
+    /// What was held back, then what is new.
+    text: String,
+    /// Bytes at the end that the policy has not seen.
+    fresh: usize,
+    since: Instant,
+}
+
+/// What a policy answered to a window, its edits as texts.
+struct Step {
+    edits: Vec<TextEdit>,
+    findings: Vec<Finding>,
+    hold: u32,
+    next: Next,
+}
+
+impl Link {
+    pub(super) fn open(
+        stage: &Stage,
+        version: &Version,
+        leave: Leave,
+        view: &Arc<RequestView>,
+    ) -> Result<Self, Fault> {
+        let shown = version.view_for(view);
+        let watcher = match stage.hook {
+            Hook::Redact => Watcher::Redactor(version.policy.stream_redactor(&shown)?),
+            _ => Watcher::Guard(version.policy.stream(&shown)?),
+        };
+        Ok(Self {
+            id: stage.id,
+            digest: version.policy.digest().into(),
+            leave,
+            policy: Arc::clone(&version.policy),
+            failure: version.failure,
+            hook: stage.hook,
+            watcher,
+            windows: version.policy.manifest().stream,
+            lanes: Vec::new(),
+            line: stage.line(version, "pass", Duration::ZERO),
+            refusal: stage.failed(),
+            watching: true,
+        })
+    }
+
+    /// More of a lane. What may go on is given to `out`; an error ends the stream.
+    pub(super) fn push(
+        &mut self,
+        (lane, text, last): (Lane, &str, bool),
+        now: Instant,
+        view: &RequestView,
+        out: &mut dyn FnMut(&str),
+    ) -> Result<(), Refused> {
+        if !self.watching {
+            if let Some(at) = self.lanes.iter().position(|waiting| waiting.lane == lane) {
+                out(&self.lanes.swap_remove(at).text);
+            }
+            out(text);
+            return Ok(());
+        }
+        let at = self.lane(lane, now);
+        let waiting = &mut self.lanes[at];
+        if waiting.fresh == 0 {
+            waiting.since = now;
+        }
+        waiting.text.push_str(text);
+        waiting.fresh += text.len();
+        let due = waiting.fresh >= self.windows.bytes as usize || self.aged(&self.lanes[at], now);
+        if last || due {
+            self.ask(at, last, view, out)?;
+        }
+        if last {
+            self.lanes.swap_remove(at);
+        }
+        Ok(())
+    }
+
+    /// Lanes whose text has waited for long enough.
+    pub(super) fn due(&self, now: Instant) -> Vec<Lane> {
+        let due = self.lanes.iter().filter(|waiting| waiting.fresh > 0 && self.aged(waiting, now));
+        due.map(|waiting| waiting.lane).collect()
+    }
+
+    fn aged(&self, waiting: &Waiting, now: Instant) -> bool {
+        now.saturating_duration_since(waiting.since) >= Duration::from_millis(u64::from(self.windows.ms))
+    }
+
+    /// The stream has ended: what the policy says last.
+    pub(super) fn finish(mut self, usage: &Usage, view: &RequestView) -> (TraceLine, bool) {
+        if let (Watcher::Guard(guard), true, None) = (&mut self.watcher, self.watching, &self.line.fault) {
+            let start = Instant::now();
+            let closing = guard.finish(usage);
+            self.line.elapsed += start.elapsed();
+            match closing {
+                Ok(closing) => {
+                    let closing = answer::closing(closing, rules(self.policy.manifest()));
+                    view.note_tags(&closing.tags);
+                    self.line.findings.extend(closing.findings);
+                }
+                Err(fault) => self.line.fault = Some(fault),
+            }
+        }
+        let failed = self.line.fault.is_some();
+        if failed && self.line.verdict != "stop" {
+            self.line.verdict = "fault";
+        }
+        (self.line, failed)
+    }
+
+    fn lane(&mut self, lane: Lane, now: Instant) -> usize {
+        let known = self.lanes.iter().position(|waiting| waiting.lane == lane);
+        known.unwrap_or_else(|| {
+            self.lanes.push(Waiting { lane, text: String::new(), fresh: 0, since: now });
+            self.lanes.len() - 1
+        })
+    }
+
+    /// One call about a lane, and what follows of it.
+    fn ask(
+        &mut self,
+        at: usize,
+        last: bool,
+        view: &RequestView,
+        out: &mut dyn FnMut(&str),
+    ) -> Result<(), Refused> {
+        let start = Instant::now();
+        let waiting = &self.lanes[at];
+        let step = self.watcher.push(waiting.lane, &waiting.text, last, self.policy.manifest(), view);
+        let checked = step.and_then(|step| let_go(&waiting.text, step, last, self.policy.manifest()));
+        self.line.elapsed += start.elapsed();
+        let LetGo { edited, keep, next, findings } = match checked {
+            Ok(let_go) => let_go,
+            Err(fault) => return self.failed(at, fault, out),
+        };
+        let waiting = &mut self.lanes[at];
+        waiting.fresh = 0;
+        match edited {
+            Some(edited) => {
+                self.line.verdict = "edit";
+                out(&edited);
+            }
+            None => out(&waiting.text[..keep]),
+        }
+        waiting.text.drain(..keep);
+        self.line.findings.extend(findings);
+        match next {
+            Next::More => Ok(()),
+            Next::Window(bytes) => {
+                self.windows.bytes = bytes.clamp(1, MAX_WINDOW_BYTES);
+                Ok(())
+            }
+            Next::Detach => {
+                self.detach(at, out);
+                Ok(())
+            }
+            Next::Stop(deny) => Err(self.stopped(deny)),
+        }
+    }
+
+    /// What is held of the lane at hand goes now; what is held of others, with their next text.
+    fn detach(&mut self, at: usize, out: &mut dyn FnMut(&str)) {
+        out(&std::mem::take(&mut self.lanes[at].text));
+        self.watching = false;
+    }
+
+    fn stopped(&mut self, deny: Deny) -> Refused {
+        let deny = answer::deny(deny);
+        let declares = &self.policy.manifest().declares;
+        self.line.reason = code_label(Some(&deny), declares, true);
+        self.line.verdict = "stop";
+        self.watching = false;
+        Refused { deny, failed: false, ..self.refusal.clone() }
+    }
+
+    fn failed(&mut self, at: usize, fault: Fault, out: &mut dyn FnMut(&str)) -> Result<(), Refused> {
+        let closed = match self.hook.default_failure_mode() {
+            FailureMode::Closed if fault.kind == crate::policy::FaultKind::NoSlot => true,
+            _ => self.failure == FailureMode::Closed,
+        };
+        self.line.fault = Some(fault);
+        if closed {
+            self.watching = false;
+            return Err(self.refusal.clone());
+        }
+        self.detach(at, out);
+        Ok(())
+    }
+}
+
+impl Watcher {
+    fn push(
+        &mut self,
+        lane: Lane,
+        text: &str,
+        last: bool,
+        manifest: &Manifest,
+        view: &RequestView,
+    ) -> Result<Step, Fault> {
+        match self {
+            Self::Guard(guard) => {
+                let step = guard.push(lane, text, last)?;
+                let edits = answer::hashed_texts(step.edits, text, view)?;
+                Ok(Step { edits, findings: Vec::new(), hold: step.hold, next: step.next })
+            }
+            Self::Redactor(redactor) => {
+                let step = redactor.push(lane, text, last)?;
+                let (edits, findings) = answer::redacted_text(&step.spans, (lane, text), manifest, view)?;
+                Ok(Step { edits, findings, hold: step.hold, next: step.next })
+            }
+        }
+    }
+}
+
+/// A window after its policy's answer.
+struct LetGo {
+    /// What goes on in place of the first `keep` bytes; `None`: those bytes themselves.
+    edited: Option<String>,
+    keep: usize,
+    next: Next,
+    findings: Vec<Finding>,
+}
+
+/// Checks an answer against the window that it is about.
+fn let_go(text: &str, step: Step, last: bool, manifest: &Manifest) -> Result<LetGo, Fault> {
+    let hold = if last { 0 } else { step.hold };
+    if hold > manifest.stream.max_hold {
+        return Err(answer::bad("more is held back than the manifest's `stream.max_hold`"));
+    }
+    let mut keep = text.len().saturating_sub(hold as usize);
+    while !text.is_char_boundary(keep) {
+        keep -= 1;
+    }
+    // A window that ends a stream does not leave.
+    if matches!(step.next, Next::Stop(_)) {
+        return Ok(LetGo { edited: None, keep: 0, next: step.next, findings: step.findings });
+    }
+    let edited = answer::edited_text(&text[..keep], &step.edits, manifest.limits.output_bytes)?;
+    Ok(LetGo { edited, keep, next: step.next, findings: step.findings })
+}
+
+fn rules(manifest: &Manifest) -> answer::Rules<'_> {
+    answer::Rules { limits: &manifest.limits, declares: &manifest.declares, tainted: true }
+}

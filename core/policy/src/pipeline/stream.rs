@@ -1,0 +1,151 @@
+//! A streamed reply on its way past the policies: one link after another, each with windows and held text of its own.
+
+use super::breaker::Leave;
+use super::link::Link;
+use super::{Clock, PolicyId, Refused, TraceLine};
+use crate::request::RequestView;
+use crate::verdict::{DeltaKind, Lane};
+use std::sync::Arc;
+use std::time::Instant;
+use weir_llm::translate::{self, Flow, Gate, LaneKind};
+use weir_llm::usage::Usage;
+
+/// The policies that watch one stream. Text goes in by lane and comes out as far as every policy lets it.
+pub struct Streams {
+    links: Vec<Link>,
+    clock: Clock,
+    view: Arc<RequestView>,
+    stopped: Option<Refused>,
+}
+
+/// What a stream's policies came to; the pipeline takes it back with [`super::Pipeline::streamed`].
+pub struct Streamed {
+    pub(super) ends: Vec<End>,
+    /// The policy's refusal that ended the stream.
+    pub stopped: Option<Refused>,
+}
+
+pub(super) struct End {
+    pub(super) id: PolicyId,
+    pub(super) digest: Arc<str>,
+    pub(super) leave: Leave,
+    pub(super) line: TraceLine,
+}
+
+impl Streams {
+    pub(super) const fn new(links: Vec<Link>, clock: Clock, view: Arc<RequestView>) -> Self {
+        Self { links, clock, view, stopped: None }
+    }
+
+    /// More of a lane; `last`: the lane ends with it. What may leave is given to `out`, in order.
+    ///
+    /// # Errors
+    /// A policy ends the stream: nothing more of it may leave.
+    pub fn push(
+        &mut self,
+        lane: Lane,
+        text: &str,
+        last: bool,
+        out: &mut dyn FnMut(&str),
+    ) -> Result<(), Refused> {
+        if let Some(stopped) = &self.stopped {
+            return Err(stopped.clone());
+        }
+        let now = (self.clock)();
+        self.pass(0, (lane, text, last), now, out)
+    }
+
+    /// Time has passed: what waited for more text only may leave.
+    ///
+    /// # Errors
+    /// As [`Streams::push`].
+    pub fn poke(&mut self, out: &mut dyn FnMut(Lane, &str)) -> Result<(), Refused> {
+        if let Some(stopped) = &self.stopped {
+            return Err(stopped.clone());
+        }
+        let now = (self.clock)();
+        for at in 0..self.links.len() {
+            for lane in self.links[at].due(now) {
+                self.pass(at, (lane, "", false), now, &mut |text| out(lane, text))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The stream has ended; what the policies say last.
+    #[must_use]
+    pub fn finish(self, usage: &Usage) -> Streamed {
+        let Self { links, view, stopped, .. } = self;
+        let end = |link: Link| {
+            let (id, digest, leave) = (link.id, Arc::clone(&link.digest), link.leave);
+            let (line, _) = link.finish(usage, &view);
+            End { id, digest, leave, line }
+        };
+        Streamed { ends: links.into_iter().map(end).collect(), stopped }
+    }
+
+    /// Hands text to a link, and what that lets go to the next.
+    fn pass(
+        &mut self,
+        at: usize,
+        (lane, text, last): (Lane, &str, bool),
+        now: Instant,
+        out: &mut dyn FnMut(&str),
+    ) -> Result<(), Refused> {
+        let view = Arc::clone(&self.view);
+        let Some(link) = self.links.get_mut(at) else {
+            if !text.is_empty() {
+                out(text);
+            }
+            return Ok(());
+        };
+        let mut gone = String::new();
+        let pushed = link.push((lane, text, last), now, &view, &mut |text| gone.push_str(text));
+        let ended = match pushed {
+            Ok(()) if gone.is_empty() && !last => Ok(()),
+            Ok(()) => self.pass(at + 1, (lane, &gone, last), now, out),
+            Err(refused) => Err(refused),
+        };
+        if let Err(refused) = &ended {
+            self.stopped.get_or_insert_with(|| refused.clone());
+        }
+        ended
+    }
+}
+
+impl Gate for Streams {
+    fn push(&mut self, lane: translate::Lane, text: &str, last: bool, out: &mut dyn FnMut(&str)) -> Flow {
+        flow(&Self::push(self, of(lane), text, last, out))
+    }
+
+    fn poke(&mut self, out: &mut dyn FnMut(translate::Lane, &str)) -> Flow {
+        flow(&Self::poke(self, &mut |lane, text| out(back(lane), text)))
+    }
+}
+
+const fn flow(passed: &Result<(), Refused>) -> Flow {
+    match passed {
+        Ok(()) => Flow::Go,
+        Err(_) => Flow::Stop,
+    }
+}
+
+const fn of(lane: translate::Lane) -> Lane {
+    let kind = match lane.kind {
+        LaneKind::Text => DeltaKind::Content,
+        LaneKind::Thinking => DeltaKind::Reasoning,
+        LaneKind::Refusal => DeltaKind::Refusal,
+        LaneKind::CallArguments => DeltaKind::ToolArgs,
+    };
+    Lane { choice: lane.choice, kind, index: lane.index }
+}
+
+const fn back(lane: Lane) -> translate::Lane {
+    let kind = match lane.kind {
+        DeltaKind::Content => LaneKind::Text,
+        DeltaKind::Reasoning => LaneKind::Thinking,
+        DeltaKind::Refusal => LaneKind::Refusal,
+        DeltaKind::ToolArgs => LaneKind::CallArguments,
+    };
+    translate::Lane { choice: lane.choice, kind, index: lane.index }
+}
