@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use weir_policy::{LoadError, Policy};
+use weir_policy::{Grants, LoadError, Policy};
 
 /// Compiled versions kept per file: the running one, the one to roll back to, and one more.
 const VERSIONS: usize = 3;
@@ -49,7 +49,10 @@ impl Compiled {
                     .map_err(|_| LoadError::new(&file, "is not UTF-8").hint("save the script as UTF-8"))?;
                 weir_script::compile(&file, &source, &binding.config)?
             }
-            Engine::Wasm => self.wasm.compile(&file, &bytes, &binding.config, &binding.grants)?,
+            Engine::Wasm => {
+                let grants = Grants { capabilities: binding.grants.clone(), ..Grants::offline() };
+                self.wasm.compile(&file, &bytes, &binding.config, &grants)?
+            }
         };
         if versions.len() >= VERSIONS {
             versions.remove(0);
