@@ -11,7 +11,8 @@ use weir_llm::price::Nanos;
 use weir_policy::cases::{Report, Suite};
 use weir_policy::services::{Origin, Outbound, Put, Record, Scope, Take};
 use weir_policy::verdict::{
-    Admission, Changes, Charge, Deny, Direction, GuardVerdict, Guarded, Preparation, Redaction, Severity, Span,
+    Admission, Changes, Charge, Deny, Direction, GuardVerdict, Guarded, Preparation, Redaction, Severity,
+    Span,
 };
 use weir_policy::{Answer, Fault, FaultKind, Grants, LoadError, Policy, Question, Retention, Services};
 
@@ -82,7 +83,8 @@ fn redact_sees_both_directions_in_the_form_of_any_api() {
         };
         Ok(Answer::Redact((0..view.segment_count()).filter_map(find).collect()))
     };
-    let yaml = "hooks: [redact]\nreads: content\nredact: { masks: ['[in]', '[out]'] }\ndeclares: { rules: [word] }";
+    let yaml =
+        "hooks: [redact]\nreads: content\nredact: { masks: ['[in]', '[out]'] }\ndeclares: { rules: [word] }";
     let text = r#"
 cases:
   - { name: nothing, texts: [hello], expect: pass }
@@ -152,11 +154,9 @@ cases:
 fn price_is_exact_and_quotes_come_before() {
     let ask: Ask = |question, _| match question {
         Question::Quote { bound, .. } => Ok(Answer::Quote(Nanos(bound.list_price.0 * 2))),
-        Question::Price { base, .. } if base.usage.output > 1_000 => Ok(Answer::Price(Charge {
-            total: Nanos(-1),
-            items: Vec::new(),
-            tags: Vec::new(),
-        })),
+        Question::Price { base, .. } if base.usage.output > 1_000 => {
+            Ok(Answer::Price(Charge { total: Nanos(-1), items: Vec::new(), tags: Vec::new() }))
+        }
         Question::Price { base, .. } => Ok(Answer::Price(Charge {
             total: base.list_price,
             items: vec![("list".into(), base.list_price)],
@@ -239,7 +239,11 @@ fn limiter(question: &Question, services: &dyn Services) -> Result<Answer, Fault
             timeout_ms: 0,
         };
         let known = block_on(services.http(&origin, call)).is_ok_and(|reply| reply.body == b"friend");
-        return Ok(Answer::Admit(if known { Admission::Allow(Vec::new()) } else { Admission::Deny(deny("who")) }));
+        return Ok(Answer::Admit(if known {
+            Admission::Allow(Vec::new())
+        } else {
+            Admission::Deny(deny("who"))
+        }));
     }
     let rate = Take { cost: 1, per_min: 3, burst: 3 };
     Ok(Answer::Admit(match services.kv_take(&origin, Scope::Tenant, "calls", rate).unwrap() {
@@ -266,7 +270,8 @@ cases:
 
 #[test]
 fn a_call_without_a_reply_is_named() {
-    let report = run_as("hooks: [admit]", limiter, "cases: [{ name: x, expect: allow }]").unwrap().to_string();
+    let report =
+        run_as("hooks: [admit]", limiter, "cases: [{ name: x, expect: allow }]").unwrap().to_string();
     assert!(report.ends_with("; `http` has no reply for who GET /"), "{report}");
 }
 
@@ -292,7 +297,10 @@ cases:
     passes(yaml, ask, text);
     let wrong = [
         ("{ name: x, reply: [y], expect: pass }", "brings and expects what no hook of the policy has"),
-        ("{ name: x, texts: [y], expect: { plan: [] } }", "case `x` asks `route`, a hook that the policy has not"),
+        (
+            "{ name: x, texts: [y], expect: { plan: [] } }",
+            "case `x` asks `route`, a hook that the policy has not",
+        ),
         ("{ name: x, hook: prize, expect: done }", "unknown hook `prize` (did you mean `price`?)"),
         ("{ name: x, complete: [{}] }", "the key `expect` is missing"),
         ("{ name: x, kv: { shelf/k: 1 }, expect: allow }", "`shelf/k` is no key of the store"),
@@ -300,7 +308,10 @@ cases:
     ];
     for (case, expected) in wrong {
         let error = run_as(yaml, ask, &format!("cases:\n  - {case}")).unwrap_err().to_string();
-        assert!(error.starts_with("x.cases.yaml:3:") && error.contains(expected), "{error}\nwanted {expected}");
+        assert!(
+            error.starts_with("x.cases.yaml:3:") && error.contains(expected),
+            "{error}\nwanted {expected}"
+        );
     }
 }
 

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use weir_llm::usage::Usage;
 use weir_policy::cases::{Report, Suite};
 use weir_policy::verdict::{
-    Closing, Deny, Finding, Lane, Next, RedactStep, Redaction, Replacement, Severity, Span, StreamStep, TextEdit,
+    Closing, Deny, Finding, Lane, Next, RedactStep, Redaction, Replacement, Severity, Span, StreamStep,
+    TextEdit,
 };
 use weir_policy::{Fault, FaultKind, Grants, LoadError, Policy, StreamGuard, StreamRedactor};
 
@@ -131,7 +132,10 @@ cases:
   - { name: y, stream: [a, { lane: reasoning, text: c }], expect: { stop: { after: b } } }
 "#;
     let report = run(9, text).to_string();
-    assert!(report.contains(r#"expected a stream that passes "b", got a stream that passes "a""#), "{report}");
+    assert!(
+        report.contains(r#"expected a stream that passes "b", got a stream that passes "a""#),
+        "{report}"
+    );
     let second = r#"expected a stream that is stopped by a refusal after "b", got a stream that passes content "a", reasoning "c""#;
     assert!(report.contains(second), "{report}");
 }
@@ -139,7 +143,8 @@ cases:
 #[test]
 fn a_redactor_sees_streams_too() {
     let compile = |_: &Value, _: &Grants| -> Result<Arc<dyn Policy>, LoadError> {
-        let yaml = "hooks: [redact]\nreads: content\nredact: { masks: ['(at)'] }\ndeclares: { rules: [mail] }";
+        let yaml =
+            "hooks: [redact]\nreads: content\nredact: { masks: ['(at)'] }\ndeclares: { rules: [mail] }";
         Ok(Arc::new(Fake::new("p", yaml).redactor(|| Box::new(Marks))))
     };
     let text = r#"cases: [{ name: x, stream: ["ada@ex", "ample.org"], expect: { passes: "ada(at)example.org" }, findings: [mail] }]"#;

@@ -103,7 +103,8 @@ pub fn plugin(hooks: &[&str]) -> Option<Plugin> {
         wanted.extend(reply);
     }
     let same = |plugin: &Plugin| {
-        plugin.hooks.iter().all(|hook| wanted.contains(hook)) && wanted.iter().all(|hook| plugin.hooks.contains(hook))
+        plugin.hooks.iter().all(|hook| wanted.contains(hook))
+            && wanted.iter().all(|hook| plugin.hooks.contains(hook))
     };
     PLUGINS.into_iter().find(same)
 }

@@ -87,7 +87,8 @@ impl StreamGuard for Watch {
     }
 
     fn finish(&mut self, _: &Usage) -> Closing {
-        let found = (self.found > 0).then(|| Finding { segment: None, ..Finding::of(&hit(0, 0..0), "word", Severity::High) });
+        let found = (self.found > 0)
+            .then(|| Finding { segment: None, ..Finding::of(&hit(0, 0..0), "word", Severity::High) });
         Closing { findings: found.into_iter().collect(), ..Closing::default() }
     }
 }

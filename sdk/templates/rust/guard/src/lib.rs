@@ -43,8 +43,7 @@ mod tests {
 
     #[test]
     fn an_address_is_masked() {
-        let request =
-            FakeRequest::new().user("to ada@example.org").literals("email", &["ada@example.org"]);
+        let request = FakeRequest::new().user("to ada@example.org").literals("email", &["ada@example.org"]);
         let verdict = Mask::default().guard(&request);
         assert_eq!(request.edited(&verdict), ["to [email]"]);
     }

@@ -41,10 +41,8 @@ mod tests {
 
     #[test]
     fn a_short_wait_is_worth_it() {
-        let error = AttemptError {
-            retry_after_ms: Some(100),
-            ..testing::attempt_error(ErrorClass::RateLimited)
-        };
+        let error =
+            AttemptError { retry_after_ms: Some(100), ..testing::attempt_error(ErrorClass::RateLimited) };
         let recovery = Patience::default().on_error(&testing::head(), &[error]);
         assert!(matches!(recovery, Recovery::RetryAfter(100)));
     }

@@ -3,8 +3,8 @@
 use serde::Deserialize;
 use std::ops::Range;
 use weir_sdk::{
-    Closing, Config, Deny, Edit, Finding, GuardResponse, Head, Hit, Lane, Meta, Plugin, Request,
-    Severity, Stream, StreamGuard, StreamStep, TextEdit, Usage, Verdict,
+    Closing, Config, Deny, Edit, Finding, GuardResponse, Head, Hit, Lane, Meta, Plugin, Request, Severity,
+    Stream, StreamGuard, StreamStep, TextEdit, Usage, Verdict,
 };
 
 /// The plugin and its config.
@@ -81,7 +81,8 @@ impl StreamGuard for Watch {
     }
 
     fn finish(&mut self, _: &Usage) -> Closing {
-        let found = (self.found > 0).then(|| Finding { segment: None, ..Finding::of(&hit(0, 0..0), "word", Severity::High) });
+        let found = (self.found > 0)
+            .then(|| Finding { segment: None, ..Finding::of(&hit(0, 0..0), "word", Severity::High) });
         Closing { findings: found.into_iter().collect(), ..Closing::default() }
     }
 }
