@@ -138,6 +138,7 @@ fn request() -> Result<Arc<RequestView>> {
         body_bytes: prompt::BODY_BYTES as u64,
         needs: Needs::default(),
         attempt: 0,
+        budget: None,
     };
     Ok(Arc::new(RequestView::new(head, Arc::new(chat), Vec::new())))
 }

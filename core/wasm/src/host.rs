@@ -123,7 +123,7 @@ impl request::HostRequestView for State {
     }
 
     fn attr(&mut self, _: Resource<View>, key: String) -> Result<Option<String>> {
-        Ok(self.taint()?.attr(&key).map(str::to_owned))
+        Ok(self.taint()?.attr(&key))
     }
 
     fn session(&mut self, _: Resource<View>) -> Result<Option<String>> {
