@@ -13,7 +13,7 @@ use weir_llm::price::Rate;
 use weir_llm::request::Request;
 use weir_llm::usage::Class;
 use weir_policy::{
-    Api, Breaker, Candidates, Capability, DataClass, Head, Live, LiveFacts, Needs, Policy, RequestView,
+    Api, Breaker, Candidates, Capability, DataClass, Grants, Head, Live, LiveFacts, Needs, Policy, RequestView,
     Retention, Target,
 };
 
@@ -69,7 +69,7 @@ impl Calls {
 pub fn measure(policies: &Policies) -> Result<Calls> {
     let script = fs::read_to_string(&policies.script).context(policies.script.display())?;
     let none = serde_json::json!({});
-    let script = weir_script::compile("route.rhai", &script, &none).context("route.rhai")?;
+    let script = weir_script::compile("route.rhai", &script, &none, &Grants::offline()).context("route.rhai")?;
     let options = weir_wasm::Options { cache_dir: None, mac_key: [0; 32], max_instances: 64 };
     let engine = weir_wasm::Engine::new(options).context("Wasm engine")?;
     let load = |file: &Path, grants: &[Capability]| {

@@ -3,11 +3,15 @@
 //! # Layout
 //!
 //! - [`client`]: talks to the admin API of a running gateway.
+//! - [`explain`]: `weir explain`.
 //! - [`keys`]: `weir key …`.
+//! - [`policy`]: `weir policy …`.
 //! - [`usage`]: `weir usage`.
 
 pub mod client;
+pub mod explain;
 pub mod keys;
+pub mod policy;
 pub mod usage;
 
 use crate::config::{self, Config};
@@ -53,7 +57,9 @@ enum Command {
     Plugin(Plugin),
     /// Work on the policies of a running gateway
     #[command(subcommand)]
-    Policy(PolicyCommand),
+    Policy(policy::Policy),
+    /// Show who decided what about a recent request
+    Explain(explain::Explain),
     /// Look after the ledger
     #[command(subcommand)]
     Ledger(LedgerCommand),
@@ -94,21 +100,6 @@ enum Plugin {
     Inspect {
         /// The component
         file: PathBuf,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum PolicyCommand {
-    /// Bring the version before this one back
-    Rollback,
-    /// List the policies that run
-    List,
-    /// Run a policy's golden cases
-    Test {
-        /// The script or component
-        file: PathBuf,
-        /// Its cases [default: NAME.cases.yaml beside it]
-        cases: Option<PathBuf>,
     },
 }
 
@@ -154,14 +145,9 @@ fn run(cli: Cli) -> Printed {
         Command::Key(command) => keys::run(&read(file.as_ref())?, command),
         Command::Usage(command) => usage::run(&read(file.as_ref())?, &command),
         Command::Plugin(Plugin::Build { folder, out }) => build(&folder, out.as_deref()),
-        Command::Plugin(Plugin::Inspect { file }) => inspect(&file),
-        Command::Policy(PolicyCommand::Rollback) => {
-            shown(client::Client::of(&read(file.as_ref())?)?.call("POST", "/admin/v1/rollback", None))
-        }
-        Command::Policy(PolicyCommand::List) => {
-            shown(client::Client::of(&read(file.as_ref())?)?.call("GET", "/admin/v1/policies", None))
-        }
-        Command::Policy(PolicyCommand::Test { file, cases }) => test(&file, cases),
+        Command::Plugin(Plugin::Inspect { file }) => policy::inspect::print(&file),
+        Command::Policy(command) => policy::run(file.as_ref(), command),
+        Command::Explain(command) => explain::run(&read(file.as_ref())?, &command),
         Command::Ledger(LedgerCommand::Check) => ledger_check(&read(file.as_ref())?),
         Command::Reload => {
             shown(client::Client::of(&read(file.as_ref())?)?.call("POST", "/admin/v1/reload", None))
@@ -212,7 +198,7 @@ fn banner(ready: &Ready<'_>, file: Option<&PathBuf>, new_key: bool) -> String {
         let _ = writeln!(text, "  keys     `weir key create NAME` makes one\n");
         return text;
     }
-    let new = weir_ledger::NewKey { name: "weir serve --new-key".into(), ..Default::default() };
+    let new = weir_ledger::NewKey { name: "weir serve --new-key".into(), scopes: vec!["explain".into()], ..Default::default() };
     match ready.ledger.create_key(new) {
         Ok((_, secret)) => {
             let key = secret.expose();
@@ -236,7 +222,12 @@ fn check(file: Option<&PathBuf>) -> Printed {
     let mut compiled = reload::policies::Compiled::new(wasm_engine()?);
     let mut errors: Vec<String> = Vec::new();
     for binding in &config.policies {
-        if let Err(error) = compiled.policy(binding) {
+        let covered = |policy: std::sync::Arc<dyn weir_policy::Policy>| {
+            let mut served = crate::ship::served::surfaces(&config, binding);
+            served.retain(|surface| !binding.except.contains(surface));
+            weir_policy::coverage::check(policy.manifest(), &served)
+        };
+        if let Err(error) = compiled.policy(binding).and_then(covered) {
             errors.push(error.to_string());
         }
     }
@@ -272,35 +263,6 @@ fn build(folder: &std::path::Path, out: Option<&std::path::Path>) -> Printed {
         built.manifest.version,
         built.bytes
     ))
-}
-
-fn inspect(file: &std::path::Path) -> Printed {
-    let bytes = std::fs::read(file).map_err(|error| Failed(format!("{}: {error}", file.display())))?;
-    let found = weir_wasm::inspect(&bytes)?;
-    Ok(format!(
-        "{:#?}\nimports:\n  {}\nexports:\n  {}\n",
-        found.manifest,
-        found.imports.join("\n  "),
-        found.exports.join("\n  ")
-    ))
-}
-
-fn test(file: &std::path::Path, cases: Option<PathBuf>) -> Printed {
-    let engine = if file.extension().is_some_and(|kind| kind == "wasm") {
-        config::Engine::Wasm
-    } else {
-        config::Engine::Rhai
-    };
-    let wasm = wasm_engine()?;
-    let compile = |config: &serde_json::Value| {
-        let config = if config.is_null() { serde_json::json!({}) } else { config.clone() };
-        let grants = weir_policy::Capability::ALL.to_vec();
-        let binding = config::PolicyBinding { file: file.to_owned(), engine, config, models: None, grants };
-        reload::policies::Compiled::new(wasm.clone()).policy(&binding)
-    };
-    let cases = cases.unwrap_or_else(|| file.with_extension("cases.yaml"));
-    let report = weir_policy::cases::run_with(&cases, &compile)?;
-    if report.is_ok() { Ok(format!("{report}\n")) } else { Err(Failed(report.to_string())) }
 }
 
 fn ledger_check(config: &Config) -> Printed {

@@ -380,6 +380,12 @@ impl RequestView {
         view
     }
 
+    /// Looks at the decoded text of a segment without a note: for what the host itself makes of it (a token count), never
+    /// to hand it to a policy.
+    pub fn peek<T>(&self, segment: u32, look: impl FnOnce(&str) -> T) -> Option<T> {
+        self.decoded(segment).ok().map(look)
+    }
+
     /// The decoded text of a segment, without a note: for the host's own checks.
     pub(crate) fn decoded(&self, segment: u32) -> Result<&str, AccessError> {
         std::str::from_utf8(self.raw(segment)?).map_err(|_| AccessError::NotUtf8)
@@ -405,6 +411,19 @@ impl RequestView {
             text.unwrap_or_default().into()
         });
         Ok(text.as_bytes())
+    }
+
+    /// The same for a version that is asked beside the exchange: what it reads taints nobody else's call, what it notes
+    /// is seen by nobody.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self { notes: Arc::new(Notes(Mutex::new(self.notes()))), ..self.fresh() }
+    }
+
+    /// As [`RequestView::apart`], with another head: for asking again what would be answered if it were so.
+    #[must_use]
+    pub fn with_head(&self, head: Head) -> Self {
+        Self { head, ..self.apart() }
     }
 
     fn fresh(&self) -> Self {

@@ -71,8 +71,8 @@ pub(crate) fn bounded(limits: &Limits) -> Engine {
 }
 
 /// How large one value may grow, all that it holds included.
-struct Sizes {
-    string: usize,
+pub(crate) struct Sizes {
+    pub(crate) string: usize,
     array: usize,
     map: usize,
 }
@@ -81,7 +81,7 @@ impl Sizes {
     /// Rhai bounds values, not their sum. The shares are small enough that what a script can build between two looks
     /// at the clock (32 operations, each making one largest value) stays within the memory. An element takes 16 bytes
     /// in an array and about 64 in a map, and a string may be split into an array of its characters.
-    fn within(memory_bytes: u64) -> Self {
+    pub(crate) fn within(memory_bytes: u64) -> Self {
         let share = usize::try_from(memory_bytes / 64).unwrap_or(usize::MAX).max(4096);
         Self { string: share, array: share / 16, map: share / 64 }
     }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::path::{Path, PathBuf};
-use weir_policy::cases;
+use weir_policy::{Grants, cases};
 
 fn policies() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies")
@@ -17,7 +17,7 @@ fn golden_cases() {
         if script.extension().is_some_and(|extension| extension == "rhai") {
             let source = std::fs::read_to_string(&script).unwrap();
             let name = script.file_name().unwrap().to_string_lossy().into_owned();
-            let compile = |config: &serde_json::Value| weir_script::compile(&name, &source, config);
+            let compile = |config: &serde_json::Value| weir_script::compile(&name, &source, config, &Grants::offline());
             let report = cases::run_with(&script.with_extension("cases.yaml"), &compile).unwrap();
             assert!(report.is_ok(), "{report}");
             assert!(report.passed >= 10, "{report}");
@@ -32,7 +32,7 @@ fn golden_cases() {
 fn first_policy_of_the_readme() {
     let readme = std::fs::read_to_string(policies().join("README.md")).unwrap();
     let source = readme.split("```rhai\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
-    let policy = weir_script::compile("first.rhai", source, &serde_json::Value::Null).unwrap();
+    let policy = weir_script::compile("first.rhai", source, &serde_json::Value::Null, &Grants::offline()).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("first.cases.yaml");
     let cases = readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
@@ -46,7 +46,7 @@ fn first_policy_of_the_readme() {
 fn examples_of_the_readme() {
     let readme = std::fs::read_to_string(policies().join("README.md")).unwrap();
     for source in readme.split("```rhai\n").skip(1).filter_map(|rest| rest.split("```").next()) {
-        let policy = weir_script::compile("readme.rhai", source, &serde_json::Value::Null);
+        let policy = weir_script::compile("readme.rhai", source, &serde_json::Value::Null, &Grants::offline());
         assert!(policy.is_ok(), "{}\n{source}", policy.err().unwrap());
     }
 }

@@ -41,6 +41,7 @@ pub(super) fn kind(value: &Dynamic) -> &'static str {
         name if name.ends_with("Step") => "a step",
         name if name.ends_with("Deny") => "a deny",
         name if name.ends_with("Plan") => "a plan",
+        name if name.ends_with("GuardVerdict") => "a verdict",
         _ => "something else",
     }
 }
@@ -129,41 +130,56 @@ fn plan_options(module: &mut Module) {
     });
 }
 
-fn change<T: Clone>(value: &mut T, edit: impl FnOnce(&mut T)) -> T {
+/// Changes a value in place and returns it too, so that `x.y();` and `x.y()` as an answer both work.
+pub(super) fn change<T: Clone>(value: &mut T, edit: impl FnOnce(&mut T)) -> T {
     edit(value);
     value.clone()
 }
 
+/// The failures that may move on, by their WIT names.
+pub(crate) const RETRY_ON: [(&str, fn(&mut RetryOn)); 10] = [
+    ("rate-limited", |set| set.rate_limited = true),
+    ("overloaded", |set| set.overloaded = true),
+    ("timeout-connect", |set| set.timeout_connect = true),
+    ("timeout-first-token", |set| set.timeout_first_token = true),
+    ("timeout-idle", |set| set.timeout_idle = true),
+    ("server-error", |set| set.server_error = true),
+    ("network", |set| set.network = true),
+    ("context-too-long", |set| set.context_too_long = true),
+    ("content-filter", |set| set.content_filter = true),
+    ("auth", |set| set.auth = true),
+];
+
+const NONE: RetryOn = RetryOn {
+    rate_limited: false,
+    overloaded: false,
+    timeout_connect: false,
+    timeout_first_token: false,
+    timeout_idle: false,
+    server_error: false,
+    network: false,
+    context_too_long: false,
+    content_filter: false,
+    auth: false,
+};
+
 fn retry_on(classes: &[Dynamic]) -> Answer<RetryOn> {
-    let mut set = RetryOn {
-        rate_limited: false,
-        overloaded: false,
-        timeout_connect: false,
-        timeout_first_token: false,
-        timeout_idle: false,
-        server_error: false,
-        network: false,
-        context_too_long: false,
-        content_filter: false,
-        auth: false,
-    };
+    let mut set = NONE;
     for class in classes {
         let name = class
             .read_lock::<ImmutableString>()
             .ok_or_else(|| misuse("retry_on takes names of error classes"))?;
-        let class = ErrorClass::ALL.into_iter().find(|class| class.as_str() == name.as_str());
-        match class {
-            Some(ErrorClass::RateLimited | ErrorClass::Quota) => set.rate_limited = true,
-            Some(ErrorClass::Overloaded) => set.overloaded = true,
-            Some(ErrorClass::TimeoutConnect) => set.timeout_connect = true,
-            Some(ErrorClass::TimeoutFirstToken) => set.timeout_first_token = true,
-            Some(ErrorClass::TimeoutIdle) => set.timeout_idle = true,
-            Some(ErrorClass::ServerError) => set.server_error = true,
-            Some(ErrorClass::Network) => set.network = true,
-            Some(ErrorClass::ContextTooLong) => set.context_too_long = true,
-            Some(ErrorClass::ContentFilter) => set.content_filter = true,
-            Some(ErrorClass::Auth | ErrorClass::ModelNotFound) => set.auth = true,
-            Some(_) => return Err(misuse("retry_on of a class that never moves on")),
+        // Classes that share a switch with another one, see `RetryOn::covers`.
+        let name = match name.as_str() {
+            "quota" => "rate-limited",
+            "model-not-found" => "auth",
+            name => name,
+        };
+        match RETRY_ON.iter().find(|(known, _)| *known == name) {
+            Some((_, switch)) => switch(&mut set),
+            None if ErrorClass::ALL.iter().any(|class| class.as_str() == name) => {
+                return Err(misuse("retry_on of a class that never moves on"));
+            }
             None => return Err(misuse("retry_on of a class that does not exist")),
         }
     }
