@@ -47,6 +47,12 @@ impl Probe {
         })
     }
 
+    /// Whether the policy may wait for something outside of the process.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.policy.waits()
+    }
+
     /// Brings the host back to where the case begins; not part of the call.
     pub fn ready(&self) {
         self.host.begin(&self.script);

@@ -20,7 +20,8 @@ fn built(name: &str) -> (Vec<u8>, Manifest) {
 
 fn pass_their_cases(name: &str, component: &[u8], grants: &[Capability]) {
     let engine = engine();
-    let compile = |config: &serde_json::Value| engine.compile(name, component, config, grants);
+    let compile =
+        |config: &serde_json::Value, _: &weir_policy::Grants| engine.compile(name, component, config, grants);
     let report =
         cases::run_with(&plugin(name).join("cases.yaml"), &compile).unwrap_or_else(|e| panic!("{e}"));
     assert!(report.is_ok() && report.passed > 0, "{report}");

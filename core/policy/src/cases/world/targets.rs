@@ -3,6 +3,7 @@
 use super::place::Place;
 use super::view::retention;
 use crate::cases::file::{AttemptFile, BreakerName, Case, Cases, ErrorFile, LiveFile, TargetFile};
+use crate::head::Retention;
 use crate::policy::LoadError;
 use crate::target::{Breaker, Candidates, Live, LiveFacts, Target, TargetTable};
 use crate::verdict::{AttemptError, AttemptFacts, ErrorClass};
@@ -118,17 +119,15 @@ fn error(place: Place<'_>, written: &ErrorFile, table: &TargetTable) -> Result<A
 }
 
 fn target(place: Place<'_>, written: &TargetFile) -> Result<Target, LoadError> {
-    let id = written.id.value.as_str();
-    let (provider, model) = id.split_once('/').unwrap_or(("", id));
+    let known = bare(&written.id.value);
     let (terms, at) = match &written.retention {
         Some(name) => (Some(name.value.as_str()), place.of(name)),
         None => (None, place.of(&written.id)),
     };
     let rates = written.rates.iter().map(|(class, usd)| rate(place.of(usd), class, &usd.value));
     Ok(Target {
-        id: id.into(),
-        provider: written.provider.as_deref().unwrap_or(provider).into(),
-        model: written.model.as_deref().unwrap_or(model).into(),
+        provider: written.provider.as_deref().map_or(known.provider, Into::into),
+        model: written.model.as_deref().map_or(known.model, Into::into),
         region: written.region.as_str().into(),
         retention: retention(at, terms)?,
         trains: written.trains,
@@ -138,7 +137,27 @@ fn target(place: Place<'_>, written: &TargetFile) -> Result<Target, LoadError> {
         rates: rates.collect::<Result<_, _>>()?,
         tags: written.tags.clone().into(),
         weight: written.weight,
+        ..known
     })
+}
+
+/// A target of which nothing is known but its id.
+pub(in crate::cases) fn bare(id: &str) -> Target {
+    let (provider, model) = id.split_once('/').unwrap_or(("", id));
+    Target {
+        id: id.into(),
+        provider: provider.into(),
+        model: model.into(),
+        region: "".into(),
+        retention: Retention::Unknown,
+        trains: false,
+        ctx_tokens: 0,
+        max_output_tokens: 0,
+        quality: None,
+        rates: Arc::default(),
+        tags: Arc::default(),
+        weight: 1,
+    }
 }
 
 /// Tokens are priced by the million, all else by the piece.
