@@ -2,15 +2,19 @@
 //!
 //! # Layout
 //!
+//! - [`author`]: `weir policy new`, `test`, `bench`, `run`.
 //! - [`client`]: talks to the admin API of a running gateway.
 //! - [`explain`]: `weir explain`.
 //! - [`keys`]: `weir key …`.
+//! - [`plugin`]: `weir plugin …`.
 //! - [`policy`]: `weir policy …`.
 //! - [`usage`]: `weir usage`.
 
+pub mod author;
 pub mod client;
 pub mod explain;
 pub mod keys;
+pub mod plugin;
 pub mod policy;
 pub mod usage;
 
@@ -54,7 +58,7 @@ enum Command {
     Usage(usage::Usage),
     /// Work on Wasm plugins
     #[command(subcommand)]
-    Plugin(Plugin),
+    Plugin(plugin::Plugin),
     /// Work on the policies of a running gateway
     #[command(subcommand)]
     Policy(policy::Policy),
@@ -84,23 +88,6 @@ enum Command {
     },
     /// Print the version
     Version,
-}
-
-#[derive(Debug, Subcommand)]
-enum Plugin {
-    /// Build a plugin's folder (manifest.yaml and a Rust crate) into a component
-    Build {
-        /// The plugin's folder
-        folder: PathBuf,
-        /// Where to write the component [default: NAME.wasm beside the manifest's folder]
-        #[arg(short, long)]
-        out: Option<PathBuf>,
-    },
-    /// Print what a component says of itself: manifest, hooks, imports
-    Inspect {
-        /// The component
-        file: PathBuf,
-    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -144,8 +131,7 @@ fn run(cli: Cli) -> Printed {
         Command::Check => check(file.as_ref()),
         Command::Key(command) => keys::run(&read(file.as_ref())?, command),
         Command::Usage(command) => usage::run(&read(file.as_ref())?, &command),
-        Command::Plugin(Plugin::Build { folder, out }) => build(&folder, out.as_deref()),
-        Command::Plugin(Plugin::Inspect { file }) => policy::inspect::print(&file),
+        Command::Plugin(command) => plugin::run(&command),
         Command::Policy(command) => policy::run(file.as_ref(), command),
         Command::Explain(command) => explain::run(&read(file.as_ref())?, &command),
         Command::Ledger(LedgerCommand::Check) => ledger_check(&read(file.as_ref())?),
@@ -198,7 +184,11 @@ fn banner(ready: &Ready<'_>, file: Option<&PathBuf>, new_key: bool) -> String {
         let _ = writeln!(text, "  keys     `weir key create NAME` makes one\n");
         return text;
     }
-    let new = weir_ledger::NewKey { name: "weir serve --new-key".into(), scopes: vec!["explain".into()], ..Default::default() };
+    let new = weir_ledger::NewKey {
+        name: "weir serve --new-key".into(),
+        scopes: vec!["explain".into()],
+        ..Default::default()
+    };
     match ready.ledger.create_key(new) {
         Ok((_, secret)) => {
             let key = secret.expose();
@@ -252,17 +242,6 @@ fn check(file: Option<&PathBuf>) -> Printed {
 fn wasm_engine() -> Result<weir_wasm::Engine, Failed> {
     let options = weir_wasm::Options { cache_dir: None, mac_key: [0; 32], max_instances: 16 };
     Ok(weir_wasm::Engine::new(options)?)
-}
-
-fn build(folder: &std::path::Path, out: Option<&std::path::Path>) -> Printed {
-    let built = weir_wasm::build::plugin(folder, out)?;
-    Ok(format!(
-        "{} ({} {}, {} bytes)\n",
-        built.path.display(),
-        built.manifest.name,
-        built.manifest.version,
-        built.bytes
-    ))
 }
 
 fn ledger_check(config: &Config) -> Printed {

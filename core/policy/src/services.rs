@@ -98,7 +98,7 @@ pub trait Services: Send + Sync {
 }
 
 /// How far a key reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scope {
     /// All calls of the policy.
     Plugin,

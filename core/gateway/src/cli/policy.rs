@@ -11,12 +11,12 @@ pub mod push;
 pub mod show;
 
 use super::client::Client;
-use super::{Failed, Printed, read, shown};
+use super::{Failed, Printed, author, read, shown};
 use crate::admin::policies::Back;
-use crate::{config, reload};
+use crate::config;
 use clap::Subcommand;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// `weir policy …`
 #[derive(Debug, Subcommand)]
@@ -64,13 +64,8 @@ pub enum Policy {
     },
     /// List the policies that run, as JSON
     List,
-    /// Run a policy's golden cases
-    Test {
-        /// The script or component
-        file: PathBuf,
-        /// Its cases [default: NAME.cases.yaml beside it]
-        cases: Option<PathBuf>,
-    },
+    #[command(flatten)]
+    Author(author::Author),
 }
 
 /// Runs it.
@@ -95,7 +90,7 @@ pub fn run(config: Option<&PathBuf>, command: Policy) -> Printed {
         }
         Policy::Inspect { file } => inspect::print(&file),
         Policy::List => shown(client()?.call("GET", "/admin/v1/policies", None)),
-        Policy::Test { file, cases } => test(&file, cases),
+        Policy::Author(command) => author::run(&command),
     }
 }
 
@@ -129,21 +124,6 @@ fn moved(answer: &Value) -> Printed {
             answer.get("generation").and_then(Value::as_u64).unwrap_or_default()
         ),
     })
-}
-
-fn test(file: &Path, cases: Option<PathBuf>) -> Printed {
-    let bytes = std::fs::read(file).map_err(|error| Failed(format!("{}: {error}", file.display())))?;
-    let engine = crate::ship::record::Kind::of(&bytes).engine();
-    let source = reload::policies::Source { engine, bytes: &bytes };
-    let compiled = reload::policies::Compiled::new(super::wasm_engine()?);
-    let name = file.display().to_string();
-    let compile = |config: &Value| {
-        let config = if config.is_null() { serde_json::json!({}) } else { config.clone() };
-        compiled.fresh(&name, source, &config, &weir_policy::Grants::offline())
-    };
-    let cases = cases.unwrap_or_else(|| file.with_extension("cases.yaml"));
-    let report = weir_policy::cases::run_with(&cases, &compile)?;
-    if report.is_ok() { Ok(format!("{report}\n")) } else { Err(Failed(report.to_string())) }
 }
 
 /// Checks a span of time on the command line, as config writes it.

@@ -148,7 +148,7 @@ impl Prover<'_> {
         Ok(())
     }
 
-    /// The cases run with a host that has nothing to offer, and bring their own config.
+    /// The cases bring their own config and a host of their own: nothing that they do leaves a mark.
     fn cases(&self, name: &str, offer: &Offer, source: policies::Source<'_>) -> Result<String, String> {
         match &offer.cases {
             Cases::Beside(path) if path.exists() => self.run(path, source),
@@ -167,9 +167,9 @@ impl Prover<'_> {
     fn run(&self, path: &Path, source: policies::Source<'_>) -> Result<String, String> {
         let file =
             self.bindings.first().map(|binding| binding.file.display().to_string()).unwrap_or_default();
-        let compile = |config: &serde_json::Value| {
+        let compile = |config: &serde_json::Value, grants: &Grants| {
             let config = if config.is_null() { serde_json::json!({}) } else { config.clone() };
-            self.ship.compiled.fresh(&file, source, &config, &Grants::offline())
+            self.ship.compiled.fresh(&file, source, &config, grants)
         };
         let report = cases::run_with(path, &compile).map_err(|error| error.to_string())?;
         if report.is_ok() { Ok(format!("{} pass", report.passed)) } else { Err(report.to_string()) }
