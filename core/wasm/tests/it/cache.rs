@@ -10,8 +10,9 @@ use weir_wasm::{Engine, Options};
 fn load(dir: &Path, mac_key: [u8; 32]) {
     let engine =
         Engine::new(Options { cache_dir: Some(dir.into()), mac_key, max_instances: 4 }).expect("an engine");
-    let policy =
-        engine.compile("test.wasm", &guard("", "", ""), &serde_json::Value::Null, &granted(&[])).expect("it loads");
+    let policy = engine
+        .compile("test.wasm", &guard("", "", ""), &serde_json::Value::Null, &granted(&[]))
+        .expect("it loads");
     assert_eq!(policy.guard(&request("x")), Ok(GuardVerdict::pass()));
 }
 
