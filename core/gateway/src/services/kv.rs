@@ -219,7 +219,7 @@ impl Store {
             space.sweep(now);
         }
         let beneath = self.beneath.as_ref().and_then(|beneath| beneath.look(place, &name, now));
-        let mut act = |table: &mut Table| {
+        let act = |table: &mut Table| {
             table.sweep(SWEEP, now, &space.share);
             let mut cell = Cell { table, name: &name, now, share: &space.share };
             if let Some(slot) = beneath {
