@@ -244,7 +244,8 @@ impl Exchange<'_> {
         if api == Api::CountTokens && planned.plan.steps.is_empty() {
             return self.count(admitted, &request).await;
         }
-        match self.attempts(&admitted, &request, &view, planned, replay.is_some()).await {
+        let record = replay.is_some() || self.collects(&admitted);
+        match self.attempts(&admitted, &request, &view, planned, record).await {
             Ok(Committed::Whole(whole)) => self.reply(admitted, &request, *whole, replay).await,
             Ok(Committed::Stream(stream)) => self.stream(admitted, &request, *stream, replay).await,
             Ok(Committed::Raw(raw)) => self.raw(admitted, &request, *raw).await,

@@ -10,8 +10,8 @@ use crate::gateway::{Gateway, Ids};
 use crate::reload::build::{Builder, Refused};
 use crate::reload::policies::Compiled;
 use crate::reload::{self, Reloader};
-use crate::services::{Host, Overlay};
 use crate::services::traces::Traces;
+use crate::services::{Host, Overlay};
 use crate::sim;
 use crate::telemetry::{self, Telemetry};
 use crate::upstream::Upstreams;
@@ -137,7 +137,8 @@ impl Server {
             .map(Arc::new)
             .map_err(|error| system(&error))?;
         let (live, host) = (Arc::clone(&services), Arc::clone(&services));
-        let quiet = Box::new(move || Arc::new(Overlay::new(Arc::clone(&host))) as Arc<dyn weir_policy::Services>);
+        let quiet =
+            Box::new(move || Arc::new(Overlay::new(Arc::clone(&host))) as Arc<dyn weir_policy::Services>);
         let compiled = Compiled::new(wasm).with(live, quiet);
         let mut builder = Builder::new(
             config.clone(),

@@ -134,7 +134,11 @@ impl Snapshot {
         };
         Self {
             routes: self.routes.iter().map(asked).collect(),
-            direct: Arc::new(Direct::new(self.direct.enabled, Arc::clone(&self.direct.make), Arc::clone(pipeline))),
+            direct: Arc::new(Direct::new(
+                self.direct.enabled,
+                Arc::clone(&self.direct.make),
+                Arc::clone(pipeline),
+            )),
             pipeline: Arc::clone(pipeline),
             digest,
             ..self.as_generation(generation)

@@ -286,7 +286,14 @@ impl LoadError {
     /// An error that concerns the whole file.
     #[must_use]
     pub fn new(file: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { file: file.into(), line: None, column: None, message: message.into(), hint: None, excerpt: None }
+        Self {
+            file: file.into(),
+            line: None,
+            column: None,
+            message: message.into(),
+            hint: None,
+            excerpt: None,
+        }
     }
 
     /// The same error at a line and column (1-based).

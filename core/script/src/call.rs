@@ -81,12 +81,7 @@ impl Seen {
     }
 
     pub(crate) fn reply(request: &Arc<RequestView>, reply: &Arc<RequestView>) -> Self {
-        Self::Reply(
-            Arc::clone(request),
-            TaintScope::new(request),
-            Arc::clone(reply),
-            TaintScope::new(reply),
-        )
+        Self::Reply(Arc::clone(request), TaintScope::new(request), Arc::clone(reply), TaintScope::new(reply))
     }
 
     fn view(&self) -> Option<&Arc<RequestView>> {
@@ -99,9 +94,7 @@ impl Seen {
     fn tainted(&self) -> bool {
         match self {
             Self::Request(view, scope) => scope.tainted(view),
-            Self::Reply(request, asked, reply, answered) => {
-                asked.tainted(request) || answered.tainted(reply)
-            }
+            Self::Reply(request, asked, reply, answered) => asked.tainted(request) || answered.tainted(reply),
             Self::Window(_) => true,
             Self::Nothing | Self::Settled { .. } => false,
         }

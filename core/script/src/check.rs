@@ -75,12 +75,7 @@ fn called<'a>(node: &ASTNode<'a>) -> Option<(&'a FnCallExpr, Position)> {
     call.op_token.is_none().then_some((call, *position))
 }
 
-fn refused(
-    file: &str,
-    manifest: &Manifest,
-    call: &FnCallExpr,
-    own: &BTreeSet<String>,
-) -> Option<LoadError> {
+fn refused(file: &str, manifest: &Manifest, call: &FnCallExpr, own: &BTreeSet<String>) -> Option<LoadError> {
     let name = call.name.as_str();
     // What a closure captures is a call of `curry` in the tree; as a word the parser has refused it.
     if name == "curry" {
@@ -148,4 +143,3 @@ fn distance(a: &str, b: &str) -> usize {
     }
     row[b.len()]
 }
-

@@ -7,7 +7,7 @@
 
 use crate::engine::LIBRARY;
 use crate::fault::positioned;
-use rhai::{AST, ASTNode, Dynamic, Engine, Expr, FnCallExpr, FnPtr, Position, Stmt};
+use rhai::{AST, ASTNode, Array, Dynamic, Engine, Expr, FnCallExpr, FnPtr, Map, Position, Stmt};
 use std::any::TypeId;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -35,15 +35,23 @@ fn out_of_place(file: &str, position: Position) -> LoadError {
         .hint("write it where it is used, as in list.filter(|x| …); for more than one use write a function")
 }
 
+/// A closure, or a constant that holds one.
 fn is_closure(expression: &Expr) -> bool {
     match expression {
-        Expr::DynamicConstant(value, _) => is_pointer(value),
+        Expr::DynamicConstant(value, _) => holds_one(value),
         block => captures(block),
     }
 }
 
-fn is_pointer(value: &Dynamic) -> bool {
+/// What the parser can tell at once it has put together already: `[|x| x]` is one constant.
+fn holds_one(value: &Dynamic) -> bool {
     value.is_fnptr()
+        || value.read_lock::<Array>().is_some_and(|items| items.iter().any(holds_one))
+        || value.read_lock::<Map>().is_some_and(|fields| fields.values().any(holds_one))
+}
+
+fn is_bare(expression: &Expr) -> bool {
+    !matches!(expression, Expr::DynamicConstant(value, _) if !value.is_fnptr())
 }
 
 /// A block that shares variables and curries them.
@@ -62,7 +70,7 @@ fn takes(node: &ASTNode<'_>, closure: &Expr, own: &BTreeSet<String>) -> bool {
         _ => return false,
     };
     let here = |call: &FnCallExpr| call.args.get(at).is_some_and(|argument| std::ptr::eq(argument, closure));
-    here(call) && TAKERS.contains(call.name.as_str()) && !own.contains(call.name.as_str())
+    is_bare(closure) && here(call) && TAKERS.contains(call.name.as_str()) && !own.contains(call.name.as_str())
 }
 
 /// Functions of the library whose second parameter is a closure.

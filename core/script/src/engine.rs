@@ -5,8 +5,8 @@
 
 use crate::{api, meter};
 use rhai::packages::{
-    ArithmeticPackage, BasicArrayPackage, BasicFnPackage, BasicIteratorPackage, BasicMapPackage,
-    BasicMathPackage, BasicStringPackage, LogicPackage, MoreStringPackage, Package,
+    ArithmeticPackage, BasicArrayPackage, BasicBlobPackage, BasicFnPackage, BasicIteratorPackage,
+    BasicMapPackage, BasicMathPackage, BasicStringPackage, LogicPackage, MoreStringPackage, Package,
 };
 use rhai::{Engine, Module, Shared};
 use std::sync::LazyLock;
@@ -38,6 +38,7 @@ pub(crate) static LIBRARY: LazyLock<Shared<Module>> = LazyLock::new(|| {
     MoreStringPackage::init(&mut module);
     BasicArrayPackage::init(&mut module);
     BasicMapPackage::init(&mut module);
+    BasicBlobPackage::init(&mut module);
     api::register(&mut module);
     module.register_lazy_functions();
     module.build_index();

@@ -122,7 +122,7 @@ fn describe(error: &EvalAltResult) -> (FaultKind, String) {
     let trap = |message: &str| (FaultKind::Trap, message.to_owned());
     match error {
         E::ErrorTooManyOperations(..) => (FaultKind::Deadline, "too many operations".into()),
-        E::ErrorTerminated(..) => (FaultKind::Deadline, spent().into()),
+        E::ErrorTerminated(..) => (spent().kind(), spent().message().into()),
         E::ErrorStackOverflow(..) => (FaultKind::Memory, "calls nested too deep".into()),
         E::ErrorTooManyVariables(..) => (FaultKind::Memory, "too many variables".into()),
         E::ErrorDataTooLarge(what, ..) => (FaultKind::Memory, format!("too large: {}", what.to_lowercase())),
@@ -150,8 +150,8 @@ fn describe(error: &EvalAltResult) -> (FaultKind, String) {
     }
 }
 
-fn spent() -> &'static str {
-    meter::excess().unwrap_or(Excess::Operations).message()
+fn spent() -> Excess {
+    meter::excess().unwrap_or(Excess::Operations)
 }
 
 /// What a script throws may be content. A word that a capability threw and nobody caught is one of a fixed few.

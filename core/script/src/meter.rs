@@ -1,4 +1,4 @@
-//! Operations, host calls and CPU time of the call that runs on this thread.
+//! Operations, host calls, CPU time and native memory of the call that runs on this thread.
 //!
 //! Rhai counts operations per call stack, and a native function that calls a closure works on a copy of the count: a
 //! closure called a million times would never be stopped. So the count is kept here, once per thread; a policy call
@@ -24,6 +24,7 @@ thread_local! {
             look_at: Cell::new(None),
             cpu_end: Cell::new(None),
             host_calls: Cell::new(0),
+            memory: Cell::new(0),
             excess: Cell::new(None),
         }
     };
@@ -36,6 +37,7 @@ struct Meter {
     look_at: Cell<Option<Instant>>,
     cpu_end: Cell<Option<Duration>>,
     host_calls: Cell<u64>,
+    memory: Cell<u64>,
     excess: Cell<Option<Excess>>,
 }
 
@@ -48,6 +50,8 @@ pub(crate) enum Excess {
     Cpu,
     /// `limits.host_calls`
     HostCalls,
+    /// `limits.memory_bytes`
+    Memory,
     /// `limits.wall_ms`
     Wall,
     /// Nobody waits for the answer any more.
@@ -55,11 +59,19 @@ pub(crate) enum Excess {
 }
 
 impl Excess {
+    pub(crate) const fn kind(self) -> FaultKind {
+        match self {
+            Self::Memory => FaultKind::Memory,
+            _ => FaultKind::Deadline,
+        }
+    }
+
     pub(crate) const fn message(self) -> &'static str {
         match self {
             Self::Operations => "too many operations",
             Self::Cpu => "out of CPU time",
             Self::HostCalls => "too many calls into the host",
+            Self::Memory => "too much is kept (limits.memory_bytes)",
             Self::Wall => "out of time (limits.wall_ms)",
             Self::Abandoned => "nobody waits for the answer any more",
         }
@@ -75,6 +87,7 @@ pub(crate) fn start(limits: &Limits) {
         meter.look_at.set(None);
         meter.cpu_end.set(None);
         meter.host_calls.set(limits.host_calls);
+        meter.memory.set(limits.memory_bytes);
         meter.excess.set(None);
     });
 }
@@ -89,10 +102,21 @@ pub(crate) fn host_call() -> Result<(), Box<EvalAltResult>> {
     left.map(|_| ()).ok_or_else(|| stop(Excess::HostCalls))
 }
 
+/// Counts bytes that a value of our own holds: Rhai bounds the sizes of its texts, arrays and maps, not of what is inside
+/// of a native value. Nothing is given back before the call is over.
+pub(crate) fn keep(bytes: usize) -> Result<(), Box<EvalAltResult>> {
+    let left = METER.with(|meter| {
+        let left = meter.memory.get().checked_sub(bytes as u64);
+        meter.memory.set(left.unwrap_or(0));
+        left
+    });
+    left.map(|_| ()).ok_or_else(|| stop(Excess::Memory))
+}
+
 /// Ends the call: the error may be caught, but the next operation ends the script all the same.
 pub(crate) fn stop(excess: Excess) -> Box<EvalAltResult> {
     METER.with(|meter| meter.excess.set(Some(excess)));
-    raise(FaultKind::Deadline, excess.message())
+    raise(excess.kind(), excess.message())
 }
 
 /// What the last call on this thread ran over, if anything.

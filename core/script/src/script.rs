@@ -21,8 +21,8 @@ use weir_llm::price::Nanos;
 use weir_policy::services::Later;
 use weir_policy::{
     Admission, Answer, AttemptError, AttemptFacts, Base, Candidates, Capability, Charge, Decision, Direction,
-    Fault, GuardVerdict, Manifest, Policy, Preparation, Question, Recovery, ReplyMeta, RequestView, Retention,
-    Span, Step, StreamGuard, StreamRedactor, Summary,
+    Fault, GuardVerdict, Manifest, Policy, Preparation, Question, Recovery, ReplyMeta, RequestView,
+    Retention, Span, Step, StreamGuard, StreamRedactor, Summary,
 };
 
 /// A compiled script as the pipeline asks it.
@@ -133,11 +133,9 @@ impl Policy for Script {
     /// A script without `quote` says with `price` what the most that may be used would cost.
     fn quote(&self, request: &Arc<RequestView>, bound: &Arc<Base>) -> Result<Nanos, Fault> {
         match self.0.function("quote") {
-            Some(found) => {
-                self.0.ask(found, Seen::request(request), &mut self.priced(request, bound), |v| {
-                    money::quote(&v)
-                })
-            }
+            Some(found) => self
+                .0
+                .ask(found, Seen::request(request), &mut self.priced(request, bound), |v| money::quote(&v)),
             None => self.price(request, bound).map(|charge| charge.total),
         }
     }

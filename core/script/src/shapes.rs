@@ -112,7 +112,8 @@ fn wrong_parameters(file: &str, shape: &Shape, function: &Function) -> LoadError
 
 fn no_function(file: &str, shape: &Shape) -> LoadError {
     let (hook, name) = (shape.hook.as_str(), shape.name);
-    let message = format!("the manifest names the hook `{hook}` but the script has no such function: `{name}`");
+    let message =
+        format!("the manifest names the hook `{hook}` but the script has no such function: `{name}`");
     LoadError::new(file, message).hint(format!("write fn {name}({})", shape.parameters))
 }
 

@@ -20,9 +20,9 @@ impl Source {
 
     /// A fault at a place.
     pub(crate) fn fault(&self, kind: FaultKind, message: impl Into<String>, at: Position) -> Fault {
-        Fault::new(kind, message).at(fault::place(&self.file, at)).showing(
-            fault::line(at).and_then(|line| self.excerpt(line, fault::column(at))),
-        )
+        Fault::new(kind, message)
+            .at(fault::place(&self.file, at))
+            .showing(fault::line(at).and_then(|line| self.excerpt(line, fault::column(at))))
     }
 
     /// The error with the line that it is about.

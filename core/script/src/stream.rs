@@ -12,7 +12,8 @@ use rhai::{Array, Blob, Dynamic, ImmutableString, Map};
 use std::sync::Arc;
 use weir_llm::usage::Usage;
 use weir_policy::{
-    Closing, Direction, Fault, FaultKind, Lane, RedactStep, RequestView, StreamGuard, StreamRedactor, StreamStep,
+    Closing, Direction, Fault, FaultKind, Lane, RedactStep, RequestView, StreamGuard, StreamRedactor,
+    StreamStep,
 };
 
 /// Deepest nesting of a state.
@@ -77,7 +78,9 @@ fn size(value: &Dynamic, left: usize) -> Option<usize> {
         return items.iter().try_fold(16, |sum, item| Some(sum + size(item, left)?));
     }
     if let Some(fields) = value.read_lock::<Map>() {
-        return fields.iter().try_fold(16, |sum, (name, field)| Some(sum + 64 + name.len() + size(field, left)?));
+        return fields
+            .iter()
+            .try_fold(16, |sum, (name, field)| Some(sum + 64 + name.len() + size(field, left)?));
     }
     if let Some(blob) = value.read_lock::<Blob>() {
         return Some(16 + blob.len());

@@ -95,12 +95,7 @@ impl Version {
     }
 
     /// Calls a function of a hook.
-    pub(crate) fn call(
-        &self,
-        found: Found,
-        seen: Seen,
-        arguments: &mut [Dynamic],
-    ) -> Result<Dynamic, Fault> {
+    pub(crate) fn call(&self, found: Found, seen: Seen, arguments: &mut [Dynamic]) -> Result<Dynamic, Fault> {
         self.run(found.name, seen, arguments)
             .map_err(|error| fault::of_eval(&self.source, found.position, &error))
     }
@@ -128,12 +123,7 @@ impl Version {
 
     /// A scope of its own for each call: nothing is shared between calls but what cannot change. A panic inside Rhai
     /// would be a bug of Rhai's; it costs this call, not the worker.
-    fn run(
-        &self,
-        name: &str,
-        seen: Seen,
-        arguments: &mut [Dynamic],
-    ) -> Result<Dynamic, Box<EvalAltResult>> {
+    fn run(&self, name: &str, seen: Seen, arguments: &mut [Dynamic]) -> Result<Dynamic, Box<EvalAltResult>> {
         let limits: &Limits = &self.host.manifest.limits;
         meter::start(limits);
         let evaluate = || warm::with(self.id, |caches| self.evaluate(caches, name, arguments));

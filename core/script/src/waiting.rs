@@ -56,10 +56,7 @@ pub(crate) async fn answer(
     serve(&*services, &mut script).await
 }
 
-async fn serve(
-    services: &dyn Services,
-    script: &mut UnboundedReceiver<ToTask>,
-) -> Result<Answer, Fault> {
+async fn serve(services: &dyn Services, script: &mut UnboundedReceiver<ToTask>) -> Result<Answer, Fault> {
     loop {
         let (calls, reply) = match script.next().await {
             Some(ToTask::Send(calls, reply)) => (calls, reply),

@@ -10,8 +10,8 @@ use serde_json::Value;
 use std::sync::Arc;
 use weir_llm::usage::Usage;
 use weir_policy::{
-    Capability, DeltaKind, FaultKind, Grants, Guarded, Lane, LoadError, Offline, Policy, RequestView, Retention,
-    Summary,
+    Capability, DeltaKind, FaultKind, Grants, Guarded, Lane, LoadError, Offline, Policy, RequestView,
+    Retention, Summary,
 };
 
 fn load(desk: &Arc<Desk>, capabilities: &str, body: &str) -> Arc<dyn Policy> {
@@ -131,7 +131,7 @@ fn under_zero_retention_nothing_is_left_behind() {
     let policy = load(
         &desk,
         "kv",
-        r#"kv_put("request", "k", "x"); try { kv_put("tenant", "k", "x"); pass() } catch (e) { answer(e) }"#,
+        r#"kv_put("request", "k", "x"); try { kv_put("tenant", "k", "x"); } catch (e) { return answer(e); } pass()"#,
     );
     let view = request();
     let head = weir_policy::Head { retention: Retention::Zero, ..view.head().clone() };
@@ -183,7 +183,9 @@ fn what_was_read_does_not_leave_by_telemetry_or_notes() {
 fn a_header_taints_too() {
     for read in [r#"request.header("accept")"#, r#"request.attr("tier")"#] {
         let desk = Arc::new(Desk::default());
-        load(&desk, "telemetry", &format!("{read}; log(\"info\", \"free text\"); pass()")).guard(&request()).unwrap();
+        load(&desk, "telemetry", &format!("{read}; log(\"info\", \"free text\"); pass()"))
+            .guard(&request())
+            .unwrap();
         assert!(desk.said()[0].contains("undeclared"), "{read}: {:?}", desk.said());
     }
     let desk = Arc::new(Desk::default());
@@ -227,13 +229,10 @@ fn clock_chance_and_buckets() {
     let body = r#"answer(`${now_ms()} ${random()} ${bucket("a") == bucket("a")} ${bucket("a") != bucket("b")}
         ${bucket("a") >= 0 && bucket("a") < 10000}`)"#;
     let said = answer(&desk, "env", body);
-    assert_eq!(said.split_whitespace().collect::<Vec<_>>(), [
-        "1700000000000",
-        "9223372036854775807",
-        "true",
-        "true",
-        "true"
-    ]);
+    assert_eq!(
+        said.split_whitespace().collect::<Vec<_>>(),
+        ["1700000000000", "9223372036854775807", "true", "true", "true"]
+    );
 }
 
 #[test]
@@ -266,11 +265,14 @@ fn a_batch_of_several_organisations_is_nobodys() {
     let unknown = Retention::Unknown;
     policy.complete(&vec![of("acme", unknown), of("acme", unknown)].into()).unwrap();
     policy.complete(&vec![of("acme", unknown), of("globex", Retention::Zero)].into()).unwrap();
-    assert_eq!(desk.said(), [
-        r#"tested acme: Counter { name: "settled", by: 2, labels: [] }"#,
-        r#"tested : Counter { name: "settled", by: 2, labels: [] }"#,
-        r#"tested : Log { level: Info, message: "closed", fields: [] }"#,
-    ]);
+    assert_eq!(
+        desk.said(),
+        [
+            r#"tested acme: Counter { name: "settled", by: 2, labels: [] }"#,
+            r#"tested : Counter { name: "settled", by: 2, labels: [] }"#,
+            r#"tested : Log { level: Info, message: "closed", fields: [] }"#,
+        ]
+    );
 }
 
 #[test]

@@ -11,9 +11,9 @@ use weir_llm::price::{Nanos, Rate};
 use weir_llm::reply::Reply;
 use weir_llm::usage::{Class, Source, Usage};
 use weir_policy::{
-    Admission, Api, AttemptFacts, Base, Budget, Changes, Charge, Closing, DeltaKind, Deny, Direction, Edit, Fault,
-    FaultKind, Finding, Grants, GuardVerdict, Guarded, Lane, Next, Policy, Preparation, Redaction, Replacement,
-    ReplyMeta, RequestView, Severity, Span, StreamStep, TextEdit,
+    Admission, Api, AttemptFacts, Base, Budget, Changes, Charge, Closing, DeltaKind, Deny, Direction, Edit,
+    Fault, FaultKind, Finding, Grants, GuardVerdict, Guarded, Lane, Next, Policy, Preparation, Redaction,
+    Replacement, ReplyMeta, RequestView, Severity, Span, StreamStep, TextEdit,
 };
 
 const LANE: Lane = Lane { choice: 0, kind: DeltaKind::Content, index: 0 };
@@ -44,7 +44,8 @@ fn admit_sees_the_head_and_lets_in_or_refuses() {
             allow().tag("tier", head.tag("tier")).tag("left", if head.budget == () { "none" } else { head.budget.left.to_string() })
         }"#,
     );
-    let tags = |left: &str| vec![("tier".to_owned(), "gold".to_owned()), ("left".to_owned(), left.to_owned())];
+    let tags =
+        |left: &str| vec![("tier".to_owned(), "gold".to_owned()), ("left".to_owned(), left.to_owned())];
     assert_eq!(policy.admit(&request()).unwrap(), Admission::Allow(tags("none")));
     let with = |left: i64| {
         let view = request();
@@ -70,7 +71,8 @@ fn guards_know_the_conversation_by_its_hash() {
     let Guarded::Answer(none) = policy.guard(&request()).unwrap().outcome else { panic!("no answer") };
     assert_eq!(none, "none");
     let view = request();
-    let keyed = RequestView::new(view.head().clone(), Arc::clone(view.request()), Vec::new()).with_secret([7; 32]);
+    let keyed =
+        RequestView::new(view.head().clone(), Arc::clone(view.request()), Vec::new()).with_secret([7; 32]);
     let Guarded::Answer(hash) = policy.guard(&Arc::new(keyed)).unwrap().outcome else { panic!("no answer") };
     assert_eq!(hash.len(), 32, "{hash}");
 }
@@ -338,7 +340,8 @@ fn price_and_quote_are_whole_nano_dollars() {
                    .item("target", target.len()).tag("by", head.tenant)
            }"#,
     );
-    let items = |list: &[(&str, i64)]| list.iter().map(|(n, v)| ((*n).to_owned(), Nanos(*v))).collect::<Vec<_>>();
+    let items =
+        |list: &[(&str, i64)]| list.iter().map(|(n, v)| ((*n).to_owned(), Nanos(*v))).collect::<Vec<_>>();
     assert_eq!(policy.quote(&request(), &base(101)).unwrap(), Nanos(112));
     assert_eq!(
         policy.price(&request(), &base(109)).unwrap(),
@@ -361,7 +364,8 @@ fn price_and_quote_are_whole_nano_dollars() {
 
 #[test]
 fn a_script_without_quote_quotes_what_it_would_charge() {
-    let policy = load("hooks: [price]", "fn price(head, target, base, config) { charge(base.list_price * 2) }");
+    let policy =
+        load("hooks: [price]", "fn price(head, target, base, config) { charge(base.list_price * 2) }");
     assert_eq!(policy.quote(&request(), &base(21)).unwrap(), Nanos(42));
 }
 

@@ -170,7 +170,9 @@ fn hooks_are_checked_against_the_manifest() {
 
 #[test]
 fn the_manifest_is_checked_with_its_own_lines() {
-    let compile = |source: &str| weir_script::compile("x.rhai", source, &Value::Null, &Grants::offline()).err().unwrap();
+    let compile = |source: &str| {
+        weir_script::compile("x.rhai", source, &Value::Null, &Grants::offline()).err().unwrap()
+    };
     let none = compile("fn route(head, targets, config) { abstain() }");
     assert_eq!((none.line, none.message.as_str()), (Some(1), "the script has no manifest"));
     let unknown = compile(
@@ -191,7 +193,7 @@ fn answers_are_checked() {
         ("targets", "a list of targets"),
         ("targets[0]", "a target"),
         ("#{ plan: 1 }", "a map"),
-        ("pass()", "something else"),
+        ("pass()", "a verdict"),
         ("plan(step(99))", "target 99 is not a candidate"),
         ("plan([step(0), step(7)])", "target 7 is not a candidate"),
         ("plan(step(-1))", "there is no target -1"),
@@ -268,9 +270,7 @@ fn a_closure_is_no_value() {
         "keep(|x| x); abstain()",
         "[1].keep(|x| x); abstain()",
     ] {
-        let error = refused(&format!(
-            "fn keep(f) {{ f }}\nfn route(head, targets, config) {{\n{body}\n}}"
-        ));
+        let error = refused(&format!("fn keep(f) {{ f }}\nfn route(head, targets, config) {{\n{body}\n}}"));
         assert!(error.message.contains("closure"), "{body}: {error}");
         assert_eq!(error.line, Some(6), "{body}: {error}");
     }

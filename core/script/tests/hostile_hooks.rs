@@ -10,8 +10,8 @@ use std::sync::Arc;
 use weir_llm::price::Nanos;
 use weir_llm::usage::{Source, Usage};
 use weir_policy::{
-    AttemptError, AttemptFacts, Base, DeltaKind, Direction, ErrorClass, Fault, FaultKind, Grants, Lane, Policy,
-    ReplyMeta,
+    AttemptError, AttemptFacts, Base, DeltaKind, Direction, ErrorClass, Fault, FaultKind, Grants, Lane,
+    Policy, ReplyMeta,
 };
 
 const LANE: Lane = Lane { choice: 0, kind: DeltaKind::Content, index: 0 };
@@ -190,13 +190,13 @@ fn the_state_of_a_stream_is_bounded_over_all_its_windows() {
         "hooks: [stream]",
         r#"fn stream(state, lane, text, last, config) {
             if !("kept" in state) { state.kept = []; }
-            for i in 0..100 { state.kept.push(text); }
+            for i in 0..5 { state.kept.push(text); }
             pass()
         }"#,
     );
     let policy = weir_script::compile("grows.rhai", &grows, &Value::Null, &Grants::offline()).unwrap();
     let mut stream = policy.stream(&request()).unwrap();
-    let text = "x".repeat(100);
+    let text = "x".repeat(8192);
     let fault = (0..1000).find_map(|_| stream.push(LANE, &text, false).err()).unwrap();
     assert_eq!(fault.kind, FaultKind::Memory, "{fault}");
 }
@@ -204,7 +204,8 @@ fn the_state_of_a_stream_is_bounded_over_all_its_windows() {
 #[test]
 fn a_state_holds_plain_values() {
     for body in ["state.lane = lane; pass()", "state.c = config; pass()", "state.v = pass(); pass()"] {
-        let source = policy("hooks: [stream]", &format!("fn stream(state, lane, text, last, config) {{ {body} }}"));
+        let source =
+            policy("hooks: [stream]", &format!("fn stream(state, lane, text, last, config) {{ {body} }}"));
         let policy = weir_script::compile("state.rhai", &source, &Value::Null, &Grants::offline()).unwrap();
         let fault = policy.stream(&request()).unwrap().push(LANE, "x", false).unwrap_err();
         assert_eq!(fault.kind, FaultKind::BadAnswer, "{body}: {fault}");
@@ -225,4 +226,26 @@ fn huge_answers_are_bounded_by_the_sizes_of_values() {
     );
     let policy = weir_script::compile("huge.rhai", &grows, &Value::Null, &Grants::offline()).unwrap();
     assert_eq!(policy.guard(&request()).unwrap_err().kind, FaultKind::Deadline);
+}
+
+/// What Rhai does not see of the size of a value is counted too.
+#[test]
+fn native_values_are_bounded_in_all() {
+    let view = bench::ask(&format!(
+        r#"{{"model":"fast","messages":[{{"role":"user","content":"{}"}}]}}"#,
+        "x ".repeat(5000)
+    ));
+    for body in [
+        r#"let s = "x"; s.pad(60000, "y"); edit(edits(request.scan("x"), text(s)))"#,
+        r#"let s = "x"; s.pad(60000, "y"); let t = text(s); let a = []; loop { a.push(edit(0, 0, 1, t)); }"#,
+        r#"let s = "x"; s.pad(60000, "y"); let v = pass(); loop { v.tag("a", s); }"#,
+        r#"let s = "x"; s.pad(60000, "y"); let a = []; loop { a.push(deny(403, "x", s)); }"#,
+    ] {
+        let header = "hooks: [guard]\nreads: content\nlimits: { cpu_us: 20000, memory_bytes: 4194304 }\n\
+            matchers:\n  - { name: x, literals: [x] }";
+        let source = policy(header, &format!("fn guard(request, config) {{ {body} }}"));
+        let policy = weir_script::compile("huge.rhai", &source, &Value::Null, &Grants::offline()).unwrap();
+        let fault = policy.guard(&view).unwrap_err();
+        assert_eq!(fault.kind, FaultKind::Memory, "{body}: {fault}");
+    }
 }

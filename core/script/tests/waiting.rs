@@ -116,7 +116,7 @@ fn what_goes_wrong_can_be_caught_and_names_itself_if_it_is_not() {
     let desk = Desk::answering(|_| Box::pin(std::future::ready(Err(HttpError::Tls))));
     let caught = load(
         &desk,
-        r#"try { http_send(#{ host_alias: "moderation" }); pass() } catch (e) { answer(e) }"#,
+        r#"try { http_send(#{ host_alias: "moderation" }); } catch (e) { return answer(e); } pass()"#,
     );
     assert_eq!(answered(guard(&caught)), "tls");
     let fault = guard(&load(&desk, r#"http_send(#{ host_alias: "moderation" }); pass()"#)).unwrap_err();
@@ -126,7 +126,7 @@ fn what_goes_wrong_can_be_caught_and_names_itself_if_it_is_not() {
     let budget = load(
         &desk,
         r#"for i in 0..3 { try { http_send(#{ host_alias: "moderation" }); } catch { } }
-           try { http_send(#{ host_alias: "moderation" }); pass() } catch (e) { answer(e) }"#,
+           try { http_send(#{ host_alias: "moderation" }); } catch (e) { return answer(e); } pass()"#,
     );
     assert_eq!(answered(guard(&budget)), "budget");
 }
@@ -170,7 +170,11 @@ fn a_dropped_call_ends_its_script() {
     }
     drop((call, desk, policy));
     // The last owner of the desk is the script's thread: the channel closes when the script is over.
-    assert!(is_gone.recv_timeout(Duration::from_secs(30)).is_err_and(|e| e == mpsc::RecvTimeoutError::Disconnected));
+    assert!(
+        is_gone
+            .recv_timeout(Duration::from_secs(30))
+            .is_err_and(|e| e == mpsc::RecvTimeoutError::Disconnected)
+    );
 }
 
 /// Nobody is answered before all have asked, so it ends only if all of them wait at the same time.

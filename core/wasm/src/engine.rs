@@ -1,21 +1,26 @@
-//! One wasmtime engine for the life of the process: its pool of instance slots, its ticker, its linkers.
+//! Two wasmtime engines for the life of the process, each with its pool of instance slots and its linkers: one is metered
+//! by the clock, for all hooks; one by fuel, for pricers. Both meters on one engine would cost the hooks 63 % on a hot
+//! loop.
 
 use crate::cache::Cache;
+use crate::component::Component;
 use crate::imports::Linkers;
+use crate::kept::AllKept;
 use crate::load;
-use crate::telemetry::{Sink, Tracing};
 use crate::ticker::Ticker;
 use std::path::PathBuf;
 use std::sync::Arc;
 use wasmtime::{Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
-use weir_policy::{Capability, Limits, LoadError, Policy};
+use weir_policy::{Grants, Limits, LoadError, Policy};
 
 /// Host stack that guest code may use. Workers have 2 MiB; host functions run above the guest's part.
 const WASM_STACK_BYTES: usize = 256 << 10;
+/// Stack of a call that waits: the guest's part, and the host functions above it.
+const ASYNC_STACK_BYTES: usize = 1 << 20;
 /// What a slot keeps mapped between instances: below it, re-use is a `memset`; above it, a system call.
 const KEEP_RESIDENT_BYTES: usize = 256 << 10;
-/// A component of ours is a module, wit-component's shim and its fixups.
-const CORE_INSTANCES: u32 = 4;
+/// A component of ours is a module, wit-component's shim and its fixups; one that is being snapshotted has one more.
+const CORE_INSTANCES: u32 = 5;
 const TABLES: u32 = 4;
 const TABLE_ELEMENTS: usize = 10_000;
 
@@ -26,7 +31,7 @@ pub struct Options {
     pub cache_dir: Option<PathBuf>,
     /// Signs compiled code: whoever knows it can run native code in this process.
     pub mac_key: [u8; 32],
-    /// Instance slots, for all policies together.
+    /// Instance slots of each engine, for all policies together.
     pub max_instances: u32,
 }
 
@@ -40,40 +45,37 @@ pub struct EngineError(String);
 pub struct Engine(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
-    pub(crate) wasm: wasmtime::Engine,
+    /// For all hooks but `price`.
+    pub(crate) timed: Realm,
+    /// For `price`: fuel makes a call the same whenever and wherever it is made.
+    pub(crate) fueled: Realm,
     pub(crate) ticker: Ticker,
-    pub(crate) cache: Option<Cache>,
-    pub(crate) linkers: Linkers,
-    pub(crate) sink: Arc<dyn Sink>,
+    pub(crate) kept: AllKept,
     pub(crate) kept_per_policy: usize,
 }
 
+/// A wasmtime engine and what belongs to it.
+pub(crate) struct Realm {
+    pub(crate) wasm: wasmtime::Engine,
+    pub(crate) linkers: Linkers,
+    cache: Option<Cache>,
+}
+
 impl Engine {
-    /// An engine with its ticker thread; what components log goes to `tracing`.
+    /// An engine with its ticker thread.
     ///
     /// # Errors
     /// If the address space for the slots cannot be reserved or the thread cannot start.
     pub fn new(options: Options) -> Result<Self, EngineError> {
-        Self::with_sink(options, Arc::new(Tracing))
-    }
-
-    /// An engine whose components log and count into `sink`.
-    ///
-    /// # Errors
-    /// As [`Engine::new`].
-    pub fn with_sink(options: Options, sink: Arc<dyn Sink>) -> Result<Self, EngineError> {
-        let error = |e: &dyn std::fmt::Display| EngineError(e.to_string());
-        let wasm =
-            wasmtime::Engine::new(&config(options.max_instances)).map_err(|e| error(&format!("{e:#}")))?;
-        let ticker = Ticker::start(&wasm).map_err(|e| error(&e))?;
-        let cache = options.cache_dir.map(|dir| Cache::new(dir, options.mac_key, &wasm));
-        let linkers = Linkers::new(&wasm);
+        let timed = Realm::new(&options, |config| config.epoch_interruption(true))?;
+        let fueled = Realm::new(&options, |config| config.consume_fuel(true))?;
+        let ticker = Ticker::start(&timed.wasm).map_err(|e| EngineError(e.to_string()))?;
         let kept_per_policy = (options.max_instances as usize / 8).clamp(1, 64);
-        Ok(Self(Arc::new(Inner { wasm, ticker, cache, linkers, sink, kept_per_policy })))
+        Ok(Self(Arc::new(Inner { timed, fueled, ticker, kept: AllKept::default(), kept_per_policy })))
     }
 
-    /// Loads a component: manifest, config, imports against `grants`, compile (or cache), self-test. `file` names the
-    /// component in errors. Takes milliseconds to seconds: not for a request's path.
+    /// Loads a component: manifest, config, imports against `grants`, compile (or cache), configure and snapshot,
+    /// self-test. `file` names the component in errors. Takes milliseconds to seconds: not for a request's path.
     ///
     /// # Errors
     /// [`LoadError`] says what is wrong and how to mend it.
@@ -82,18 +84,36 @@ impl Engine {
         file: &str,
         component: &[u8],
         config: &serde_json::Value,
-        grants: &[Capability],
+        grants: &Grants,
     ) -> Result<Arc<dyn Policy>, LoadError> {
-        let policy = load::policy(&self.0, file, component, config, grants)?;
-        Ok(Arc::new(policy))
+        let loaded = load::policy(&self.0, file, component, config, grants)?;
+        Ok(Arc::new(Component(Arc::new(loaded))))
+    }
+}
+
+impl Realm {
+    fn new(options: &Options, meter: fn(&mut Config) -> &mut Config) -> Result<Self, EngineError> {
+        let mut config = config(options.max_instances);
+        meter(&mut config);
+        let wasm = wasmtime::Engine::new(&config).map_err(|e| EngineError(format!("{e:#}")))?;
+        let cache = options.cache_dir.clone().map(|dir| Cache::new(dir, options.mac_key, &wasm));
+        Ok(Self { linkers: Linkers::new(&wasm), wasm, cache })
+    }
+
+    /// The code of a component, from disk or compiled now.
+    pub(crate) fn code(&self, component: &[u8]) -> wasmtime::Result<wasmtime::component::Component> {
+        match &self.cache {
+            Some(cache) => cache.load(&self.wasm, component),
+            None => wasmtime::component::Component::new(&self.wasm, component),
+        }
     }
 }
 
 fn config(max_instances: u32) -> Config {
     let mut config = Config::new();
     config
-        .epoch_interruption(true)
         .max_wasm_stack(WASM_STACK_BYTES)
+        .async_stack_size(ASYNC_STACK_BYTES)
         .cranelift_opt_level(OptLevel::Speed)
         .wasm_memory64(false)
         .wasm_multi_memory(false)
@@ -113,6 +133,7 @@ fn pool(max_instances: u32) -> PoolingAllocationConfig {
         .total_tables(max_instances.saturating_mul(TABLES))
         .max_tables_per_component(TABLES)
         .table_elements(TABLE_ELEMENTS)
+        .total_stacks(max_instances)
         .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
         .table_keep_resident(TABLE_ELEMENTS * size_of::<usize>())
         .max_unused_warm_slots(max_instances.min(100));

@@ -1,7 +1,8 @@
 //! From a wasmtime error to a [`Fault`]. Nothing that a guest made up gets through: kinds, fixed texts, names of the
 //! component's functions, and a place that was checked against the component's own bytes.
 
-use crate::state::{OverCpu, OverHostCalls, OverMemory};
+use crate::ask::{NoHook, OwnError};
+use crate::budget::{OverCpu, OverHostCalls, OverMemory};
 use wasmtime::{FrameInfo, PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use weir_policy::{Fault, FaultKind};
 
@@ -30,11 +31,21 @@ fn kind(error: &wasmtime::Error) -> (FaultKind, String) {
     if let Some(over) = error.downcast_ref::<OverMemory>() {
         return (FaultKind::Memory, over.to_string());
     }
+    if let Some(missing) = error.downcast_ref::<NoHook>() {
+        return (FaultKind::Missing, missing.to_string());
+    }
+    if let Some(own) = error.downcast_ref::<OwnError>() {
+        return (FaultKind::Trap, own.to_string());
+    }
+    if let Some(fault) = error.downcast_ref::<Fault>() {
+        return (fault.kind, fault.message.clone());
+    }
     if is_no_slot(error) {
         return (FaultKind::NoSlot, "no instance slot is free".into());
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => (FaultKind::Deadline, OverCpu.to_string()),
+        Some(Trap::OutOfFuel) => (FaultKind::Deadline, "more operations than limits allow".into()),
         Some(trap @ Trap::StackOverflow) => (FaultKind::Memory, trap.to_string()),
         Some(trap) => (FaultKind::Trap, trap.to_string()),
         None => (FaultKind::BadAnswer, bad_answer(error)),

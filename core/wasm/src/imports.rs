@@ -1,36 +1,58 @@
 //! Which imports a component may have, and the linker for a set of grants.
 
+use crate::VERSION;
 use crate::state::State;
 use crate::wit::weir::policy as wit;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use wasmtime::component::{Component, HasSelf, Linker};
-use weir_policy::{Capability, LoadError, Manifest};
+use wasmtime::component::{HasSelf, Linker};
+use weir_policy::{Capability, Hook, LoadError, Manifest};
 
-/// The version of the contract that this host speaks.
-const VERSION: &str = "0.2.0";
-/// What every component may import: types, the request by reference, the place of a panic.
-pub(crate) const ALWAYS: [&str; 3] = ["types", "request", "fault"];
+/// What a component may import without asking. A pricer has the types only, so that its charge depends on nothing else;
+/// a redactor cannot even say where it panicked: line numbers can carry what it has read.
+pub(crate) fn always(manifest: &Manifest) -> &'static [&'static str] {
+    match manifest {
+        _ if manifest.has(Hook::Price) => &["types"],
+        _ if manifest.has(Hook::Redact) => &["types", "request"],
+        _ => &["types", "request", "fault"],
+    }
+}
 
-/// The linkers made so far, by the grants they link.
+/// What a linker links.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Links {
+    pub(crate) always: &'static [&'static str],
+    pub(crate) capabilities: BTreeSet<Capability>,
+    /// At load nothing waits, and nobody is called: `http` answers with an error.
+    pub(crate) at_load: bool,
+}
+
+impl Links {
+    /// Whether a call through it may wait.
+    pub(crate) fn waits(&self) -> bool {
+        !self.at_load && self.capabilities.contains(&Capability::Http)
+    }
+}
+
+/// The linkers made so far.
 pub(crate) struct Linkers {
     engine: wasmtime::Engine,
-    by_grants: Mutex<BTreeMap<BTreeSet<Capability>, Arc<Linker<State>>>>,
+    known: Mutex<BTreeMap<Links, Arc<Linker<State>>>>,
 }
 
 impl Linkers {
     pub(crate) fn new(engine: &wasmtime::Engine) -> Self {
-        Self { engine: engine.clone(), by_grants: Mutex::default() }
+        Self { engine: engine.clone(), known: Mutex::default() }
     }
 
-    /// The linker that links exactly these grants.
-    pub(crate) fn of(&self, grants: &BTreeSet<Capability>) -> wasmtime::Result<Arc<Linker<State>>> {
-        let mut known = self.by_grants.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(linker) = known.get(grants) {
+    /// The linker that links exactly this.
+    pub(crate) fn of(&self, links: &Links) -> wasmtime::Result<Arc<Linker<State>>> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(linker) = known.get(links) {
             return Ok(Arc::clone(linker));
         }
-        let linker = Arc::new(linker(&self.engine, grants)?);
-        known.insert(grants.clone(), Arc::clone(&linker));
+        let linker = Arc::new(linker(&self.engine, links)?);
+        known.insert(links.clone(), Arc::clone(&linker));
         Ok(linker)
     }
 }
@@ -39,22 +61,27 @@ impl Linkers {
 /// first that is not, and how to mend it.
 pub(crate) fn check(
     file: &str,
-    component: &Component,
+    imports: &[String],
     manifest: &Manifest,
-    grants: &[Capability],
-) -> Result<BTreeSet<Capability>, LoadError> {
-    let mut needed = BTreeSet::new();
-    for (name, _) in component.component_type().imports(component.engine()) {
-        let Some(capability) = capability(file, name)? else { continue };
+    granted: &[Capability],
+) -> Result<Links, LoadError> {
+    let always = always(manifest);
+    let mut capabilities = BTreeSet::new();
+    for name in imports {
+        let interface = interface(file, name)?;
+        if always.contains(&interface) {
+            continue;
+        }
+        let capability = capability(file, name, interface, manifest)?;
         if !manifest.capabilities.contains(&capability) {
             return Err(not_asked(file, capability));
         }
-        if !grants.contains(&capability) {
+        if !granted.contains(&capability) {
             return Err(not_granted(file, &manifest.name, capability));
         }
-        needed.insert(capability);
+        capabilities.insert(capability);
     }
-    Ok(needed)
+    Ok(Links { always, capabilities, at_load: false })
 }
 
 /// The interface and version of an import of ours: `weir:policy/kv@0.2.0` → `kv`, `0.2.0`.
@@ -62,8 +89,8 @@ pub(crate) fn ours(import: &str) -> Option<(&str, &str)> {
     import.strip_prefix("weir:policy/")?.split_once('@')
 }
 
-/// The capability that an import needs; `None` if everyone may have it.
-fn capability(file: &str, import: &str) -> Result<Option<Capability>, LoadError> {
+/// The interface of an import, which must be one of this version of the contract.
+fn interface<'a>(file: &str, import: &'a str) -> Result<&'a str, LoadError> {
     let Some((interface, version)) = ours(import) else {
         return Err(LoadError::new(
             file,
@@ -78,11 +105,31 @@ fn capability(file: &str, import: &str) -> Result<Option<Capability>, LoadError>
         )
         .hint("rebuild it with this version's `weir plugin build`"));
     }
-    if ALWAYS.contains(&interface) {
-        return Ok(None);
+    Ok(interface)
+}
+
+/// The capability that an import needs, and that goes with the policy's hooks.
+fn capability(
+    file: &str,
+    import: &str,
+    interface: &str,
+    manifest: &Manifest,
+) -> Result<Capability, LoadError> {
+    let known = Capability::ALL.into_iter().find(|c| c.as_str() == interface);
+    let pure = manifest.hooks.iter().find(|hook| match known {
+        Some(capability) => !hook.goes_with(capability),
+        // `request` and `fault`, which everyone else may have.
+        None => matches!(hook, Hook::Price | Hook::Redact),
+    });
+    if let Some(hook) = pure {
+        let hook = hook.as_str();
+        return Err(LoadError::new(
+            file,
+            format!("the component imports `{import}`, which a policy with the hook `{hook}` cannot have"),
+        )
+        .hint("put the hook into a policy of its own"));
     }
-    let known = Capability::ALL.iter().find(|c| c.as_str() == interface);
-    known.copied().map(Some).ok_or_else(|| {
+    known.ok_or_else(|| {
         LoadError::new(file, format!("the component imports `{import}`, an interface that is no capability"))
     })
 }
@@ -102,20 +149,43 @@ fn not_granted(file: &str, policy: &str, capability: Capability) -> LoadError {
         .hint(format!("add `grants: [{name}]` to this policy in weir.yaml"))
 }
 
-fn linker(engine: &wasmtime::Engine, grants: &BTreeSet<Capability>) -> wasmtime::Result<Linker<State>> {
-    type Same = HasSelf<State>;
+type Same = HasSelf<State>;
+
+fn linker(engine: &wasmtime::Engine, links: &Links) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
-    wit::types::add_to_linker::<_, Same>(&mut linker, |state| state)?;
-    wit::request::add_to_linker::<_, Same>(&mut linker, |state| state)?;
-    wit::fault::add_to_linker::<_, Same>(&mut linker, |state| state)?;
-    for grant in grants {
-        match grant {
-            Capability::Targets => wit::targets::add_to_linker::<_, Same>(&mut linker, |state| state)?,
-            Capability::Env => wit::env::add_to_linker::<_, Same>(&mut linker, |state| state)?,
-            Capability::Telemetry => wit::telemetry::add_to_linker::<_, Same>(&mut linker, |state| state)?,
-            // The manifest is refused before it comes to this; without a link the component would be, too.
-            Capability::Annotate | Capability::Tokens | Capability::Kv | Capability::Http => {}
+    for interface in links.always {
+        match *interface {
+            "request" => wit::request::add_to_linker::<_, Same>(&mut linker, |state| state)?,
+            "fault" => wit::fault::add_to_linker::<_, Same>(&mut linker, |state| state)?,
+            _ => wit::types::add_to_linker::<_, Same>(&mut linker, |state| state)?,
         }
     }
+    for capability in &links.capabilities {
+        link(&mut linker, *capability, links.at_load)?;
+    }
     Ok(linker)
+}
+
+fn link(linker: &mut Linker<State>, capability: Capability, at_load: bool) -> wasmtime::Result<()> {
+    match capability {
+        Capability::Targets => wit::targets::add_to_linker::<_, Same>(linker, |state| state),
+        Capability::Env => wit::env::add_to_linker::<_, Same>(linker, |state| state),
+        Capability::Telemetry => wit::telemetry::add_to_linker::<_, Same>(linker, |state| state),
+        Capability::Annotate => wit::annotate::add_to_linker::<_, Same>(linker, |state| state),
+        Capability::Tokens => wit::tokens::add_to_linker::<_, Same>(linker, |state| state),
+        Capability::Kv => wit::kv::add_to_linker::<_, Same>(linker, |state| state),
+        Capability::Http if at_load => no_http(linker),
+        Capability::Http => wit::http::add_to_linker::<_, Same>(linker, |state| state),
+    }
+}
+
+/// `http` of `configure` and `self-test`: there is no request on whose account a call would go out.
+fn no_http(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    use wit::http::{HttpError, Inbound, Outbound};
+    let mut http = linker.instance(&format!("weir:policy/http@{VERSION}"))?;
+    http.func_wrap("send", |_, (_,): (Outbound,)| Ok((Err::<Inbound, _>(HttpError::Budget),)))?;
+    http.func_wrap("send-all", |_, (calls,): (Vec<Outbound>,)| {
+        let none = |_| Err::<Inbound, _>(HttpError::Budget);
+        Ok((calls.iter().map(none).collect::<Vec<_>>(),))
+    })
 }

@@ -1,46 +1,29 @@
-//! A store with an instantiated component and its hooks.
-//!
-//! `configure` runs in each fresh instance whose policy has a config; a snapshot of the configured state (wizer) will
-//! spare that later.
+//! A store with an instantiated component, and the calls into it.
 
-use crate::state::{Budget, Call, Constants, State, View};
-use crate::wit::exports::weir::policy::{hook_guard, hook_on_error, hook_route, lifecycle};
+use crate::budget::{Budget, Excused};
+use crate::exports::{Export, Exports};
+use crate::state::{Call, Constants, State};
 use std::sync::Arc;
-use std::time::Duration;
-use wasmtime::Store;
-use wasmtime::component::{InstancePre, Resource};
-use weir_policy::{Hook, TargetTable};
+use wasmtime::component::{ComponentNamedList, InstancePre, Lift, Lower};
+use wasmtime::{Engine, Store};
+use weir_policy::{Limits, TargetTable};
 
 /// A component, linked: from here an instance is one call away.
 pub(crate) struct Template {
-    pre: InstancePre<State>,
-    lifecycle: lifecycle::GuestIndices,
-    guard: Option<hook_guard::GuestIndices>,
-    route: Option<hook_route::GuestIndices>,
-    on_error: Option<hook_on_error::GuestIndices>,
-}
-
-impl Template {
-    /// Finds `lifecycle` and the hooks of the manifest; the error is wasmtime's and names what is missing.
-    pub(crate) fn new(pre: InstancePre<State>, hooks: &[Hook]) -> wasmtime::Result<Self> {
-        let has = |hook| hooks.contains(&hook);
-        Ok(Self {
-            lifecycle: lifecycle::GuestIndices::new(&pre)?,
-            guard: has(Hook::Guard).then(|| hook_guard::GuestIndices::new(&pre)).transpose()?,
-            route: has(Hook::Route).then(|| hook_route::GuestIndices::new(&pre)).transpose()?,
-            on_error: has(Hook::OnError).then(|| hook_on_error::GuestIndices::new(&pre)).transpose()?,
-            pre,
-        })
-    }
+    pub(crate) pre: InstancePre<State>,
+    /// What is linked waits: every call into an instance is asynchronous.
+    pub(crate) waits: bool,
+    /// Each instance must be configured: the state that `configure` leaves could not be snapshotted.
+    pub(crate) configures: bool,
 }
 
 /// A live instance.
 pub(crate) struct Instance {
     pub(crate) store: Store<State>,
-    instance: wasmtime::component::Instance,
-    guard: Option<hook_guard::Guest>,
-    route: Option<hook_route::Guest>,
-    on_error: Option<hook_on_error::Guest>,
+    pub(crate) instance: wasmtime::component::Instance,
+    waits: bool,
+    /// Metered by fuel rather than by the clock.
+    fueled: bool,
     /// Calls answered.
     pub(crate) calls: u32,
     /// Linear memory right after the start.
@@ -51,121 +34,144 @@ pub(crate) struct Instance {
     pub(crate) table: Option<TargetTable>,
 }
 
-/// A failed start, with the store's state for the fault's place.
+/// A failed start, with the place where the guest said that it panicked.
 pub(crate) struct StartError {
     pub(crate) error: wasmtime::Error,
     pub(crate) panicked_at: Option<String>,
 }
 
+/// How much a call may burn where calls are metered by fuel.
+#[derive(Clone, Copy)]
+pub(crate) struct Fuel(pub(crate) u64);
+
 impl Instance {
-    /// Instantiates and configures within the budget of one call, which the hook's own call then renews.
-    pub(crate) fn start(template: &Template, constants: &Arc<Constants>) -> Result<Self, StartError> {
-        let mut store = Store::new(template.pre.engine(), State::new(Arc::clone(constants)));
-        store.limiter(|state| &mut state.memory);
-        store.epoch_deadline_callback(|mut context| context.data_mut().budget.tick());
-        store.set_epoch_deadline(1);
-        store
-            .set_hostcall_fuel(usize::try_from(constants.manifest.limits.output_bytes).unwrap_or(usize::MAX));
-        match template.pre.instantiate(&mut store) {
-            Ok(instance) => Self::configured(store, instance, template, constants),
+    /// Instantiates and, if need be, configures within the budget of one call, which the hook's own call then renews.
+    pub(crate) async fn start(
+        template: &Template,
+        exports: &Exports,
+        constants: &Arc<Constants>,
+        fuel: Option<Fuel>,
+    ) -> Result<Self, StartError> {
+        let mut this = Self::bare(template, constants, fuel).await?;
+        if !template.configures {
+            return Ok(this);
+        }
+        match this.configure(exports).await {
+            Ok(()) => Ok(this),
+            Err(error) => Err(this.failed(error)),
+        }
+    }
+
+    /// As [`Instance::start`] with the budgets of a load, not configured.
+    pub(crate) async fn at_load(
+        template: &Template,
+        constants: &Arc<Constants>,
+        fueled: bool,
+    ) -> Result<Self, StartError> {
+        let mut this =
+            Self::bare(template, constants, fueled.then_some(Fuel(Limits::MAX.operations))).await?;
+        this.store.data_mut().budget = Budget::at_load();
+        Ok(this)
+    }
+
+    async fn bare(
+        template: &Template,
+        constants: &Arc<Constants>,
+        fuel: Option<Fuel>,
+    ) -> Result<Self, StartError> {
+        let mut store = store(template.pre.engine(), constants, fuel);
+        let started = match template.waits {
+            true => template.pre.instantiate_async(&mut store).await,
+            false => template.pre.instantiate(&mut store),
+        };
+        match started {
+            Ok(instance) => Ok(Self {
+                memory_at_start: store.data().memory.current,
+                store,
+                instance,
+                waits: template.waits,
+                fueled: fuel.is_some(),
+                calls: 0,
+                organisation: None,
+                table: None,
+            }),
             Err(error) => Err(StartError { error, panicked_at: store.data_mut().call.panicked_at.take() }),
         }
     }
 
-    fn configured(
-        store: Store<State>,
-        instance: wasmtime::component::Instance,
-        template: &Template,
-        constants: &Constants,
-    ) -> Result<Self, StartError> {
-        let mut this = Self {
-            memory_at_start: store.data().memory.current,
-            store,
-            instance,
-            guard: None,
-            route: None,
-            on_error: None,
-            calls: 0,
-            organisation: None,
-            table: None,
-        };
-        let Some(config) = &constants.config else { return Ok(this) };
-        match this.configure(template, config) {
-            Ok(()) => Ok(this),
-            Err(error) => {
-                Err(StartError { error, panicked_at: this.store.data_mut().call.panicked_at.take() })
-            }
-        }
+    /// An error of this instance, with the place of its panic.
+    pub(crate) fn failed(&mut self, error: wasmtime::Error) -> StartError {
+        StartError { error, panicked_at: self.store.data_mut().call.panicked_at.take() }
     }
 
-    fn configure(&mut self, template: &Template, config: &str) -> wasmtime::Result<()> {
-        let lifecycle = template.lifecycle.load(&mut self.store, &self.instance)?;
-        lifecycle.call_configure(&mut self.store, config)?.map_err(|said| Refused(said).into())
+    /// Hands it the operator's config.
+    pub(crate) async fn configure(&mut self, exports: &Exports) -> wasmtime::Result<()> {
+        let constants = Arc::clone(&self.store.data().constants);
+        let (done,) = self.invoke(&exports.configure, (constants.config.as_str(),)).await?;
+        done.map_err(|said| Refused(said).into())
     }
 
     /// Asks the candidate whether it may go live.
-    pub(crate) fn self_test(&mut self, template: &Template) -> wasmtime::Result<()> {
-        let lifecycle = template.lifecycle.load(&mut self.store, &self.instance)?;
-        lifecycle.call_self_test(&mut self.store)?.map_err(|said| Refused(said).into())
+    pub(crate) async fn self_test(&mut self, exports: &Exports) -> wasmtime::Result<()> {
+        let (done,) = self.invoke(&exports.self_test, ()).await?;
+        done.map_err(|said| Refused(said).into())
     }
 
-    /// Sets the views of the next call and its budgets.
-    pub(crate) fn arm(&mut self, call: Call) {
+    /// Sets the views of the next call and its budgets; `excused` where whoever polls it watches the CPU time.
+    pub(crate) fn arm(&mut self, call: Call, excused: Option<Arc<Excused>>) -> wasmtime::Result<()> {
         let state = self.store.data_mut();
-        let limits = &state.constants.manifest.limits;
-        state.budget = Budget::new(Duration::from_micros(limits.cpu_us), limits.host_calls);
         state.call = call;
-        self.store.set_epoch_deadline(1);
+        let limits = state.constants.manifest.limits;
+        state.budget = match excused {
+            Some(excused) => Budget::polled(&limits, excused),
+            None => Budget::of(&limits),
+        };
         self.calls += 1;
+        if self.fueled {
+            return self.store.set_fuel(limits.operations);
+        }
+        self.store.set_epoch_deadline(1);
+        Ok(())
     }
 
-    pub(crate) fn guard(
-        &mut self,
-        template: &Template,
-    ) -> wasmtime::Result<crate::wit::weir::policy::types::Verdict> {
-        if self.guard.is_none() {
-            self.guard = Some(indices(template.guard.as_ref())?.load(&mut self.store, &self.instance)?);
-        }
-        let hook = indices(self.guard.as_ref())?;
-        hook.call_guard(&mut self.store, Resource::<View>::new_borrow(0))
+    /// The next call of a stream: new budgets, the same views, and what it has read it has read.
+    pub(crate) fn rearm(&mut self) -> wasmtime::Result<()> {
+        let call = std::mem::take(&mut self.store.data_mut().call);
+        let call = Call { now_ms: None, scanned: Vec::new(), ..call };
+        self.arm(call, None)
     }
 
-    pub(crate) fn route(
-        &mut self,
-        template: &Template,
-        head: &crate::wit::weir::policy::types::Head,
-    ) -> wasmtime::Result<hook_route::Decision> {
-        if self.route.is_none() {
-            self.route = Some(indices(template.route.as_ref())?.load(&mut self.store, &self.instance)?);
+    /// Calls a function of the component.
+    pub(crate) async fn invoke<P, R>(&mut self, export: &Export<P, R>, params: P) -> wasmtime::Result<R>
+    where
+        P: ComponentNamedList + Lower,
+        R: ComponentNamedList + Lift + 'static,
+    {
+        let function = export.of(&mut self.store, &self.instance)?;
+        match self.waits {
+            true => function.call_async(&mut self.store, params).await,
+            false => function.call(&mut self.store, params),
         }
-        let hook = indices(self.route.as_ref())?;
-        hook.call_route(&mut self.store, head, Resource::<View>::new_borrow(0))
     }
+}
 
-    pub(crate) fn on_error(
-        &mut self,
-        template: &Template,
-        head: &crate::wit::weir::policy::types::Head,
-        errors: &[crate::wit::weir::policy::types::AttemptError],
-    ) -> wasmtime::Result<hook_on_error::Recovery> {
-        if self.on_error.is_none() {
-            self.on_error = Some(indices(template.on_error.as_ref())?.load(&mut self.store, &self.instance)?);
+fn store(engine: &Engine, constants: &Arc<Constants>, fuel: Option<Fuel>) -> Store<State> {
+    let output = usize::try_from(constants.manifest.limits.output_bytes).unwrap_or(usize::MAX);
+    let mut store = Store::new(engine, State::new(Arc::clone(constants)));
+    store.limiter(|state| &mut state.memory);
+    store.set_hostcall_fuel(output);
+    match fuel {
+        // Fails only on an engine without fuel; the first call would then find none.
+        Some(Fuel(units)) => drop(store.set_fuel(units)),
+        None => {
+            store.epoch_deadline_callback(|mut context| context.data_mut().budget.tick());
+            store.set_epoch_deadline(1);
         }
-        let hook = indices(self.on_error.as_ref())?;
-        hook.call_on_error(&mut self.store, head, errors)
     }
+    store
 }
 
 /// The component said no to its config or in its self-test; the text is the author's, for the operator.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Refused(pub(crate) String);
-
-/// A hook that the manifest does not name.
-#[derive(Debug, thiserror::Error)]
-#[error("the policy has no such hook")]
-pub(crate) struct NoHook;
-
-fn indices<T>(hook: Option<&T>) -> Result<&T, NoHook> {
-    hook.ok_or(NoHook)
-}

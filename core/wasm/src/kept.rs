@@ -1,64 +1,100 @@
 //! Instances of one policy that read no content and wait for the next call.
 
 use crate::instance::Instance;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
 use weir_policy::TargetTable;
 
 /// Calls after which an instance is dropped: bounds what a slow leak or a drifting state can do.
 const MAX_CALLS: u32 = 10_000;
 /// Linear memory that an instance may have grown by.
 const MAX_GROWTH_BYTES: usize = 1 << 20;
+/// How long an instance waits for its next call.
+const MAX_IDLE: Duration = Duration::from_secs(60);
 
 /// Whose calls an instance serves.
 #[derive(Clone)]
 pub(crate) struct Owner {
     /// The organisation; `None` for a `shared` policy, whose instances learn of none.
     pub(crate) organisation: Option<Arc<str>>,
-    /// An instance may keep the target table of its first call, so it serves that table only.
-    pub(crate) table: TargetTable,
+    /// An instance may keep the target table of its first call, so it serves that table only; `None` where the hook
+    /// sees no targets.
+    pub(crate) table: Option<TargetTable>,
 }
 
 pub(crate) struct Kept {
-    instances: Mutex<Vec<Instance>>,
+    /// The one used last stands last.
+    instances: Mutex<Vec<(Instance, Instant)>>,
     capacity: usize,
 }
 
 impl Kept {
-    pub(crate) fn new(capacity: usize) -> Self {
-        Self { instances: Mutex::default(), capacity }
-    }
-
     /// An instance of this owner, the one used last.
     pub(crate) fn take(&self, owner: &Owner) -> Option<Instance> {
         let mut instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
-        let index = instances.iter().rposition(|instance| owner.owns(instance))?;
-        Some(instances.remove(index))
+        let index = instances.iter().rposition(|(instance, _)| owner.owns(instance))?;
+        Some(instances.remove(index).0)
     }
 
-    /// Keeps an instance unless it is due; the one unused for longest makes room. Dropped outside of the lock.
+    /// Keeps an instance unless it is due; the one unused for longest makes room, and those that waited for too long go.
+    /// Dropped outside of the lock.
     pub(crate) fn put(&self, mut instance: Instance, owner: Owner) {
         if due(&instance) {
             return;
         }
         instance.organisation = owner.organisation;
-        instance.table = Some(owner.table);
+        instance.table = owner.table;
+        let now = Instant::now();
         let mut instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
-        let oldest = (instances.len() >= self.capacity).then(|| instances.remove(0));
-        instances.push(instance);
+        let idle = instances.iter().take_while(|(_, since)| now.duration_since(*since) > MAX_IDLE).count();
+        let full = (instances.len() + 1).saturating_sub(self.capacity);
+        let mut gone = None;
+        if idle.max(full) > 0 {
+            gone = Some(instances.drain(..idle.max(full)).collect::<Vec<_>>());
+        }
+        instances.push((instance, now));
         drop(instances);
-        drop(oldest);
+        drop(gone);
     }
 
     /// Gives all slots back.
-    pub(crate) fn clear(&self) {
+    fn clear(&self) {
         let all = std::mem::take(&mut *self.instances.lock().unwrap_or_else(PoisonError::into_inner));
         drop(all);
     }
 }
 
+/// The kept instances of all policies of an engine: when its pool is empty, all are given up.
+#[derive(Default)]
+pub(crate) struct AllKept(Mutex<Vec<Weak<Kept>>>);
+
+impl AllKept {
+    /// Room for the kept instances of one policy.
+    pub(crate) fn of_policy(&self, capacity: usize) -> Arc<Kept> {
+        let kept = Arc::new(Kept { instances: Mutex::default(), capacity });
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|known| known.strong_count() > 0);
+        all.push(Arc::downgrade(&kept));
+        kept
+    }
+
+    /// Gives all slots back.
+    pub(crate) fn clear(&self) {
+        let all: Vec<_> = {
+            let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            all.iter().filter_map(Weak::upgrade).collect()
+        };
+        all.iter().for_each(|kept| kept.clear());
+    }
+}
+
 impl Owner {
     fn owns(&self, instance: &Instance) -> bool {
-        let same_table = instance.table.as_ref().is_some_and(|table| Arc::ptr_eq(table, &self.table));
+        let same_table = match (&instance.table, &self.table) {
+            (Some(kept), Some(asked)) => Arc::ptr_eq(kept, asked),
+            (None, None) => true,
+            _ => false,
+        };
         same_table && instance.organisation == self.organisation
     }
 }

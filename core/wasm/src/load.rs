@@ -1,43 +1,54 @@
 //! From bytes to a policy. Each step may refuse; the running version is not touched.
 
-use crate::component::Component;
-use crate::engine::Inner;
+use crate::component::Loaded;
+use crate::engine::{Inner, Realm};
+use crate::exports::Exports;
+use crate::imports::{self, Links};
+use crate::inspect::{self, Borders};
 use crate::instance::{Instance, Refused, StartError, Template};
-use crate::kept::Kept;
+use crate::meter::now;
 use crate::state::Constants;
-use crate::{fault, imports, section};
+use crate::{fault, section, snapshot};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use weir_policy::matcher::Matchers;
-use weir_policy::{Capability, LoadError, Manifest};
+use weir_policy::{Grants, Hook, LoadError, Manifest};
 
-/// Manifest → config → compile → imports against grants → hooks → self-test.
+/// Manifest → config → imports against grants → compile → configure and snapshot → hooks → self-test.
 pub(crate) fn policy(
     engine: &Arc<Inner>,
     file: &str,
     bytes: &[u8],
     config: &Value,
-    grants: &[Capability],
-) -> Result<Component, LoadError> {
+    grants: &Grants,
+) -> Result<Loaded, LoadError> {
     let manifest = manifest(file, bytes)?;
     if !empty(config) || manifest.config_schema.is_some() {
         manifest.check_config(file, config)?;
     }
-    let code = compile(engine, file, bytes)?;
-    let needed = imports::check(file, &code, &manifest, grants)?;
-    let linker = engine.linkers.of(&needed).map_err(|e| LoadError::new(file, format!("{e:#}")))?;
-    let pre = linker.instantiate_pre(&code).map_err(|e| mismatch(file, &e))?;
-    let template = Template::new(pre, &manifest.hooks).map_err(|e| mismatch(file, &e))?;
-    let component = Component {
-        engine: Arc::clone(engine),
-        constants: Arc::new(constants(engine, file, bytes, manifest, config)?),
-        template,
-        kept: Kept::new(engine.kept_per_policy),
-        digest: digest(bytes, config),
+    alone(file, &manifest)?;
+    let Borders { imports, .. } = inspect::borders(file, bytes)?;
+    let links = imports::check(file, &imports, &manifest, &grants.capabilities)?;
+    let fueled = manifest.has(Hook::Price);
+    let loader = Loader {
+        realm: if fueled { &engine.fueled } else { &engine.timed },
+        file,
+        fueled,
+        constants: Arc::new(constants(file, bytes, manifest, config, grants)?),
+        links,
     };
-    self_test(file, &component)?;
-    Ok(component)
+    let _running = engine.ticker.enter();
+    let (template, exports) = loader.template(bytes)?;
+    Ok(Loaded {
+        engine: Arc::clone(engine),
+        constants: loader.constants,
+        template,
+        exports,
+        fueled,
+        kept: engine.kept.of_policy(engine.kept_per_policy),
+        digest: digest(bytes, config),
+    })
 }
 
 /// The manifest that a component carries.
@@ -47,51 +58,144 @@ pub(crate) fn manifest(file: &str, bytes: &[u8]) -> Result<Manifest, LoadError> 
     Manifest::parse_yaml(text, &format!("{file}#manifest.yaml"))
 }
 
-fn compile(engine: &Inner, file: &str, bytes: &[u8]) -> Result<wasmtime::component::Component, LoadError> {
-    let compiled = match &engine.cache {
-        Some(cache) => cache.load(&engine.wasm, bytes),
-        None => wasmtime::component::Component::new(&engine.wasm, bytes),
-    };
-    compiled.map_err(|e| LoadError::new(file, format!("the component does not compile: {e:#}")))
+/// A pricer runs on an engine of its own, with no imports: other hooks cannot share its component.
+fn alone(file: &str, manifest: &Manifest) -> Result<(), LoadError> {
+    if !manifest.has(Hook::Price) || manifest.hooks.len() == 1 {
+        return Ok(());
+    }
+    Err(LoadError::new(file, "a component with the hook `price` has no other hooks")
+        .hint("put `price` into a plugin of its own"))
 }
 
 fn constants(
-    engine: &Inner,
     file: &str,
     bytes: &[u8],
     manifest: Manifest,
     config: &Value,
+    grants: &Grants,
 ) -> Result<Constants, LoadError> {
     Ok(Constants {
+        name: manifest.name.as_str().into(),
         matchers: Matchers::compile(&manifest.matchers).map_err(|e| e.in_file(file))?,
         manifest,
-        config: (!empty(config)).then(|| config.to_string()),
+        config: if empty(config) { "{}".into() } else { config.to_string() },
         component: bytes.to_vec(),
-        sink: Arc::clone(&engine.sink),
+        services: Arc::clone(&grants.services),
     })
 }
 
-fn self_test(file: &str, component: &Component) -> Result<(), LoadError> {
-    let _running = component.engine.ticker.enter();
-    let failed = |what: &str, error: &wasmtime::Error, panicked_at| {
-        let why = match error.downcast_ref::<Refused>() {
-            Some(said) => said.to_string(),
-            None => fault::of(error, panicked_at).to_string(),
-        };
-        LoadError::new(file, format!("{what}: {why}"))
-    };
-    let mut instance = Instance::start(&component.template, &component.constants).map_err(
-        |StartError { error, panicked_at }| failed("the component does not start", &error, panicked_at),
-    )?;
-    let tested = instance.self_test(&component.template);
-    let panicked_at = instance.store.data_mut().call.panicked_at.take();
-    tested.map_err(|error| failed("the self-test failed", &error, panicked_at))
+/// What the steps of one load share.
+struct Loader<'a> {
+    realm: &'a Realm,
+    file: &'a str,
+    fueled: bool,
+    constants: Arc<Constants>,
+    links: Links,
 }
 
-fn mismatch(file: &str, error: &wasmtime::Error) -> LoadError {
-    LoadError::new(file, format!("the component does not fit the contract: {error:#}"))
-        .hint("its exports must be the hooks that its manifest names; rebuild it with `weir plugin build`")
+impl Loader<'_> {
+    /// The component that instances are made of, tested.
+    fn template(&self, bytes: &[u8]) -> Result<(Template, Exports), LoadError> {
+        let configured = self.snapshot(bytes)?;
+        let linked = self.link(configured.as_deref().unwrap_or(bytes))?;
+        let exports = self.exports(&linked)?;
+        let configures = configured.is_none();
+        self.self_test(&linked.at_load, &exports, configures)?;
+        Ok((Template { configures, ..linked.template }, exports))
+    }
+
+    fn link(&self, bytes: &[u8]) -> Result<Linked, LoadError> {
+        let code = self.realm.code(bytes).map_err(|e| {
+            LoadError::new(self.file, format!("the component does not compile: {e:#}"))
+        })?;
+        let template = |links: &Links| {
+            let linker = self.realm.linkers.of(links)?;
+            let pre = linker.instantiate_pre(&code)?;
+            Ok(Template { pre, waits: links.waits(), configures: false })
+        };
+        let at_load = Links { at_load: true, ..self.links.clone() };
+        Ok(Linked {
+            template: template(&self.links).map_err(|e| self.mismatch(&e))?,
+            at_load: template(&at_load).map_err(|e| self.mismatch(&e))?,
+        })
+    }
+
+    fn exports(&self, linked: &Linked) -> Result<Exports, LoadError> {
+        let mut instance = self.start(&linked.at_load)?;
+        let instance = &mut instance;
+        Exports::find(&mut instance.store, &instance.instance, &self.constants.manifest)
+            .map_err(|e| self.mismatch(&e))
+    }
+
+    fn start(&self, template: &Template) -> Result<Instance, LoadError> {
+        let started = now(Instance::at_load(template, &self.constants, self.fueled));
+        started
+            .unwrap_or_else(|| Err(StartError { error: Waited.into(), panicked_at: None }))
+            .map_err(|failed| self.refused("the component does not start", failed))
+    }
+
+    /// The component with the state that `configure` left in it; `None` if it is one whose state cannot be taken.
+    fn snapshot(&self, bytes: &[u8]) -> Result<Option<Vec<u8>>, LoadError> {
+        let instrumented = match snapshot::Instrumented::new(bytes) {
+            Ok(instrumented) => instrumented,
+            Err(why) => {
+                let file = self.file;
+                tracing::info!(file, %why, "the state after configure is not snapshotted: each instance is configured");
+                return Ok(None);
+            }
+        };
+        let linked = self.link(&instrumented.component)?;
+        let exports = self.exports(&linked)?;
+        let mut instance = self.start(&linked.at_load)?;
+        self.run("the component does not start", &mut instance, |i| now(i.configure(&exports)))?;
+        instrumented.take(instance).map(Some).map_err(|e| {
+            LoadError::new(self.file, format!("the component's state could not be taken: {e:#}"))
+        })
+    }
+
+    fn self_test(&self, template: &Template, exports: &Exports, configure: bool) -> Result<(), LoadError> {
+        let mut instance = self.start(template)?;
+        if configure {
+            self.run("the component does not start", &mut instance, |i| now(i.configure(exports)))?;
+        }
+        self.run("the self-test failed", &mut instance, |i| now(i.self_test(exports)))
+    }
+
+    fn run(
+        &self,
+        what: &str,
+        instance: &mut Instance,
+        call: impl FnOnce(&mut Instance) -> Option<wasmtime::Result<()>>,
+    ) -> Result<(), LoadError> {
+        let done = call(instance).unwrap_or_else(|| Err(Waited.into()));
+        done.map_err(|error| self.refused(what, instance.failed(error)))
+    }
+
+    fn refused(&self, what: &str, failed: StartError) -> LoadError {
+        let why = match failed.error.downcast_ref::<Refused>() {
+            Some(said) => said.to_string(),
+            None => fault::of(&failed.error, failed.panicked_at).to_string(),
+        };
+        LoadError::new(self.file, format!("{what}: {why}"))
+    }
+
+    fn mismatch(&self, error: &wasmtime::Error) -> LoadError {
+        LoadError::new(self.file, format!("the component does not fit the contract: {error:#}")).hint(
+            "its exports must be the hooks that its manifest names; rebuild it with `weir plugin build`",
+        )
+    }
 }
+
+/// A component linked for requests and for its own load.
+struct Linked {
+    template: Template,
+    at_load: Template,
+}
+
+/// What is linked at load never waits.
+#[derive(Debug, thiserror::Error)]
+#[error("the component waits at load")]
+struct Waited;
 
 fn empty(config: &Value) -> bool {
     config.is_null() || config.as_object().is_some_and(serde_json::Map::is_empty)

@@ -1,5 +1,5 @@
-//! What wasmtime's `bindgen!` makes of `sdk/wit`. The world names all that this version links and asks; a component
-//! has any part of it, so hooks are found one by one through their `GuestIndices`.
+//! What wasmtime's `bindgen!` makes of `sdk/wit`: the types, and the traits behind the imports. The world names every
+//! interface of the contract; a component has any part of it, so its exports are found one by one (`exports`).
 
 wasmtime::component::bindgen!({
     path: "../../sdk/wit",
@@ -9,16 +9,31 @@ wasmtime::component::bindgen!({
             import weir:policy/types@0.2.0;
             import weir:policy/request@0.2.0;
             import weir:policy/fault@0.2.0;
+            import weir:policy/annotate@0.2.0;
             import weir:policy/targets@0.2.0;
+            import weir:policy/tokens@0.2.0;
+            import weir:policy/kv@0.2.0;
+            import weir:policy/http@0.2.0;
             import weir:policy/telemetry@0.2.0;
             import weir:policy/env@0.2.0;
             export weir:policy/lifecycle@0.2.0;
+            export weir:policy/hook-admit@0.2.0;
             export weir:policy/hook-guard@0.2.0;
+            export weir:policy/hook-redact@0.2.0;
             export weir:policy/hook-route@0.2.0;
+            export weir:policy/hook-attempt@0.2.0;
             export weir:policy/hook-on-error@0.2.0;
+            export weir:policy/hook-guard-response@0.2.0;
+            export weir:policy/hook-stream@0.2.0;
+            export weir:policy/hook-price@0.2.0;
+            export weir:policy/hook-complete@0.2.0;
         }
     ",
     world: "weir:host/host",
-    imports: { default: trappable },
+    imports: {
+        "weir:policy/http.send": async | trappable,
+        "weir:policy/http.send-all": async | trappable,
+        default: trappable,
+    },
     with: { "weir:policy/request.request-view": crate::state::View },
 });

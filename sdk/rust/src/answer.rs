@@ -1,9 +1,22 @@
 //! Constructors for what hooks answer.
+//!
+//! - this file: verdicts, refusals, edits, plans.
+//! - `reply`: steps of a stream, spans, charges.
 
-use crate::{Deny, Edit, Finding, Hit, Outcome, Plan, Replacement, RetryOn, Step, Strategy, Verdict};
+mod reply;
 
-pub use crate::bindings::on_error::exports::weir::policy::hook_on_error::Recovery;
-pub use crate::bindings::route::exports::weir::policy::hook_route::Decision;
+use crate::{
+    Admission, Changes, Deny, Edit, Finding, Hit, Outcome, Plan, Preparation, Replacement, RetryOn, Severity,
+    Step, Strategy, Verdict,
+};
+
+impl Admission {
+    /// Lets it in, without tags.
+    #[must_use]
+    pub const fn allow() -> Self {
+        Self::Allow(Vec::new())
+    }
+}
 
 impl Verdict {
     /// Nothing to see.
@@ -41,6 +54,13 @@ impl Verdict {
         self
     }
 
+    /// The same verdict with a tag more.
+    #[must_use]
+    pub fn tag(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.tags.push((name.into(), value.into()));
+        self
+    }
+
     /// Whether the request is refused.
     #[must_use]
     pub const fn is_block(&self) -> bool {
@@ -52,11 +72,27 @@ impl Verdict {
     }
 }
 
+impl Finding {
+    /// A hit as a finding, with full score.
+    #[must_use]
+    pub fn of(hit: &Hit, rule: impl Into<String>, severity: Severity) -> Self {
+        let (segment, start, end) = (Some(hit.segment), hit.start, hit.end);
+        Self { rule: rule.into(), severity, segment, start, end, score: 1.0 }
+    }
+}
+
 impl Deny {
     /// A refusal: `status` is 400 to 599, `code` is for machines, `message` for the caller.
     #[must_use]
     pub fn new(status: u16, code: impl Into<String>, message: impl Into<String>) -> Self {
         Self { status, code: code.into(), message: message.into(), retry_after_ms: None }
+    }
+
+    /// The same refusal, not to be tried again before so many milliseconds.
+    #[must_use]
+    pub const fn retry_after_ms(mut self, ms: u32) -> Self {
+        self.retry_after_ms = Some(ms);
+        self
     }
 }
 
@@ -65,6 +101,15 @@ impl Edit {
     #[must_use]
     pub fn replace(hit: &Hit, text: impl Into<String>) -> Self {
         Self { segment: hit.segment, start: hit.start, end: hit.end, replace: Replacement::Text(text.into()) }
+    }
+}
+
+impl Preparation {
+    /// Sends the request with these headers more; an empty value removes one that Weir would send.
+    #[must_use]
+    pub fn headers<N: Into<String>, V: Into<String>>(headers: impl IntoIterator<Item = (N, V)>) -> Self {
+        let headers = headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Self::Edit(Changes { edits: Vec::new(), headers })
     }
 }
 

@@ -1,4 +1,5 @@
-//! The world outside of the request. Needs the capability `env`; in host tests time stands still and buckets are 0.
+//! The world outside of the request. Needs the capability `env`; in host tests time stands still (at 0, or where
+//! [`testing::set_now_ms`](crate::testing::set_now_ms) puts it), numbers and buckets are 0.
 
 #[cfg(target_arch = "wasm32")]
 use crate::bindings::imports::weir::policy::env as host;
@@ -9,7 +10,7 @@ pub fn now_ms() -> u64 {
     #[cfg(target_arch = "wasm32")]
     return host::now_ms();
     #[cfg(not(target_arch = "wasm32"))]
-    0
+    crate::testing::host::now_ms()
 }
 
 /// A random number, not for secrets.

@@ -1,7 +1,8 @@
 //! The macro that makes a component of a plugin, and what it expands to.
 
-/// Makes a component of a type that implements [`Plugin`](crate::Plugin) and the named hooks: `guard`, `route`,
-/// `on_error`. Does nothing when the crate is compiled for the host.
+/// Makes a component of a type that implements [`Plugin`](crate::Plugin) and the named hooks: `admit`, `guard`, `redact`,
+/// `route`, `attempt`, `on_error`, `guard_response`, `stream`, `price`, `complete`. Does nothing when the crate is
+/// compiled for the host, beyond a check that the traits are there.
 ///
 /// ```
 /// # use weir_sdk::*;
@@ -17,7 +18,9 @@ macro_rules! export {
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             struct Export;
-            ::std::thread_local!(static PLUGIN: $crate::glue::Slot<$plugin> = const { $crate::glue::Slot::new() });
+            ::std::thread_local!(static PLUGIN: $crate::glue::Slot<$plugin> = const {
+                $crate::glue::Slot::new($crate::export!(@panics $($hook)+))
+            });
             impl $crate::bindings::lifecycle::exports::weir::policy::lifecycle::Guest for Export {
                 fn configure(json: ::std::string::String) -> ::std::result::Result<(), ::std::string::String> {
                     PLUGIN.with(|plugin| plugin.configure(&json))
@@ -27,61 +30,198 @@ macro_rules! export {
                 }
             }
             $crate::bindings::lifecycle::export_lifecycle!(Export with_types_in $crate::bindings::lifecycle);
-            $($crate::export!(@ $hook);)+
+            $($crate::export!(@ $plugin, $hook);)+
         };
         #[cfg(not(target_arch = "wasm32"))]
         const _: fn() = || { $($crate::export!(@host $plugin, $hook);)+ };
     };
-    (@ guard) => {
+
+    // A redactor and a pricer may not import the interface that takes the place of a panic.
+    (@panics redact $($rest:ident)*) => { $crate::glue::stay_silent };
+    (@panics price $($rest:ident)*) => { $crate::glue::stay_silent };
+    (@panics $other:ident $($rest:ident)*) => { $crate::export!(@panics $($rest)*) };
+    (@panics) => { $crate::glue::report_panics };
+
+    (@ $plugin:ty, admit) => {
+        impl $crate::bindings::admit::exports::weir::policy::hook_admit::Guest for Export {
+            fn admit(head: $crate::Head) -> $crate::Admission {
+                PLUGIN.with(|plugin| $crate::Admit::admit(&*plugin.ready(), &head))
+            }
+        }
+        $crate::bindings::admit::export_admit!(Export with_types_in $crate::bindings::admit);
+    };
+    (@ $plugin:ty, guard) => {
         impl $crate::bindings::guard::exports::weir::policy::hook_guard::Guest for Export {
             fn guard(view: &$crate::glue::View) -> $crate::Verdict {
-                PLUGIN.with(|plugin| $crate::glue::guard(plugin, view))
+                PLUGIN.with(|plugin| $crate::Guard::guard(&*plugin.ready(), &$crate::glue::HostRequest(view)))
             }
         }
         $crate::bindings::guard::export_guard!(Export with_types_in $crate::bindings::guard);
     };
-    (@ route) => {
+    (@ $plugin:ty, redact) => {
+        struct Redactor(::std::cell::RefCell<<$plugin as $crate::Redact>::Stream>);
+        impl $crate::bindings::redact::exports::weir::policy::hook_redact::GuestStreamRedactor for Redactor {
+            fn new(direction: $crate::Direction) -> Self {
+                let stream = PLUGIN.with(|plugin| $crate::Redact::stream(&*plugin.ready(), direction));
+                Self(::std::cell::RefCell::new(stream))
+            }
+            fn push(&self, lane: $crate::Lane, text: ::std::string::String) -> $crate::RedactStep {
+                $crate::RedactStream::push(&mut *self.0.borrow_mut(), lane, &text)
+            }
+            fn finish(
+                &self,
+                lane: $crate::Lane,
+                text: ::std::string::String,
+            ) -> ::std::vec::Vec<$crate::Span> {
+                $crate::RedactStream::finish(&mut *self.0.borrow_mut(), lane, &text)
+            }
+        }
+        impl $crate::bindings::redact::exports::weir::policy::hook_redact::Guest for Export {
+            type StreamRedactor = Redactor;
+            fn redact(
+                direction: $crate::Direction,
+                view: &$crate::glue::View,
+            ) -> ::std::result::Result<::std::vec::Vec<$crate::Span>, u16> {
+                let view = $crate::glue::HostRequest(view);
+                PLUGIN.with(|plugin| $crate::Redact::redact(&*plugin.ready(), direction, &view))
+            }
+        }
+        $crate::bindings::redact::export_redact!(Export with_types_in $crate::bindings::redact);
+    };
+    (@ $plugin:ty, route) => {
         impl $crate::bindings::route::exports::weir::policy::hook_route::Guest for Export {
             fn route(head: $crate::Head, view: &$crate::glue::View) -> $crate::Decision {
-                PLUGIN.with(|plugin| $crate::glue::route(plugin, &head, view))
+                let view = $crate::glue::HostRequest(view);
+                PLUGIN.with(|plugin| {
+                    $crate::Route::route(&*plugin.ready(), &head, &view, &$crate::glue::HostTargets)
+                })
             }
         }
         $crate::bindings::route::export_route!(Export with_types_in $crate::bindings::route);
     };
-    (@ on_error) => {
+    (@ $plugin:ty, attempt) => {
+        impl $crate::bindings::attempt::exports::weir::policy::hook_attempt::Guest for Export {
+            fn attempt(
+                head: $crate::Head,
+                facts: $crate::AttemptFacts,
+                view: &$crate::glue::View,
+            ) -> $crate::Preparation {
+                let view = $crate::glue::HostRequest(view);
+                PLUGIN.with(|plugin| $crate::Attempt::attempt(&*plugin.ready(), &head, &facts, &view))
+            }
+        }
+        $crate::bindings::attempt::export_attempt!(Export with_types_in $crate::bindings::attempt);
+    };
+    (@ $plugin:ty, on_error) => {
         impl $crate::bindings::on_error::exports::weir::policy::hook_on_error::Guest for Export {
             fn on_error(
                 head: $crate::Head,
                 errors: ::std::vec::Vec<$crate::AttemptError>,
             ) -> $crate::Recovery {
-                PLUGIN.with(|plugin| $crate::glue::on_error(plugin, &head, &errors))
+                PLUGIN.with(|plugin| $crate::OnError::on_error(&*plugin.ready(), &head, &errors))
             }
         }
         $crate::bindings::on_error::export_on_error!(Export with_types_in $crate::bindings::on_error);
     };
+    (@ $plugin:ty, guard_response) => {
+        impl $crate::bindings::guard_response::exports::weir::policy::hook_guard_response::Guest for Export {
+            fn guard_response(
+                head: $crate::Head,
+                meta: $crate::Meta,
+                view: &$crate::glue::View,
+            ) -> $crate::Verdict {
+                let view = $crate::glue::HostRequest(view);
+                PLUGIN.with(|plugin| {
+                    $crate::GuardResponse::guard_response(&*plugin.ready(), &head, &meta, &view)
+                })
+            }
+        }
+        $crate::bindings::guard_response::export_guard_response!(
+            Export with_types_in $crate::bindings::guard_response
+        );
+    };
+    (@ $plugin:ty, stream) => {
+        struct Guarding(::std::cell::RefCell<<$plugin as $crate::Stream>::Guard>);
+        impl $crate::bindings::stream::exports::weir::policy::hook_stream::GuestStreamGuard for Guarding {
+            fn new(head: $crate::Head) -> Self {
+                let guard = PLUGIN.with(|plugin| $crate::Stream::stream(&*plugin.ready(), &head));
+                Self(::std::cell::RefCell::new(guard))
+            }
+            fn push(&self, lane: $crate::Lane, text: ::std::string::String) -> $crate::StreamStep {
+                $crate::StreamGuard::push(&mut *self.0.borrow_mut(), lane, &text)
+            }
+            fn finish_lane(&self, lane: $crate::Lane, text: ::std::string::String) -> $crate::StreamStep {
+                $crate::StreamGuard::finish_lane(&mut *self.0.borrow_mut(), lane, &text)
+            }
+            fn finish(&self, usage: $crate::Usage) -> $crate::Closing {
+                $crate::StreamGuard::finish(&mut *self.0.borrow_mut(), &usage)
+            }
+        }
+        impl $crate::bindings::stream::exports::weir::policy::hook_stream::Guest for Export {
+            type StreamGuard = Guarding;
+        }
+        $crate::bindings::stream::export_stream!(Export with_types_in $crate::bindings::stream);
+    };
+    (@ $plugin:ty, price) => {
+        impl $crate::bindings::price::exports::weir::policy::hook_price::Guest for Export {
+            fn quote(
+                head: $crate::Head,
+                target_id: ::std::string::String,
+                bound: $crate::Base,
+            ) -> $crate::Nanos {
+                PLUGIN.with(|plugin| $crate::Price::quote(&*plugin.ready(), &head, &target_id, &bound))
+            }
+            fn price(
+                head: $crate::Head,
+                target_id: ::std::string::String,
+                base: $crate::Base,
+            ) -> $crate::Charge {
+                PLUGIN.with(|plugin| $crate::Price::price(&*plugin.ready(), &head, &target_id, &base))
+            }
+        }
+        $crate::bindings::price::export_price!(Export with_types_in $crate::bindings::price);
+    };
+    (@ $plugin:ty, complete) => {
+        impl $crate::bindings::complete::exports::weir::policy::hook_complete::Guest for Export {
+            fn complete(batch: ::std::vec::Vec<$crate::Summary>) {
+                PLUGIN.with(|plugin| $crate::Complete::complete(&*plugin.ready(), &batch));
+            }
+        }
+        $crate::bindings::complete::export_complete!(Export with_types_in $crate::bindings::complete);
+    };
+
+    (@host $plugin:ty, admit) => { let _ = <$plugin as $crate::Admit>::admit; };
     (@host $plugin:ty, guard) => { let _ = <$plugin as $crate::Guard>::guard; };
+    (@host $plugin:ty, redact) => { let _ = <$plugin as $crate::Redact>::redact; };
     (@host $plugin:ty, route) => { let _ = <$plugin as $crate::Route>::route; };
+    (@host $plugin:ty, attempt) => { let _ = <$plugin as $crate::Attempt>::attempt; };
     (@host $plugin:ty, on_error) => { let _ = <$plugin as $crate::OnError>::on_error; };
+    (@host $plugin:ty, guard_response) => { let _ = <$plugin as $crate::GuardResponse>::guard_response; };
+    (@host $plugin:ty, stream) => { let _ = <$plugin as $crate::Stream>::stream; };
+    (@host $plugin:ty, price) => { let _ = <$plugin as $crate::Price>::price; };
+    (@host $plugin:ty, complete) => { let _ = <$plugin as $crate::Complete>::complete; };
 }
 
 /// What [`export!`](crate::export!) calls; no part of the interface for authors.
 pub mod glue {
-    use crate::view::{HostRequest, HostTargets};
-    use crate::{AttemptError, Config, Decision, Guard, Head, OnError, Plugin, Recovery, Route, Verdict};
+    use crate::{Config, Plugin};
     use std::cell::RefCell;
     use std::rc::Rc;
 
     pub use crate::bindings::imports::weir::policy::request::RequestView as View;
+    pub use crate::view::{HostRequest, HostTargets};
 
     /// The one plugin of an instance: made by `configure`, or with an empty config when a hook is asked first.
-    pub struct Slot<P>(RefCell<Option<Rc<P>>>);
+    pub struct Slot<P> {
+        plugin: RefCell<Option<Rc<P>>>,
+        on_panic: fn(),
+    }
 
     impl<P: Plugin> Slot<P> {
-        /// An empty slot.
+        /// An empty slot; `on_panic` says what becomes of panics.
         #[must_use]
-        #[allow(clippy::new_without_default, reason = "only the macro makes one")]
-        pub const fn new() -> Self {
-            Self(RefCell::new(None))
+        pub const fn new(on_panic: fn()) -> Self {
+            Self { plugin: RefCell::new(None), on_panic }
         }
 
         /// Makes the plugin.
@@ -89,9 +229,9 @@ pub mod glue {
         /// # Errors
         /// What the plugin says of its config.
         pub fn configure(&self, json: &str) -> Result<(), String> {
-            report_panics();
+            (self.on_panic)();
             let plugin = P::configure(Config::new(json))?;
-            *self.0.borrow_mut() = Some(Rc::new(plugin));
+            *self.plugin.borrow_mut() = Some(Rc::new(plugin));
             Ok(())
         }
 
@@ -100,42 +240,30 @@ pub mod glue {
         /// # Errors
         /// What the plugin says.
         pub fn self_test(&self) -> Result<(), String> {
-            self.plugin()?.self_test()
+            self.made()?.self_test()
         }
 
-        fn plugin(&self) -> Result<Rc<P>, String> {
-            if self.0.borrow().is_none() {
+        fn made(&self) -> Result<Rc<P>, String> {
+            if self.plugin.borrow().is_none() {
                 self.configure(Config::EMPTY.json())?;
             }
-            self.0.borrow().clone().ok_or_else(|| "not configured".to_owned())
+            self.plugin.borrow().clone().ok_or_else(|| "not configured".to_owned())
         }
 
+        /// The plugin.
+        #[must_use]
         #[allow(
             clippy::expect_used,
+            clippy::missing_panics_doc,
             reason = "self-test ran the same way at load: an error here is the plugin's own fault"
         )]
-        fn ready(&self) -> Rc<P> {
-            self.plugin().expect("the plugin refuses an empty config")
+        pub fn ready(&self) -> Rc<P> {
+            self.made().expect("the plugin refuses an empty config")
         }
-    }
-
-    /// The hook `guard`.
-    pub fn guard<P: Guard>(slot: &Slot<P>, view: &View) -> Verdict {
-        slot.ready().guard(&HostRequest(view))
-    }
-
-    /// The hook `route`.
-    pub fn route<P: Route>(slot: &Slot<P>, head: &Head, view: &View) -> Decision {
-        slot.ready().route(head, &HostRequest(view), &HostTargets)
-    }
-
-    /// The hook `on-error`.
-    pub fn on_error<P: OnError>(slot: &Slot<P>, head: &Head, errors: &[AttemptError]) -> Recovery {
-        slot.ready().on_error(head, errors)
     }
 
     /// Tells the host where a panic happened; its message stays here.
-    fn report_panics() {
+    pub fn report_panics() {
         #[cfg(target_arch = "wasm32")]
         std::panic::set_hook(Box::new(|info| {
             if let Some(at) = info.location() {
@@ -143,4 +271,7 @@ pub mod glue {
             }
         }));
     }
+
+    /// Tells nobody.
+    pub const fn stay_silent() {}
 }

@@ -1,6 +1,6 @@
 //! What authors of Weir plugins in Rust use.
 //!
-//! A plugin is a type: [`Plugin`] makes it from its config, [`Guard`], [`Route`] and [`OnError`] are its hooks, and
+//! A plugin is a type: [`Plugin`] makes it from its config, the traits in [`hooks`] are what it is asked, and
 //! [`export!`] makes a component of it. Hooks see the request and the targets through the traits [`Request`] and
 //! [`Targets`], so the same code runs under `cargo test` on the host with the fakes in [`testing`].
 //!
@@ -58,21 +58,31 @@
 //!   column of a panic, never its message.
 //! - Budgets are small (2 ms of CPU by default): let the host scan, and read slices, not bodies.
 //!
+//! - `redact` and `price` stand alone: a redactor has no way out for what it reads (not even the place of a panic), a
+//!   pricer imports nothing at all.
+//!
 //! # Layout
 //!
-//! - [`plugin`]: the traits that a plugin implements, and its config.
+//! - [`plugin`]: what every plugin is, and its config.
+//! - [`hooks`]: one trait for each hook.
 //! - [`view`]: the request and the targets, as hooks see them.
-//! - [`answer`]: constructors for what hooks answer.
-//! - [`telemetry`], [`env`](mod@env): capabilities as functions; a manifest must ask for them.
+//! - `answer`: constructors for what hooks answer.
+//! - [`annotate`], [`tokens`], [`kv`], [`http`], [`telemetry`], [`env`](mod@env): capabilities as functions; a manifest
+//!   must ask for them.
 //! - [`testing`]: fakes for host tests.
 //! - `export`: the macro, and what it expands to.
 
-pub mod answer;
+pub mod annotate;
+mod answer;
 pub mod env;
 mod export;
+pub mod hooks;
+pub mod http;
+pub mod kv;
 pub mod plugin;
 pub mod telemetry;
 pub mod testing;
+pub mod tokens;
 pub mod view;
 
 #[doc(hidden)]
@@ -91,12 +101,27 @@ pub mod bindings;
 #[doc(hidden)]
 pub use export::glue;
 
-pub use answer::{Decision, Recovery};
+pub use bindings::admit::exports::weir::policy::hook_admit::Admission;
+pub use bindings::attempt::exports::weir::policy::hook_attempt::{AttemptFacts, Changes, Preparation};
+pub use bindings::complete::exports::weir::policy::hook_complete::{
+    CacheState, Outcome as RequestOutcome, Summary,
+};
+pub use bindings::guard_response::exports::weir::policy::hook_guard_response::Meta;
 pub use bindings::imports::weir::policy::request::{AccessError, Hit};
 pub use bindings::imports::weir::policy::targets::{Breaker, Live, Target};
 pub use bindings::imports::weir::policy::types::{
-    Api, AttemptError, DataClass, Deny, Edit, ErrorClass, Finding, Head, Needs, Outcome, Plan, Rate,
-    Replacement, Retention, RetryOn, Role, SegInfo, SegKind, Severity, Step, Strategy, Verdict,
+    Api, AttemptError, Budget, DataClass, DeltaKind, Deny, Direction, Edit, ErrorClass, Finding, Head, Lane,
+    Line, Nanos, Needs, Next, Outcome, Plan, Rate, Replacement, Retention, RetryOn, Role, SegInfo, SegKind,
+    Severity, Step, Strategy, TextEdit, Usage, UsageSource, Verdict,
 };
-pub use plugin::{Config, Guard, OnError, Plugin, Route};
+pub use bindings::on_error::exports::weir::policy::hook_on_error::Recovery;
+pub use bindings::price::exports::weir::policy::hook_price::{Base, Charge};
+pub use bindings::redact::exports::weir::policy::hook_redact::{RedactStep, Redaction, Span};
+pub use bindings::route::exports::weir::policy::hook_route::Decision;
+pub use bindings::stream::exports::weir::policy::hook_stream::{Closing, StreamStep};
+pub use hooks::{
+    Admit, Attempt, Complete, Guard, GuardResponse, OnError, Price, Redact, RedactStream, Route, Stream,
+    StreamGuard,
+};
+pub use plugin::{Config, Plugin};
 pub use view::{Request, Targets};

@@ -1,10 +1,9 @@
-//! The traits that a plugin implements, and its config.
-
-use crate::{AttemptError, Decision, Head, Recovery, Request, Targets, Verdict};
+//! What every plugin is, and its config.
 
 /// What every plugin is: something made from a config.
 pub trait Plugin: Sized + 'static {
-    /// Makes the plugin; asked once per instance, with [`Config::EMPTY`] if the operator gave none.
+    /// Makes the plugin; asked once per version, with [`Config::EMPTY`] if the operator gave none. What it leaves behind is
+    /// what every instance begins with.
     ///
     /// # Errors
     /// What is wrong with the config, for the operator. The policy is then refused at load.
@@ -17,24 +16,6 @@ pub trait Plugin: Sized + 'static {
     fn self_test(&self) -> Result<(), String> {
         Ok(())
     }
-}
-
-/// The hook `guard`: content, once, before the cache and the route.
-pub trait Guard: Plugin {
-    /// Pass, edit, block or answer.
-    fn guard(&self, request: &dyn Request) -> Verdict;
-}
-
-/// The hook `route`: makes the plan.
-pub trait Route: Plugin {
-    /// A plan over `targets`, a refusal, or [`Decision::Abstain`].
-    fn route(&self, head: &Head, request: &dyn Request, targets: &dyn Targets) -> Decision;
-}
-
-/// The hook `on-error`: an attempt failed before anything reached the client.
-pub trait OnError: Plugin {
-    /// `errors` are all failures so far, the newest last.
-    fn on_error(&self, head: &Head, errors: &[AttemptError]) -> Recovery;
 }
 
 /// The operator's config for this policy, as JSON.

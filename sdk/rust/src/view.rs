@@ -4,8 +4,8 @@ use crate::bindings::imports::weir::policy::{request as host_request, targets as
 use crate::{AccessError, Head, Hit, Live, SegInfo, Target};
 use std::rc::Rc;
 
-/// The request by reference: content is fetched slice by slice. Every method but [`Request::head`] reads content, and an
-/// instance that has read content is dropped after the call.
+/// The request or a reply by reference: content is fetched slice by slice. Every method but [`Request::head`] and
+/// [`Request::session`] reads content, and an instance that has read content is dropped after the call.
 pub trait Request {
     /// The small facts.
     fn head(&self) -> Head;
@@ -34,8 +34,10 @@ pub trait Request {
     /// # Errors
     /// As [`Request::text`].
     fn scan(&self, matcher: &str) -> Result<Vec<Hit>, AccessError>;
-    /// Facts that this version has no field for.
+    /// What an earlier policy noted under a key, else the request's tag of that name.
     fn attr(&self, key: &str) -> Option<String>;
+    /// A keyed hash that is the same for all requests of one conversation, if it can be told.
+    fn session(&self) -> Option<String>;
 
     /// The text of a hit.
     ///
@@ -79,7 +81,8 @@ pub trait Targets {
 }
 
 /// The request behind the host's handle.
-pub(crate) struct HostRequest<'a>(pub(crate) &'a host_request::RequestView);
+#[doc(hidden)]
+pub struct HostRequest<'a>(pub &'a host_request::RequestView);
 
 impl Request for HostRequest<'_> {
     fn head(&self) -> Head {
@@ -106,10 +109,14 @@ impl Request for HostRequest<'_> {
     fn attr(&self, key: &str) -> Option<String> {
         self.0.attr(key)
     }
+    fn session(&self) -> Option<String> {
+        self.0.session()
+    }
 }
 
 /// The targets behind the host's functions. The table does not change while an instance lives: it is fetched once.
-pub(crate) struct HostTargets;
+#[doc(hidden)]
+pub struct HostTargets;
 
 impl Targets for HostTargets {
     fn table(&self) -> Rc<[Target]> {

@@ -128,7 +128,7 @@ fn how_a_policy_ships_and_who_signs_it_arrive() {
     let route = &config.policies[0];
     assert_eq!(route.except, [Surface::ChatStream, Surface::Embeddings]);
     let ship = route.ship.unwrap();
-    let minutes = |minutes| Some(Duration::from_secs(60 * minutes));
+    let minutes = |minutes: u64| Some(Duration::from_secs(60 * minutes));
     assert_eq!(ship.shadow, Some(ShadowOptions { requests: Some(500), span: minutes(10) }));
     assert_eq!(ship.canary, Some(CanaryOptions { share: 250, span: minutes(60) }));
     assert_eq!((ship.max_changed, Some(ship.rollback_window)), (3_000, minutes(5)));

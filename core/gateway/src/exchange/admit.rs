@@ -60,8 +60,8 @@ impl Exchange<'_> {
         })?;
         let retention = strictest(principal, caller.wishes.retention);
         self.wants_explanation = caller.wishes.explain;
-        self.explains = caller.wishes.explain
-            || self.snapshot.config.explain_kept > 0 && !route.asked.is_empty();
+        self.explains =
+            caller.wishes.explain || self.snapshot.config.explain_kept > 0 && !route.asked.is_empty();
         if self.explains {
             self.gateway.services.explain_begin(&self.id);
         }

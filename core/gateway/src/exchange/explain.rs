@@ -85,9 +85,10 @@ impl Explained {
     /// As JSON, for the admin API and the command line.
     #[must_use]
     pub fn to_json(&self, request_id: &str) -> Value {
-        let explained = self.said.iter().map(|(policy, rule, because)| {
-            json!({ "policy": **policy, "rule": rule, "because": because })
-        });
+        let explained = self
+            .said
+            .iter()
+            .map(|(policy, rule, because)| json!({ "policy": **policy, "rule": rule, "because": because }));
         json!({
             "request_id": request_id,
             "at_ms": self.at_ms,
@@ -158,7 +159,8 @@ fn line(line: &TraceLine) -> Value {
         said["findings"] = json!(rules);
     }
     if let Some(fault) = &line.fault {
-        said["fault"] = json!({ "kind": fault.kind.as_str(), "message": fault.message, "place": fault.place });
+        said["fault"] =
+            json!({ "kind": fault.kind.as_str(), "message": fault.message, "place": fault.place });
     }
     said
 }

@@ -106,7 +106,7 @@ impl Compiled {
                     .map_err(|_| LoadError::new(file, "is not UTF-8").hint("save the script as UTF-8"))?;
                 weir_script::compile(file, text, config, grants)
             }
-            Engine::Wasm => self.wasm.compile(file, source.bytes, config, &grants.capabilities),
+            Engine::Wasm => self.wasm.compile(file, source.bytes, config, grants),
         }
     }
 

@@ -39,8 +39,7 @@ impl IntoIterator for Batch {
     type IntoIter = std::vec::IntoIter<SummaryHandle>;
 
     fn into_iter(self) -> Self::IntoIter {
-        let all =
-            (0..self.0.len()).map(|position| SummaryHandle { batch: Arc::clone(&self.0), position });
+        let all = (0..self.0.len()).map(|position| SummaryHandle { batch: Arc::clone(&self.0), position });
         all.collect::<Vec<_>>().into_iter()
     }
 }

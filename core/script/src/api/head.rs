@@ -37,13 +37,10 @@ fn who(module: &mut Module) {
     module.set_getter_fn("tenant", |h: &mut HeadHandle| Ok(text(&h.head().tenant)));
     module.set_getter_fn("project", |h: &mut HeadHandle| Ok(text(&h.head().project)));
     module.set_getter_fn("key_id", |h: &mut HeadHandle| Ok(text(&h.head().key_id)));
-    module.set_getter_fn("user_hash", |h: &mut HeadHandle| {
-        Ok(option(h.head().user_hash.as_deref().map(text)))
-    });
+    module
+        .set_getter_fn("user_hash", |h: &mut HeadHandle| Ok(option(h.head().user_hash.as_deref().map(text))));
     module.set_getter_fn("region", |h: &mut HeadHandle| Ok(text(&h.head().region)));
-    module.set_getter_fn("class", |h: &mut HeadHandle| {
-        Ok(text(class_name(h.head().class)))
-    });
+    module.set_getter_fn("class", |h: &mut HeadHandle| Ok(text(class_name(h.head().class))));
     module.set_getter_fn("retention", |h: &mut HeadHandle| Ok(h.head().retention.name()));
     module.set_getter_fn("tags", |h: &mut HeadHandle| {
         let tags = h.head().tags.iter();

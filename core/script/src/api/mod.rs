@@ -28,8 +28,11 @@ pub(crate) mod verdict;
 use rhai::{Dynamic, ImmutableString, Module};
 use std::any::TypeId;
 
+/// A type by name.
+type Named = (&'static str, fn() -> TypeId);
+
 /// The types whose properties scripts read, by the name that the README and [`crate::surface`] use.
-pub(crate) const TYPES: [(&str, fn() -> TypeId); 18] = [
+pub(crate) const TYPES: [Named; 18] = [
     ("Head", TypeId::of::<head::HeadHandle>),
     ("Budget", TypeId::of::<weir_policy::Budget>),
     ("Needs", TypeId::of::<weir_policy::Needs>),

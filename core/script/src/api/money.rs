@@ -4,6 +4,7 @@ use super::plan::{change, kind};
 use super::usage::{lines, of};
 use super::{option, text};
 use crate::fault::misuse;
+use crate::meter;
 use rhai::{Array, Dynamic, EvalAltResult, FLOAT, INT, ImmutableString, Module};
 use std::sync::Arc;
 use weir_llm::price::{Nanos, Rate, rate};
@@ -74,10 +75,12 @@ fn charges(module: &mut Module) {
     });
     module.set_native_fn("charge", |_: FLOAT| not_whole::<Charge>());
     module.set_native_fn("item", |charge: &mut Charge, name: ImmutableString, nanos: INT| {
+        meter::keep(name.len())?;
         Ok(change(charge, |c| c.items.push((name.as_str().to_owned(), Nanos(nanos)))))
     });
     module.set_native_fn("item", |_: &mut Charge, _: ImmutableString, _: FLOAT| not_whole::<Charge>());
     module.set_native_fn("tag", |charge: &mut Charge, name: ImmutableString, value: ImmutableString| {
+        meter::keep(name.len() + value.len())?;
         Ok(change(charge, |c| c.tags.push((name.as_str().to_owned(), value.as_str().to_owned()))))
     });
 }

@@ -3,6 +3,7 @@
 use super::target::TargetHandle;
 use super::targets::Targets;
 use crate::fault::{misuse, raise};
+use crate::meter;
 use rhai::{Array, Dynamic, EvalAltResult, INT, ImmutableString, Module};
 use weir_policy::{Decision, Deny, ErrorClass, FaultKind, Plan, RetryOn, Step, Strategy};
 
@@ -60,19 +61,20 @@ pub(super) fn register(module: &mut Module) {
 
 fn plans(module: &mut Module) {
     module.set_native_fn("plan", |targets: Targets| {
-        Ok(ordered(targets.positions.iter().map(|&p| step_to(&targets.handle(p))).collect()))
+        ordered(targets.positions.iter().map(|&p| step_to(&targets.handle(p))).collect())
     });
-    module.set_native_fn("plan", |target: TargetHandle| Ok(ordered(vec![step_to(&target)])));
-    module.set_native_fn("plan", |step: Step| Ok(ordered(vec![step])));
+    module.set_native_fn("plan", |target: TargetHandle| ordered(vec![step_to(&target)]));
+    module.set_native_fn("plan", |step: Step| ordered(vec![step]));
     module.set_native_fn("plan", |list: Array| {
-        list.into_iter().map(any_step).collect::<Answer<Vec<_>>>().map(ordered)
+        list.into_iter().map(any_step).collect::<Answer<Vec<_>>>().and_then(ordered)
     });
 }
 
-fn ordered(steps: Vec<Step>) -> Plan {
+fn ordered(steps: Vec<Step>) -> Answer<Plan> {
+    meter::keep(size_of_val(&*steps))?;
     let mut plan = Plan::ordered([], "");
     plan.steps = steps;
-    plan
+    Ok(plan)
 }
 
 fn step_to(target: &TargetHandle) -> Step {
@@ -100,9 +102,11 @@ fn plan_options(module: &mut Module) {
     });
     module.set_native_fn("ask_on_error", |plan: &mut Plan| Ok(change(plan, |p| p.ask_on_error = true)));
     module.set_native_fn("reason", |plan: &mut Plan, why: ImmutableString| {
+        meter::keep(why.len())?;
         Ok(change(plan, |p| p.reason = why.as_str().into()))
     });
     module.set_native_fn("sticky", |plan: &mut Plan, key: ImmutableString| {
+        meter::keep(key.len())?;
         Ok(change(plan, |p| p.sticky = Some(key.as_str().to_owned())))
     });
     module.set_native_fn("budget_nanos", |plan: &mut Plan, nanos: INT| {
@@ -136,8 +140,11 @@ pub(super) fn change<T: Clone>(value: &mut T, edit: impl FnOnce(&mut T)) -> T {
     value.clone()
 }
 
+/// A kind of failure by name.
+type Switch = (&'static str, fn(&mut RetryOn));
+
 /// The failures that may move on, by their WIT names.
-pub(crate) const RETRY_ON: [(&str, fn(&mut RetryOn)); 10] = [
+pub(crate) const RETRY_ON: [Switch; 10] = [
     ("rate-limited", |set| set.rate_limited = true),
     ("overloaded", |set| set.overloaded = true),
     ("timeout-connect", |set| set.timeout_connect = true),
@@ -218,6 +225,7 @@ fn steps(module: &mut Module) {
 
 fn denials(module: &mut Module) {
     module.set_native_fn("deny", |status: INT, code: ImmutableString, message: ImmutableString| {
+        meter::keep(code.len() + message.len())?;
         // The pipeline reads a status outside 400..=599 as 403: a refusal stays one.
         let status = u16::try_from(status).unwrap_or(403);
         Ok(Deny {

@@ -5,6 +5,7 @@ use super::target::TargetHandle;
 use super::targets::Targets;
 use super::text;
 use crate::fault::misuse;
+use crate::meter;
 use rhai::{Dynamic, EvalAltResult, INT, ImmutableString, Module};
 use std::sync::Arc;
 use weir_policy::{AttemptFacts, Changes, GuardVerdict, Guarded, Preparation};
@@ -61,9 +62,7 @@ pub(super) fn register(module: &mut Module) {
     module.set_getter_fn("index", |a: &mut AttemptHandle| Ok(INT::from(a.facts.target)));
     module.set_getter_fn("target", |a: &mut AttemptHandle| Ok(text(&a.facts.target_id)));
     module.set_getter_fn("number", |a: &mut AttemptHandle| Ok(INT::from(a.facts.number)));
-    module.set_getter_fn("facts", |a: &mut AttemptHandle| {
-        Ok(a.known().map_or(Dynamic::UNIT, Dynamic::from))
-    });
+    module.set_getter_fn("facts", |a: &mut AttemptHandle| Ok(a.known().map_or(Dynamic::UNIT, Dynamic::from)));
     module.set_native_fn("skip", |reason: ImmutableString| Ok(Preparation::Skip(reason.as_str().to_owned())));
     headers(module);
 }
@@ -96,6 +95,7 @@ fn with_header(
     if let Preparation::Skip(_) = preparation {
         return Err(misuse("a target that is skipped gets no headers"));
     }
+    meter::keep(name.len() + value.len())?;
     Ok(change(preparation, |preparation| {
         let mut changes = match std::mem::replace(preparation, Preparation::Pass) {
             Preparation::Edit(changes) => changes,

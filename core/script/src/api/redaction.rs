@@ -5,6 +5,7 @@ use super::plan::kind;
 use super::request::offset;
 use super::verdict::{joined, severity};
 use crate::fault::misuse;
+use crate::meter;
 use rhai::{Array, Dynamic, EvalAltResult, INT, ImmutableString, Module};
 use weir_policy::{GuardVerdict, Guarded, Hit, Manifest, Redaction, Replacement, Severity, Span};
 
@@ -42,9 +43,7 @@ pub(crate) fn spans(value: Dynamic, manifest: &Manifest) -> Result<Vec<Span>, St
     }
     match value.try_cast_result::<Array>() {
         Ok(list) => resolved(list, manifest),
-        Err(value) => {
-            Err(format!("`redact` answered with {}; say pass() or [span(…), …]", kind(&value)))
-        }
+        Err(value) => Err(format!("`redact` answered with {}; say pass() or [span(…), …]", kind(&value))),
     }
 }
 
@@ -110,12 +109,9 @@ pub(super) fn register(module: &mut Module) {
     module.set_native_fn("mask", |entry: Dynamic| Entry::of(entry, "a mask").map(Wanted::Mask));
     module.set_native_fn("hash", |index: INT| Entry::of(index.into(), "a class").map(Wanted::Hash));
     module.set_native_fn("vault", |index: INT| Entry::of(index.into(), "a class").map(Wanted::Vault));
-    module.set_native_fn(
-        "span",
-        |hit: Hit, rule: Dynamic, how_bad: ImmutableString, replace: Dynamic| {
-            draft(hit, rule, &how_bad, replace)
-        },
-    );
+    module.set_native_fn("span", |hit: Hit, rule: Dynamic, how_bad: ImmutableString, replace: Dynamic| {
+        draft(hit, rule, &how_bad, replace)
+    });
     module.set_native_fn(
         "span",
         |start: INT, end: INT, rule: Dynamic, how_bad: ImmutableString, replace: Dynamic| {
@@ -142,6 +138,7 @@ fn hit(segment: INT, start: INT, end: INT) -> Answer<Hit> {
 }
 
 fn draft(place: Hit, rule: Dynamic, how_bad: &str, replace: Dynamic) -> Answer<Draft> {
+    meter::keep(size_of::<Draft>())?;
     let rule = Entry::of(rule, "a rule")?;
     Ok(Draft { place, rule, severity: severity(how_bad)?, replace: wanted(replace)? })
 }

@@ -9,8 +9,8 @@ use crate::fault::misuse;
 use crate::{call, meter};
 use rhai::{Array, Dynamic, EvalAltResult, INT, ImmutableString, Module};
 use weir_policy::{
-    AccessError, Closing, Deny, Edit, GuardVerdict, Guarded, Hit, Lane, Manifest, Next, RedactStep, StreamStep,
-    TextEdit,
+    AccessError, Closing, Deny, Edit, GuardVerdict, Guarded, Hit, Lane, Manifest, Next, RedactStep,
+    StreamStep, TextEdit,
 };
 
 type Answer<T> = Result<T, Box<EvalAltResult>>;
@@ -147,7 +147,8 @@ fn scan(matcher: &str, text: &str) -> Answer<Array> {
         let hits = found.map_err(|_| refused(AccessError::Budget))?;
         let hits = hits.into_iter();
         Ok(listed(
-            hits.map(|hit| Hit { pattern: hit.pattern, segment: 0, start: hit.start, end: hit.end }).collect(),
+            hits.map(|hit| Hit { pattern: hit.pattern, segment: 0, start: hit.start, end: hit.end })
+                .collect(),
         ))
     })
 }

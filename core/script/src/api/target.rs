@@ -94,9 +94,7 @@ fn live(module: &mut Module) {
     module.set_getter_fn("prompt_cache_warm", |t: &mut TargetHandle| {
         Ok(FLOAT::from(t.live().prompt_cache_warm))
     });
-    module.set_getter_fn("breaker", |t: &mut TargetHandle| {
-        Ok(text(breaker_name(t.live().breaker)))
-    });
+    module.set_getter_fn("breaker", |t: &mut TargetHandle| Ok(text(breaker_name(t.live().breaker))));
 }
 
 /// The WIT name.

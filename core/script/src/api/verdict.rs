@@ -3,6 +3,7 @@
 use super::plan::{change, kind};
 use super::request::offset;
 use crate::fault::misuse;
+use crate::meter;
 use rhai::{Array, Dynamic, EvalAltResult, FLOAT, INT, ImmutableString, Module};
 use weir_policy::{Closing, Deny, Edit, Finding, GuardVerdict, Guarded, Hit, Replacement, Severity};
 
@@ -29,7 +30,10 @@ pub(super) fn register(module: &mut Module) {
 fn outcomes(module: &mut Module) {
     module.set_native_fn("pass", || Ok(GuardVerdict::pass()));
     module.set_native_fn("block", |deny: Deny| Ok(of(Guarded::Block(deny))));
-    module.set_native_fn("answer", |text: ImmutableString| Ok(of(Guarded::Answer(text.as_str().to_owned()))));
+    module.set_native_fn("answer", |text: ImmutableString| {
+        meter::keep(text.len())?;
+        Ok(of(Guarded::Answer(text.as_str().to_owned())))
+    });
     module.set_native_fn("edit", |edits: Array| {
         let edits = edits.into_iter().map(|value| {
             value
@@ -45,7 +49,10 @@ fn of(outcome: Guarded) -> GuardVerdict {
 }
 
 fn replacements(module: &mut Module) {
-    module.set_native_fn("text", |text: ImmutableString| Ok(Replacement::Text(text.as_str().to_owned())));
+    module.set_native_fn("text", |text: ImmutableString| {
+        meter::keep(text.len())?;
+        Ok(Replacement::Text(text.as_str().to_owned()))
+    });
     module.set_native_fn("drop", || Ok(Replacement::Drop));
     module.set_native_fn("vault", |class: ImmutableString| Ok(Replacement::Vault(class.as_str().to_owned())));
     module.set_native_fn("hash", |class: ImmutableString| Ok(Replacement::Hash(class.as_str().to_owned())));
@@ -53,17 +60,32 @@ fn replacements(module: &mut Module) {
 
 fn edits(module: &mut Module) {
     module.set_native_fn("edit", |segment: INT, start: INT, end: INT, replace: Replacement| {
+        meter::keep(bytes(&replace))?;
         Ok(Edit { segment: offset(segment)?, start: offset(start)?, end: offset(end)?, replace })
     });
-    module.set_native_fn("edit", |hit: Hit, replace: Replacement| Ok(at(&hit, replace)));
+    module.set_native_fn("edit", |hit: Hit, replace: Replacement| {
+        meter::keep(bytes(&replace))?;
+        Ok(at(&hit, replace))
+    });
     // In a stream there is one text.
     module.set_native_fn("edit", |start: INT, end: INT, replace: Replacement| {
+        meter::keep(bytes(&replace))?;
         Ok(Edit { segment: 0, start: offset(start)?, end: offset(end)?, replace })
     });
     module.set_native_fn("edits", |hits: Array, replace: Replacement| {
         let hits = joined(hits)?;
+        meter::keep(hits.len().saturating_mul(bytes(&replace)))?;
         Ok(hits.iter().map(|hit| Dynamic::from(at(hit, replace.clone()))).collect::<Array>())
     });
+}
+
+/// What an edit with it takes.
+fn bytes(replace: &Replacement) -> usize {
+    let text = match replace {
+        Replacement::Text(text) | Replacement::Vault(text) | Replacement::Hash(text) => text.len(),
+        Replacement::Drop => 0,
+    };
+    size_of::<Edit>() + text
 }
 
 fn at(hit: &Hit, replace: Replacement) -> Edit {
@@ -130,11 +152,13 @@ fn notes<T: Noted>(module: &mut Module) {
         note(noted, &rule, &how_bad, Some(hit), score)
     });
     module.set_native_fn("tag", |noted: &mut T, name: Name, value: Name| {
+        meter::keep(name.len() + value.len())?;
         Ok(change(noted, |noted| noted.tags().push((name.as_str().to_owned(), value.as_str().to_owned()))))
     });
 }
 
 fn note<T: Noted>(noted: &mut T, rule: &str, how_bad: &str, hit: Option<Hit>, score: FLOAT) -> Answer<T> {
+    meter::keep(size_of::<Finding>() + rule.len())?;
     let finding = Finding {
         rule: rule.to_owned(),
         severity: severity(how_bad)?,

@@ -71,7 +71,14 @@ impl Services for Desk {
         Ok(())
     }
 
-    fn kv_incr(&self, origin: &Origin, scope: Scope, key: &str, by: i64, _: Option<u64>) -> Result<i64, KvError> {
+    fn kv_incr(
+        &self,
+        origin: &Origin,
+        scope: Scope,
+        key: &str,
+        by: i64,
+        _: Option<u64>,
+    ) -> Result<i64, KvError> {
         let before = self.kv_get(origin, scope, key)?.map_or(Ok(0), |entry| {
             let text = String::from_utf8(entry.value).map_err(|_| KvError::Conflict)?;
             text.parse::<i64>().map_err(|_| KvError::Conflict)

@@ -5,12 +5,13 @@
 pub(crate) mod desk;
 
 use std::sync::Arc;
-use weir_llm::request::Request;
 use weir_llm::price::Nanos;
+use weir_llm::request::Request;
 use weir_llm::usage::{Source, Usage};
 use weir_policy::verdict::{CacheState, Outcome};
 use weir_policy::{
-    Api, Candidates, DataClass, ErrorClass, Head, Live, LiveFacts, Needs, RequestView, Retention, Summary, Target,
+    Api, Candidates, DataClass, ErrorClass, Head, Live, LiveFacts, Needs, RequestView, Retention, Summary,
+    Target,
 };
 
 struct Idle;

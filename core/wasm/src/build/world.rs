@@ -1,18 +1,17 @@
 //! The world of a plugin: exactly the hooks and capabilities that its manifest names, plus what everyone has.
 
 use super::BuildError;
-use crate::imports::{ALWAYS, ours};
+use crate::VERSION;
+use crate::imports::{always, ours};
 use std::fmt::Write;
 use wasmparser::{ExternalKind, Parser, Payload};
 use weir_policy::{Capability, Hook, Manifest};
-
-const VERSION: &str = "0.2.0";
 
 /// The world as WIT.
 pub(super) fn text(manifest: &Manifest) -> String {
     let mut text = String::from("package weir:plugin;\nworld plugin {\n");
     let capabilities = manifest.capabilities.iter().map(|capability| capability.as_str());
-    for interface in ALWAYS.into_iter().chain(capabilities) {
+    for interface in always(manifest).iter().copied().chain(capabilities) {
         let _ = writeln!(text, "  import weir:policy/{interface}@{VERSION};");
     }
     for hook in &manifest.hooks {
@@ -44,8 +43,11 @@ fn check_import(import: &str, manifest: &Manifest) -> Result<(), BuildError> {
     let Some((interface, _)) = ours(import) else {
         return refused("a plugin may import only weir:policy interfaces: no WASI, no JavaScript".into());
     };
-    if ALWAYS.contains(&interface) || manifest.capabilities.iter().any(|c| c.as_str() == interface) {
+    if always(manifest).contains(&interface) || manifest.capabilities.iter().any(|c| c.as_str() == interface) {
         return Ok(());
+    }
+    if ["types", "request", "fault"].contains(&interface) {
+        return refused("a plugin with the hook `redact` or `price` cannot have it".into());
     }
     match Capability::ALL.iter().any(|c| c.as_str() == interface) {
         true => refused(format!("add `{interface}` to `capabilities`")),
@@ -83,11 +85,11 @@ fn border(module: &[u8]) -> Result<Border, BuildError> {
     Ok(Border { imports, hooks })
 }
 
+/// The hook of an exported function, from `weir:policy/hook-guard@0.2.0#guard`.
 fn hook(export: &str) -> Option<&str> {
-    let (interface, function) = export.split_once('#')?;
+    let (interface, _) = export.split_once('#')?;
     let (name, _) = ours(interface)?;
-    let name = name.strip_prefix("hook-")?;
-    (name == function).then_some(name)
+    name.strip_prefix("hook-")
 }
 
 #[cfg(test)]

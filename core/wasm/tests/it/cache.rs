@@ -1,7 +1,7 @@
 //! Compiled code on disk is believed only with our MAC.
 
 use crate::guest::guard;
-use crate::world::request;
+use crate::world::{granted, request};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use weir_policy::GuardVerdict;
@@ -11,7 +11,7 @@ fn load(dir: &Path, mac_key: [u8; 32]) {
     let engine =
         Engine::new(Options { cache_dir: Some(dir.into()), mac_key, max_instances: 4 }).expect("an engine");
     let policy =
-        engine.compile("test.wasm", &guard("", "", ""), &serde_json::Value::Null, &[]).expect("it loads");
+        engine.compile("test.wasm", &guard("", "", ""), &serde_json::Value::Null, &granted(&[])).expect("it loads");
     assert_eq!(policy.guard(&request("x")), Ok(GuardVerdict::pass()));
 }
 

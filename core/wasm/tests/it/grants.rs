@@ -1,7 +1,7 @@
 //! What a component may import.
 
 use crate::guest::guard;
-use crate::world::{engine, load};
+use crate::world::{engine, granted, load};
 use weir_policy::Capability;
 
 const NOW: &str = r#"(import "weir:policy/env@0.2.0" "now-ms" (func $now (result i64)))"#;
@@ -70,7 +70,7 @@ fn a_component_says_what_it_is() {
 fn a_config_that_the_schema_refuses_is_refused() {
     let schema = "config_schema: { type: object, properties: { mask: { type: string } } }";
     let component = guard(schema, "", "");
-    let compile = |config| engine().compile("test.wasm", &component, &config, &[]);
+    let compile = |config| engine().compile("test.wasm", &component, &config, &granted(&[]));
     assert!(compile(serde_json::json!({ "mask": "x" })).is_ok());
     assert!(compile(serde_json::json!({ "mask": 7 })).is_err());
 }

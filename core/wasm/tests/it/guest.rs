@@ -3,13 +3,31 @@
 /// A guard whose hook runs `body` and then passes. At hand: `$i` (an `i32`), `$zero` (64 zero bytes: "pass", "ok"),
 /// `$deep` (recurses for ever), and whatever `imports` brings.
 pub(crate) fn guard(manifest: &str, imports: &str, body: &str) -> Vec<u8> {
+    guard_reading("content", manifest, imports, body)
+}
+
+/// As [`guard`], with its own `reads`.
+pub(crate) fn guard_reading(reads: &str, manifest: &str, imports: &str, body: &str) -> Vec<u8> {
+    guard_with(LIFECYCLE, reads, manifest, imports, body)
+}
+
+/// As [`guard`], with a global `$configured` that counts its configurations.
+pub(crate) fn guard_configured(manifest: &str, imports: &str, body: &str) -> Vec<u8> {
+    let counts = "(param i32 i32) (result i32) \
+        (global.set $configured (i32.add (global.get $configured) (i32.const 1))) (i32.const 512)";
+    let lifecycle = LIFECYCLE.replace("(param i32 i32) (result i32) (i32.const 512)", counts);
+    let lifecycle = format!("(global $configured (mut i32) (i32.const 0)) {lifecycle}");
+    guard_with(&lifecycle, "content", manifest, imports, body)
+}
+
+fn guard_with(lifecycle: &str, reads: &str, manifest: &str, imports: &str, body: &str) -> Vec<u8> {
     let module = format!(
         r#"(module
             (import "weir:policy/request@0.2.0" "[resource-drop]request-view" (func $drop (param i32)))
             {imports}
             (memory (export "memory") 32)
             (global $next (mut i32) (i32.const 65536))
-            {REALLOC} {LIFECYCLE}
+            {REALLOC} {lifecycle}
             (func $deep (param i32) (result i32)
                 (i32.add (i32.const 1) (call $deep (i32.add (local.get 0) (i32.const 1)))))
             (func (export "weir:policy/hook-guard@0.2.0#guard") (param $view i32) (result i32)
@@ -18,7 +36,7 @@ pub(crate) fn guard(manifest: &str, imports: &str, body: &str) -> Vec<u8> {
                 (call $drop (local.get $view))
                 (i32.const 1024)))"#
     );
-    component(&module, &format!("name: test\nversion: 0.1.0\nhooks: [guard]\nreads: content\n{manifest}"))
+    component(&module, &format!("name: test\nversion: 0.1.0\nhooks: [guard]\nreads: {reads}\n{manifest}"))
 }
 
 /// A router that remembers the organisation of its first call and refuses every call with it: status 400 + number of

@@ -2,11 +2,13 @@
 
 use bytes::Bytes;
 use serde_json::Value;
+use std::path::Path;
 use std::sync::Arc;
+use weir_llm::reply::Reply;
 use weir_llm::request::Request;
 use weir_policy::{
-    Api, Candidates, Capability, DataClass, Head, Live, LiveFacts, LoadError, Needs, Policy, RequestView,
-    Retention, Target, TargetTable,
+    Api, Candidates, Capability, DataClass, Grants, Head, Live, LiveFacts, LoadError, Needs, Policy,
+    RequestView, Retention, Target, TargetTable,
 };
 use weir_wasm::{Engine, Options};
 
@@ -17,9 +19,33 @@ pub(crate) fn engine() -> Engine {
 pub(crate) fn load(
     engine: &Engine,
     component: &[u8],
-    grants: &[Capability],
+    capabilities: &[Capability],
 ) -> Result<Arc<dyn Policy>, LoadError> {
-    engine.compile("test.wasm", component, &Value::Null, grants)
+    engine.compile("test.wasm", component, &Value::Null, &granted(capabilities))
+}
+
+/// These capabilities, of a host with nothing to offer.
+pub(crate) fn granted(capabilities: &[Capability]) -> Grants {
+    Grants { capabilities: capabilities.to_vec(), ..Grants::offline() }
+}
+
+/// A guest of `tests/guests`, built from source as `weir plugin build` does.
+pub(crate) fn built(name: &str) -> Vec<u8> {
+    let guest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/guests").join(name);
+    let dir = tempfile::tempdir().expect("a folder");
+    let out = dir.path().join("guest.wasm");
+    weir_wasm::build::plugin(&guest, Some(&out)).unwrap_or_else(|e| panic!("{e}"));
+    std::fs::read(&out).expect("the component")
+}
+
+/// The reply to a request, with this text.
+pub(crate) fn reply(request: &RequestView, text: &str) -> Arc<RequestView> {
+    let body = serde_json::json!({
+        "id": "c", "object": "chat.completion", "created": 1, "model": "fast",
+        "choices": [{ "index": 0, "message": { "role": "assistant", "content": text }, "finish_reason": "stop" }],
+    });
+    let reply = Reply::parse(Api::Chat, Bytes::from(body.to_string())).expect("a valid reply");
+    Arc::new(request.of_reply(Arc::new(reply)))
 }
 
 pub(crate) fn request(text: &str) -> Arc<RequestView> {
@@ -29,7 +55,7 @@ pub(crate) fn request(text: &str) -> Arc<RequestView> {
 pub(crate) fn request_of(tenant: &str, retention: Retention, text: &str) -> Arc<RequestView> {
     let body = serde_json::json!({ "model": "fast", "messages": [{ "role": "user", "content": text }] });
     let chat = Request::parse(Api::Chat, Bytes::from(body.to_string())).expect("a valid request");
-    Arc::new(RequestView::new(head(tenant, retention), Arc::new(chat), Vec::new()))
+    Arc::new(RequestView::new(head(tenant, retention), Arc::new(chat), Vec::new()).with_secret([9; 32]))
 }
 
 pub(crate) fn candidates(count: u16) -> Arc<Candidates> {
@@ -45,7 +71,7 @@ impl LiveFacts for Idle {
     }
 }
 
-fn head(tenant: &str, retention: Retention) -> Head {
+pub(crate) fn head(tenant: &str, retention: Retention) -> Head {
     Head {
         request_id: "req_test".into(),
         api: Api::Chat,

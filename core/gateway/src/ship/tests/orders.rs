@@ -166,7 +166,8 @@ fn a_young_version_that_fails_at_once_is_rolled_back_by_itself() {
     yard.push(&script("2.0.0", "throw \"broken\""), AT_ONCE).unwrap();
     let (view, candidates) = super::shadows::question(&["sim/a"]);
     for _ in 0..5 {
-        let routed = yard.pipeline.route(&view, &candidates, &mut Vec::new());
+        let mut trace = Vec::new();
+        let routed = yard.pipeline.route(&view, &candidates, &mut trace);
         let _ = futures::executor::block_on(routed);
     }
     yard.look();

@@ -220,7 +220,7 @@ fn new_refusals_and_faults_are_counted_and_no_content_is_in_the_report() {
     let report = report(&shadow, 4);
     let kinds: Vec<_> = report["changes"].as_array().unwrap().iter().map(|change| &change["kind"]).collect();
     let wanted = ["block(pii_found)", "block(undeclared)", "answer", "fault(trap)"];
-    assert_eq!(kinds, wanted.map(|said| format!("guard: pass → {said}")));
+    assert_eq!(kinds, wanted.map(|said| serde_json::json!(format!("guard: pass → {said}"))).each_ref());
     assert_eq!((&report["new_refusals"], &report["faults"]["candidate"]), (&2.into(), &1.into()));
     assert!(!report.to_string().contains("4111"), "{report}");
 }
@@ -302,7 +302,8 @@ fn a_plan_for_a_target_that_is_no_candidate_is_a_fault() {
 fn route(yard: &Yard, times: u32) {
     let (view, candidates) = question(&["sim/a", "sim/b"]);
     for _ in 0..times {
-        let routed = yard.pipeline.route(&view, &candidates, &mut Vec::new());
+        let mut trace = Vec::new();
+        let routed = yard.pipeline.route(&view, &candidates, &mut trace);
         let _ = futures::executor::block_on(routed);
     }
 }

@@ -7,6 +7,7 @@ use crate::api::plan::{kind, ms_of};
 use crate::api::{option, text};
 use crate::call;
 use crate::fault::{misuse, word};
+use crate::meter;
 use crate::waiting::{self, Replies};
 use rhai::{Array, Blob, Dynamic, INT, ImmutableString, Map, Module};
 use std::sync::Arc;
@@ -92,7 +93,9 @@ fn send(calls: Vec<Outbound>) -> Answer<Replies> {
         Ok(call.origin())
     })?;
     let calls = calls.into_iter().map(|call| (origin.clone(), call)).collect();
-    waiting::send(calls).unwrap_or_else(|| Err(misuse("this call cannot wait for an answer")))
+    let replies = waiting::send(calls).ok_or_else(|| misuse("this call cannot wait for an answer"))??;
+    meter::keep(replies.iter().flatten().map(|inbound| inbound.body.len()).sum())?;
+    Ok(replies)
 }
 
 fn outbound(call: Map) -> Answer<Outbound> {

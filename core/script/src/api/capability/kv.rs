@@ -5,6 +5,7 @@ use super::{Answer, natural};
 use crate::api::{option, text};
 use crate::call::{self, Call};
 use crate::fault::{misuse, word};
+use crate::meter;
 use rhai::{Blob, Dynamic, INT, ImmutableString, Module};
 use weir_policy::Capability;
 use weir_policy::services::{Entry, KvError, Origin, Put, Scope, Take};
@@ -25,10 +26,10 @@ pub(super) fn register(module: &mut Module) {
 
 fn entries(module: &mut Module) {
     module.set_native_fn("kv_get", |scope: Name, key: Name| {
-        read(&scope, &key, |call, origin, scope| {
-            let entry = call.services().kv_get(origin, scope, &key)?;
-            Ok(entry.map_or(Dynamic::UNIT, Dynamic::from))
-        })
+        let get = |call: &Call, origin: &Origin, scope| call.services().kv_get(origin, scope, &key);
+        let entry = read(&scope, &key, get)?;
+        meter::keep(entry.as_ref().map_or(0, |entry| entry.value.len()))?;
+        Ok(entry.map_or(Dynamic::UNIT, Dynamic::from))
     });
     // Text as text; what is no UTF-8 is `()`, and `.bytes` has it.
     module.set_getter_fn("value", |e: &mut Entry| Ok(option(std::str::from_utf8(&e.value).ok().map(text))));

@@ -1,13 +1,10 @@
-//! Fakes for host tests: a request made of texts, and a list of targets.
+//! A request or a reply made of texts.
 
-use crate::{
-    AccessError, Api, DataClass, Head, Hit, Live, Needs, Request, Retention, Role, SegInfo, SegKind, Target,
-    Targets,
-};
+use super::facts::head;
+use crate::{AccessError, Head, Hit, Request, Role, SegInfo, SegKind};
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
-/// A request made of texts. Its matchers are functions; the gateway compiles them from the manifest instead.
+/// A request or a reply made of texts. Its matchers are functions; the gateway compiles them from the manifest instead.
 pub struct FakeRequest {
     head: Head,
     segments: Vec<(SegInfo, String)>,
@@ -15,6 +12,7 @@ pub struct FakeRequest {
     attrs: BTreeMap<String, String>,
     json: BTreeMap<String, String>,
     matchers: BTreeMap<String, Matcher>,
+    session: Option<String>,
 }
 
 /// Finds `(pattern, start, end)` in one segment's text.
@@ -37,6 +35,7 @@ impl FakeRequest {
             attrs: BTreeMap::new(),
             json: BTreeMap::new(),
             matchers: BTreeMap::new(),
+            session: None,
         }
     }
 
@@ -51,6 +50,19 @@ impl FakeRequest {
     #[must_use]
     pub fn user(self, text: &str) -> Self {
         self.segment(Role::User, SegKind::Text, text)
+    }
+
+    /// With one more segment of text from the model: what a reply is made of.
+    #[must_use]
+    pub fn assistant(self, text: &str) -> Self {
+        self.segment(Role::Assistant, SegKind::Text, text)
+    }
+
+    /// With a hash of the conversation.
+    #[must_use]
+    pub fn session(mut self, hash: &str) -> Self {
+        self.session = Some(hash.to_owned());
+        self
     }
 
     /// With one more segment.
@@ -184,94 +196,8 @@ impl Request for FakeRequest {
     fn attr(&self, key: &str) -> Option<String> {
         self.attrs.get(key).cloned()
     }
-}
-
-/// A list of targets with live facts.
-pub struct FakeTargets {
-    targets: Vec<(Target, Live)>,
-}
-
-impl FakeTargets {
-    /// Healthy targets with these ids, all allowed.
-    #[must_use]
-    pub fn new(ids: &[&str]) -> Self {
-        Self { targets: ids.iter().enumerate().map(|(index, id)| (target(id), live(index))).collect() }
-    }
-
-    /// With one target changed.
-    #[must_use]
-    pub fn with(mut self, index: usize, change: impl FnOnce(&mut Target, &mut Live)) -> Self {
-        if let Some((target, live)) = self.targets.get_mut(index) {
-            change(target, live);
-        }
-        self
-    }
-}
-
-impl Targets for FakeTargets {
-    fn table(&self) -> Rc<[Target]> {
-        self.targets.iter().map(|(target, _)| target.clone()).collect()
-    }
-    fn candidates(&self) -> Vec<Live> {
-        self.targets.iter().map(|(_, live)| *live).collect()
-    }
-}
-
-fn head() -> Head {
-    Head {
-        request_id: "req_test".into(),
-        api: Api::Chat,
-        requested_model: "test".into(),
-        stream: false,
-        tenant: "test".into(),
-        project: String::new(),
-        key_id: "key_test".into(),
-        user_hash: None,
-        region: String::new(),
-        class: DataClass::Internal,
-        retention: Retention::Unknown,
-        tags: Vec::new(),
-        deadline_ms: 60_000,
-        est_input_tokens: 0,
-        max_output_tokens: None,
-        segment_count: 0,
-        body_bytes: 0,
-        needs: Needs::empty(),
-        attempt: 0,
-        budget: None,
-    }
-}
-
-fn target(id: &str) -> Target {
-    let (provider, model) = id.split_once('/').unwrap_or(("", id));
-    Target {
-        id: id.into(),
-        provider: provider.into(),
-        model: model.into(),
-        region: String::new(),
-        retention: Retention::Unknown,
-        trains: false,
-        ctx_tokens: 0,
-        max_output_tokens: 0,
-        quality: None,
-        rates: Vec::new(),
-        tags: Vec::new(),
-        weight: 1,
-    }
-}
-
-fn live(index: usize) -> Live {
-    Live {
-        target: u16::try_from(index).unwrap_or(u16::MAX),
-        healthy: true,
-        in_flight: 0,
-        ttft_p50_ms: 0,
-        ttft_p95_ms: 0,
-        tps_p50: 0.0,
-        err_rate1m: 0.0,
-        headroom: 1.0,
-        breaker: crate::Breaker::Closed,
-        prompt_cache_warm: 0.0,
+    fn session(&self) -> Option<String> {
+        self.session.clone()
     }
 }
 

@@ -1,8 +1,35 @@
 //! The contract's types from WIT to Rust: what a component answers. Whether an answer is allowed is the pipeline's check.
+//!
+//! - this file: what hooks of a request answer.
+//! - `reply`: what the hooks of a reply and `price` answer.
 
-use crate::wit::exports::weir::policy::{hook_on_error as we, hook_route as wr};
+mod reply;
+
+pub(crate) use reply::{charge, closing, redact_step, span, stream_step};
+
+use crate::wit::exports::weir::policy::{
+    hook_admit as wa, hook_attempt as wt, hook_on_error as we, hook_route as wr,
+};
 use crate::wit::weir::policy::types as w;
 use weir_policy as p;
+
+pub(crate) fn admission(admission: wa::Admission) -> p::Admission {
+    match admission {
+        wa::Admission::Allow(tags) => p::Admission::Allow(tags),
+        wa::Admission::Deny(refusal) => p::Admission::Deny(deny(refusal)),
+    }
+}
+
+pub(crate) fn preparation(preparation: wt::Preparation) -> p::Preparation {
+    match preparation {
+        wt::Preparation::Pass => p::Preparation::Pass,
+        wt::Preparation::Edit(changes) => p::Preparation::Edit(p::Changes {
+            edits: changes.edits.into_iter().map(edit).collect(),
+            headers: changes.headers,
+        }),
+        wt::Preparation::Skip(reason) => p::Preparation::Skip(reason),
+    }
+}
 
 pub(crate) fn verdict(verdict: w::Verdict) -> p::GuardVerdict {
     p::GuardVerdict {
@@ -48,29 +75,37 @@ fn edit(edit: w::Edit) -> p::Edit {
         segment: edit.segment,
         start: edit.start,
         end: edit.end,
-        replace: match edit.replace {
-            w::Replacement::Text(text) => p::Replacement::Text(text),
-            w::Replacement::Drop => p::Replacement::Drop,
-            w::Replacement::Vault(class) => p::Replacement::Vault(class),
-            w::Replacement::Hash(class) => p::Replacement::Hash(class),
-        },
+        replace: replacement(edit.replace),
+    }
+}
+
+fn replacement(replacement: w::Replacement) -> p::Replacement {
+    match replacement {
+        w::Replacement::Text(text) => p::Replacement::Text(text),
+        w::Replacement::Drop => p::Replacement::Drop,
+        w::Replacement::Vault(class) => p::Replacement::Vault(class),
+        w::Replacement::Hash(class) => p::Replacement::Hash(class),
     }
 }
 
 fn finding(finding: w::Finding) -> p::Finding {
     p::Finding {
         rule: finding.rule,
-        severity: match finding.severity {
-            w::Severity::Info => p::Severity::Info,
-            w::Severity::Low => p::Severity::Low,
-            w::Severity::Medium => p::Severity::Medium,
-            w::Severity::High => p::Severity::High,
-            w::Severity::Critical => p::Severity::Critical,
-        },
+        severity: severity(finding.severity),
         segment: finding.segment,
         start: finding.start,
         end: finding.end,
         score: finding.score,
+    }
+}
+
+const fn severity(severity: w::Severity) -> p::Severity {
+    match severity {
+        w::Severity::Info => p::Severity::Info,
+        w::Severity::Low => p::Severity::Low,
+        w::Severity::Medium => p::Severity::Medium,
+        w::Severity::High => p::Severity::High,
+        w::Severity::Critical => p::Severity::Critical,
     }
 }
 

@@ -1,0 +1,107 @@
+//! Small state that outlives a call.
+
+use crate::state::State;
+use crate::wit::weir::policy::kv::{Entry, Host, KvError, Scope};
+use wasmtime::Result;
+use weir_policy::Retention;
+use weir_policy::services::{self, Put, Take};
+
+type Kv<T> = Result<std::result::Result<T, KvError>>;
+
+impl State {
+    /// Every write begins with this: what a call has read, and what may not be kept, stays within the exchange.
+    fn writes(&mut self, scope: Scope) -> Result<std::result::Result<services::Scope, KvError>> {
+        self.budget.host_call()?;
+        let closed = self.call.tainted || self.call.who.retention == Retention::Zero;
+        let scope = scope_of(scope);
+        Ok(if closed && scope != services::Scope::Request { Err(KvError::Closed) } else { Ok(scope) })
+    }
+
+    fn put_entry(
+        &mut self,
+        scope: Scope,
+        key: &str,
+        value: &[u8],
+        version: Option<u64>,
+        ttl_ms: Option<u64>,
+    ) -> Kv<u64> {
+        let scope = match self.writes(scope)? {
+            Ok(scope) => scope,
+            Err(closed) => return Ok(Err(closed)),
+        };
+        let put = Put { value, version, ttl_ms };
+        Ok(self.constants.services.kv_put(&self.origin(), scope, key, put).map_err(error_of))
+    }
+}
+
+impl Host for State {
+    fn get(&mut self, scope: Scope, key: String) -> Kv<Option<Entry>> {
+        self.budget.host_call()?;
+        let found = self.constants.services.kv_get(&self.origin(), scope_of(scope), &key);
+        let lowered = |entry: services::Entry| Entry {
+            value: entry.value,
+            version: entry.version,
+            ttl_ms: entry.ttl_ms,
+        };
+        Ok(found.map(|entry| entry.map(lowered)).map_err(error_of))
+    }
+
+    fn put(&mut self, scope: Scope, key: String, value: Vec<u8>, ttl_ms: Option<u64>) -> Kv<u64> {
+        self.put_entry(scope, &key, &value, None, ttl_ms)
+    }
+
+    fn cas(
+        &mut self,
+        scope: Scope,
+        key: String,
+        version: u64,
+        value: Vec<u8>,
+        ttl_ms: Option<u64>,
+    ) -> Kv<u64> {
+        self.put_entry(scope, &key, &value, Some(version), ttl_ms)
+    }
+
+    fn delete(&mut self, scope: Scope, key: String) -> Kv<()> {
+        Ok(match self.writes(scope)? {
+            Ok(scope) => self.constants.services.kv_delete(&self.origin(), scope, &key).map_err(error_of),
+            Err(closed) => Err(closed),
+        })
+    }
+
+    fn incr(&mut self, scope: Scope, key: String, by: i64, ttl_ms: Option<u64>) -> Kv<i64> {
+        Ok(match self.writes(scope)? {
+            Ok(scope) => {
+                let services = &self.constants.services;
+                services.kv_incr(&self.origin(), scope, &key, by, ttl_ms).map_err(error_of)
+            }
+            Err(closed) => Err(closed),
+        })
+    }
+
+    fn take(&mut self, scope: Scope, bucket: String, cost: u64, per_min: u64, burst: u64) -> Kv<bool> {
+        let take = Take { cost, per_min, burst };
+        Ok(match self.writes(scope)? {
+            Ok(scope) => {
+                self.constants.services.kv_take(&self.origin(), scope, &bucket, take).map_err(error_of)
+            }
+            Err(closed) => Err(closed),
+        })
+    }
+}
+
+const fn scope_of(scope: Scope) -> services::Scope {
+    match scope {
+        Scope::Plugin => services::Scope::Plugin,
+        Scope::Tenant => services::Scope::Tenant,
+        Scope::Request => services::Scope::Request,
+    }
+}
+
+fn error_of(error: services::KvError) -> KvError {
+    match error {
+        services::KvError::TooLarge => KvError::TooLarge,
+        services::KvError::Conflict => KvError::Conflict,
+        services::KvError::Closed => KvError::Closed,
+        services::KvError::Unavailable => KvError::Unavailable,
+    }
+}
