@@ -6,6 +6,7 @@ use crate::reload::policies::{Compiled, Source};
 use crate::ship::record::Kind;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use weir_policy::cases::Suite;
 use weir_policy::{Grants, LoadError, Manifest, Policy};
@@ -18,7 +19,7 @@ pub struct Subject {
     pub kind: Kind,
     bytes: Vec<u8>,
     cases: PathBuf,
-    compiled: Arc<Compiled>,
+    compiled: Rc<Compiled>,
 }
 
 impl Subject {
@@ -38,7 +39,7 @@ impl Subject {
             kind: Kind::of(&bytes),
             bytes,
             cases: cases.map_or(beside, Path::to_path_buf),
-            compiled: Arc::new(Compiled::new(wasm_engine()?)),
+            compiled: Rc::new(Compiled::new(wasm_engine()?)),
         })
     }
 
@@ -77,7 +78,7 @@ impl Subject {
             }
         };
         let (name, cases) = (self.name.clone(), self.cases.clone());
-        Ok(Self { name, kind: self.kind, bytes, cases, compiled: Arc::clone(&self.compiled) })
+        Ok(Self { name, kind: self.kind, bytes, cases, compiled: Rc::clone(&self.compiled) })
     }
 
     /// Its golden cases.
