@@ -362,11 +362,6 @@ impl RequestView {
         Ok(Self { content, ..self.fresh() })
     }
 
-    /// The same with another head: for measuring.
-    pub(crate) fn with_head(&self, head: Head) -> Self {
-        Self { head, ..self.fresh() }
-    }
-
     /// The view without who asks: no tenant, project, key or user.
     #[must_use]
     pub fn anonymous(&self) -> Self {

@@ -7,10 +7,12 @@
 //! - [`scaffold`]: `new`.
 //! - [`test`]: `test`.
 //! - [`bench`]: `bench`.
+//! - [`fuel`]: what a pricer burns.
 //! - [`ask`]: `run`.
 
 pub mod ask;
 pub mod bench;
+pub mod fuel;
 pub mod scaffold;
 pub mod subject;
 pub mod test;

@@ -65,6 +65,7 @@ pub enum Policy {
     /// List the policies that run, as JSON
     List,
     #[command(flatten)]
+    #[allow(missing_docs, reason = "each command says it")]
     Author(author::Author),
 }
 

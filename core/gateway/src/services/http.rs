@@ -95,7 +95,7 @@ async fn exchange(alias: &Alias, ask: &Ask, timeout: Duration) -> Result<Inbound
     let headers = response.head().map(visible).unwrap_or_default();
     // The session does not know what was asked, and would wait for a body that never comes.
     if ask.method == http::Method::HEAD {
-        response.finish().await;
+        response.release().await;
         return Ok(Inbound { status, headers, body: Vec::new(), truncated: false });
     }
     let (body, truncated) = read(&mut response, alias.max_reply).await?;

@@ -76,24 +76,27 @@ impl Records {
 
     /// Writes a log line; `now` is in milliseconds of a clock that never goes back.
     pub fn log(&self, origin: &Origin, level: Level, message: &str, fields: &[(String, String)], now: u64) {
-        if !self.policy(origin).lines.take(LINES_PER_MIN, LINES_AT_ONCE, now) {
-            return self.drop(origin, "rate");
-        }
         let (policy, request_id) = (&*origin.policy, &*origin.request_id);
-        let (message, fields) = (cut(message, MAX_MESSAGE), json(fields));
-        macro_rules! line {
+        macro_rules! say {
             ($level:ident) => {
-                tracing::event!(
-                    target: "weir::policy", tracing::Level::$level, policy, request_id, message, fields, "said by a policy"
-                )
+                // What is not written does not count.
+                if tracing::enabled!(target: "weir::policy", tracing::Level::$level) {
+                    if !self.policy(origin).lines.take(LINES_PER_MIN, LINES_AT_ONCE, now) {
+                        return self.lose(origin, "rate");
+                    }
+                    let (said, fields) = (cut(message, MAX_MESSAGE), json(fields));
+                    tracing::event!(
+                        target: "weir::policy", tracing::Level::$level, policy, request_id, said, fields, "a policy says"
+                    );
+                }
             };
         }
         match level {
-            Level::Trace => line!(TRACE),
-            Level::Debug => line!(DEBUG),
-            Level::Info => line!(INFO),
-            Level::Warn => line!(WARN),
-            Level::Error => line!(ERROR),
+            Level::Trace => say!(TRACE),
+            Level::Debug => say!(DEBUG),
+            Level::Info => say!(INFO),
+            Level::Warn => say!(WARN),
+            Level::Error => say!(ERROR),
         }
     }
 
@@ -105,7 +108,7 @@ impl Records {
     /// Observes a value of a histogram.
     pub fn observe(&self, origin: &Origin, name: &str, value: f64, labels: &[(String, String)]) {
         if !value.is_finite() {
-            return self.drop(origin, "invalid");
+            return self.lose(origin, "invalid");
         }
         self.add(origin, Kind::Histogram, name, labels, |series| series.observe(value));
     }
@@ -121,7 +124,7 @@ impl Records {
         match self.policy(origin).series.with(&origin.policy, kind, name, labels, act) {
             Ok(()) => {}
             Err(series::Dropped::Full) => self.0.dropped_series.with_label_values(&[&*origin.policy]).inc(),
-            Err(series::Dropped::Invalid) => self.drop(origin, "invalid"),
+            Err(series::Dropped::Invalid) => self.lose(origin, "invalid"),
         }
     }
 
@@ -129,7 +132,7 @@ impl Records {
         self.0.policies.of(&origin.policy, Policy::default)
     }
 
-    fn drop(&self, origin: &Origin, reason: &str) {
+    fn lose(&self, origin: &Origin, reason: &str) {
         self.0.dropped.with_label_values(&[&*origin.policy, reason]).inc();
     }
 }

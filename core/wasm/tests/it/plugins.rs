@@ -47,7 +47,8 @@ fn mask_pii_masks() {
 fn mask_pii_is_asked_by_many_at_once() {
     let (component, _) = built("mask-pii");
     let engine = engine();
-    let policy = engine.compile("mask-pii", &component, &serde_json::Value::Null, &granted(&[])).expect("it loads");
+    let policy =
+        engine.compile("mask-pii", &component, &serde_json::Value::Null, &granted(&[])).expect("it loads");
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -75,8 +76,10 @@ fn answer(policy: &dyn Policy, text: &str) -> GuardVerdict {
 fn route_cheapest_routes() {
     let (component, _) = built("route-cheapest");
     pass_their_cases("route-cheapest", &component, &[Capability::Targets]);
-    let error =
-        engine().compile("route-cheapest", &component, &serde_json::Value::Null, &granted(&[])).err().expect("refused");
+    let error = engine()
+        .compile("route-cheapest", &component, &serde_json::Value::Null, &granted(&[]))
+        .err()
+        .expect("refused");
     assert!(error.to_string().contains("grants: [targets]"), "{error}");
 }
 

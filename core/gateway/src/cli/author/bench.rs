@@ -1,5 +1,6 @@
 //! `weir policy bench`, `weir plugin bench`: what a call costs, in µs of CPU.
 
+use super::fuel;
 use super::subject::Subject;
 use crate::cli::{Failed, Printed};
 use crate::ship::record::Kind;
@@ -46,7 +47,8 @@ struct Row {
 /// The policy does not compile, a case cannot be asked, or none can be measured.
 pub fn run(bench: &Bench) -> Printed {
     let subject = Subject::of(&bench.policy, bench.cases.as_deref())?;
-    let probes = subject.suite()?.probes(&|config, grants| subject.compile(config, grants))?;
+    let suite = subject.suite()?;
+    let probes = suite.probes(&|config, grants| subject.compile(config, grants))?;
     let (mut rows, mut left_out): (Vec<Row>, Vec<String>) = (Vec::new(), Vec::new());
     for probe in probes {
         probe.ready();
@@ -68,7 +70,11 @@ pub fn run(bench: &Bench) -> Printed {
     if rows.is_empty() {
         return Err(Failed(format!("no case can be measured\n{}", left_out.join("\n"))));
     }
-    Ok(if bench.json { shown_json(&rows, &left_out) } else { shown(&rows, &left_out, bench.each) })
+    let burnt = fuel::burnt(&subject, &suite)?;
+    Ok(match bench.json {
+        true => shown_json(&rows, &left_out, burnt),
+        false => shown(&rows, &left_out, burnt, bench.each),
+    })
 }
 
 /// Calls that fail once it has begun count as well: what they cost is a cost.
@@ -140,7 +146,7 @@ fn micros(nanos: u64) -> String {
     format!("{}.{:02}", nanos / 1_000, nanos % 1_000 / 10)
 }
 
-fn shown(rows: &[Row], left_out: &[String], each: bool) -> String {
+fn shown(rows: &[Row], left_out: &[String], burnt: Option<u64>, each: bool) -> String {
     let mut text = String::from("µs of CPU a call; fresh: no instance is used twice\n");
     // Writing to a string cannot fail.
     let head = ["warm p50", "p95", "mean", "fresh p50", "p95", "mean", "calls"];
@@ -151,16 +157,19 @@ fn shown(rows: &[Row], left_out: &[String], each: bool) -> String {
         let case = if each { format!("  {}", row.case) } else { String::new() };
         let _ = writeln!(text, "{:<16}{warm}   {fresh} {calls:>8}{case}", row.hook);
     }
+    if let Some(burnt) = burnt {
+        let _ = writeln!(text, "price burns at most {burnt} of `limits.operations`");
+    }
     for left in left_out {
         let _ = writeln!(text, "left out, since it fails: {left}");
     }
     text
 }
 
-fn shown_json(rows: &[Row], left_out: &[String]) -> String {
+fn shown_json(rows: &[Row], left_out: &[String], burnt: Option<u64>) -> String {
     let row = |row: &Row| json!({ "hook": row.hook, "case": row.case, "warm": row.warm.json(), "fresh": row.fresh.json() });
     let rows: Vec<Value> = rows.iter().map(row).collect();
-    format!("{:#}\n", json!({ "rows": rows, "left_out": left_out }))
+    format!("{:#}\n", json!({ "rows": rows, "left_out": left_out, "price_operations": burnt }))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Counters and histograms of one policy, by name and labels.
 
 use prometheus::core::Collector;
-use prometheus::proto::MetricFamily;
+use prometheus::proto::{MetricFamily, MetricType};
 use prometheus::{Histogram, HistogramOpts, IntCounter, Opts};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -57,6 +57,13 @@ impl Kind {
         }
     }
 
+    const fn shape(self) -> MetricType {
+        match self {
+            Self::Counter => MetricType::COUNTER,
+            Self::Histogram => MetricType::HISTOGRAM,
+        }
+    }
+
     pub(super) const fn help(self) -> &'static str {
         match self {
             Self::Counter => "What policies count, by their own names and labels.",
@@ -102,9 +109,9 @@ impl Series {
         for one in series.iter().filter(|((of, _), _)| *of == kind).map(|(_, one)| one) {
             for mut family in one.collect() {
                 metrics.append(family.mut_metric());
-                shown.set_field_type(family.get_field_type());
             }
         }
+        shown.set_field_type(kind.shape());
         shown.set_name(kind.family().to_owned());
         shown.set_help(kind.help().to_owned());
         shown.set_metric(metrics);

@@ -105,14 +105,15 @@ fn what_no_metric_can_be_called_is_dropped_and_counted() {
 #[test]
 fn the_log_of_one_policy_is_bounded() {
     let recorder = Recorder::new();
-    for _ in 0..LINES_AT_ONCE + 7 {
-        recorder.1.log(&origin("loud"), Level::Info, "m", &[], 0);
-    }
-    recorder.1.log(&origin("calm"), Level::Info, "m", &[], 0);
-    // A second later there are a hundred more.
-    for _ in 0..101 {
-        recorder.1.log(&origin("loud"), Level::Info, "m", &[], 1_000);
-    }
+    let log = |policy, level, now| recorder.1.log(&origin(policy), level, "m", &[], now);
+    let subscriber = tracing_subscriber::fmt().with_writer(std::io::sink).finish();
+    tracing::subscriber::with_default(subscriber, || {
+        (0..LINES_AT_ONCE + 7).for_each(|_| log("loud", Level::Info, 0));
+        log("calm", Level::Info, 0);
+        // A second later there are a hundred more; what is below the log's level does not count.
+        (0..1_000).for_each(|_| log("loud", Level::Trace, 1_000));
+        (0..101).for_each(|_| log("loud", Level::Warn, 1_000));
+    });
     assert_eq!(recorder.shown(), [r#"weir_policy_records_dropped_total{policy="loud",reason="rate"} 8"#]);
 }
 
