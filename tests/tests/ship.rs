@@ -75,7 +75,7 @@ async fn a_version_is_shipped_under_load_and_taken_back_and_no_request_fails() {
         .collect();
     std::fs::write(gateway.folder().join("next.rhai"), router("2.0.0", "sim-large")).unwrap();
     let pushed = gateway.print(&["policy", "push", "next.rhai", "--shadow", "20"]);
-    assert!(pushed.contains("coverage") && pushed.contains("is shadow"), "{pushed}");
+    assert!(pushed.contains("coverage") && pushed.contains("is in shadow"), "{pushed}");
 
     let report = weir_tests::until("the shadow is asked, and waits for a word", || {
         let status = status(&gateway);

@@ -117,11 +117,11 @@ fn moved(answer: &Value) -> Printed {
     Ok(match answer.get("taken_back").and_then(Value::as_str) {
         Some(said) => format!("{}: taken back: {said}\n", text("/policy")),
         None => format!(
-            "{}: version {} ({}) is {}, generation {}\n",
+            "{}: version {} ({}) is {}; generation {}\n",
             text("/policy"),
             text("/version/version"),
             show::short(text("/version/digest")),
-            text("/stage"),
+            show::stage(text("/stage")),
             answer.get("generation").and_then(Value::as_u64).unwrap_or_default()
         ),
     })

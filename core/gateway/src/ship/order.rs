@@ -242,7 +242,7 @@ impl Ship {
         // Whoever was on its way still is, counted anew against the version that is live now.
         unit.index.candidate =
             candidate.filter(|pending| pending.version.content != unit.live.version.content);
-        let change = self.change(unit, Stage::Live, &[], label);
+        let change = self.change(unit, Stage::Live, &[], &format!("brought back: {why}"));
         Ok(Change { rollback: Some(label), ..change })
     }
 

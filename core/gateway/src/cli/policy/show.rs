@@ -9,6 +9,15 @@ pub fn short(digest: &str) -> &str {
     digest.get(..8).unwrap_or(digest)
 }
 
+/// How far a version is, in a sentence.
+pub fn stage(stage: &str) -> &str {
+    match stage {
+        "shadow" => "in shadow: asked, and not heard",
+        "canary" => "a canary: it decides for some keys",
+        stage => stage,
+    }
+}
+
 /// The steps of a push.
 pub fn steps(answer: &Value) -> String {
     let mut out = String::new();
