@@ -31,6 +31,10 @@ impl Attempt for Teams {
         if facts.number > 1 {
             return Preparation::Skip("tried".into());
         }
+        // A key need not belong to a team; a header without a value is none.
+        if head.project.is_empty() {
+            return Preparation::Pass;
+        }
         Preparation::headers([(self.header.as_str(), head.project.as_str())])
     }
 }
