@@ -195,8 +195,11 @@ impl Server {
             (stopping.clone(), watch::channel(false), watch::channel(false));
         let (stop_admin, admin_stops) = for_admin;
         let (stop_sim, sim_stops) = for_sim;
+        let taking = tokio::spawn(async move { callers.start_service(None, for_callers, 1).await });
+        // Who asks whether Weir is ready is told so only when callers can come in.
+        listening(self.config.server.listen).await;
         let services = [
-            tokio::spawn(async move { callers.start_service(None, for_callers, 1).await }),
+            taking,
             tokio::spawn(async move { admin.start_service(None, admin_stops, 1).await }),
             tokio::spawn(async move { sim.start_service(None, sim_stops, 1).await }),
         ];
@@ -220,6 +223,23 @@ impl Server {
         tracing::info!("stopped");
         self.gateway.telemetry.shutdown();
         Ok(())
+    }
+}
+
+/// Waits until somebody listens at an address, for a few seconds at most.
+async fn listening(mut address: SocketAddr) {
+    if address.ip().is_unspecified() {
+        let own: std::net::IpAddr = match address {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        };
+        address.set_ip(own);
+    }
+    for _ in 0..500 {
+        if tokio::net::TcpStream::connect(address).await.is_ok() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
