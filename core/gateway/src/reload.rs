@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use watch::Watch;
 
 /// How often files, gates and breakers are looked at.
@@ -86,26 +86,35 @@ fn watched(file: Option<&PathBuf>, config: &Config) -> Vec<PathBuf> {
 
 impl Thread {
     fn run(mut self, incoming: &Receiver<Work>) {
+        let mut next = Instant::now() + POLL;
         loop {
-            // Nobody waits for an answer that cannot be delivered: its exchange has gone.
-            match incoming.recv_timeout(POLL) {
-                Ok(Work::Reload(answer)) => drop(answer.send(self.reload())),
-                Ok(Work::Rollback(answer)) => drop(answer.send(self.rollback())),
-                Ok(Work::Ship { policy, order, answer }) => drop(answer.send(self.follow(&policy, order))),
-                Ok(Work::Show { what, answer }) => drop(answer.send(self.shown(&what))),
+            match incoming.recv_timeout(next.saturating_duration_since(Instant::now())) {
                 Ok(Work::Stop(answer)) => {
                     self.builder.ship.stop();
                     let _ = answer.send(());
                     return;
                 }
+                Ok(work) => self.work(work),
                 Err(RecvTimeoutError::Disconnected) => return self.builder.ship.stop(),
-                Err(RecvTimeoutError::Timeout) => {
-                    if self.watch.changed() || self.again {
-                        drop(self.reload());
-                    }
-                    self.look();
-                }
+                Err(RecvTimeoutError::Timeout) => {}
             }
+            // Whoever keeps asking does not keep files and gates from being looked at.
+            if Instant::now() >= next {
+                self.look();
+                next = Instant::now() + POLL;
+            }
+        }
+    }
+
+    /// Nobody waits for an answer that cannot be delivered: its exchange has gone.
+    fn work(&mut self, work: Work) {
+        match work {
+            Work::Reload(answer) => drop(answer.send(self.reload())),
+            Work::Rollback(answer) => drop(answer.send(self.rollback())),
+            Work::Ship { policy, order, answer } => drop(answer.send(self.follow(&policy, order))),
+            Work::Show { what, answer } => drop(answer.send(self.shown(&what))),
+            // Met where the thread ends.
+            Work::Stop(answer) => drop(answer),
         }
     }
 
@@ -197,8 +206,11 @@ impl Thread {
         Ok(answer)
     }
 
-    /// What gates, breakers and candidates that were left behind ask for.
+    /// Changed files, and what gates, breakers and candidates that were left behind ask for.
     fn look(&mut self) {
+        if self.watch.changed() || self.again {
+            drop(self.reload());
+        }
         for (policy, order) in self.builder.ship.due() {
             match self.follow(&policy, order) {
                 Ok(_) | Err(No::Busy(_) | No::Unknown(_)) => {}
