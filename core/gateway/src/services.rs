@@ -9,7 +9,7 @@
 //! - [`http`]: calls to the operator's aliases.
 //! - [`records`]: logs and metrics.
 //! - [`explain`]: lines of decision traces; [`traces`]: the latest traces.
-//! - [`tokens`]: estimates.
+//! - [`tokens`]: estimates of how many there are.
 //! - [`overlay`]: for versions that must leave no mark.
 //! - [`aliases`]: whether a manifest's aliases are there.
 

@@ -63,12 +63,14 @@ pub struct Ship {
     units: Units,
     /// Whether the last refusal was for want of room: it is worth another try.
     crowded: bool,
+    /// Whether a file that is broken now is passed over for what was live: on the way back it is.
+    lenient: bool,
 }
 
 impl Ship {
     /// Nothing runs yet; what is remembered is in the data folder.
     pub fn new(data: &Path, compiled: Compiled, watcher: Arc<Watcher>) -> Self {
-        Self { store: Store::of(data), compiled, watcher, units: Units::new(), crowded: false }
+        Self { store: Store::of(data), compiled, watcher, units: Units::new(), crowded: false, lenient: false }
     }
 
     /// Who observes the pipelines.

@@ -63,6 +63,7 @@ struct NotExported;
 
 type View1 = (Resource<View>,);
 
+#[allow(clippy::type_complexity, reason = "each is a function's parameters and results, as in the contract")]
 /// What a component exports of the contract; hooks that its manifest does not name stay `None`.
 pub(crate) struct Exports {
     pub(crate) configure: Export<(&'static str,), (Result<(), String>,)>,

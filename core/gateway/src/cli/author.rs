@@ -4,11 +4,11 @@
 //! # Layout
 //!
 //! - [`subject`]: the policy that is worked on.
-//! - [`scaffold`]: `new`.
-//! - [`test`]: `test`.
-//! - [`bench`]: `bench`.
+//! - [`scaffold`]: the command `new`.
+//! - [`test`]: the command `test`.
+//! - [`bench`]: the command `bench`.
 //! - [`fuel`]: what a pricer burns.
-//! - [`ask`]: `run`.
+//! - [`ask`]: the command `run`.
 
 pub mod ask;
 pub mod bench;
@@ -22,6 +22,7 @@ use clap::Subcommand;
 
 /// `weir policy new`, `test`, `bench`, `run`.
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "one is made, once a process")]
 pub enum Author {
     /// Begin a policy: a script for a hook, and golden cases that it passes
     New(scaffold::NewPolicy),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// `weir plugin …`
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "one is made, once a process")]
 pub enum Plugin {
     /// Begin a plugin: a crate for a hook, and golden cases that it passes
     New(scaffold::NewPlugin),

@@ -259,7 +259,7 @@ impl Scalar for Percent {
         let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
         let parts = (digits(whole) && digits(part) && (1..=2).contains(&part.len())).then(|| {
             let part = if part.len() == 1 { format!("{part}0") } else { part.to_owned() };
-            Some(whole.parse::<u16>().ok()?.checked_mul(100)?.checked_add(part.parse().ok()?)?)
+            whole.parse::<u16>().ok()?.checked_mul(100)?.checked_add(part.parse().ok()?)
         });
         let parts = parts.flatten().filter(|parts| *parts <= 10_000);
         parts.ok_or_else(|| "is not a percentage: write 0% to 100%, such as 5% or 0.25%".to_owned())

@@ -26,10 +26,9 @@ mod tests {
     use std::path::Path;
 
     fn check(aliases: &str) -> Result<(), LoadError> {
-        let config = format!(
-            "providers: {{ sim: {{ builtin: sim }} }}\nhttp:\n  moderation: {{ base_url: https://mod.example/api }}\n"
-        );
-        let config = Config::parse(&config, Path::new(""), Path::new("weir.yaml"), &|_| None).unwrap();
+        let config =
+            "providers: { sim: { builtin: sim } }\nhttp:\n  moderation: { base_url: https://mod.example/api }\n";
+        let config = Config::parse(config, Path::new(""), Path::new("weir.yaml"), &|_| None).unwrap();
         let manifest =
             format!("name: g\nversion: 1.0.0\nhooks: [guard]\ncapabilities: [http]\nhttp: {aliases}\n");
         check_aliases("g.rhai", &Manifest::parse_yaml(&manifest, "g.rhai").unwrap(), &config)

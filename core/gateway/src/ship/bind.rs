@@ -54,7 +54,11 @@ impl Ship {
     /// # Errors
     /// As [`Ship::bind`], or one of the versions is no longer kept.
     pub fn bind_at(&mut self, config: &Config, live: &[(String, Version)]) -> Result<Units, Vec<String>> {
-        let mut units = self.bind(config)?;
+        // A broken file must not stand in the way back.
+        self.lenient = true;
+        let bound = self.bind(config);
+        self.lenient = false;
+        let mut units = bound?;
         for (name, version) in live {
             let Some(unit) = units.get_mut(name).filter(|u| u.live.version.content != version.content) else {
                 continue;
@@ -199,8 +203,8 @@ impl Ship {
     ) -> Result<Unit, String> {
         let options = bindings.iter().find_map(|binding| binding.ship).unwrap_or_default();
         let stage = gate::next(None, &options);
-        let starting = !self.units.contains_key(&index.policy);
-        if stage == Stage::Live && !starting {
+        let patient = self.lenient || !self.units.contains_key(&index.policy);
+        if stage == Stage::Live && !patient {
             return self.go_live(config, bindings, index, offer, "its file has changed");
         }
         let mut unit = match self.loaded(bindings, &index, &index.live.clone(), Mark::Real) {
@@ -228,8 +232,8 @@ impl Ship {
                 unit.index.seen.clone_from(&proven.version.content);
                 offered(&mut unit, proven.version, options);
             }
-            // At a start there is a version that ran before: it is better than none.
-            Err(why) if starting => {
+            // At a start, and on the way back, there is a version that ran before: it is better than none.
+            Err(why) if patient => {
                 tracing::error!(
                     policy = unit.name(),
                     error = why,

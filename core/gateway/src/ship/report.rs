@@ -100,7 +100,7 @@ impl Report {
     /// For the admin API. `dropped`: questions that came faster than the candidate answered.
     pub fn json(&self, dropped: u64) -> Value {
         let mut kinds: Vec<&Kind> = self.kinds.iter().collect();
-        kinds.sort_by(|a, b| b.count.cmp(&a.count));
+        kinds.sort_by_key(|kind| std::cmp::Reverse(kind.count));
         let kinds: Vec<Value> = kinds
             .iter()
             .map(|kind| json!({ "kind": kind.name, "count": kind.count, "example": kind.example }))

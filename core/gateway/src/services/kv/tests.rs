@@ -275,7 +275,7 @@ fn the_end_of_an_exchange_is_the_end_of_its_keys() {
             )
             .ok();
     }
-    assert!(store.exchanges("req_1").by_id.get("req_1").is_none());
+    assert!(!store.exchanges("req_1").by_id.contains_key("req_1"));
 }
 
 #[test]
