@@ -74,7 +74,8 @@ pub fn measure(policies: &Policies) -> Result<Calls> {
     let engine = weir_wasm::Engine::new(options).context("Wasm engine")?;
     let load = |file: &Path, grants: &[Capability]| {
         let component = fs::read(file).context(file.display())?;
-        engine.compile(&file.display().to_string(), &component, &none, grants).context(file.display())
+        let grants = Grants { capabilities: grants.to_vec(), ..Grants::offline() };
+        engine.compile(&file.display().to_string(), &component, &none, &grants).context(file.display())
     };
     let guard = load(&policies.guard, &[])?;
     let kept = load(&policies.kept, &[Capability::Targets])?;
@@ -138,6 +139,7 @@ fn request() -> Result<Arc<RequestView>> {
         body_bytes: prompt::BODY_BYTES as u64,
         needs: Needs::default(),
         attempt: 0,
+        budget: None,
     };
     Ok(Arc::new(RequestView::new(head, Arc::new(chat), Vec::new())))
 }

@@ -3,19 +3,23 @@
 //! # Layout
 //!
 //! - [`identify`]: the caller's key becomes a principal.
-//! - [`admit`]: rate limit, eligible targets, and the money that is held.
+//! - [`view`]: what policies see before content.
+//! - [`admit`]: rate limit, who may come in, eligible targets, and the money that is held.
 //! - [`guard`]: content policies.
 //! - [`replay`]: the response cache.
 //! - [`plan`]: route policies.
 //! - [`outgoing`]: the request in the form in which one target gets it.
 //! - [`attempt`]: one target after another, until one commits.
 //! - [`limits`]: the provider's rate-limit headers.
+//! - [`screen`]: content policies on what a model says.
 //! - [`reply`]: a whole reply.
 //! - [`relay`]: a stream on its way: cut at its events, turned where the target speaks another dialect.
 //! - [`stream`]: a streamed reply.
 //! - [`raw`]: a reply that is no conversation.
 //! - [`count`]: tokens counted without asking a model.
+//! - [`price`]: what the customer pays, by the policy that prices.
 //! - [`settle`]: the one posting.
+//! - [`summary`]: what `complete` learns of it.
 //! - [`attend`]: waiting for work while watching the caller.
 
 pub mod admit;
@@ -27,12 +31,16 @@ pub mod identify;
 pub mod limits;
 pub mod outgoing;
 pub mod plan;
+pub mod price;
 pub mod raw;
 pub mod relay;
 pub mod replay;
 pub mod reply;
+pub mod screen;
 pub mod settle;
 pub mod stream;
+pub mod summary;
+pub mod view;
 
 use crate::buffered::Held;
 use crate::gateway::Gateway;
@@ -43,6 +51,7 @@ use crate::models;
 use crate::refusal::Refusal;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{Telemetry, record};
+use admit::Admitted;
 use attempt::Committed;
 use bytes::Bytes;
 use count::only_counting;
@@ -55,7 +64,9 @@ use weir_llm::api::Api;
 use weir_llm::neutral::Ask;
 use weir_llm::price::Nanos;
 use weir_llm::request::Request;
-use weir_llm::usage::Usage;
+use weir_llm::usage::{Source, Usage};
+use weir_policy::RequestView;
+use weir_policy::pipeline::Trace;
 
 /// One client request and all that happens until its reply is finished and settled.
 pub struct Exchange<'g> {
@@ -79,6 +90,12 @@ pub struct Exchange<'g> {
     pub form: Option<Form>,
     /// What telemetry will be told.
     pub record: record::Exchange,
+    /// Which policy said what.
+    pub trace: Trace,
+    /// What policies saw first; `None`: none is asked.
+    pub seen: Option<Arc<RequestView>>,
+    /// Who served it, and who counted what was used.
+    pub served: Option<(Arc<str>, Source)>,
 }
 
 /// Why an exchange did not end in a reply.
@@ -171,6 +188,7 @@ impl Exchange<'_> {
         }
         self.record.total = self.started.elapsed();
         self.record.overhead = self.own_time();
+        self.complete();
         self.gateway.telemetry.record(self.record);
     }
 
@@ -195,7 +213,7 @@ impl Exchange<'_> {
         let caller = self.identify()?;
         let request = Arc::new(self.read(api).await?);
         let admitted = self.admit(caller, &request).await?;
-        let (request, view) = match self.guard(&admitted, Arc::clone(&request)) {
+        let (request, view) = match self.guard(&admitted, Arc::clone(&request)).await {
             Ok(guarded) => guarded,
             Err(stop) => return self.stopped(admitted, &request, stop).await,
         };
@@ -203,9 +221,9 @@ impl Exchange<'_> {
             replay::Found::Hit(reply) => return self.replay(admitted, &request, &reply).await,
             replay::Found::Miss(replay) => replay,
         };
-        let mut planned = match self.plan(&admitted, &view) {
+        let mut planned = match self.plan(&admitted, &view).await {
             Ok(planned) => planned,
-            Err(refusal) => return self.refused(admitted, refusal).await,
+            Err(end) => return self.ended(admitted, end, Outcome::Refused).await,
         };
         if api == Api::CountTokens {
             only_counting(&admitted, &mut planned);
@@ -223,15 +241,18 @@ impl Exchange<'_> {
             {
                 self.count(admitted, &request).await
             }
-            Err(End::Refused(refusal)) => {
-                self.settle(admitted, Close::nothing(Outcome::Failed)).await?;
-                Err(End::Refused(refusal))
-            }
-            Err(End::Gone) => {
-                self.settle(admitted, Close::nothing(Outcome::ClientAbort)).await?;
-                Err(End::Gone)
-            }
+            Err(end) => self.ended(admitted, end, Outcome::Failed).await,
         }
+    }
+
+    /// Settles an exchange that ended before a reply: nothing is billed.
+    async fn ended(&mut self, admitted: Admitted, end: End, refused: Outcome) -> Result<(), End> {
+        let outcome = match &end {
+            End::Refused(_) => refused,
+            End::Gone => Outcome::ClientAbort,
+        };
+        self.settle(admitted, Close::nothing(outcome)).await?;
+        Err(end)
     }
 
     /// `HEAD /`: somebody is there. Anthropic's clients ask before they begin.
@@ -279,8 +300,7 @@ impl Exchange<'_> {
     }
 
     /// A policy or the plan said no after admission: nothing is billed.
-    async fn refused(&mut self, admitted: admit::Admitted, refusal: Refusal) -> Result<(), End> {
-        self.settle(admitted, Close::nothing(Outcome::Refused)).await?;
-        Err(refusal.into())
+    async fn refused(&mut self, admitted: Admitted, refusal: Refusal) -> Result<(), End> {
+        self.ended(admitted, refusal.into(), Outcome::Refused).await
     }
 }

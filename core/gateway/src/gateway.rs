@@ -2,6 +2,7 @@
 
 use crate::buffered::Budget;
 use crate::cache::Replies;
+use crate::completions::Completions;
 use crate::drain::{Drain, Phase};
 use crate::exchange::{self, Exchange};
 use crate::ingress::{self, respond};
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use weir_ledger::Ledger;
+use weir_policy::pipeline::Trace;
 
 /// What lives as long as the process.
 pub struct Gateway {
@@ -45,6 +47,10 @@ pub struct Gateway {
     pub options: HttpServerOptions,
     /// Keys the hashes of callers' `user` fields.
     pub users: Hmac<Sha256>,
+    /// Keys the hashes that policies see of conversations and put in place of texts.
+    pub hashes: [u8; 32],
+    /// Finished exchanges that policies want to know of.
+    pub completions: Completions,
 }
 
 /// Ids that grow with time, so that the ledger's index is written at its end; and numbers for jitter and draws.
@@ -133,10 +139,22 @@ impl Gateway {
             session.req_header().headers.get("traceparent").and_then(|value| value.to_str().ok());
         let record = exchange::record(&self.telemetry, &snapshot, Arc::clone(&id), traceparent);
         let held = self.buffered.open();
-        let form = None;
-        Exchange { gateway: self, snapshot, session, voice, id, started, watched: true, held, form, record }
-            .run()
-            .await;
+        let exchange = Exchange {
+            gateway: self,
+            snapshot,
+            session,
+            voice,
+            id,
+            started,
+            watched: true,
+            held,
+            form: None,
+            record,
+            trace: Trace::new(),
+            seen: None,
+            served: None,
+        };
+        exchange.run().await;
     }
 }
 

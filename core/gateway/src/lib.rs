@@ -8,6 +8,7 @@
 //! - [`gateway`]: what lives as long as the process.
 //! - [`reload`]: builds a [`snapshot`] off the request path and swaps it in.
 //! - [`exchange`]: the way of a request, one sentence a step.
+//! - [`completions`]: finished exchanges on their way to the policies that want to know of them.
 //! - [`ingress`], [`egress`], [`cache`], [`upstream`]: the caller's side, the provider's side.
 //! - [`sim`]: the built-in simulated provider.
 //! - [`config`], [`telemetry`]: the file and the figures.
@@ -16,6 +17,7 @@ pub mod admin;
 pub mod buffered;
 pub mod cache;
 pub mod cli;
+pub mod completions;
 pub mod config;
 pub mod drain;
 pub mod egress;

@@ -3,6 +3,7 @@
 use crate::admin;
 use crate::buffered::Budget;
 use crate::cache::Replies;
+use crate::completions;
 use crate::config::{Config, LedgerSync};
 use crate::drain::{Drain, Phase};
 use crate::gateway::{Gateway, Ids};
@@ -25,7 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use weir_ledger::{Ledger, OpenError, Pepper};
 
 /// Most instances of Wasm policies at one time.
@@ -69,6 +70,7 @@ pub struct Server {
     reloader: Reloader,
     admin: admin::Admin,
     sim: Socket,
+    worker: completions::Worker,
 }
 
 /// What the command line wants to do between the start and the first request.
@@ -139,6 +141,7 @@ impl Server {
         );
         let snapshot = builder.build(config.clone(), 1, None)?;
         telemetry.metrics().generation.set(1);
+        let (completions, worker) = completions::queue();
         let users = derived(&config.data, b"weir user hashes").map_err(|error| system(&error))?;
         let limits = config.server.limits;
         let gateway = Arc::new(Gateway {
@@ -152,11 +155,13 @@ impl Server {
             ids: Ids::new().map_err(|error| system(&error))?,
             options: options(&config),
             users: Hmac::new_from_slice(&users).map_err(|error| system(&error))?,
+            hashes: derived(&config.data, b"weir policy hashes").map_err(|error| system(&error))?,
+            completions,
         });
         refresh_gauges(&gateway);
         let reloader = reload::start(Arc::clone(&gateway), builder, file).map_err(|error| system(&error))?;
         let admin = admin::Admin::new(Arc::clone(&gateway), reloader.clone(), token);
-        Ok(Self { config, gateway, reloader, admin, sim })
+        Ok(Self { config, gateway, reloader, admin, sim, worker })
     }
 
     async fn run(self) -> Result<(), ServeError> {
@@ -185,6 +190,8 @@ impl Server {
             tokio::spawn(async move { admin.start_service(None, admin_stops, 1).await }),
             tokio::spawn(async move { sim.start_service(None, sim_stops, 1).await }),
         ];
+        let (end_worker, worker_ends) = oneshot::channel::<()>();
+        let worker = tokio::spawn(self.worker.run(async move { drop(worker_ends.await) }));
         told_to_stop().await.map_err(|error| ServeError::System(format!("no signals: {error}")))?;
         tracing::info!(under_way = self.gateway.drain.under_way(), "stopping");
         drain(&self.gateway, &stop, self.config.server.timeouts.grace).await;
@@ -195,6 +202,9 @@ impl Server {
             // A service that panicked has said so itself.
             let _ = tokio::time::timeout(Duration::from_millis(100), service).await;
         }
+        // Policies that want to know of finished exchanges hear of the last of them.
+        drop(end_worker);
+        let _ = tokio::time::timeout(FLUSH, worker).await;
         let _ = tokio::time::timeout(FLUSH, self.gateway.ledger.flush()).await;
         self.gateway.ledger.close();
         tracing::info!("stopped");

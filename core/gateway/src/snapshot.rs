@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use weir_llm::api::Api;
 use weir_llm::price::Prices;
+use weir_policy::pipeline::Asked;
 use weir_policy::{LiveFacts, Pipeline, Plan, Retention, TargetTable};
 
 /// One generation of config, policies, prices and targets. Its parts are shared with the generations that have them
@@ -62,6 +63,10 @@ pub struct Route {
     pub max_attempts: u8,
     /// Whether a target that cannot be told all is refused.
     pub strict: bool,
+    /// Which policies are asked.
+    pub asked: Asked,
+    /// The longest that an attempt at one of its targets may take.
+    pub deadline: Duration,
 }
 
 /// How to reach and bill one target.

@@ -9,7 +9,7 @@
 //! hooks: [guard]                  # any of `Hook::ALL`
 //! reads: content                  # head (default) | content
 //! capabilities: [env]             # each must be granted by the operator
-//! http: [moderation]              # with `capabilities: [http]`: the operator's aliases that it calls
+//! http: []                        # with `capabilities: [http]`: the operator's aliases that it calls
 //! matchers:
 //!   - name: email
 //!     patterns: ['[a-z0-9._%+-]+@[a-z0-9.-]+\.[a-z]{2,}']
@@ -22,8 +22,6 @@
 //! limits: { cpu_us: 2000, memory_bytes: 16777216, output_bytes: 1048576, host_calls: 10000, operations: 100000,
 //!           wall_ms: 2000, http_calls: 4 }
 //! stream: { bytes: 256, ms: 50, max_hold: 16384 }   # `stream`, `redact`: the windows of a streamed reply
-//! buffer_streams: false           # `guard-response`: collect streams and ask once
-//! redact: { masks: ['[email]'], classes: [email] }  # what a redactor's answers name by index
 //! on_failure: closed              # closed | open | static-plan; default by hook
 //! when: { models: [fast], tags: { tier: gold }, min_body_bytes: 64 }
 //! isolation: auto                 # auto | strict
@@ -35,6 +33,9 @@
 //!   codes: [pii_found]
 //!   tags: { pii: [found, none] }
 //! ```
+//!
+//! With the hook `guard-response`: `buffer_streams: true` collects streams and asks once. With the hook `redact`: what its
+//! answers name by index, `redact: { masks: ['[email]'], classes: [email] }`.
 
 mod config;
 mod file;
@@ -162,6 +163,12 @@ impl Hook {
             Self::Stream => !matches!(capability, Capability::Http),
             _ => true,
         }
+    }
+
+    /// Whether it is handed a view that headers can be read from.
+    #[must_use]
+    pub const fn shows_a_view(self) -> bool {
+        matches!(self, Self::Guard | Self::Redact | Self::Route | Self::Attempt | Self::GuardResponse)
     }
 
     /// The name in manifests and metrics.

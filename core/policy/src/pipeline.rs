@@ -61,6 +61,7 @@ pub type Trace = Vec<TraceLine>;
 pub struct Asked {
     hooks: u16,
     content: bool,
+    headers: bool,
 }
 
 impl Asked {
@@ -74,6 +75,12 @@ impl Asked {
     #[must_use]
     pub const fn content(self) -> bool {
         self.content
+    }
+
+    /// Whether some policy may read headers of requests.
+    #[must_use]
+    pub const fn headers(self) -> bool {
+        self.headers
     }
 
     /// Whether replies must be readable: somebody redacts or guards them.
@@ -170,6 +177,7 @@ impl Pipeline {
         for stage in self.stages.iter().flatten().filter(|stage| stage.bound_to(model)) {
             asked.hooks |= bit(stage.hook);
             asked.content |= stage.versions().any(|v| v.policy.manifest().reads == Reads::Content);
+            asked.headers |= stage.hook.shows_a_view() && stage.versions().any(|v| v.policy.reads_headers());
         }
         asked
     }
@@ -354,6 +362,13 @@ impl Pipeline {
             }
         }
         Recovery::FollowPlan
+    }
+
+    /// Whether some guard of replies wants this stream collected first.
+    #[must_use]
+    pub fn collects(&self, head: &Head) -> bool {
+        let wants = |stage: &Stage| stage.version(head).policy.manifest().buffer_streams;
+        head.stream && self.applicable(Hook::GuardResponse, head).any(wants)
     }
 
     /// Begins to watch a streamed reply; `None` if no policy does.

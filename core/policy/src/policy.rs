@@ -25,6 +25,11 @@ pub trait Policy: Send + Sync {
     /// SHA-256 of the source or component and its config, hex: names the version in logs and cache keys.
     fn digest(&self) -> &str;
 
+    /// Whether it may ask for a request's headers: where nobody does, they are not copied.
+    fn reads_headers(&self) -> bool {
+        true
+    }
+
     /// Whether a call may wait for something outside of the process: it was granted `http`.
     fn waits(&self) -> bool {
         false

@@ -233,6 +233,15 @@ impl RequestView {
         }
     }
 
+    /// Why the model stopped, in the reply's own dialect; empty if it does not say, and for a request.
+    #[must_use]
+    pub fn finish_reason(&self) -> Box<str> {
+        match &self.content {
+            Content::Request(_) => "".into(),
+            Content::Reply(reply, _) => reply.finish_reason().unwrap_or_default().into(),
+        }
+    }
+
     /// How many segments there are. Does not taint.
     #[must_use]
     pub fn segment_count(&self) -> u32 {

@@ -39,8 +39,20 @@ fn the_manifest_of_the_module_documentation_is_valid() {
 fn what_is_wrong_is_said_with_its_place() {
     let cases = [
         (
-            "hooks: [redact]",
-            r#"p.yaml:3:9: hook "redact" is not in this version of Weir (supported: route, on-error, guard)"#,
+            "hooks: [redact]\ncapabilities: [env, kv]",
+            "p.yaml:4:21: a policy with the hook `redact` cannot have `kv` (put the hook into a policy of its own)",
+        ),
+        (
+            "hooks: [price]\ncapabilities: [env]",
+            "p.yaml:4:16: a policy with the hook `price` cannot have `env` (put the hook into a policy of its own)",
+        ),
+        (
+            "hooks: [guard]\nbuffer_streams: true",
+            "p.yaml:4:17: `buffer_streams` needs the hook `guard-response`",
+        ),
+        (
+            "hooks: [stream]\nstream: { max_hold: 2000000 }",
+            "p.yaml:4:21: `stream.max_hold` is not between 1 and 1048576",
         ),
         ("hooks: [gaurd]", "p.yaml:3:9: unknown hook `gaurd` (did you mean `guard`?)"),
         ("hooks: []", "p.yaml:3:8: `hooks` names no hook"),
@@ -57,8 +69,8 @@ fn what_is_wrong_is_said_with_its_place() {
         ),
         ("hooks: [guard]\nwhen: { model: [a] }", "p.yaml:4:9: unknown key `model` (did you mean `models`?)"),
         (
-            "hooks: [guard]\ncapabilities: [kv]",
-            r#"p.yaml:4:16: capability "kv" is not in this version of Weir (supported: targets, env, telemetry)"#,
+            "hooks: [guard]\nhttp: [moderation]",
+            "p.yaml:4:8: `http` names aliases, but the capability is not asked for (add `http` to `capabilities`)",
         ),
         (
             "hooks: [guard]\nmatchers:\n  - name: m",

@@ -1,5 +1,6 @@
 //! Admission: the model, the rate limit, the eligible targets, and the money that is held.
 
+use super::attend::attend;
 use super::identify::Caller;
 use super::{End, Exchange};
 use crate::refusal::Refusal;
@@ -12,7 +13,8 @@ use weir_llm::estimate;
 use weir_llm::price::Nanos;
 use weir_llm::request::Request;
 use weir_llm::units;
-use weir_policy::{Candidates, Retention};
+use weir_llm::usage::Usage;
+use weir_policy::{Base, Candidates, Hook, RequestView, Retention, Target};
 
 /// An exchange that has been let in. It ends in exactly one [`Exchange::settle`].
 pub struct Admitted {
@@ -26,14 +28,17 @@ pub struct Admitted {
     pub retention: Retention,
     /// The money held.
     pub reservation: Reservation,
+    /// What policies see of it.
+    pub view: Arc<RequestView>,
 }
 
 impl Exchange<'_> {
     /// Lets the exchange in, or says why not.
     ///
     /// # Errors
-    /// 404 for the model, 429 for the rate, 403 when no target is eligible, 402 when the budget does not cover it.
-    pub async fn admit(&mut self, caller: Caller, request: &Request) -> Result<Admitted, End> {
+    /// 404 for the model, 429 for the rate, a policy's refusal, 403 when no target is eligible, 402 when the budget does not
+    /// cover it.
+    pub async fn admit(&mut self, caller: Caller, request: &Arc<Request>) -> Result<Admitted, End> {
         let principal = &caller.principal;
         let model = request.model();
         if !principal.may_use(model) {
@@ -54,12 +59,21 @@ impl Exchange<'_> {
             )
         })?;
         let retention = strictest(principal, caller.wishes.retention);
+        let view = self.view(&caller, &route, retention, request);
+        self.seen = (!route.asked.is_empty()).then(|| Arc::clone(&view));
+        let snapshot = Arc::clone(&self.snapshot);
+        if route.asked.has(Hook::Admit) {
+            let work = snapshot.pipeline.admit(&view, &mut self.trace);
+            attend(self.session, &mut self.watched, work)
+                .await?
+                .map_err(|refused| Refusal::from(refused.deny))?;
+        }
         let hard = principal.budget.as_ref().is_some_and(|budget| budget.hard);
         let allowed = route.eligible(retention, hard, request.api());
         if allowed.is_empty() {
             return Err(none_eligible(&route, retention, hard, request.api()).into());
         }
-        let hold = if hard { hold(&route, &allowed, request, self.record.bytes_in)? } else { Nanos(0) };
+        let hold = if hard { self.hold(&route, &allowed, request, &view).await? } else { Nanos(0) };
         let reservation =
             self.gateway.ledger.reserve(principal, &self.id, hold).await.map_err(over_budget)?;
         let candidates = Arc::new(Candidates {
@@ -67,7 +81,27 @@ impl Exchange<'_> {
             allowed,
             facts: Arc::clone(&route.facts),
         });
-        Ok(Admitted { caller, route, candidates, retention, reservation })
+        Ok(Admitted { caller, route, candidates, retention, reservation, view })
+    }
+
+    /// The most that the request can cost at any eligible target, by whoever prices it.
+    async fn hold(
+        &mut self,
+        route: &Route,
+        allowed: &[u16],
+        request: &Request,
+        view: &Arc<RequestView>,
+    ) -> Result<Nanos, Refusal> {
+        let mut most = Nanos(0);
+        for &index in allowed {
+            let Some((base, bound)) = bound(route, index, request, self.record.bytes_in)? else { continue };
+            let quote = match base.filter(|_| route.asked.has(Hook::Price)) {
+                Some(base) => self.snapshot.pipeline.quote(view, &Arc::new(base), &mut self.trace).await,
+                None => None,
+            };
+            most = most.max(quote.unwrap_or(bound));
+        }
+        Ok(most)
     }
 }
 
@@ -106,42 +140,52 @@ fn none_eligible(route: &Route, retention: Retention, hard: bool, api: Api) -> R
     )
 }
 
-/// The most that the request can cost at any eligible target.
-fn hold(route: &Route, allowed: &[u16], request: &Request, uploaded: u64) -> Result<Nanos, Refusal> {
-    let input = estimate::input_bound(request);
-    let mut most = Nanos(0);
-    for &index in allowed {
-        let at = usize::from(index);
-        let (Some(target), Some(bound)) = (route.table.get(at), route.bound.get(at)) else { continue };
-        let Some(prices) = &bound.prices else { continue };
-        if let Some(bound) = units::bound(request, uploaded, prices) {
-            most = most.max(bound);
-            continue;
-        }
-        let limit = (target.max_output_tokens > 0).then_some(u64::from(target.max_output_tokens));
-        let output = match (request.max_output_tokens(), limit) {
-            _ if is_silent(request.api()) => 0,
-            (Some(asked), Some(limit)) => asked.min(limit),
-            (Some(only), None) | (None, Some(only)) => only,
-            (None, None) => {
-                return Err(Refusal::invalid(
-                    "max_tokens_required",
-                    format!("This key has a hard budget and the longest output of `{}` is not known; send max_tokens.", target.id),
-                )
-                .about("max_tokens"));
-            }
-        };
-        let output = output.saturating_mul(request.choices().max(1));
-        let bound = prices.bound(input, output).ok_or_else(|| {
-            Refusal::invalid(
-                "too_expensive",
-                "The most that this request could cost does not fit the ledger; lower max_tokens.",
-            )
-            .about("max_tokens")
-        })?;
-        most = most.max(bound);
+/// The most that the request can cost at a target by its list price; and, where tokens are counted, what that is made of.
+fn bound(
+    route: &Route,
+    index: u16,
+    request: &Request,
+    uploaded: u64,
+) -> Result<Option<(Option<Base>, Nanos)>, Refusal> {
+    let at = usize::from(index);
+    let (Some(target), Some(bound)) = (route.table.get(at), route.bound.get(at)) else { return Ok(None) };
+    let Some(prices) = &bound.prices else { return Ok(None) };
+    if let Some(bound) = units::bound(request, uploaded, prices) {
+        return Ok(Some((None, bound)));
     }
-    Ok(most)
+    let input = estimate::input_bound(request);
+    let output = longest_output(target, request)?.saturating_mul(request.choices().max(1));
+    let list_price = prices.bound(input, output).ok_or_else(|| {
+        Refusal::invalid(
+            "too_expensive",
+            "The most that this request could cost does not fit the ledger; lower max_tokens.",
+        )
+        .about("max_tokens")
+    })?;
+    let base = Base {
+        target_id: Arc::clone(&target.id),
+        usage: Usage { input, output, ..Usage::default() },
+        rates: Arc::clone(&target.rates),
+        list_price,
+    };
+    Ok(Some((Some(base), list_price)))
+}
+
+fn longest_output(target: &Target, request: &Request) -> Result<u64, Refusal> {
+    let limit = (target.max_output_tokens > 0).then_some(u64::from(target.max_output_tokens));
+    match (request.max_output_tokens(), limit) {
+        _ if is_silent(request.api()) => Ok(0),
+        (Some(asked), Some(limit)) => Ok(asked.min(limit)),
+        (Some(only), None) | (None, Some(only)) => Ok(only),
+        (None, None) => Err(Refusal::invalid(
+            "max_tokens_required",
+            format!(
+                "This key has a hard budget and the longest output of `{}` is not known; send max_tokens.",
+                target.id
+            ),
+        )
+        .about("max_tokens")),
+    }
 }
 
 /// Whether an API's replies hold no tokens that a model made.

@@ -23,8 +23,9 @@ use weir_llm::fault::{self, Hint, UpstreamError};
 use weir_llm::gemini;
 use weir_llm::neutral::{Ask, Broken};
 use weir_llm::request::Request;
-use weir_llm::translate::{self, Summary};
-use weir_policy::{AttemptError, ErrorClass, Recovery, RequestView, Step, Target};
+use weir_llm::translate::{self, Back, Summary};
+use weir_policy::pipeline::{PolicyId, Streams};
+use weir_policy::{AttemptError, AttemptFacts, ErrorClass, Hook, Recovery, RequestView, Step, Target};
 
 /// Longest list of what was left out.
 const DROPPED: usize = 1024;
@@ -112,6 +113,19 @@ struct Failed {
     refusal: Refusal,
 }
 
+/// A request for one target, ready to be sent.
+struct Ready {
+    outgoing: Outgoing,
+    span: u64,
+    request: Arc<Request>,
+}
+
+/// A request as policies want one target to get it.
+struct Own {
+    request: Arc<Request>,
+    headers: Vec<(String, String)>,
+}
+
 /// How far the plan has come.
 struct Progress {
     steps: std::vec::IntoIter<Step>,
@@ -136,7 +150,7 @@ impl Exchange<'_> {
     pub async fn attempts(
         &mut self,
         admitted: &Admitted,
-        request: &Request,
+        request: &Arc<Request>,
         view: &Arc<RequestView>,
         planned: Planned,
         record: bool,
@@ -155,8 +169,8 @@ impl Exchange<'_> {
             .into());
         };
         loop {
-            let outgoing = match self.prepared(admitted, request, &step) {
-                Ok(outgoing) => outgoing,
+            let ready = match self.prepared(admitted, view, &step, request).await? {
+                Ok(ready) => ready,
                 // The next target may be able to say it; nothing was tried here.
                 Err(refusal) => match progress.steps.next() {
                     Some(next) => {
@@ -166,7 +180,7 @@ impl Exchange<'_> {
                     None => return Err(progress.refusal.unwrap_or(refusal).into()),
                 },
             };
-            let failed = match self.attempt(admitted, request, &step, outgoing, record).await? {
+            let failed = match self.attempt(admitted, view, &step, ready, record).await? {
                 Ok(committed) => return Ok(committed),
                 Err(failed) => failed,
             };
@@ -176,9 +190,10 @@ impl Exchange<'_> {
             if self.record.attempts.len() >= usize::from(most) {
                 return Err(failed.refusal.into());
             }
-            let recovery = if ask || self.snapshot.pipeline.has_on_error(&admitted.route.name) {
+            // The operator's own plan asks whoever is there; a policy's asks if it says so.
+            let recovery = if (ask || by.is_none()) && admitted.route.asked.has(Hook::OnError) {
                 let errors: Arc<[AttemptError]> = progress.errors.clone().into();
-                self.snapshot.pipeline.on_error(view, &admitted.candidates, &errors, by).recovery
+                self.recovery(admitted, view, &errors, by).await?
             } else {
                 Recovery::FollowPlan
             };
@@ -194,45 +209,87 @@ impl Exchange<'_> {
         }
     }
 
-    /// The request in the form in which a step's target gets it.
-    fn prepared(
-        &self,
+    /// Asks what to do after a failure.
+    async fn recovery(
+        &mut self,
         admitted: &Admitted,
-        request: &Request,
+        view: &Arc<RequestView>,
+        errors: &Arc<[AttemptError]>,
+        by: Option<PolicyId>,
+    ) -> Result<Recovery, End> {
+        let snapshot = Arc::clone(&self.snapshot);
+        let work = snapshot.pipeline.on_error(view, &admitted.candidates, errors, by, &mut self.trace);
+        Ok(attend(self.session, &mut self.watched, work).await?)
+    }
+
+    /// The request in the form in which a step's target gets it; or why that target is passed over.
+    async fn prepared(
+        &mut self,
+        admitted: &Admitted,
+        view: &Arc<RequestView>,
         step: &Step,
-    ) -> Result<(Outgoing, u64), Refusal> {
+        request: &Arc<Request>,
+    ) -> Result<Result<Ready, Refusal>, End> {
         let at = usize::from(step.target);
         let (Some(target), Some(bound)) = (admitted.route.table.get(at), admitted.route.bound.get(at)) else {
-            return Err(Refusal::busy(
-                "no_target",
-                "The plan names a target that the route does not have.",
-                1000,
-            ));
+            let why = "The plan names a target that the route does not have.";
+            return Ok(Err(Refusal::busy("no_target", why, 1000)));
         };
+        let mut own = Own { request: Arc::clone(request), headers: Vec::new() };
+        if admitted.route.asked.has(Hook::Attempt) {
+            own = match self.own(admitted, view, step.target, target).await? {
+                Ok(own) => own,
+                Err(skipped) => return Ok(Err(skipped)),
+            };
+        }
         let span = span_id();
-        Ok((self.outgoing(admitted, request, step, (target, bound), span)?, span))
+        let outgoing = self.outgoing(admitted, &own.request, step, (target, bound, span), &own.headers);
+        Ok(outgoing.map(|outgoing| Ready { outgoing, span, request: own.request }))
+    }
+
+    /// What policies make of the request for one target.
+    async fn own(
+        &mut self,
+        admitted: &Admitted,
+        view: &Arc<RequestView>,
+        index: u16,
+        target: &Target,
+    ) -> Result<Result<Own, Refusal>, End> {
+        let number = u8::try_from(self.record.attempts.len() + 1).unwrap_or(u8::MAX);
+        let facts = Arc::new(AttemptFacts { target: index, target_id: Arc::clone(&target.id), number });
+        let snapshot = Arc::clone(&self.snapshot);
+        let work = snapshot.pipeline.attempt(view, &admitted.candidates, &facts, &mut self.trace);
+        let attempted = attend(self.session, &mut self.watched, work).await?;
+        let attempted = attempted.map_err(|refused| Refusal::from(refused.deny))?;
+        if attempted.skip.is_some() {
+            let why = format!("A policy passed {} over, and no other target is left.", target.id);
+            return Ok(Err(Refusal::busy("target_skipped", why, 1000)));
+        }
+        Ok(Ok(Own { request: Arc::clone(attempted.view.request()), headers: attempted.headers }))
     }
 
     /// One try at one target; the caller's leaving cancels it.
     async fn attempt(
         &mut self,
         admitted: &Admitted,
-        request: &Request,
+        view: &Arc<RequestView>,
         step: &Step,
-        (outgoing, span): (Outgoing, u64),
+        ready: Ready,
         record: bool,
     ) -> Result<Result<Committed, Failed>, End> {
+        let Ready { outgoing, span, request } = ready;
+        let gate = self.gate(admitted, view)?;
         let at = usize::from(step.target);
         let (target, bound) = (&admitted.route.table[at], &admitted.route.bound[at]);
         let call = Call::new(self, step, target, bound, outgoing);
         let id = Arc::clone(&self.id);
-        let ask = ask(request, &id, &admitted.route.name);
+        let ask = ask(&request, &id, &admitted.route.name);
         let began = call.began;
         let in_flight = self.snapshot.live.started(bound.live);
         let ended = {
             // Pinned here, where they stay: a future handed on by value is copied at every layer that it passes.
             let ending = pin!(self.gateway.drain.ending());
-            let run = pin!(call.run(request, &ask, record, &mut self.held));
+            let run = pin!(call.run(&request, &ask, (record, gate), &mut self.held));
             let work = async move {
                 tokio::select! {
                     biased;
@@ -261,6 +318,16 @@ impl Exchange<'_> {
                 Err(failed)
             }
         })
+    }
+
+    /// The policies that watch the stream, if it will be one.
+    fn gate(&mut self, admitted: &Admitted, view: &Arc<RequestView>) -> Result<Option<Streams>, End> {
+        let asked = admitted.route.asked;
+        if !view.head().stream || !(asked.has(Hook::Stream) || asked.has(Hook::Redact)) {
+            return Ok(None);
+        }
+        let streams = self.snapshot.pipeline.stream(view, &mut self.trace);
+        streams.map_err(|refused| Refusal::from(refused.deny).into())
     }
 
     /// Tells telemetry of one try.
@@ -356,7 +423,7 @@ impl Call {
         self,
         request: &Request,
         ask: &Ask<'_>,
-        record: bool,
+        (record, gate): (bool, Option<Streams>),
         held: &mut Held<'_>,
     ) -> Result<Committed, Failed> {
         let mut patience = self.bound.endpoint.patience;
@@ -364,7 +431,7 @@ impl Call {
         let sent = self.bound.endpoint.dialer.send(&self.outgoing.request, patience).await;
         let response = sent.map_err(|failure| self.failed(failure))?;
         let left = self.until.saturating_duration_since(Instant::now());
-        let reading = pin!(self.read(response, request, ask, record, held));
+        let reading = pin!(self.read(response, request, ask, (record, gate), held));
         match pingora::time::timeout(left, reading).await {
             Ok(result) => result,
             Err(_) => Err(self.failed(Failure::new(
@@ -379,7 +446,7 @@ impl Call {
         mut response: Response,
         request: &Request,
         ask: &Ask<'_>,
-        record: bool,
+        (record, gate): (bool, Option<Streams>),
         held: &mut Held<'_>,
     ) -> Result<Committed, Failed> {
         let status = response.status();
@@ -414,9 +481,14 @@ impl Call {
             response.header("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
         if request.stream() && events {
             let hide = request.api() == Api::Chat && !request.include_usage();
-            let relay = match &self.outgoing.way {
-                Way::Turned(back) => Relay::turn(back, ask, record),
-                _ => Relay::pass(request.api(), request.choices(), hide, record),
+            let relay = match (&self.outgoing.way, gate) {
+                (Way::Turned(back), gate) => Relay::turn(back, ask, record, gate),
+                // What may be changed on its way cannot pass as bytes.
+                (_, Some(gate)) => match Back::same(request) {
+                    Some(back) => Relay::turn(&back, ask, record, Some(gate)),
+                    None => Relay::pass(request.api(), request.choices(), hide, record),
+                },
+                (_, None) => Relay::pass(request.api(), request.choices(), hide, record),
             };
             return self.open(served, response, relay).await;
         }

@@ -54,6 +54,8 @@ struct Body {
 impl Exchange<'_> {
     /// Says the request in a target's dialect.
     ///
+    /// `headers` are a policy's.
+    ///
     /// # Errors
     /// 400: it cannot be said there, or not all of it and the caller or the operator wants all or nothing.
     pub fn outgoing(
@@ -61,10 +63,10 @@ impl Exchange<'_> {
         admitted: &Admitted,
         request: &Request,
         step: &Step,
-        to: (&Target, &Bound),
-        span: u64,
+        to: (&Target, &Bound, u64),
+        headers: &[(String, String)],
     ) -> Result<Outgoing, Refusal> {
-        let (target, bound) = to;
+        let (target, bound, span) = to;
         let api = request.api();
         let dialect = bound.endpoint.speaks.toward(api);
         stateless(request, dialect, &target.id, admitted.retention)?;
@@ -85,7 +87,7 @@ impl Exchange<'_> {
             .about(first.clone()));
         }
         let same = !matches!(body.way, Way::Turned(_));
-        let lines = self.lines(dialect, same);
+        let lines = self.lines(dialect, same, headers);
         let parent = self.record.trace.traceparent(span);
         let call = Call {
             api,
@@ -113,19 +115,26 @@ impl Exchange<'_> {
         Ok(Body { bytes, content_type, way: Way::Opaque, dropped: Vec::new() })
     }
 
-    /// Header lines that only this request has.
-    fn lines(&self, dialect: Dialect, same: bool) -> Vec<u8> {
-        if dialect != Dialect::Anthropic {
-            return Vec::new();
-        }
-        let mut lines = Vec::with_capacity(128);
-        let headers = &self.session.req_header().headers;
-        for name in ANTHROPIC_HEADERS {
-            let default = (name == "anthropic-version").then_some(ANTHROPIC_VERSION.as_bytes());
-            let own = headers.get(name).filter(|_| same).map(http::HeaderValue::as_bytes);
-            if let Some(value) = own.or(default) {
-                lines.extend_from_slice(&[name.as_bytes(), b": ", value, b"\r\n"].concat());
+    /// Header lines that only this request has: what Anthropic wants to know, and what a policy set.
+    fn lines(&self, dialect: Dialect, same: bool, set: &[(String, String)]) -> Vec<u8> {
+        let mut lines = Vec::new();
+        let mut line = |name: &str, value: &[u8]| {
+            lines.extend_from_slice(&[name.as_bytes(), b": ", value, b"\r\n"].concat());
+        };
+        if dialect == Dialect::Anthropic {
+            let headers = &self.session.req_header().headers;
+            for name in
+                ANTHROPIC_HEADERS.into_iter().filter(|name| set.iter().all(|(known, _)| known != name))
+            {
+                let default = (name == "anthropic-version").then_some(ANTHROPIC_VERSION.as_bytes());
+                let own = headers.get(name).filter(|_| same).map(http::HeaderValue::as_bytes);
+                if let Some(value) = own.or(default) {
+                    line(name, value);
+                }
             }
+        }
+        for (name, value) in set.iter().filter(|(_, value)| !value.is_empty()) {
+            line(name, value.as_bytes());
         }
         lines
     }

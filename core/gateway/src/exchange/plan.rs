@@ -1,11 +1,12 @@
 //! Route policies make the plan; without one, the alias's own order is it.
 
-use super::Exchange;
 use super::admit::Admitted;
+use super::attend::attend;
+use super::{End, Exchange};
 use crate::refusal::Refusal;
 use std::sync::Arc;
-use weir_policy::pipeline::{PolicyId, Routed};
-use weir_policy::{Breaker, Plan, RequestView, Strategy};
+use weir_policy::pipeline::{PolicyId, RouteOutcome, Routed};
+use weir_policy::{Breaker, Hook, Plan, RequestView, Strategy};
 
 /// A plan, and whose it is.
 pub struct Planned {
@@ -19,12 +20,18 @@ impl Exchange<'_> {
     /// Asks the route policies.
     ///
     /// # Errors
-    /// A policy refused.
-    pub fn plan(&mut self, admitted: &Admitted, view: &Arc<RequestView>) -> Result<Planned, Refusal> {
-        let routed = self.snapshot.pipeline.route(view, &admitted.candidates);
+    /// A policy refused, or the caller has gone.
+    pub async fn plan(&mut self, admitted: &Admitted, view: &Arc<RequestView>) -> Result<Planned, End> {
+        let routed = if admitted.route.asked.has(Hook::Route) {
+            let snapshot = Arc::clone(&self.snapshot);
+            let work = snapshot.pipeline.route(view, &admitted.candidates, &mut self.trace);
+            attend(self.session, &mut self.watched, work).await?
+        } else {
+            RouteOutcome { decision: Routed::Static, by: None }
+        };
         let mut plan = match routed.decision {
             Routed::Plan(plan) => plan,
-            Routed::Refused(refused) => return Err(refused.deny.into()),
+            Routed::Refused(refused) => return Err(Refusal::from(refused.deny).into()),
             Routed::Static => fallback(admitted),
         };
         if plan.strategy == Strategy::Weighted {

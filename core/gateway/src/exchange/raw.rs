@@ -4,6 +4,7 @@
 use super::admit::Admitted;
 use super::attempt::{REPLY, Raw, Served};
 use super::attend::attend;
+use super::screen::Screened;
 use super::settle::{Close, Outcome};
 use super::{End, Exchange};
 use crate::ingress::respond::{self, Gone};
@@ -52,6 +53,12 @@ impl Exchange<'_> {
         };
         response.release().await;
         let told = Told::read(request.api(), &body);
+        let bill = units::bill(request, self.record.bytes_in, &told, served.bound.prices.as_deref());
+        let used = (bill.usage, bill.source);
+        let body = match self.screen(&admitted, request, &served, body, used).await {
+            Ok(Screened::Body(body)) => body,
+            other => return self.screened(admitted, request, served, used, other).await,
+        };
         let money = self.close(admitted, request, &served, &told, Outcome::Ok).await?;
         let mut head = respond::whole_head(200, &kind, body.len(), &self.id)?;
         self.mark(&mut head, Some((&served, Some(money))));

@@ -2,12 +2,15 @@
 //! another. The last event is held back until the exchange is settled.
 
 use bytes::{Bytes, BytesMut};
+use std::any::Any;
+use std::time::Instant;
 use weir_llm::api::Api;
 use weir_llm::fault::{Said, UpstreamError};
 use weir_llm::neutral::Ask;
 use weir_llm::sse;
 use weir_llm::translate::{Back, Scan, Seen, Transcoder};
 use weir_llm::usage::Usage;
+use weir_policy::pipeline::Streams;
 
 /// Longest event of a stream, in bytes: an image in base64 is one.
 const EVENT: usize = 32 << 20;
@@ -19,6 +22,8 @@ pub enum Ended {
     Done,
     /// With an error, which the caller has been told if its bytes pass through.
     Error,
+    /// A policy stopped it.
+    Stopped,
 }
 
 /// A stream on its way.
@@ -59,9 +64,13 @@ impl Relay {
         Self::new(Way::Pass(Box::new(pass)))
     }
 
-    /// A stream in another dialect.
-    pub fn turn(back: &Back, ask: &Ask<'_>, record: bool) -> Self {
-        Self::new(Way::Turn(Box::new(back.stream(ask).recording(record))))
+    /// A stream in another dialect, or one that policies may change.
+    pub fn turn(back: &Back, ask: &Ask<'_>, record: bool, gate: Option<Streams>) -> Self {
+        let mut transcoder = back.stream(ask).recording(record);
+        if let Some(gate) = gate {
+            transcoder = transcoder.behind(Box::new(gate));
+        }
+        Self::new(Way::Turn(Box::new(transcoder)))
     }
 
     fn new(way: Way) -> Self {
@@ -116,10 +125,41 @@ impl Relay {
                     self.ready.push(out.into());
                 }
                 self.held = last.into();
+                if transcoder.stopped() {
+                    self.end = Some(Ended::Stopped);
+                }
             }
         }
         self.ready.reverse();
         Ok(())
+    }
+
+    /// Time has passed: what policies kept only to wait for more may leave.
+    pub fn poke(&mut self) {
+        let Way::Turn(transcoder) = &mut self.way else { return };
+        let mut out = Vec::new();
+        transcoder.poke(&mut out);
+        if !out.is_empty() {
+            self.ready.insert(0, out.into());
+        }
+        if transcoder.stopped() {
+            self.end = Some(Ended::Stopped);
+        }
+    }
+
+    /// When it wants to be poked.
+    pub fn due(&self) -> Option<Instant> {
+        match &self.way {
+            Way::Pass(_) => None,
+            Way::Turn(transcoder) => transcoder.due(),
+        }
+    }
+
+    /// The policies that watched it, when it is over.
+    pub fn take_streams(&mut self) -> Option<Box<Streams>> {
+        let Way::Turn(transcoder) = &mut self.way else { return None };
+        let gate: Box<dyn Any> = transcoder.take_gate()?;
+        gate.downcast().ok()
     }
 
     /// The next piece that may leave.
@@ -150,6 +190,10 @@ impl Relay {
             Way::Turn(transcoder) => {
                 let (mut out, mut last) = (Vec::new(), Vec::new());
                 let whole = transcoder.end(&mut out, &mut last);
+                if transcoder.stopped() {
+                    self.end = Some(Ended::Stopped);
+                    return false;
+                }
                 out.extend_from_slice(&last);
                 self.held = out.into();
                 whole

@@ -3,6 +3,7 @@
 use super::admit::Admitted;
 use super::attempt::{Served, Whole};
 use super::replay::Recording;
+use super::screen::Screened;
 use super::settle::{Close, Money, Outcome};
 use super::{End, Exchange};
 use crate::ingress::respond;
@@ -32,6 +33,10 @@ impl Exchange<'_> {
             || (guessed(request, summary.content_bytes), Source::Estimate),
             |usage| (usage, Source::Provider),
         );
+        let body = match self.screen(&admitted, request, &served, body, (usage, source)).await {
+            Ok(Screened::Body(body)) => body,
+            other => return self.screened(admitted, request, served, (usage, source), other).await,
+        };
         let model = admitted.route.name.clone();
         let took = served.began.elapsed();
         self.snapshot.live.succeeded(served.bound.live, took, usage.output, took);

@@ -5,9 +5,10 @@ use super::attempt::Served;
 use super::{End, Exchange};
 use crate::refusal::Refusal;
 use crate::telemetry::record;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use weir_ledger::{Posting, SettleError};
-use weir_llm::price::Nanos;
+use weir_llm::price::{Nanos, Prices};
 use weir_llm::usage::{Source, Usage};
 
 /// How an exchange ended.
@@ -65,11 +66,14 @@ impl Exchange<'_> {
     /// # Errors
     /// 503 if the ledger did not take it: the reply must not be handed out then.
     pub async fn settle(&mut self, admitted: Admitted, close: Close) -> Result<Money, End> {
-        let (posting, money) = self.posting(&admitted, &close);
+        let cost = cost(&close);
+        let priced = self.priced(&admitted, &close, cost).await;
+        let (posting, money) = self.posting(&admitted, &close, (cost, priced));
         self.record.outcome = recorded(close.outcome);
         self.record.usage = close.usage;
         self.record.charged = money.charged;
         self.record.provider_cost = money.cost;
+        self.served = close.served.as_ref().map(|served| (Arc::clone(&served.id), close.source));
         match admitted.reservation.settle(posting).await {
             Ok(()) => Ok(money),
             Err(error @ SettleError::OverHold { charged, .. }) => {
@@ -89,26 +93,26 @@ impl Exchange<'_> {
         }
     }
 
-    fn posting(&self, admitted: &Admitted, close: &Close) -> (Posting, Money) {
-        let bound = close.served.as_ref().map(|served| &served.bound);
-        let prices = bound.and_then(|bound| bound.prices.as_deref());
+    /// `cost` is what the provider takes, `priced` what a policy says that the customer pays.
+    fn posting(
+        &self,
+        admitted: &Admitted,
+        close: &Close,
+        (cost, priced): (Option<Nanos>, Option<Nanos>),
+    ) -> (Posting, Money) {
+        let prices = prices(close);
         let sheet = prices.and_then(|prices| prices.for_tier(close.usage.tier.name()));
-        let cost = match (&close.served, sheet) {
-            (None, _) => Some(Nanos(0)),
-            // A class or a service tier without a rate is as unknown as a model without one.
-            (Some(_), Some(sheet)) => sheet.cost(&close.usage).ok(),
-            (Some(_), None) => None,
-        };
+        let price = priced.or(cost);
         let charged = match close.outcome {
             // What cannot be priced is not given away where the budget is hard.
             Outcome::Ok if admitted.reservation.is_hard() => {
-                cost.unwrap_or_else(|| admitted.reservation.hold())
+                price.unwrap_or_else(|| admitted.reservation.hold())
             }
-            Outcome::Ok => cost.unwrap_or_default(),
+            Outcome::Ok => price.unwrap_or_default(),
             Outcome::ClientAbort if admitted.reservation.is_hard() => {
-                cost.unwrap_or_default().min(admitted.reservation.hold())
+                price.unwrap_or_default().min(admitted.reservation.hold())
             }
-            Outcome::ClientAbort => cost.unwrap_or_default(),
+            Outcome::ClientAbort => price.unwrap_or_default(),
             _ => Nanos(0),
         };
         let list = sheet.and_then(|sheet| sheet.list_cost_without_cache(&close.usage).ok());
@@ -142,6 +146,19 @@ impl Exchange<'_> {
         };
         (posting, Money { charged, cost })
     }
+}
+
+fn prices(close: &Close) -> Option<&Prices> {
+    close.served.as_ref().and_then(|served| served.bound.prices.as_deref())
+}
+
+/// What the provider takes; `None` if that is not known.
+fn cost(close: &Close) -> Option<Nanos> {
+    if close.served.is_none() {
+        return Some(Nanos(0));
+    }
+    // A class or a service tier without a rate is as unknown as a model without one.
+    prices(close)?.for_tier(close.usage.tier.name())?.cost(&close.usage).ok()
 }
 
 fn millis(ms: u128) -> u32 {

@@ -1,7 +1,7 @@
 //! A streamed reply: events leave as they come, and the last one waits for the posting.
 
 use super::admit::Admitted;
-use super::attempt::{Opened, Served};
+use super::attempt::{Opened, Served, Whole};
 use super::attend::attend;
 use super::relay::{Ended, Relay};
 use super::replay::Recording;
@@ -17,7 +17,9 @@ use std::time::{Duration, Instant};
 use weir_llm::api::Api;
 use weir_llm::price::Nanos;
 use weir_llm::request::Request;
+use weir_llm::translate::Summary;
 use weir_llm::usage::{Source, Usage};
+use weir_policy::Deny;
 
 /// How long a caller hears nothing before it is sent a keep-alive: proxies on the way close what is silent for a minute.
 const SILENCE: Duration = Duration::from_secs(15);
@@ -30,6 +32,8 @@ enum Finish {
     Cut(String),
     /// The provider's own error event ended it.
     Failed,
+    /// A policy stopped it, with this.
+    Stopped(Deny),
     /// The caller left.
     Gone,
 }
@@ -47,16 +51,22 @@ impl Exchange<'_> {
         recording: Option<Recording>,
     ) -> Result<(), End> {
         let Opened { served, mut response, mut relay, until } = opened;
+        // Stopped before anything has left: a real status is still possible.
+        if relay.end() == Some(Ended::Stopped) || self.snapshot.pipeline.collects(admitted.view.head()) {
+            let opened = Opened { served, response, relay, until };
+            return self.collected(admitted, request, opened, recording).await;
+        }
         let mut head = respond::stream_head(&self.id)?;
         self.mark(&mut head, Some((&served, None)));
         self.record.status = 200;
         let ttft = served.began.elapsed();
         self.record.ttft = Some(self.started.elapsed());
         let finish = match self.session.write_response_header(Box::new(head)).await {
-            Ok(()) => self.relay(&mut relay, &mut response, until).await,
+            Ok(()) => self.relay(&mut relay, &mut response, until, true).await,
             Err(_) => Finish::Gone,
         };
         let (usage, source) = used(request, &relay, matches!(finish, Finish::Complete));
+        let finish = self.last_words(finish, &mut relay, usage);
         let outcome = self.judge(&finish, &served, ttft, usage);
         let close = Close { outcome, served: Some(served.clone()), usage, source, saved: Nanos(0) };
         let model = admitted.route.name.clone();
@@ -84,6 +94,10 @@ impl Exchange<'_> {
                 let why = format!("The stream from {} broke off: {why}.", served.id);
                 Ok(self.broken(&mut relay, request, &model, &why).await?)
             }
+            (Finish::Stopped(deny), Ok(_)) => {
+                let refusal = Refusal::from(deny);
+                Ok(self.said(&mut relay, request, &model, &refusal).await?)
+            }
             // The head is out, so the refusal has to be said in the stream.
             (_, Err(_)) => {
                 let why = "The end of the stream could not be written to the ledger.";
@@ -100,6 +114,10 @@ impl Exchange<'_> {
                 self.snapshot.live.succeeded(live, ttft, usage.output, served.began.elapsed());
                 Outcome::Ok
             }
+            Finish::Stopped(_) => {
+                self.snapshot.live.succeeded(live, ttft, usage.output, served.began.elapsed());
+                Outcome::Refused
+            }
             Finish::Cut(_) | Finish::Failed => {
                 self.snapshot.live.failed(live, weir_policy::ErrorClass::Network);
                 Outcome::UpstreamCut
@@ -108,29 +126,33 @@ impl Exchange<'_> {
         }
     }
 
-    /// Passes events on until the stream has ended in one way or another.
-    async fn relay(&mut self, relay: &mut Relay, response: &mut Response, until: Instant) -> Finish {
+    /// Passes events on until the stream has ended in one way or another; `aloud`: to the caller.
+    async fn relay(
+        &mut self,
+        relay: &mut Relay,
+        response: &mut Response,
+        until: Instant,
+        aloud: bool,
+    ) -> Finish {
         let gateway = self.gateway;
         let mut ending = pin!(gateway.drain.ending());
         let mut late = pin!(tokio::time::sleep_until(until.into()));
         let mut silent = pin!(tokio::time::sleep(SILENCE));
         let mut spoke = Instant::now();
         loop {
-            while let Some(piece) = relay.next_piece() {
-                self.record.bytes_out += piece.len() as u64;
-                if self.session.write_response_body(piece, false).await.is_err() {
-                    return Finish::Gone;
-                }
-                spoke = Instant::now();
+            if !self.utter(relay, aloud, &mut spoke).await {
+                return Finish::Gone;
             }
             match relay.end() {
                 Some(Ended::Done) => return Finish::Complete,
                 Some(Ended::Error) => return Finish::Failed,
+                Some(Ended::Stopped) => return Finish::Stopped(stopped()),
                 None => {}
             }
             // One read, however many keep-alives it takes: a read that is dropped half way could lose bytes.
             let mut chunk = pin!(response.chunk());
             let heard = loop {
+                let due = relay.due();
                 let next = async {
                     tokio::select! {
                         biased;
@@ -138,6 +160,7 @@ impl Exchange<'_> {
                         () = &mut ending => Some(Err("the gateway is shutting down".to_owned())),
                         () = &mut late => Some(Err("it took longer than it may".to_owned())),
                         () = &mut silent => None,
+                        () = at(due), if due.is_some() => None,
                     }
                 };
                 match attend(self.session, &mut self.watched, next).await {
@@ -145,7 +168,16 @@ impl Exchange<'_> {
                     Ok(Some(heard)) => break heard,
                     Ok(None) => {}
                 }
-                if spoke.elapsed() >= SILENCE && relay.at_boundary() {
+                if due.is_some_and(|due| due <= Instant::now()) {
+                    relay.poke();
+                    if !self.utter(relay, aloud, &mut spoke).await {
+                        return Finish::Gone;
+                    }
+                    if relay.end() == Some(Ended::Stopped) {
+                        return Finish::Stopped(stopped());
+                    }
+                }
+                if aloud && spoke.elapsed() >= SILENCE && relay.at_boundary() {
                     let keep = Bytes::from_static(keep_alive(self.voice));
                     if self.session.write_response_body(keep, false).await.is_err() {
                         return Finish::Gone;
@@ -157,6 +189,7 @@ impl Exchange<'_> {
             match heard {
                 Err(why) => return Finish::Cut(why),
                 Ok(None) if relay.close() => return Finish::Complete,
+                Ok(None) if relay.end() == Some(Ended::Stopped) => return Finish::Stopped(stopped()),
                 Ok(None) => return Finish::Cut("it ended before its last event".to_owned()),
                 Ok(Some(chunk)) => {
                     if let Err(error) = relay.feed(&chunk) {
@@ -167,6 +200,85 @@ impl Exchange<'_> {
         }
     }
 
+    /// Writes what may leave; whether the caller is still there.
+    async fn utter(&mut self, relay: &mut Relay, aloud: bool, spoke: &mut Instant) -> bool {
+        while let Some(piece) = relay.next_piece() {
+            if !aloud {
+                continue;
+            }
+            self.record.bytes_out += piece.len() as u64;
+            if self.session.write_response_body(piece, false).await.is_err() {
+                return false;
+            }
+            *spoke = Instant::now();
+        }
+        true
+    }
+
+    /// What the policies that watched the stream came to.
+    fn last_words(&mut self, finish: Finish, relay: &mut Relay, usage: Usage) -> Finish {
+        let Some(streams) = relay.take_streams() else { return finish };
+        let streamed = streams.finish(&usage);
+        let refused = streamed.stopped.clone();
+        self.snapshot.pipeline.streamed(streamed, &mut self.trace);
+        match (finish, refused) {
+            (Finish::Stopped(_), Some(refused)) => Finish::Stopped(refused.deny),
+            (finish, _) => finish,
+        }
+    }
+
+    /// A stream that nothing of which may leave before all of it has been seen; or that was stopped at once.
+    async fn collected(
+        &mut self,
+        admitted: Admitted,
+        request: &Request,
+        opened: Opened,
+        recording: Option<Recording>,
+    ) -> Result<(), End> {
+        let Opened { served, mut response, mut relay, until } = opened;
+        let ttft = served.began.elapsed();
+        let finish = self.relay(&mut relay, &mut response, until, false).await;
+        let (usage, source) = used(request, &relay, matches!(finish, Finish::Complete));
+        let finish = self.last_words(finish, &mut relay, usage);
+        let outcome = self.judge(&finish, &served, ttft, usage);
+        let refusal = match finish {
+            Finish::Complete => {
+                response.finish().await;
+                let body = relay.recorded(&self.ask(request, &admitted.route.name));
+                let summary = Summary {
+                    usage: (source == Source::Provider).then_some(usage),
+                    content_bytes: relay.content_bytes(),
+                    complete: true,
+                };
+                match body {
+                    Some(body) => {
+                        return self
+                            .reply(admitted, request, Whole { served, body, summary }, recording)
+                            .await;
+                    }
+                    None => Refusal::bad_gateway("stream_broken", "The stream could not be collected."),
+                }
+            }
+            Finish::Stopped(deny) => deny.into(),
+            Finish::Failed => {
+                let said = relay.error().map_or("the provider reported an error", |error| &error.message);
+                Refusal::bad_gateway("stream_broken", format!("{} answered: {said}", served.id))
+            }
+            Finish::Cut(why) => {
+                let why = format!("The stream from {} broke off: {why}.", served.id);
+                Refusal::bad_gateway("stream_broken", why)
+            }
+            Finish::Gone => {
+                let close = Close { outcome, served: Some(served), usage, source, saved: Nanos(0) };
+                self.settle(admitted, close).await?;
+                return Err(End::Gone);
+            }
+        };
+        let close = Close { outcome, served: Some(served), usage, source, saved: Nanos(0) };
+        self.settle(admitted, close).await?;
+        Err(refusal.into())
+    }
+
     /// Ends the stream with an error in the caller's protocol.
     async fn broken(
         &mut self,
@@ -175,8 +287,18 @@ impl Exchange<'_> {
         model: &str,
         why: &str,
     ) -> Result<(), Gone> {
-        let refusal = Refusal::bad_gateway("stream_broken", why);
-        let message = format!("{why} (request id: {})", self.id);
+        self.said(relay, request, model, &Refusal::bad_gateway("stream_broken", why)).await
+    }
+
+    /// Says a refusal in the stream.
+    async fn said(
+        &mut self,
+        relay: &mut Relay,
+        request: &Request,
+        model: &str,
+        refusal: &Refusal,
+    ) -> Result<(), Gone> {
+        let message = format!("{} (request id: {})", refusal.message, self.id);
         let bytes = relay.fail(&refusal.said(self.voice, &message, &self.id), &self.ask(request, model));
         self.last(bytes).await
     }
@@ -184,6 +306,20 @@ impl Exchange<'_> {
     async fn last(&mut self, bytes: Bytes) -> Result<(), Gone> {
         self.record.bytes_out += bytes.len() as u64;
         self.session.write_response_body(bytes, true).await.map_err(|_| Gone)
+    }
+}
+
+/// Stands in until it is known which policy stopped the stream.
+fn stopped() -> Deny {
+    let message = "A policy stopped this stream.".to_owned();
+    Deny { status: 403, code: "policy_denied".into(), message, retry_after_ms: None }
+}
+
+/// Waits for a moment; for ever, if there is none.
+async fn at(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use weir_llm::catalogue::Catalogue;
 use weir_llm::price::{OPERATOR, Prices};
 use weir_policy::{LiveFacts, Pipeline, Plan, Step, Strategy, Target, TargetTable};
@@ -88,18 +89,19 @@ impl Builder {
         let routes = aliases
             .map(|(index, (alias, name))| {
                 let label = u16::try_from(index).map_or(Model::Direct, Model::Alias);
-                (Arc::clone(name), Arc::new(targets.route(alias, Arc::clone(name), label, &config, &facts)))
+                (Arc::clone(name), Arc::new(targets.route(alias, Arc::clone(name), label, &pipeline, &facts)))
             })
             .collect();
         let digest = content_digest(&config, &pipeline);
+        let pipeline = Arc::new(pipeline);
         Ok(Snapshot {
             generation,
             generation_text: generation.to_string().into(),
             region: config.server.region.as_str().into(),
             routes,
-            pipeline: Arc::new(pipeline),
+            direct: Arc::new(direct(&config, endpoints, facts, Arc::clone(&pipeline))),
+            pipeline,
             digest,
-            direct: Arc::new(direct(&config, endpoints, facts)),
             nobody: "".into(),
             live,
             meters,
@@ -159,7 +161,11 @@ impl Builder {
         for binding in &config.policies {
             match self.compiled.policy(binding) {
                 Ok(policy) => {
-                    bound.push(weir_policy::pipeline::Bound { policy, models: binding.models.clone() });
+                    let models = binding.models.clone();
+                    bound.push(weir_policy::pipeline::Bound {
+                        models,
+                        ..weir_policy::pipeline::Bound::everywhere(policy)
+                    });
                 }
                 Err(error) => errors.push(error.to_string()),
             }
@@ -213,7 +219,7 @@ impl Targets {
         alias: &Alias,
         name: Arc<str>,
         label: Model,
-        config: &Config,
+        pipeline: &Pipeline,
         facts: &Arc<dyn LiveFacts>,
     ) -> Route {
         let allowed: Arc<[u16]> =
@@ -224,20 +230,29 @@ impl Targets {
         for (step, target) in plan.steps.iter_mut().zip(&alias.targets) {
             *step = Step { weight: target.weight, max_retries: alias.retries, ..step.clone() };
         }
-        let _ = config;
+        let asked = pipeline.asked(&name);
         Route {
             name,
             label,
             table: Arc::clone(&self.table),
             bound: Arc::clone(&self.bound),
-            allowed,
+            allowed: Arc::clone(&allowed),
             facts: Arc::clone(facts),
             plan,
             cache: alias.cache_ttl,
             max_attempts: alias.max_attempts,
             strict: alias.strict,
+            asked,
+            deadline: slowest(&self.bound, &allowed),
         }
     }
+}
+
+/// The longest that an attempt at one of some targets may take.
+fn slowest(bound: &[Bound], allowed: &[u16]) -> Duration {
+    let totals =
+        allowed.iter().filter_map(|&at| bound.get(usize::from(at))).map(|bound| bound.endpoint.total);
+    totals.max().unwrap_or_default()
 }
 
 /// Two aliases may say different things of one model; then it stands in the table twice.
@@ -284,7 +299,12 @@ fn describe(endpoint: &Endpoint, said: &TargetRef, catalogue: &Catalogue) -> (Ta
 }
 
 /// Routes for `provider/model` names, each with a table of one.
-fn direct(config: &Arc<Config>, endpoints: Vec<Arc<Endpoint>>, facts: Arc<dyn LiveFacts>) -> Direct {
+fn direct(
+    config: &Arc<Config>,
+    endpoints: Vec<Arc<Endpoint>>,
+    facts: Arc<dyn LiveFacts>,
+    pipeline: Arc<Pipeline>,
+) -> Direct {
     let known = Arc::clone(config);
     let make = move |provider: &str, model: &str| {
         let at = known.providers.iter().position(|known| known.name == provider)?;
@@ -302,6 +322,7 @@ fn direct(config: &Arc<Config>, endpoints: Vec<Arc<Endpoint>>, facts: Arc<dyn Li
         let (target, prices) = describe(endpoint, &said, &known.catalogue);
         // No row of the live table is meant for it: whatever callers name, that table stays the operator's.
         let bound = Bound { endpoint: Arc::clone(endpoint), prices, live: u16::MAX };
+        let asked = pipeline.asked(&target.id);
         Some(Route {
             name: Arc::clone(&target.id),
             label: Model::Direct,
@@ -313,6 +334,8 @@ fn direct(config: &Arc<Config>, endpoints: Vec<Arc<Endpoint>>, facts: Arc<dyn Li
             cache: None,
             max_attempts: 1,
             strict: false,
+            asked,
+            deadline: endpoint.total,
         })
     };
     Direct::new(config.direct, Box::new(make))

@@ -5,8 +5,10 @@
 
 use crate::neutral::content::Citation;
 use crate::neutral::event::Event;
+use std::any::Any;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 /// One ordered run of text within a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -39,12 +41,15 @@ pub enum Flow {
 }
 
 /// Says what of a stream's text may leave.
-pub trait Gate: Send {
+pub trait Gate: Any + Send {
     /// More text of a lane; `last`: the lane ends with it. What may leave is given to `out`, in order.
     fn push(&mut self, lane: Lane, text: &str, last: bool, out: &mut dyn FnMut(&str)) -> Flow;
 
     /// Time has passed: what waited for more text only may leave.
     fn poke(&mut self, out: &mut dyn FnMut(Lane, &str)) -> Flow;
+
+    /// When it wants to be poked; `None`: nothing waits for time to pass.
+    fn due(&self) -> Option<Instant>;
 }
 
 /// A gate and what it needs to know of the stream's structure.
@@ -75,6 +80,14 @@ impl Gated {
 
     pub(super) const fn stopped(&self) -> bool {
         self.stopped
+    }
+
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.gate.due().filter(|_| !self.stopped)
+    }
+
+    pub(super) fn into_gate(self) -> Box<dyn Gate> {
+        self.gate
     }
 
     /// Hands on what may leave.

@@ -12,6 +12,7 @@ use crate::neutral::event::{Assembler, Event};
 use crate::sse;
 use crate::usage::Usage;
 use bytes::Bytes;
+use std::time::Instant;
 
 /// Turns the events of a target's stream into the caller's.
 pub struct Transcoder {
@@ -65,6 +66,17 @@ impl Transcoder {
                 encoder.push(&event, out);
             });
         }
+    }
+
+    /// When it wants to be poked; `None`: nothing waits for time to pass.
+    #[must_use]
+    pub fn due(&self) -> Option<Instant> {
+        self.gated.as_ref().and_then(Gated::due)
+    }
+
+    /// The gate, when the stream is over.
+    pub fn take_gate(&mut self) -> Option<Box<dyn Gate>> {
+        self.gated.take().map(Gated::into_gate)
     }
 
     /// Whether the gate has ended the stream: nothing more of it leaves.

@@ -42,6 +42,10 @@ impl Gate for Keeper {
     fn poke(&mut self, _: &mut dyn FnMut(Lane, &str)) -> Flow {
         Flow::Go
     }
+
+    fn due(&self) -> Option<std::time::Instant> {
+        None
+    }
 }
 
 fn gated(back: &Back, request: &Request, wire: &[u8], size: usize, gate: Keeper) -> (Vec<u8>, bool) {

@@ -122,6 +122,12 @@ impl Link {
         due.map(|waiting| waiting.lane).collect()
     }
 
+    /// When the first of them will have.
+    pub(super) fn due_at(&self) -> Option<Instant> {
+        let waiting = self.lanes.iter().filter(|waiting| waiting.fresh > 0).map(|waiting| waiting.since);
+        waiting.min().map(|since| since + Duration::from_millis(u64::from(self.windows.ms)))
+    }
+
     fn aged(&self, waiting: &Waiting, now: Instant) -> bool {
         now.saturating_duration_since(waiting.since) >= Duration::from_millis(u64::from(self.windows.ms))
     }

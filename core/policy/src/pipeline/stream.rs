@@ -72,6 +72,12 @@ impl Streams {
         Ok(())
     }
 
+    /// When what waits for more text has waited for long enough.
+    #[must_use]
+    pub fn due(&self) -> Option<Instant> {
+        self.links.iter().filter_map(Link::due_at).min()
+    }
+
     /// The stream has ended; what the policies say last.
     #[must_use]
     pub fn finish(self, usage: &Usage) -> Streamed {
@@ -120,6 +126,10 @@ impl Gate for Streams {
 
     fn poke(&mut self, out: &mut dyn FnMut(translate::Lane, &str)) -> Flow {
         flow(&Self::poke(self, &mut |lane, text| out(back(lane), text)))
+    }
+
+    fn due(&self) -> Option<Instant> {
+        Self::due(self)
     }
 }
 

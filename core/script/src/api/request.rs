@@ -49,7 +49,7 @@ fn shape(module: &mut Module) {
         Ok(option(r.view.header(&name).map(text)))
     });
     module.set_native_fn("attr", |r: &mut RequestHandle, key: ImmutableString| {
-        Ok(option(r.view.attr(&key).map(text)))
+        Ok(option(r.view.attr(&key).as_deref().map(text)))
     });
 }
 
