@@ -1,11 +1,12 @@
 //! One declaration of a tool, and the names that it goes by.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
-/// A declaration in any dialect; what is not a name is passed over.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Declared {
+/// A declaration in any dialect; what is not a name is passed over. `Inner` is what may lie in a namespace: a type of its
+/// own, so that reading does not recurse as deep as a caller likes.
+#[derive(Debug, Deserialize)]
+pub(super) struct Declared<Inner = IgnoredAny> {
     #[serde(rename = "type")]
     kind: Option<String>,
     /// Responses, Messages, and the old `functions` of Chat.
@@ -19,7 +20,7 @@ pub(super) struct Declared {
     /// Messages: the same.
     mcp_server_name: Option<String>,
     /// Responses: a namespace.
-    pub(super) tools: Option<Vec<Declared>>,
+    pub(super) tools: Option<Inner>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -27,15 +28,30 @@ struct Named {
     name: Option<String>,
 }
 
+/// Tools in a namespace.
+pub(super) type Space = Vec<Declared>;
+
 impl Declared {
     /// A tool that is known by this name alone.
     pub(super) fn named(name: impl Into<String>) -> Self {
-        Self { name: Some(name.into()), ..Self::default() }
+        let name = Some(name.into());
+        let (kind, function, custom, server_label, mcp_server_name) = (None, None, None, None, None);
+        Self { kind, name, function, custom, server_label, mcp_server_name, tools: None }
     }
 
     /// A server of tools, as `mcp/NAME`.
-    pub(super) fn server(self) -> Self {
-        Self { mcp_server_name: self.name.or_else(|| Some(String::new())), ..Self::default() }
+    pub(super) fn server(mut self) -> Self {
+        self.mcp_server_name = Some(self.name.take().unwrap_or_default());
+        Self { kind: None, ..self }
+    }
+}
+
+impl<Inner> Declared<Inner> {
+    /// The declaration, and what lies in it.
+    pub(super) fn open(self) -> (Declared, Option<Inner>) {
+        let Self { kind, name, function, custom, server_label, mcp_server_name, tools } = self;
+        let closed = Declared { kind, name, function, custom, server_label, mcp_server_name, tools: None };
+        (closed, tools)
     }
 
     /// Every name it goes by: its own; `mcp/SERVER`; and its kind, if that is more than "a function of the caller's".

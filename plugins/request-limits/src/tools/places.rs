@@ -1,6 +1,6 @@
 //! Where in a body tools are declared.
 
-use super::declared::Declared;
+use super::declared::{Declared, Space};
 use crate::not_checked;
 use serde::Deserialize;
 use weir_sdk::{AccessError, Api, Deny, Request};
@@ -11,8 +11,6 @@ const MAX_BYTES: u32 = 512 << 10;
 const MAX_OBJECTS: usize = 65_536;
 /// Most items of a Responses input that are looked through for more tools.
 const MAX_ITEMS: u32 = 4_096;
-/// As deep as namespaces may lie in each other.
-const MAX_DEPTH: usize = 4;
 
 /// Settings that turn on a tool of the provider's without declaring it: Chat's own and xAI's.
 const SWITCHES: [&str; 2] = ["/web_search_options", "/search_parameters"];
@@ -21,7 +19,7 @@ const SWITCHES: [&str; 2] = ["/web_search_options", "/search_parameters"];
 pub(super) fn declared(request: &dyn Request) -> Result<Vec<Declared>, Deny> {
     let mut tools = Vec::new();
     for pointer in ["/tools", "/functions"] {
-        open(read::<Declared>(request, pointer)?, MAX_DEPTH, &mut tools)?;
+        open(read(request, pointer)?, &mut tools)?;
     }
     tools.extend(read::<Declared>(request, "/mcp_servers")?.into_iter().map(Declared::server));
     tools.extend(read::<Extra>(request, "/plugins")?.into_iter().map(Extra::declared));
@@ -60,21 +58,24 @@ fn additional(request: &dyn Request, tools: &mut Vec<Declared>) -> Result<(), De
         let kind = request.json(&format!("{pointer}/type"), 64).unwrap_or_default();
         let kind: Option<String> = kind.and_then(|json| serde_json::from_str(&json).ok());
         if kind.as_deref() == Some("additional_tools") {
-            open(read(request, &format!("{pointer}/tools"))?, MAX_DEPTH, tools)?;
+            open(read(request, &format!("{pointer}/tools"))?, tools)?;
         }
     }
     Err(Deny::new(413, "tools_too_large", format!("This request has more than {MAX_ITEMS} items of input.")))
 }
 
-/// A namespace counts by its name and for the tools in it.
-fn open(list: Vec<Declared>, depth: usize, tools: &mut Vec<Declared>) -> Result<(), Deny> {
-    if depth == 0 && !list.is_empty() {
-        return Err(not_checked());
-    }
-    for mut tool in list {
-        let inner = tool.tools.take();
+/// A namespace counts by its name and for the tools in it; one within another is not known to any dialect.
+fn open(list: Vec<Declared<Space>>, tools: &mut Vec<Declared>) -> Result<(), Deny> {
+    for tool in list {
+        let (tool, inner) = tool.open();
         tools.push(tool);
-        open(inner.unwrap_or_default(), depth.saturating_sub(1), tools)?;
+        for tool in inner.unwrap_or_default() {
+            let (tool, deeper) = tool.open();
+            if deeper.is_some() {
+                return Err(not_checked());
+            }
+            tools.push(tool);
+        }
     }
     Ok(())
 }
@@ -153,7 +154,7 @@ mod tests {
         assert_eq!(refused(r#"{"name":"a"}"#).code, "not_checked");
         assert_eq!(refused(&format!("[{}]", vec!["{}"; 65_537].join(","))).code, "tools_too_large");
         assert_eq!(refused(&format!("[\"{}\"]", "x".repeat(512 << 10))).code, "tools_too_large");
-        let nested = (0..6).fold("[]".to_owned(), |inner, _| format!(r#"[{{"name":"n","tools":{inner}}}]"#));
+        let nested = (0..3).fold("[]".to_owned(), |inner, _| format!(r#"[{{"name":"n","tools":{inner}}}]"#));
         assert_eq!(refused(&nested).code, "not_checked");
     }
 }
