@@ -1,13 +1,13 @@
 //! What a hostile guest does, in the hook and in the way that its config names: `{"hook": "guard", "how": "loop"}`.
 
 /// The ways, and in which hook.
-pub struct Misdeeds {
+pub(crate) struct Misdeeds {
     config: String,
 }
 
 impl Misdeeds {
     /// As the config says.
-    pub fn new(config: &str) -> Self {
+    pub(crate) fn new(config: &str) -> Self {
         Self { config: config.replace(' ', "") }
     }
 
@@ -16,7 +16,7 @@ impl Misdeeds {
     }
 
     /// Does it, if this is the hook; otherwise nothing.
-    pub fn commit(&self, hook: &str) {
+    pub(crate) fn commit(&self, hook: &str) {
         if !self.says("hook", hook) {
             return;
         }
@@ -42,8 +42,9 @@ impl Misdeeds {
         }
     }
 
+    #[allow(dead_code, reason = "a redactor has no text of its own")]
     /// A text far beyond `output_bytes`, if this is the hook and the way.
-    pub fn huge(&self, hook: &str) -> Option<String> {
+    pub(crate) fn huge(&self, hook: &str) -> Option<String> {
         (self.says("hook", hook) && self.says("how", "huge")).then(|| "x".repeat(4 << 20))
     }
 }

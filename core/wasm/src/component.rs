@@ -108,7 +108,10 @@ impl Policy for Component {
         errors: &Arc<[AttemptError]>,
     ) -> Result<Recovery, Fault> {
         let candidates = Arc::clone(candidates);
-        ask!(self.0, OnError { view: Arc::clone(request), candidates: candidates, errors: Arc::clone(errors) })
+        ask!(
+            self.0,
+            OnError { view: Arc::clone(request), candidates: candidates, errors: Arc::clone(errors) }
+        )
     }
 
     fn guard_response(

@@ -24,7 +24,12 @@ where
     P: ComponentNamedList + Lower,
     R: ComponentNamedList + Lift,
 {
-    fn find(store: &mut Store<State>, instance: &Instance, interface: &str, name: &str) -> wasmtime::Result<Self> {
+    fn find(
+        store: &mut Store<State>,
+        instance: &Instance,
+        interface: &str,
+        name: &str,
+    ) -> wasmtime::Result<Self> {
         let full = format!("weir:policy/{interface}@{VERSION}");
         let missing = || wasmtime::Error::msg(format!("it does not export `{name}` of `{full}`"));
         let (_, outer) = instance.get_export(&mut *store, None, &full).ok_or_else(missing)?;
@@ -36,7 +41,11 @@ where
     }
 
     /// The function in an instance of the same component.
-    pub(crate) fn of(&self, store: &mut Store<State>, instance: &Instance) -> wasmtime::Result<TypedFunc<P, R>> {
+    pub(crate) fn of(
+        &self,
+        store: &mut Store<State>,
+        instance: &Instance,
+    ) -> wasmtime::Result<TypedFunc<P, R>> {
         let func = instance.get_func(&mut *store, self.index).ok_or(NotExported)?;
         // SAFETY: the function must have the type that is claimed. `find` has checked it against an instance of the
         // component that `index` belongs to (wasmtime looks an index of another component up in vain); types belong to
@@ -71,10 +80,8 @@ pub(crate) struct Exports {
 }
 
 type Spans = Result<Vec<hook::hook_redact::Span>, u16>;
-type Attempt = Export<
-    (w::Head, hook::hook_attempt::AttemptFacts, Resource<View>),
-    (hook::hook_attempt::Preparation,),
->;
+type Attempt =
+    Export<(w::Head, hook::hook_attempt::AttemptFacts, Resource<View>), (hook::hook_attempt::Preparation,)>;
 type GuardResponse = Export<(w::Head, hook::hook_guard_response::Meta, Resource<View>), (w::Verdict,)>;
 
 /// `hook-redact`.

@@ -105,9 +105,10 @@ impl Loader<'_> {
     }
 
     fn link(&self, bytes: &[u8]) -> Result<Linked, LoadError> {
-        let code = self.realm.code(bytes).map_err(|e| {
-            LoadError::new(self.file, format!("the component does not compile: {e:#}"))
-        })?;
+        let code = self
+            .realm
+            .code(bytes)
+            .map_err(|e| LoadError::new(self.file, format!("the component does not compile: {e:#}")))?;
         let template = |links: &Links| {
             let linker = self.realm.linkers.of(links)?;
             let pre = linker.instantiate_pre(&code)?;

@@ -4,6 +4,16 @@
 #[cfg(target_arch = "wasm32")]
 use crate::bindings::imports::weir::policy::env as host;
 
+/// The operator's config for this policy, as JSON; in host tests `{}`, or what
+/// [`testing::set_config`](crate::testing::set_config) says.
+#[must_use]
+pub fn config() -> String {
+    #[cfg(target_arch = "wasm32")]
+    return host::config();
+    #[cfg(not(target_arch = "wasm32"))]
+    crate::testing::host::config()
+}
+
 /// Milliseconds since 1970, the same value for the whole call.
 #[must_use]
 pub fn now_ms() -> u64 {

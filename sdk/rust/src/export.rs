@@ -17,19 +17,20 @@ macro_rules! export {
     ($plugin:ty : $($hook:ident),+ $(,)?) => {
         #[cfg(target_arch = "wasm32")]
         const _: () = {
-            struct Export;
-            ::std::thread_local!(static PLUGIN: $crate::glue::Slot<$plugin> = const {
+            // The author's type is named in here: names of our own must not be likely ones.
+            struct WeirExport;
+            ::std::thread_local!(static WEIR_PLUGIN: $crate::glue::Slot<$plugin> = const {
                 $crate::glue::Slot::new($crate::export!(@panics $($hook)+))
             });
-            impl $crate::bindings::lifecycle::exports::weir::policy::lifecycle::Guest for Export {
+            impl $crate::bindings::lifecycle::exports::weir::policy::lifecycle::Guest for WeirExport {
                 fn configure(json: ::std::string::String) -> ::std::result::Result<(), ::std::string::String> {
-                    PLUGIN.with(|plugin| plugin.configure(&json))
+                    WEIR_PLUGIN.with(|plugin| plugin.configure(&json))
                 }
                 fn self_test() -> ::std::result::Result<(), ::std::string::String> {
-                    PLUGIN.with(|plugin| plugin.self_test())
+                    WEIR_PLUGIN.with(|plugin| plugin.self_test())
                 }
             }
-            $crate::bindings::lifecycle::export_lifecycle!(Export with_types_in $crate::bindings::lifecycle);
+            $crate::bindings::lifecycle::export_lifecycle!(WeirExport with_types_in $crate::bindings::lifecycle);
             $($crate::export!(@ $plugin, $hook);)+
         };
         #[cfg(not(target_arch = "wasm32"))]
@@ -43,26 +44,26 @@ macro_rules! export {
     (@panics) => { $crate::glue::report_panics };
 
     (@ $plugin:ty, admit) => {
-        impl $crate::bindings::admit::exports::weir::policy::hook_admit::Guest for Export {
+        impl $crate::bindings::admit::exports::weir::policy::hook_admit::Guest for WeirExport {
             fn admit(head: $crate::Head) -> $crate::Admission {
-                PLUGIN.with(|plugin| $crate::Admit::admit(&*plugin.ready(), &head))
+                WEIR_PLUGIN.with(|plugin| $crate::Admit::admit(&*plugin.ready(), &head))
             }
         }
-        $crate::bindings::admit::export_admit!(Export with_types_in $crate::bindings::admit);
+        $crate::bindings::admit::export_admit!(WeirExport with_types_in $crate::bindings::admit);
     };
     (@ $plugin:ty, guard) => {
-        impl $crate::bindings::guard::exports::weir::policy::hook_guard::Guest for Export {
+        impl $crate::bindings::guard::exports::weir::policy::hook_guard::Guest for WeirExport {
             fn guard(view: &$crate::glue::View) -> $crate::Verdict {
-                PLUGIN.with(|plugin| $crate::Guard::guard(&*plugin.ready(), &$crate::glue::HostRequest(view)))
+                WEIR_PLUGIN.with(|plugin| $crate::Guard::guard(&*plugin.ready(), &$crate::glue::HostRequest(view)))
             }
         }
-        $crate::bindings::guard::export_guard!(Export with_types_in $crate::bindings::guard);
+        $crate::bindings::guard::export_guard!(WeirExport with_types_in $crate::bindings::guard);
     };
     (@ $plugin:ty, redact) => {
-        struct Redactor(::std::cell::RefCell<<$plugin as $crate::Redact>::Stream>);
-        impl $crate::bindings::redact::exports::weir::policy::hook_redact::GuestStreamRedactor for Redactor {
+        struct WeirRedactor(::std::cell::RefCell<<$plugin as $crate::Redact>::Stream>);
+        impl $crate::bindings::redact::exports::weir::policy::hook_redact::GuestStreamRedactor for WeirRedactor {
             fn new(direction: $crate::Direction) -> Self {
-                let stream = PLUGIN.with(|plugin| $crate::Redact::stream(&*plugin.ready(), direction));
+                let stream = WEIR_PLUGIN.with(|plugin| $crate::Redact::stream(&*plugin.ready(), direction));
                 Self(::std::cell::RefCell::new(stream))
             }
             fn push(&self, lane: $crate::Lane, text: ::std::string::String) -> $crate::RedactStep {
@@ -76,75 +77,75 @@ macro_rules! export {
                 $crate::RedactStream::finish(&mut *self.0.borrow_mut(), lane, &text)
             }
         }
-        impl $crate::bindings::redact::exports::weir::policy::hook_redact::Guest for Export {
-            type StreamRedactor = Redactor;
+        impl $crate::bindings::redact::exports::weir::policy::hook_redact::Guest for WeirExport {
+            type StreamRedactor = WeirRedactor;
             fn redact(
                 direction: $crate::Direction,
                 view: &$crate::glue::View,
             ) -> ::std::result::Result<::std::vec::Vec<$crate::Span>, u16> {
                 let view = $crate::glue::HostRequest(view);
-                PLUGIN.with(|plugin| $crate::Redact::redact(&*plugin.ready(), direction, &view))
+                WEIR_PLUGIN.with(|plugin| $crate::Redact::redact(&*plugin.ready(), direction, &view))
             }
         }
-        $crate::bindings::redact::export_redact!(Export with_types_in $crate::bindings::redact);
+        $crate::bindings::redact::export_redact!(WeirExport with_types_in $crate::bindings::redact);
     };
     (@ $plugin:ty, route) => {
-        impl $crate::bindings::route::exports::weir::policy::hook_route::Guest for Export {
+        impl $crate::bindings::route::exports::weir::policy::hook_route::Guest for WeirExport {
             fn route(head: $crate::Head, view: &$crate::glue::View) -> $crate::Decision {
                 let view = $crate::glue::HostRequest(view);
-                PLUGIN.with(|plugin| {
+                WEIR_PLUGIN.with(|plugin| {
                     $crate::Route::route(&*plugin.ready(), &head, &view, &$crate::glue::HostTargets)
                 })
             }
         }
-        $crate::bindings::route::export_route!(Export with_types_in $crate::bindings::route);
+        $crate::bindings::route::export_route!(WeirExport with_types_in $crate::bindings::route);
     };
     (@ $plugin:ty, attempt) => {
-        impl $crate::bindings::attempt::exports::weir::policy::hook_attempt::Guest for Export {
+        impl $crate::bindings::attempt::exports::weir::policy::hook_attempt::Guest for WeirExport {
             fn attempt(
                 head: $crate::Head,
                 facts: $crate::AttemptFacts,
                 view: &$crate::glue::View,
             ) -> $crate::Preparation {
                 let view = $crate::glue::HostRequest(view);
-                PLUGIN.with(|plugin| $crate::Attempt::attempt(&*plugin.ready(), &head, &facts, &view))
+                WEIR_PLUGIN.with(|plugin| $crate::Attempt::attempt(&*plugin.ready(), &head, &facts, &view))
             }
         }
-        $crate::bindings::attempt::export_attempt!(Export with_types_in $crate::bindings::attempt);
+        $crate::bindings::attempt::export_attempt!(WeirExport with_types_in $crate::bindings::attempt);
     };
     (@ $plugin:ty, on_error) => {
-        impl $crate::bindings::on_error::exports::weir::policy::hook_on_error::Guest for Export {
+        impl $crate::bindings::on_error::exports::weir::policy::hook_on_error::Guest for WeirExport {
             fn on_error(
                 head: $crate::Head,
                 errors: ::std::vec::Vec<$crate::AttemptError>,
             ) -> $crate::Recovery {
-                PLUGIN.with(|plugin| $crate::OnError::on_error(&*plugin.ready(), &head, &errors))
+                WEIR_PLUGIN.with(|plugin| $crate::OnError::on_error(&*plugin.ready(), &head, &errors))
             }
         }
-        $crate::bindings::on_error::export_on_error!(Export with_types_in $crate::bindings::on_error);
+        $crate::bindings::on_error::export_on_error!(WeirExport with_types_in $crate::bindings::on_error);
     };
     (@ $plugin:ty, guard_response) => {
-        impl $crate::bindings::guard_response::exports::weir::policy::hook_guard_response::Guest for Export {
+        impl $crate::bindings::guard_response::exports::weir::policy::hook_guard_response::Guest for WeirExport {
             fn guard_response(
                 head: $crate::Head,
                 meta: $crate::Meta,
                 view: &$crate::glue::View,
             ) -> $crate::Verdict {
                 let view = $crate::glue::HostRequest(view);
-                PLUGIN.with(|plugin| {
+                WEIR_PLUGIN.with(|plugin| {
                     $crate::GuardResponse::guard_response(&*plugin.ready(), &head, &meta, &view)
                 })
             }
         }
         $crate::bindings::guard_response::export_guard_response!(
-            Export with_types_in $crate::bindings::guard_response
+            WeirExport with_types_in $crate::bindings::guard_response
         );
     };
     (@ $plugin:ty, stream) => {
-        struct Guarding(::std::cell::RefCell<<$plugin as $crate::Stream>::Guard>);
-        impl $crate::bindings::stream::exports::weir::policy::hook_stream::GuestStreamGuard for Guarding {
+        struct WeirGuarding(::std::cell::RefCell<<$plugin as $crate::Stream>::Guard>);
+        impl $crate::bindings::stream::exports::weir::policy::hook_stream::GuestStreamGuard for WeirGuarding {
             fn new(head: $crate::Head) -> Self {
-                let guard = PLUGIN.with(|plugin| $crate::Stream::stream(&*plugin.ready(), &head));
+                let guard = WEIR_PLUGIN.with(|plugin| $crate::Stream::stream(&*plugin.ready(), &head));
                 Self(::std::cell::RefCell::new(guard))
             }
             fn push(&self, lane: $crate::Lane, text: ::std::string::String) -> $crate::StreamStep {
@@ -157,37 +158,37 @@ macro_rules! export {
                 $crate::StreamGuard::finish(&mut *self.0.borrow_mut(), &usage)
             }
         }
-        impl $crate::bindings::stream::exports::weir::policy::hook_stream::Guest for Export {
-            type StreamGuard = Guarding;
+        impl $crate::bindings::stream::exports::weir::policy::hook_stream::Guest for WeirExport {
+            type StreamGuard = WeirGuarding;
         }
-        $crate::bindings::stream::export_stream!(Export with_types_in $crate::bindings::stream);
+        $crate::bindings::stream::export_stream!(WeirExport with_types_in $crate::bindings::stream);
     };
     (@ $plugin:ty, price) => {
-        impl $crate::bindings::price::exports::weir::policy::hook_price::Guest for Export {
+        impl $crate::bindings::price::exports::weir::policy::hook_price::Guest for WeirExport {
             fn quote(
                 head: $crate::Head,
                 target_id: ::std::string::String,
                 bound: $crate::Base,
             ) -> $crate::Nanos {
-                PLUGIN.with(|plugin| $crate::Price::quote(&*plugin.ready(), &head, &target_id, &bound))
+                WEIR_PLUGIN.with(|plugin| $crate::Price::quote(&*plugin.ready(), &head, &target_id, &bound))
             }
             fn price(
                 head: $crate::Head,
                 target_id: ::std::string::String,
                 base: $crate::Base,
             ) -> $crate::Charge {
-                PLUGIN.with(|plugin| $crate::Price::price(&*plugin.ready(), &head, &target_id, &base))
+                WEIR_PLUGIN.with(|plugin| $crate::Price::price(&*plugin.ready(), &head, &target_id, &base))
             }
         }
-        $crate::bindings::price::export_price!(Export with_types_in $crate::bindings::price);
+        $crate::bindings::price::export_price!(WeirExport with_types_in $crate::bindings::price);
     };
     (@ $plugin:ty, complete) => {
-        impl $crate::bindings::complete::exports::weir::policy::hook_complete::Guest for Export {
+        impl $crate::bindings::complete::exports::weir::policy::hook_complete::Guest for WeirExport {
             fn complete(batch: ::std::vec::Vec<$crate::Summary>) {
-                PLUGIN.with(|plugin| $crate::Complete::complete(&*plugin.ready(), &batch));
+                WEIR_PLUGIN.with(|plugin| $crate::Complete::complete(&*plugin.ready(), &batch));
             }
         }
-        $crate::bindings::complete::export_complete!(Export with_types_in $crate::bindings::complete);
+        $crate::bindings::complete::export_complete!(WeirExport with_types_in $crate::bindings::complete);
     };
 
     (@host $plugin:ty, admit) => { let _ = <$plugin as $crate::Admit>::admit; };

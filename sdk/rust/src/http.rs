@@ -14,11 +14,11 @@
 //! assert_eq!(http::send(&Outbound::get("elsewhere", "/")), Err(http::HttpError::NotGranted));
 //! ```
 
-#[cfg(not(target_arch = "wasm32"))]
-use crate::testing::host::http as host;
 #[cfg(target_arch = "wasm32")]
 use crate::bindings::imports::weir::policy::http as host;
 pub use crate::bindings::imports::weir::policy::http::{HttpError, Inbound, Outbound};
+#[cfg(not(target_arch = "wasm32"))]
+use crate::testing::host::http as host;
 
 /// One call.
 ///

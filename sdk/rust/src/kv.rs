@@ -12,11 +12,11 @@
 //! assert_eq!(kv::take(Scope::Tenant, "bucket", 1, 60, 1), Ok(false), "the bucket held one");
 //! ```
 
-#[cfg(not(target_arch = "wasm32"))]
-use crate::testing::host::kv as host;
 #[cfg(target_arch = "wasm32")]
 use crate::bindings::imports::weir::policy::kv as host;
 pub use crate::bindings::imports::weir::policy::kv::{Entry, KvError, Scope};
+#[cfg(not(target_arch = "wasm32"))]
+use crate::testing::host::kv as host;
 
 /// A key's entry.
 ///
@@ -38,13 +38,7 @@ pub fn put(scope: Scope, key: &str, value: &[u8], ttl_ms: Option<u64>) -> Result
 ///
 /// # Errors
 /// As [`get`]; [`KvError::Conflict`] if it has another.
-pub fn cas(
-    scope: Scope,
-    key: &str,
-    version: u64,
-    value: &[u8],
-    ttl_ms: Option<u64>,
-) -> Result<u64, KvError> {
+pub fn cas(scope: Scope, key: &str, version: u64, value: &[u8], ttl_ms: Option<u64>) -> Result<u64, KvError> {
     host::cas(scope, key, version, value, ttl_ms)
 }
 

@@ -27,6 +27,12 @@ impl Targets {
         Self { facts: self.facts.clone(), positions }
     }
 
+    /// The candidate with this index into the target table.
+    pub(super) fn of_index(&self, index: u16) -> Option<TargetHandle> {
+        let found = self.positions.iter().find(|position| self.facts.index(**position) == index);
+        found.map(|position| self.handle(*position))
+    }
+
     pub(super) fn handle(&self, position: u16) -> TargetHandle {
         TargetHandle { facts: self.facts.clone(), position }
     }

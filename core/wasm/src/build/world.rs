@@ -40,10 +40,15 @@ pub(super) fn check(module: &[u8], manifest: &Manifest) -> Result<(), BuildError
 
 fn check_import(import: &str, manifest: &Manifest) -> Result<(), BuildError> {
     let refused = |hint: String| Err(BuildError::Import { import: import.into(), hint });
+    // What makes and drops the resources that a hook of its own exports; `check` compares hooks.
+    if import.strip_prefix("[export]").and_then(ours).is_some_and(|(own, _)| own.starts_with("hook-")) {
+        return Ok(());
+    }
     let Some((interface, _)) = ours(import) else {
         return refused("a plugin may import only weir:policy interfaces: no WASI, no JavaScript".into());
     };
-    if always(manifest).contains(&interface) || manifest.capabilities.iter().any(|c| c.as_str() == interface) {
+    if always(manifest).contains(&interface) || manifest.capabilities.iter().any(|c| c.as_str() == interface)
+    {
         return Ok(());
     }
     if ["types", "request", "fault"].contains(&interface) {
@@ -114,6 +119,19 @@ mod tests {
     }
 
     #[test]
+    fn a_redactor_and_a_pricer_import_no_sink() {
+        let world = text(&manifest("hooks: [redact]\ncapabilities: [env]\n"));
+        assert!(world.contains("request@") && world.contains("env@") && !world.contains("fault@"), "{world}");
+        let world = text(&manifest("hooks: [price]\n"));
+        assert!(world.matches("import").count() == 1 && world.contains("types@"), "{world}");
+        let module = r#"(module (import "weir:policy/fault@0.2.0" "panicked" (func))
+            (func (export "weir:policy/hook-price@0.2.0#price")))"#;
+        let module = wat::parse_str(module).expect("valid text");
+        let error = check(&module, &manifest("hooks: [price]")).expect_err("a sink");
+        assert!(error.to_string().contains("cannot have it"), "{error}");
+    }
+
+    #[test]
     fn a_hook_must_be_exported_and_named() {
         let guard = r#"(module (func (export "weir:policy/hook-guard@0.2.0#guard")))"#;
         let guard = wat::parse_str(guard).expect("valid text");
@@ -133,6 +151,10 @@ mod tests {
         let error = check(&module, &manifest("hooks: [guard]")).expect_err("not asked for");
         assert!(error.to_string().contains("add `env` to `capabilities`"), "{error}");
         assert!(check(&module, &manifest("hooks: [guard]\ncapabilities: [env]")).is_ok());
+
+        let own = r#"(module (import "[export]weir:policy/hook-stream@0.2.0" "[resource-new]stream-guard" (func)))"#;
+        let border = border(&wat::parse_str(own).expect("valid text")).expect("a module");
+        assert!(border.imports.iter().all(|i| check_import(i, &manifest("hooks: [stream]")).is_ok()));
 
         let wasi = r#"(module (import "wasi_snapshot_preview1" "fd_write" (func)))"#;
         let error = check(&wat::parse_str(wasi).expect("valid text"), &manifest("hooks: [guard]"));

@@ -71,12 +71,7 @@ fn deny(deny: w::Deny) -> p::Deny {
 }
 
 fn edit(edit: w::Edit) -> p::Edit {
-    p::Edit {
-        segment: edit.segment,
-        start: edit.start,
-        end: edit.end,
-        replace: replacement(edit.replace),
-    }
+    p::Edit { segment: edit.segment, start: edit.start, end: edit.end, replace: replacement(edit.replace) }
 }
 
 fn replacement(replacement: w::Replacement) -> p::Replacement {

@@ -7,7 +7,7 @@ use crate::host::Host;
 use crate::world::{built, engine, granted, load, request};
 use serde_json::Value;
 use std::sync::Arc;
-use weir_policy::{Capability, Guarded, Policy};
+use weir_policy::{Capability, Guarded};
 
 /// Every way to the machine that WASI has, and what JavaScript hosts offer: none links.
 #[test]

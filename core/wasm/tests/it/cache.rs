@@ -10,17 +10,23 @@ use weir_wasm::{Engine, Options};
 fn load(dir: &Path, mac_key: [u8; 32]) {
     let engine =
         Engine::new(Options { cache_dir: Some(dir.into()), mac_key, max_instances: 4 }).expect("an engine");
-    let policy =
-        engine.compile("test.wasm", &guard("", "", ""), &serde_json::Value::Null, &granted(&[])).expect("it loads");
+    let policy = engine
+        .compile("test.wasm", &guard("", "", ""), &serde_json::Value::Null, &granted(&[]))
+        .expect("it loads");
     assert_eq!(policy.guard(&request("x")), Ok(GuardVerdict::pass()));
 }
 
-/// The one file of the cache and its inode: a file that was written anew has another.
-fn cached(dir: &Path) -> (PathBuf, u64) {
-    let files: Vec<PathBuf> =
-        std::fs::read_dir(dir).expect("a folder").map(|e| e.expect("a file").path()).collect();
-    let [file] = files.as_slice() else { panic!("one file, not {files:?}") };
-    (file.clone(), std::fs::metadata(file).expect("a file").ino())
+/// The files of the cache and their inodes: a file that was written anew has another. A component is compiled twice: to
+/// be configured, and with the state that this left.
+fn cached(dir: &Path) -> Vec<(PathBuf, u64)> {
+    let file = |entry: std::io::Result<std::fs::DirEntry>| entry.expect("a file").path();
+    let mut files: Vec<PathBuf> = std::fs::read_dir(dir).expect("a folder").map(file).collect();
+    files.sort();
+    let inode = |file: PathBuf| {
+        let inode = std::fs::metadata(&file).expect("a file").ino();
+        (file, inode)
+    };
+    files.into_iter().map(inode).collect()
 }
 
 #[test]
@@ -36,16 +42,19 @@ fn code_is_compiled_once() {
 fn code_that_was_tampered_with_is_compiled_anew() {
     let dir = tempfile::tempdir().expect("a folder");
     load(dir.path(), [1; 32]);
-    let (file, _) = cached(dir.path());
-    let good = std::fs::read(&file).expect("a file");
-    for place in [0, 31, 32, good.len() / 2, good.len() - 1] {
-        let mut bad = good.clone();
-        bad[place] ^= 1;
-        std::fs::write(&file, &bad).expect("written");
-        let before = cached(dir.path());
-        load(dir.path(), [1; 32]);
-        assert_ne!(cached(dir.path()), before, "byte {place} of {} was changed, and believed", good.len());
-        assert_ne!(std::fs::read(&file).expect("a file"), bad);
+    let files = cached(dir.path());
+    assert_eq!(files.len(), 2);
+    for (file, inode) in files {
+        let good = std::fs::read(&file).expect("a file");
+        for place in [0, 31, 32, good.len() / 2, good.len() - 1] {
+            let mut bad = good.clone();
+            bad[place] ^= 1;
+            std::fs::write(&file, &bad).expect("written");
+            load(dir.path(), [1; 32]);
+            let anew = std::fs::read(&file).expect("a file");
+            assert_ne!(anew, bad, "byte {place} of {} was changed, and believed", good.len());
+        }
+        assert_ne!(std::fs::metadata(&file).expect("a file").ino(), inode);
     }
 }
 
@@ -56,8 +65,11 @@ fn code_of_another_key_or_cut_short_is_compiled_anew() {
     let foreign = cached(dir.path());
     load(dir.path(), [2; 32]);
     let own = cached(dir.path());
-    assert_ne!(own, foreign);
-    std::fs::write(&own.0, b"short").expect("written");
+    assert_eq!(own.len(), foreign.len());
+    assert!(own.iter().all(|file| !foreign.contains(file)), "{own:?}, {foreign:?}");
+    for (file, _) in &own {
+        std::fs::write(file, b"short").expect("written");
+    }
     load(dir.path(), [2; 32]);
-    assert!(std::fs::metadata(&own.0).expect("a file").len() > 1000);
+    assert!(own.iter().all(|(file, _)| std::fs::metadata(file).expect("a file").len() > 1000));
 }

@@ -43,7 +43,7 @@ fn guard_with(lifecycle: &str, reads: &str, manifest: &str, imports: &str, body:
 /// calls so far, message = what it remembers. `taint` has it read a header, `grow` lets it grow by 2 MiB a call.
 pub(crate) fn memo(manifest: &str, taint: bool, grow: bool) -> Vec<u8> {
     let taint = if taint {
-        "(call $header (i32.load offset=128 (local.get $head)) (i32.const 3000) (i32.const 6) (i32.const 3100))"
+        "(call $header (i32.load offset=152 (local.get $head)) (i32.const 3000) (i32.const 6) (i32.const 3100))"
     } else {
         ""
     };
@@ -66,7 +66,7 @@ pub(crate) fn memo(manifest: &str, taint: bool, grow: bool) -> Vec<u8> {
                     (global.set $length (i32.load offset=36 (local.get $head)))
                     (memory.copy (i32.const 4096) (i32.load offset=32 (local.get $head)) (global.get $length))))
                 (global.set $calls (i32.add (global.get $calls) (i32.const 1)))
-                (call $drop (i32.load offset=128 (local.get $head)))
+                (call $drop (i32.load offset=152 (local.get $head)))
                 (i32.store8 (i32.const 2048) (i32.const 1))
                 (i32.store16 (i32.const 2056) (i32.add (i32.const 400) (global.get $calls)))
                 (i32.store (i32.const 2060) (i32.const 3050))

@@ -117,7 +117,8 @@ fn guard_response(policy: &dyn Policy) {
         total_ms: 2,
         attempts: 1,
     });
-    let ask = |text: &str| policy.guard_response(&asked, &reply(&asked, text), &meta).expect("an answer").outcome;
+    let ask =
+        |text: &str| policy.guard_response(&asked, &reply(&asked, text), &meta).expect("an answer").outcome;
     assert_eq!(ask("fine"), Guarded::Answer("stop of 2".into()));
     assert!(matches!(ask("the swordfish"), Guarded::Block(deny) if deny.status == 451));
 }

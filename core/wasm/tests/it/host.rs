@@ -98,7 +98,8 @@ impl Services for Host {
         let key = self.key(origin, scope, key);
         let mut entries = self.entries.lock().expect("no panic");
         let (value, version) = entries.entry(key).or_insert((b"0".to_vec(), 0));
-        let sum = std::str::from_utf8(value).expect("text").parse::<i64>().map_err(|_| KvError::Conflict)? + by;
+        let sum =
+            std::str::from_utf8(value).expect("text").parse::<i64>().map_err(|_| KvError::Conflict)? + by;
         (*value, *version) = (sum.to_string().into_bytes(), *version + 1);
         Ok(sum)
     }

@@ -51,8 +51,18 @@ fn ask(policy: &dyn Policy, hook: &str) -> Result<(), Fault> {
     }
 }
 
-const HOOKS: [&str; 10] =
-    ["admit", "guard", "route", "attempt", "on-error", "guard-response", "complete", "stream", "push", "finish"];
+const HOOKS: [&str; 10] = [
+    "admit",
+    "guard",
+    "route",
+    "attempt",
+    "on-error",
+    "guard-response",
+    "complete",
+    "stream",
+    "push",
+    "finish",
+];
 
 fn fault(policy: &dyn Policy, hook: &str) -> Fault {
     let start = Instant::now();
@@ -64,7 +74,10 @@ fn fault(policy: &dyn Policy, hook: &str) -> Fault {
             let answer = std::iter::repeat_with(|| ask(policy, other)).take(50);
             // On a busy machine a debug build can run out of its CPU time.
             let mut answer = answer.skip_while(|a| matches!(a, Err(f) if f.kind == FaultKind::Deadline));
-            answer.next().expect("time enough").unwrap_or_else(|e| panic!("{other}, after {hook} failed: {e}"));
+            answer
+                .next()
+                .expect("time enough")
+                .unwrap_or_else(|e| panic!("{other}, after {hook} failed: {e}"));
         }
     }
     fault

@@ -20,7 +20,10 @@ fn built(name: &str) -> (Vec<u8>, Manifest) {
 
 fn pass_their_cases(name: &str, component: &[u8], grants: &[Capability]) {
     let engine = engine();
-    let compile = |config: &serde_json::Value| engine.compile(name, component, config, &granted(grants));
+    let compile = |config: &serde_json::Value, host: &weir_policy::Grants| {
+        let granted = weir_policy::Grants { capabilities: grants.to_vec(), ..host.clone() };
+        engine.compile(name, component, config, &granted)
+    };
     let report =
         cases::run_with(&plugin(name).join("cases.yaml"), &compile).unwrap_or_else(|e| panic!("{e}"));
     assert!(report.is_ok() && report.passed > 0, "{report}");
@@ -44,7 +47,8 @@ fn mask_pii_masks() {
 fn mask_pii_is_asked_by_many_at_once() {
     let (component, _) = built("mask-pii");
     let engine = engine();
-    let policy = engine.compile("mask-pii", &component, &serde_json::Value::Null, &granted(&[])).expect("it loads");
+    let policy =
+        engine.compile("mask-pii", &component, &serde_json::Value::Null, &granted(&[])).expect("it loads");
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -72,8 +76,10 @@ fn answer(policy: &dyn Policy, text: &str) -> GuardVerdict {
 fn route_cheapest_routes() {
     let (component, _) = built("route-cheapest");
     pass_their_cases("route-cheapest", &component, &[Capability::Targets]);
-    let error =
-        engine().compile("route-cheapest", &component, &serde_json::Value::Null, &granted(&[])).err().expect("refused");
+    let error = engine()
+        .compile("route-cheapest", &component, &serde_json::Value::Null, &granted(&[]))
+        .err()
+        .expect("refused");
     assert!(error.to_string().contains("grants: [targets]"), "{error}");
 }
 

@@ -26,6 +26,7 @@ type Script = Rc<dyn Fn(&Outbound) -> Result<Inbound, HttpError>>;
 #[derive(Default)]
 struct Host {
     now_ms: u64,
+    config: Option<String>,
     records: Vec<Record>,
     notes: Vec<(String, String)>,
     kv: kv::Store,
@@ -55,9 +56,18 @@ pub fn set_now_ms(ms: u64) {
     with(|host| host.now_ms = ms);
 }
 
+/// Sets what [`env::config`](crate::env::config) answers.
+pub fn set_config(json: &str) {
+    with(|host| host.config = Some(json.to_owned()));
+}
+
 /// Answers the calls to an alias; an alias without answers is not granted.
 pub fn on_http(alias: &str, answer: impl Fn(&Outbound) -> Result<Inbound, HttpError> + 'static) {
     with(|host| host.aliases.insert(alias.to_owned(), Rc::new(answer)));
+}
+
+pub(crate) fn config() -> String {
+    with(|host| host.config.clone().unwrap_or_else(|| "{}".into()))
 }
 
 pub(crate) fn now_ms() -> u64 {

@@ -5,7 +5,8 @@ mod misdeeds;
 
 use misdeeds::Misdeeds;
 use weir_sdk::{
-    Config, Direction, Lane, Plugin, Redact, RedactStep, RedactStream, Redaction, Request, Span, StreamStep, env,
+    Config, Direction, Lane, Plugin, Redact, RedactStep, RedactStream, Redaction, Request, Span, StreamStep,
+    env,
 };
 
 const WORD: &str = "swordfish";

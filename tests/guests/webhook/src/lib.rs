@@ -54,7 +54,7 @@ impl Admit for Webhook {
 fn said(replies: &[Result<Inbound, HttpError>]) -> Verdict {
     let one = |reply: &Result<Inbound, HttpError>| match reply {
         Ok(reply) => format!("{} {}", reply.status, reply.text().unwrap_or("?")),
-        Err(error) => format!("{error:?}"),
+        Err(error) => error.name().to_owned(),
     };
     Verdict::answer(replies.iter().map(one).collect::<Vec<_>>().join(", "))
 }

@@ -73,13 +73,7 @@ pub(crate) fn incr(scope: Scope, key: &str, by: i64, ttl_ms: Option<u64>) -> Res
 }
 
 /// GCRA: a unit passes if the bucket is not ahead of the clock by more than a full bucket.
-pub(crate) fn take(
-    scope: Scope,
-    bucket: &str,
-    cost: u64,
-    per_min: u64,
-    burst: u64,
-) -> Result<bool, KvError> {
+pub(crate) fn take(scope: Scope, bucket: &str, cost: u64, per_min: u64, burst: u64) -> Result<bool, KvError> {
     let (key, now) = (key_of(scope, bucket)?, u128::from(now_ms()) * 1_000);
     if per_min == 0 {
         return Ok(cost == 0);
