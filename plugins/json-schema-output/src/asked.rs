@@ -26,7 +26,11 @@ pub(crate) fn kept() -> Result<Option<Schema>, Deny> {
 
 /// What could not be checked does not pass.
 pub(crate) fn not_checked() -> Deny {
-    Deny::new(503, "schema_not_checked", "The reply could not be checked against its schema. Try again later.")
+    Deny::new(
+        503,
+        "schema_not_checked",
+        "The reply could not be checked against its schema. Try again later.",
+    )
 }
 
 fn compile(text: &str) -> Result<Schema, String> {
@@ -39,7 +43,9 @@ fn find(request: &dyn Request) -> Result<Option<String>, Deny> {
             Ok(None) => {}
             Ok(Some(text)) if text == "null" => {}
             Ok(Some(text)) => return Ok(Some(text)),
-            Err(AccessError::Budget) => return Err(unsupported(&format!("it has more than {MAX_BYTES} bytes"))),
+            Err(AccessError::Budget) => {
+                return Err(unsupported(&format!("it has more than {MAX_BYTES} bytes")));
+            }
             Err(_) => return Err(not_checked()),
         }
     }

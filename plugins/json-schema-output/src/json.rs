@@ -110,14 +110,28 @@ mod tests {
 
     #[test]
     fn it_reads_what_serde_json_reads() {
-        for text in ["null", " [1, -2, 2.5e3, true, \"\\u00fc\"] ", r#"{"b":{"a":[]},"a":{}}"#, "18446744073709551615"] {
+        for text in [
+            "null",
+            " [1, -2, 2.5e3, true, \"\\u00fc\"] ",
+            r#"{"b":{"a":[]},"a":{}}"#,
+            "18446744073709551615",
+        ] {
             assert_eq!(parse(text).unwrap(), serde_json::from_str::<Value>(text).unwrap(), "{text}");
         }
     }
 
     #[test]
     fn what_can_be_read_in_two_ways_is_refused() {
-        for text in ["", "{", "{} {}", "{}x", r#"{"a":1,"a":2}"#, r#"{"a":1,"\u0061":1}"#, r#"[{"x":{"a":1,"a":1}}]"#, "NaN"] {
+        for text in [
+            "",
+            "{",
+            "{} {}",
+            "{}x",
+            r#"{"a":1,"a":2}"#,
+            r#"{"a":1,"\u0061":1}"#,
+            r#"[{"x":{"a":1,"a":1}}]"#,
+            "NaN",
+        ] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

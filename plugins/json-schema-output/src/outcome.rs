@@ -86,7 +86,8 @@ fn fits(text: &str, schemas: &[&Schema]) -> Result<(), String> {
 fn cut_to(reply: &dyn Request, text: &str, keep: &Range<usize>) -> Result<Option<Vec<Edit>>, AccessError> {
     let length = offset(text.len());
     let mut edits = Vec::new();
-    for segment in reply.segments().filter(|segment| segment.kind == SegKind::Text && segment.bytes == length) {
+    for segment in reply.segments().filter(|segment| segment.kind == SegKind::Text && segment.bytes == length)
+    {
         if reply.text(segment.index, 0, length)? == text {
             edits.push(drop(&segment, 0, offset(keep.start)));
             edits.push(drop(&segment, offset(keep.end), length));

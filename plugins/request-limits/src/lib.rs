@@ -96,7 +96,11 @@ mod tests {
 
     #[test]
     fn media_are_not_text() {
-        let request = FakeRequest::new().user("hi").segment(Role::User, SegKind::ImageBytes, "data:image/png;base64,AAAA");
+        let request = FakeRequest::new().user("hi").segment(
+            Role::User,
+            SegKind::ImageBytes,
+            "data:image/png;base64,AAAA",
+        );
         assert_eq!(refusal(r#"{"max_text_bytes":2}"#, &request), "");
     }
 
@@ -144,7 +148,8 @@ mod tests {
 
     #[test]
     fn a_stored_prompt_passes_only_where_nothing_of_it_matters() {
-        let stored = |json: &str| FakeRequest::new().head(|head| head.api = Api::Responses).json("/prompt", json);
+        let stored =
+            |json: &str| FakeRequest::new().head(|head| head.api = Api::Responses).json("/prompt", json);
         let long = r#"{"id":"pmpt_1"}"#;
         assert_eq!(refusal(r#"{"allow_tools":["*"]}"#, &stored(long)), "stored_prompt_not_allowed");
         assert_eq!(refusal(r#"{"system_prompts":[]}"#, &stored("{}")), "stored_prompt_not_allowed");

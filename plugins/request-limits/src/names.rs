@@ -96,16 +96,17 @@ mod tests {
                 Some((byte, rest)) => name.first() == Some(byte) && slow(rest, &name[1..]),
             }
         }
-        let texts = |letters: &[u8], longest: usize| {
-            let mut all: Vec<Vec<u8>> = vec![Vec::new()];
-            for length in 0..longest {
-                let longer: Vec<_> = all.iter().filter(|text| text.len() == length).cloned().collect();
-                all.extend(longer.iter().flat_map(|text| {
-                    letters.iter().map(|letter| [text.as_slice(), &[*letter]].concat())
-                }));
-            }
-            all
-        };
+        let texts =
+            |letters: &[u8], longest: usize| {
+                let mut all: Vec<Vec<u8>> = vec![Vec::new()];
+                for length in 0..longest {
+                    let longer: Vec<_> = all.iter().filter(|text| text.len() == length).cloned().collect();
+                    all.extend(longer.iter().flat_map(|text| {
+                        letters.iter().map(|letter| [text.as_slice(), &[*letter]].concat())
+                    }));
+                }
+                all
+            };
         for pattern in texts(b"ab*", 5) {
             for name in texts(b"ab", 4) {
                 assert_eq!(fits(&pattern, &name), slow(&pattern, &name), "{pattern:?} {name:?}");

@@ -30,8 +30,7 @@ pub(crate) fn measure(request: &dyn Request, settings: &Settings) -> Result<Seen
     let mut seen = Seen::default();
     for segment in request.segments() {
         if segment.index >= settings.max_segments {
-            let message =
-                format!("This request has more than {} pieces of content.", settings.max_segments);
+            let message = format!("This request has more than {} pieces of content.", settings.max_segments);
             return Err(Deny::new(413, "too_many_segments", message));
         }
         seen.add(&segment, settings);

@@ -21,7 +21,8 @@ pub(crate) fn check_stored(request: &dyn Request) -> Result<(), Deny> {
         Ok(None) => Ok(()),
         Ok(Some(json)) if json == "null" => Ok(()),
         Ok(Some(_)) | Err(AccessError::Budget) => {
-            let message = "Stored prompts may not be used here: their instructions and tools cannot be checked.";
+            let message =
+                "Stored prompts may not be used here: their instructions and tools cannot be checked.";
             Err(Deny::new(403, "stored_prompt_not_allowed", message))
         }
         Err(_) => Err(not_checked()),

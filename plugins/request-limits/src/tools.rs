@@ -16,7 +16,8 @@ const SHOWN_CHARS: usize = 64;
 pub(crate) fn check(request: &dyn Request, settings: &Settings) -> Result<(), Deny> {
     let tools = places::declared(request)?;
     if let Some(most) = settings.max_tools.filter(|most| tools.len() > *most) {
-        let message = format!("This request declares {} tools; at most {most} are allowed here.", tools.len());
+        let message =
+            format!("This request declares {} tools; at most {most} are allowed here.", tools.len());
         return Err(Deny::new(413, "too_many_tools", message));
     }
     tools.iter().try_for_each(|tool| permit(tool, settings))

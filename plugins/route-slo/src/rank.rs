@@ -89,7 +89,8 @@ fn ttft(live: &Live) -> Option<f64> {
 /// Of those that miss a level: one that was never measured is taken as average, neither flooded nor starved.
 fn mean_ttft(usable: &[(&Live, Group)]) -> f64 {
     let missed = usable.iter().filter(|(_, group)| *group == Group::Missed);
-    let (sum, count) = missed.filter_map(|(live, _)| ttft(live)).fold((0.0, 0_u32), |(sum, n), ms| (sum + ms, n + 1));
+    let (sum, count) =
+        missed.filter_map(|(live, _)| ttft(live)).fold((0.0, 0_u32), |(sum, n), ms| (sum + ms, n + 1));
     sum / f64::from(count.max(1))
 }
 

@@ -59,7 +59,12 @@ pub(crate) fn ask(
     Ok(Answers { answered, unchecked })
 }
 
-fn call(head: &Head, pieces: &[Piece], direction: Direction, settings: &Settings) -> Result<Outbound, Unchecked> {
+fn call(
+    head: &Head,
+    pieces: &[Piece],
+    direction: Direction,
+    settings: &Settings,
+) -> Result<Outbound, Unchecked> {
     let ask = Ask {
         direction: match direction {
             Direction::Request => "request",

@@ -76,7 +76,9 @@ fn refusal(why: Unchecked, direction: Direction) -> Deny {
         Unchecked::Terms => Deny::new(
             403,
             "terms_too_loose",
-            format!("{what} cannot be checked: the service that checks content keeps it longer than you allow."),
+            format!(
+                "{what} cannot be checked: the service that checks content keeps it longer than you allow."
+            ),
         ),
         Unchecked::NoAnswer => {
             Deny::new(503, "moderation_unavailable", format!("{what} could not be checked. Try again later."))

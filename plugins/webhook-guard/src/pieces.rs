@@ -152,7 +152,8 @@ mod tests {
             .segment(Role::System, SegKind::ToolSchema, "find")
             .user("two");
         let cut = pieces("{}", &request);
-        let texts: Vec<_> = cut.calls.iter().flatten().map(|piece| (piece.segment, piece.text.as_str())).collect();
+        let texts: Vec<_> =
+            cut.calls.iter().flatten().map(|piece| (piece.segment, piece.text.as_str())).collect();
         assert_eq!((cut.calls.len(), texts), (1, vec![(0, "one"), (3, "two")]));
         assert!(cut.complete);
     }
@@ -167,12 +168,18 @@ mod tests {
     fn a_long_text_is_cut_with_something_in_common_and_nothing_missing() {
         for letter in ["x", "ü", "€", "𝄞"] {
             let text = letter.repeat(30_000 / letter.len());
-            let cut = pieces(r#"{"batch_bytes":4096,"max_bytes":40960}"#, &FakeRequest::new().user("hi").user(&text));
+            let cut = pieces(
+                r#"{"batch_bytes":4096,"max_bytes":40960}"#,
+                &FakeRequest::new().user("hi").user(&text),
+            );
             let mut until = 0;
             for piece in cut.calls.iter().flatten().filter(|piece| piece.segment == 1) {
                 let start = piece.start as usize;
                 assert_eq!(piece.text, text[start..start + piece.text.len()]);
-                assert!(start <= until && (start == 0 || until - start >= OVERLAP), "{letter} {start} {until}");
+                assert!(
+                    start <= until && (start == 0 || until - start >= OVERLAP),
+                    "{letter} {start} {until}"
+                );
                 until = start + piece.text.len();
             }
             assert_eq!((until, cut.complete), (text.len(), true), "{letter}");
@@ -182,10 +189,15 @@ mod tests {
     #[test]
     fn no_call_and_no_sum_is_over_its_bound_and_no_hook_makes_too_many_calls() {
         for unit in [1, 3, 700, 1_023, 1_025, 4_096, 5_000, 100_000] {
-            let request = (0..60_000 / unit + 1).fold(FakeRequest::new(), |all, _| all.user(&"ü".repeat(unit / 2 + 1)));
+            let request =
+                (0..60_000 / unit + 1).fold(FakeRequest::new(), |all, _| all.user(&"ü".repeat(unit / 2 + 1)));
             let cut = pieces(r#"{"batch_bytes":4096,"max_bytes":40960}"#, &request);
             assert!(sent(&cut) <= 40_960 && cut.calls.len() <= 16, "{unit}: {}", cut.calls.len());
-            assert!(cut.calls.iter().all(|call| call.iter().map(|piece| piece.text.len()).sum::<usize>() <= 4_096));
+            assert!(
+                cut.calls
+                    .iter()
+                    .all(|call| call.iter().map(|piece| piece.text.len()).sum::<usize>() <= 4_096)
+            );
         }
     }
 

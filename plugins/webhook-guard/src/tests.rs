@@ -117,7 +117,8 @@ fn one_block_of_several_calls_blocks() {
         reply(200, json!({ "action": if bad { "block" } else { "pass" } }))
     });
     let text = format!("{}swordfish", "x".repeat(10_000));
-    let verdict = plugin(&json!({ "batch_bytes": 4096, "max_bytes": 20000 })).guard(&FakeRequest::new().user(&text));
+    let verdict =
+        plugin(&json!({ "batch_bytes": 4096, "max_bytes": 20000 })).guard(&FakeRequest::new().user(&text));
     assert_eq!(refusal(&verdict), (403, "content_blocked"));
 }
 
@@ -137,11 +138,20 @@ fn without_a_sound_answer_content_is_refused_or_let_through_as_the_operator_says
         reply(200, json!({ "action": "edit", "edits": [{ "text": 1, "start": 0, "end": 1 }] })),
         reply(200, json!({ "action": "edit", "edits": [{ "text": 0, "start": 0, "end": 6 }] })),
         reply(200, json!({ "action": "edit", "edits": [{ "text": 0, "start": 2, "end": 1 }] })),
-        Ok(Inbound { status: 200, headers: Vec::new(), body: br#"{"action":"pass"}"#.to_vec(), truncated: true }),
+        Ok(Inbound {
+            status: 200,
+            headers: Vec::new(),
+            body: br#"{"action":"pass"}"#.to_vec(),
+            truncated: true,
+        }),
     ];
     for answer in broken {
         let closed = verdict(&json!({}), &request, answer.clone());
-        assert_eq!((refusal(&closed), tag(&closed)), ((503, "moderation_unavailable"), "unchecked"), "{answer:?}");
+        assert_eq!(
+            (refusal(&closed), tag(&closed)),
+            ((503, "moderation_unavailable"), "unchecked"),
+            "{answer:?}"
+        );
         let open = verdict(&json!({ "on_error": "open" }), &request, answer);
         assert_eq!((open.outcome.clone(), tag(&open)), (Outcome::Pass, "unchecked"));
     }
@@ -162,7 +172,10 @@ fn what_is_too_large_is_not_sent_if_closed_and_checked_as_far_as_it_goes_if_open
     assert_eq!(refusal(&closed), (413, "too_large_to_check"));
     testing::on_http("moderation", |call| {
         assert_eq!(asked(call)["texts"], json!(["hello"]));
-        reply(200, json!({ "action": "edit", "edits": [{ "text": 0, "start": 0, "end": 5, "replace": "bye" }] }))
+        reply(
+            200,
+            json!({ "action": "edit", "edits": [{ "text": 0, "start": 0, "end": 5, "replace": "bye" }] }),
+        )
     });
     let open = plugin(&json!({ "max_bytes": 5, "on_error": "open" })).guard(&request);
     assert_eq!((request.edited(&open), tag(&open)), (vec!["bye world".to_owned()], "unchecked"));

@@ -76,7 +76,8 @@ mod tests {
 
     #[test]
     fn a_call_says_what_the_contract_says() {
-        let ask = Ask { direction: "request", texts: vec!["a \"b\"", "ü"], model: "fast", request_id: "req_1" };
+        let ask =
+            Ask { direction: "request", texts: vec!["a \"b\"", "ü"], model: "fast", request_id: "req_1" };
         let json = r#"{"direction":"request","texts":["a \"b\"","ü"],"model":"fast","request_id":"req_1"}"#;
         assert_eq!(serde_json::to_string(&ask).unwrap(), json);
     }
@@ -87,7 +88,14 @@ mod tests {
         assert_eq!(answer(r#"{"action":"pass","score":0.1}"#).unwrap().action, Action::Pass);
         let edit = answer(r#"{"action":"edit","edits":[{"text":0,"start":1,"end":2}]}"#).unwrap();
         assert_eq!(edit.edits, [Change { text: 0, start: 1, end: 2, replace: None }]);
-        for wrong in ["", "{}", "[]", r#"{"action":"PASS"}"#, r#"{"action":"allow"}"#, r#"{"action":"edit","edits":[{}]}"#] {
+        for wrong in [
+            "",
+            "{}",
+            "[]",
+            r#"{"action":"PASS"}"#,
+            r#"{"action":"allow"}"#,
+            r#"{"action":"edit","edits":[{}]}"#,
+        ] {
             assert!(answer(wrong).is_err(), "{wrong}");
         }
     }

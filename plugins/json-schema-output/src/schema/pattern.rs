@@ -27,7 +27,8 @@ impl Pattern {
             let regex = RegexBuilder::new(pattern).size_limit(size).build().ok()?;
             Some(Self { regex, weight: (size / SIZE_OF_A_STEP) as u64 })
         };
-        let why = || Unsupported("a `pattern` is too large, or has what cannot be matched in linear time".into());
+        let why =
+            || Unsupported("a `pattern` is too large, or has what cannot be matched in linear time".into());
         SIZES.into_iter().find_map(sized).ok_or_else(why)
     }
 

@@ -19,11 +19,21 @@ pub(super) enum Rule {
     /// In characters.
     Length(Range),
     Pattern(Pattern),
-    Items { prefix: Vec<Id>, rest: Option<Id> },
-    Contains { id: Id, count: Range },
+    Items {
+        prefix: Vec<Id>,
+        rest: Option<Id>,
+    },
+    Contains {
+        id: Id,
+        count: Range,
+    },
     ItemCount(Range),
     Unique,
-    Properties { known: Vec<(String, Id)>, patterns: Vec<(Pattern, Id)>, rest: Option<Id> },
+    Properties {
+        known: Vec<(String, Id)>,
+        patterns: Vec<(Pattern, Id)>,
+        rest: Option<Id>,
+    },
     Names(Id),
     Required(Vec<String>),
     PropertyCount(Range),
@@ -35,7 +45,11 @@ pub(super) enum Rule {
     Any(Vec<Id>),
     One(Vec<Id>),
     Not(Id),
-    If { test: Id, then: Option<Id>, otherwise: Option<Id> },
+    If {
+        test: Id,
+        then: Option<Id>,
+        otherwise: Option<Id>,
+    },
 }
 
 /// The types of JSON, and `integer`.

@@ -25,27 +25,71 @@ fn cases() -> Vec<(Value, Vec<Value>, Vec<Value>)> {
     vec![
         (json!(true), vec![json!(1), json!(null)], vec![]),
         (json!(false), vec![], vec![json!(1), json!(null)]),
-        (json!({ "type": "integer" }), vec![json!(1), json!(1.0), json!(1e3)], vec![json!(1.5), json!("1"), json!(null)]),
+        (
+            json!({ "type": "integer" }),
+            vec![json!(1), json!(1.0), json!(1e3)],
+            vec![json!(1.5), json!("1"), json!(null)],
+        ),
         (json!({ "type": ["string", "null"] }), vec![json!(""), json!(null)], vec![json!(0), json!({})]),
-        (json!({ "enum": [1, "a", { "x": [1.0] }] }), vec![json!(1.0), json!({ "x": [1] })], vec![json!("b"), json!({ "x": [2] })]),
+        (
+            json!({ "enum": [1, "a", { "x": [1.0] }] }),
+            vec![json!(1.0), json!({ "x": [1] })],
+            vec![json!("b"), json!({ "x": [2] })],
+        ),
         (json!({ "const": { "a": 1, "b": 2 } }), vec![json!({ "b": 2, "a": 1 })], vec![json!({ "a": 1 })]),
-        (json!({ "minimum": 1, "exclusiveMaximum": 2 }), vec![json!(1), json!(1.99), json!("x")], vec![json!(0.99), json!(2)]),
-        (json!({ "maximum": 9007199254740993_u64 }), vec![json!(9007199254740993_u64)], vec![json!(9007199254740994_u64)]),
+        (
+            json!({ "minimum": 1, "exclusiveMaximum": 2 }),
+            vec![json!(1), json!(1.99), json!("x")],
+            vec![json!(0.99), json!(2)],
+        ),
+        (
+            json!({ "maximum": 9007199254740993_u64 }),
+            vec![json!(9007199254740993_u64)],
+            vec![json!(9007199254740994_u64)],
+        ),
         (json!({ "multipleOf": 0.01 }), vec![json!(19.99), json!(0), json!("x")], vec![json!(0.005)]),
         (json!({ "multipleOf": 3 }), vec![json!(9), json!(-3)], vec![json!(10), json!(1.5)]),
-        (json!({ "minLength": 2, "maxLength": 3 }), vec![json!("üü"), json!("abc"), json!(1)], vec![json!("ü"), json!("abcd")]),
-        (json!({ "pattern": "^[a-z]+\\d$" }), vec![json!("ab1"), json!(1)], vec![json!("ab"), json!("ab1\n")]),
-        (json!({ "items": { "type": "string" } }), vec![json!([]), json!(["a"]), json!({})], vec![json!(["a", 1])]),
+        (
+            json!({ "minLength": 2, "maxLength": 3 }),
+            vec![json!("üü"), json!("abc"), json!(1)],
+            vec![json!("ü"), json!("abcd")],
+        ),
+        (
+            json!({ "pattern": "^[a-z]+\\d$" }),
+            vec![json!("ab1"), json!(1)],
+            vec![json!("ab"), json!("ab1\n")],
+        ),
+        (
+            json!({ "items": { "type": "string" } }),
+            vec![json!([]), json!(["a"]), json!({})],
+            vec![json!(["a", 1])],
+        ),
         (
             json!({ "prefixItems": [{ "const": 1 }], "items": false }),
             vec![json!([]), json!([1])],
             vec![json!([2]), json!([1, 1])],
         ),
-        (json!({ "items": [{ "const": 1 }], "additionalItems": { "const": 2 } }), vec![json!([1, 2])], vec![json!([1, 1])]),
-        (json!({ "minItems": 1, "maxItems": 2.0 }), vec![json!([1]), json!([1, 2])], vec![json!([]), json!([1, 2, 3])]),
-        (json!({ "uniqueItems": true }), vec![json!([1, "1", [1]])], vec![json!([1, 1.0]), json!([{ "a": 1, "b": 2 }, { "b": 2, "a": 1 }])]),
+        (
+            json!({ "items": [{ "const": 1 }], "additionalItems": { "const": 2 } }),
+            vec![json!([1, 2])],
+            vec![json!([1, 1])],
+        ),
+        (
+            json!({ "minItems": 1, "maxItems": 2.0 }),
+            vec![json!([1]), json!([1, 2])],
+            vec![json!([]), json!([1, 2, 3])],
+        ),
+        (
+            json!({ "uniqueItems": true }),
+            vec![json!([1, "1", [1]])],
+            vec![json!([1, 1.0]), json!([{ "a": 1, "b": 2 }, { "b": 2, "a": 1 }])],
+        ),
         (json!({ "contains": { "const": 1 } }), vec![json!([2, 1])], vec![json!([]), json!([2])]),
-        (json!({ "contains": { "const": 1 }, "minContains": 0, "maxContains": 1 }), vec![json!([]), json!([1])], vec![json!([1, 1])]),
+        (
+            json!({ "contains": { "const": 1 }, "minContains": 0, "maxContains": 1 }),
+            vec![json!([]), json!([1])],
+            vec![json!([1, 1])],
+        ),
         (
             json!({ "properties": { "a": { "type": "integer" }, "b": true }, "additionalProperties": false }),
             vec![json!({}), json!({ "b": 1, "a": 1 })],
@@ -56,14 +100,42 @@ fn cases() -> Vec<(Value, Vec<Value>, Vec<Value>)> {
             vec![json!({ "a": 1, "xy": null, "z": "s" })],
             vec![json!({ "xy": 1 }), json!({ "z": 1 })],
         ),
-        (json!({ "required": ["a", "b"] }), vec![json!({ "a": null, "b": null }), json!([])], vec![json!({ "a": 1 })]),
-        (json!({ "minProperties": 1, "maxProperties": 1 }), vec![json!({ "a": 1 })], vec![json!({}), json!({ "a": 1, "b": 1 })]),
+        (
+            json!({ "required": ["a", "b"] }),
+            vec![json!({ "a": null, "b": null }), json!([])],
+            vec![json!({ "a": 1 })],
+        ),
+        (
+            json!({ "minProperties": 1, "maxProperties": 1 }),
+            vec![json!({ "a": 1 })],
+            vec![json!({}), json!({ "a": 1, "b": 1 })],
+        ),
         (json!({ "propertyNames": { "maxLength": 1 } }), vec![json!({ "a": 1 })], vec![json!({ "ab": 1 })]),
-        (json!({ "dependentRequired": { "a": ["b"] } }), vec![json!({ "b": 1 }), json!({ "a": 1, "b": 1 })], vec![json!({ "a": 1 })]),
-        (json!({ "dependentSchemas": { "a": { "required": ["b"] } } }), vec![json!({})], vec![json!({ "a": 1 })]),
-        (json!({ "dependencies": { "a": ["b"], "c": { "required": ["d"] } } }), vec![json!({ "c": 1, "d": 1 })], vec![json!({ "a": 1 }), json!({ "c": 1 })]),
-        (json!({ "anyOf": [{ "type": "string" }, { "minimum": 5 }] }), vec![json!("a"), json!(5)], vec![json!(4)]),
-        (json!({ "oneOf": [{ "type": "integer" }, { "minimum": 5 }] }), vec![json!(4), json!(5.5)], vec![json!(5), json!(1.5)]),
+        (
+            json!({ "dependentRequired": { "a": ["b"] } }),
+            vec![json!({ "b": 1 }), json!({ "a": 1, "b": 1 })],
+            vec![json!({ "a": 1 })],
+        ),
+        (
+            json!({ "dependentSchemas": { "a": { "required": ["b"] } } }),
+            vec![json!({})],
+            vec![json!({ "a": 1 })],
+        ),
+        (
+            json!({ "dependencies": { "a": ["b"], "c": { "required": ["d"] } } }),
+            vec![json!({ "c": 1, "d": 1 })],
+            vec![json!({ "a": 1 }), json!({ "c": 1 })],
+        ),
+        (
+            json!({ "anyOf": [{ "type": "string" }, { "minimum": 5 }] }),
+            vec![json!("a"), json!(5)],
+            vec![json!(4)],
+        ),
+        (
+            json!({ "oneOf": [{ "type": "integer" }, { "minimum": 5 }] }),
+            vec![json!(4), json!(5.5)],
+            vec![json!(5), json!(1.5)],
+        ),
         (json!({ "allOf": [{ "minimum": 1 }, { "maximum": 2 }] }), vec![json!(1)], vec![json!(0), json!(3)]),
         (json!({ "not": { "type": "string" } }), vec![json!(1)], vec![json!("a")]),
         (
@@ -81,8 +153,16 @@ fn cases() -> Vec<(Value, Vec<Value>, Vec<Value>)> {
             vec![json!({ "p": "", "q": "" })],
             vec![json!({ "p": 1 }), json!({ "q": 1 })],
         ),
-        (json!({ "$ref": "#/$defs/n", "$defs": { "n": { "type": "integer" } }, "minimum": 3 }), vec![json!(3)], vec![json!(2), json!(3.5)]),
-        (json!({ "format": "email", "title": "t", "x-own": [], "default": 1 }), vec![json!("no address")], vec![]),
+        (
+            json!({ "$ref": "#/$defs/n", "$defs": { "n": { "type": "integer" } }, "minimum": 3 }),
+            vec![json!(3)],
+            vec![json!(2), json!(3.5)],
+        ),
+        (
+            json!({ "format": "email", "title": "t", "x-own": [], "default": 1 }),
+            vec![json!("no address")],
+            vec![],
+        ),
     ]
 }
 
@@ -163,13 +243,17 @@ fn hostile_schemas_and_values_end() {
 fn schemas() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         any::<bool>().prop_map(Value::from),
-        prop::sample::subsequence(vec!["null", "boolean", "integer", "number", "string", "array", "object"], 1..4)
-            .prop_map(|types| json!({ "type": types })),
+        prop::sample::subsequence(
+            vec!["null", "boolean", "integer", "number", "string", "array", "object"],
+            1..4
+        )
+        .prop_map(|types| json!({ "type": types })),
         prop::collection::vec(values(), 1..3).prop_map(|values| json!({ "enum": values })),
         (-3..4_i64, -3..4_i64).prop_map(|(min, max)| json!({ "minimum": min, "exclusiveMaximum": max })),
         (1..4_i64).prop_map(|unit| json!({ "multipleOf": unit })),
         (0..3_u64, 0..3_u64).prop_map(|(min, max)| json!({ "minLength": min, "maxLength": max })),
-        (0..3_u64, 0..3_u64).prop_map(|(min, max)| json!({ "minItems": min, "maxProperties": max, "uniqueItems": true })),
+        (0..3_u64, 0..3_u64)
+            .prop_map(|(min, max)| json!({ "minItems": min, "maxProperties": max, "uniqueItems": true })),
         prop::sample::select(vec!["^a", "b$", "^[ab]?$"]).prop_map(|pattern| json!({ "pattern": pattern })),
         prop::collection::vec("[a-c]", 0..3).prop_map(|names| json!({ "required": names })),
         Just(json!({ "$ref": "#/$defs/d" })),

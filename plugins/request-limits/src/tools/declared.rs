@@ -59,7 +59,8 @@ impl<Inner> Declared<Inner> {
     pub(super) fn names(&self) -> Vec<String> {
         let inner = |named: &Option<Named>| named.as_ref().and_then(|named| named.name.clone());
         let server = |name: &Option<String>| name.as_ref().map(|name| format!("mcp/{name}"));
-        let kind = self.kind.clone().filter(|kind| !matches!(kind.as_str(), "function" | "custom" | "namespace"));
+        let kind =
+            self.kind.clone().filter(|kind| !matches!(kind.as_str(), "function" | "custom" | "namespace"));
         let names = [
             self.name.clone(),
             inner(&self.function),
@@ -95,12 +96,15 @@ mod tests {
 
     #[test]
     fn a_tool_of_the_provider_is_known_by_its_kind_too() {
-        assert_eq!(names(r#"{"type":"web_search_20250305","name":"web_search"}"#), [
-            "web_search",
-            "web_search_20250305"
-        ]);
+        assert_eq!(
+            names(r#"{"type":"web_search_20250305","name":"web_search"}"#),
+            ["web_search", "web_search_20250305"]
+        );
         assert_eq!(names(r#"{"type":"code_interpreter","container":{}}"#), ["code_interpreter"]);
-        assert_eq!(names(r#"{"type":"mcp","server_label":"wiki","server_url":"https://x"}"#), ["mcp/wiki", "mcp"]);
+        assert_eq!(
+            names(r#"{"type":"mcp","server_label":"wiki","server_url":"https://x"}"#),
+            ["mcp/wiki", "mcp"]
+        );
     }
 
     #[test]

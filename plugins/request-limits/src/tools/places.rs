@@ -82,7 +82,8 @@ fn open(list: Vec<Declared<Space>>, tools: &mut Vec<Declared>) -> Result<(), Den
 
 /// The list at a pointer; none is an empty one.
 fn read<T: for<'de> Deserialize<'de>>(request: &dyn Request, pointer: &str) -> Result<Vec<T>, Deny> {
-    let large = |what| Deny::new(413, "tools_too_large", format!("The tools of this request have more than {what}."));
+    let large =
+        |what| Deny::new(413, "tools_too_large", format!("The tools of this request have more than {what}."));
     let json = match request.json(pointer, MAX_BYTES) {
         Ok(json) => json,
         Err(AccessError::Budget) => return Err(large(format!("{MAX_BYTES} bytes"))),
@@ -92,7 +93,8 @@ fn read<T: for<'de> Deserialize<'de>>(request: &dyn Request, pointer: &str) -> R
     if objects > MAX_OBJECTS {
         return Err(large(format!("{MAX_OBJECTS} parts")));
     }
-    let list: Option<Vec<T>> = serde_json::from_str(json.as_deref().unwrap_or("null")).map_err(|_| not_checked())?;
+    let list: Option<Vec<T>> =
+        serde_json::from_str(json.as_deref().unwrap_or("null")).map_err(|_| not_checked())?;
     Ok(list.unwrap_or_default())
 }
 
@@ -132,7 +134,8 @@ mod tests {
 
     #[test]
     fn what_is_absent_or_null_declares_nothing() {
-        let request = responses().json("/tools", "null").json("/search_parameters", "null").json("/input", "\"hello\"");
+        let request =
+            responses().json("/tools", "null").json("/search_parameters", "null").json("/input", "\"hello\"");
         assert!(names(request).is_empty());
     }
 
@@ -142,7 +145,10 @@ mod tests {
             .json("/input/0", "{}")
             .json("/input/1", r#"{"type":"additional_tools"}"#)
             .json("/input/1/type", r#""additional_\u0074ools""#)
-            .json("/input/1/tools", r#"[{"type":"namespace","name":"crm","tools":[{"type":"function","name":"find"}]}]"#)
+            .json(
+                "/input/1/tools",
+                r#"[{"type":"namespace","name":"crm","tools":[{"type":"function","name":"find"}]}]"#,
+            )
             .json("/input/2", "{}");
         assert_eq!(names(request), ["crm", "find"]);
     }

@@ -30,10 +30,7 @@ pub(super) fn read<'a>(
     Ok(())
 }
 
-fn properties<'a>(
-    compiler: &mut Compiler<'a>,
-    keywords: &'a Keywords,
-) -> Result<Option<Rule>, Unsupported> {
+fn properties<'a>(compiler: &mut Compiler<'a>, keywords: &'a Keywords) -> Result<Option<Rule>, Unsupported> {
     let (mut known, mut patterns) = (Vec::new(), Vec::new());
     for (name, schema) in object(keywords, "properties")?.into_iter().flatten() {
         known.push((name.clone(), compiler.id(schema)));
