@@ -89,15 +89,15 @@ fn cut_to(reply: &dyn Request, text: &str, keep: &Range<usize>) -> Result<Option
     for segment in reply.segments().filter(|segment| segment.kind == SegKind::Text && segment.bytes == length)
     {
         if reply.text(segment.index, 0, length)? == text {
-            edits.push(drop(&segment, 0, offset(keep.start)));
-            edits.push(drop(&segment, offset(keep.end), length));
+            edits.push(without(&segment, 0, offset(keep.start)));
+            edits.push(without(&segment, offset(keep.end), length));
         }
     }
     edits.retain(|edit| edit.start < edit.end);
     Ok((!edits.is_empty()).then_some(edits))
 }
 
-fn drop(segment: &SegInfo, start: u32, end: u32) -> Edit {
+fn without(segment: &SegInfo, start: u32, end: u32) -> Edit {
     Edit { segment: segment.index, start, end, replace: Replacement::Drop }
 }
 

@@ -255,7 +255,7 @@ fn schemas() -> impl Strategy<Value = Value> {
         (0..3_u64, 0..3_u64)
             .prop_map(|(min, max)| json!({ "minItems": min, "maxProperties": max, "uniqueItems": true })),
         prop::sample::select(vec!["^a", "b$", "^[ab]?$"]).prop_map(|pattern| json!({ "pattern": pattern })),
-        prop::collection::vec("[a-c]", 0..3).prop_map(|names| json!({ "required": names })),
+        prop::collection::btree_set("[a-c]", 0..3).prop_map(|names| json!({ "required": names })),
         Just(json!({ "$ref": "#/$defs/d" })),
     ];
     leaf.prop_recursive(3, 24, 3, |inner| {
