@@ -70,7 +70,14 @@ pub struct Ship {
 impl Ship {
     /// Nothing runs yet; what is remembered is in the data folder.
     pub fn new(data: &Path, compiled: Compiled, watcher: Arc<Watcher>) -> Self {
-        Self { store: Store::of(data), compiled, watcher, units: Units::new(), crowded: false, lenient: false }
+        Self {
+            store: Store::of(data),
+            compiled,
+            watcher,
+            units: Units::new(),
+            crowded: false,
+            lenient: false,
+        }
     }
 
     /// Who observes the pipelines.

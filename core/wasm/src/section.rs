@@ -46,7 +46,9 @@ fn section(component: &[u8]) -> Result<CustomSectionReader<'_>, SectionError> {
             }
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
             Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::CustomSection(section) if depth == 0 && section.name() == MANIFEST => return Ok(section),
+            Payload::CustomSection(section) if depth == 0 && section.name() == MANIFEST => {
+                return Ok(section);
+            }
             _ => {}
         }
     }

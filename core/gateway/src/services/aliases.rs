@@ -26,8 +26,7 @@ mod tests {
     use std::path::Path;
 
     fn check(aliases: &str) -> Result<(), LoadError> {
-        let config =
-            "providers: { sim: { builtin: sim } }\nhttp:\n  moderation: { base_url: https://mod.example/api }\n";
+        let config = "providers: { sim: { builtin: sim } }\nhttp:\n  moderation: { base_url: https://mod.example/api }\n";
         let config = Config::parse(config, Path::new(""), Path::new("weir.yaml"), &|_| None).unwrap();
         let manifest =
             format!("name: g\nversion: 1.0.0\nhooks: [guard]\ncapabilities: [http]\nhttp: {aliases}\n");

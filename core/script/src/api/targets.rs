@@ -101,9 +101,7 @@ fn fixed_filters(module: &mut Module) {
         Ok(list.keep(|target, _, _| target.quality.is_some_and(|quality| quality >= floor as f32)))
     });
     module.set_native_fn("min_quality", |list: &mut Targets, floor: INT| {
-        Ok(list.keep(|target, _, _| {
-            target.quality.is_some_and(|quality| quality >= floor as f32)
-        }))
+        Ok(list.keep(|target, _, _| target.quality.is_some_and(|quality| quality >= floor as f32)))
     });
     // A context length of 0 is not known and may be long enough.
     module.set_native_fn("fits", |list: &mut Targets, tokens: INT| {
