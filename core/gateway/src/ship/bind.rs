@@ -55,7 +55,7 @@ impl Ship {
     /// As [`Ship::bind`], or one of the versions is no longer kept.
     pub fn bind_at(&mut self, config: &Config, live: &[(String, Version)]) -> Result<Units, Vec<String>> {
         // A broken file must not stand in the way back.
-        self.lenient = true;
+        self.lenient = !live.is_empty();
         let bound = self.bind(config);
         self.lenient = false;
         let mut units = bound?;

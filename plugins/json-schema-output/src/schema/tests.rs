@@ -21,6 +21,7 @@ fn problem(schema: Value) -> String {
 }
 
 /// Schema, values that fit, values that do not.
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn cases() -> Vec<(Value, Vec<Value>, Vec<Value>)> {
     vec![
         (json!(true), vec![json!(1), json!(null)], vec![]),
@@ -299,7 +300,6 @@ fn values() -> impl Strategy<Value = Value> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
-#[allow(clippy::too_many_lines, reason = "a table")]
     #[test]
     fn it_agrees_with_another_implementation(schema in schemas(), def in schemas(), value in values()) {
         // A definition that refers to itself has no meaning to agree on.
