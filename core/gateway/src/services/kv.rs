@@ -43,8 +43,8 @@ const SHARDS: usize = 16;
 const SWEEP: usize = 8;
 /// No exchange lasts so long: what is still there was written after its end.
 const EXCHANGE_MS: u64 = 25 * 60 * 60 * 1000;
-/// How often a shard is searched for that.
-const SEARCH_MS: u64 = 60 * 60 * 1000;
+/// Nobody tells a layer that an exchange has ended, and its own calls may come later than that.
+const LAYERED_EXCHANGE_MS: u64 = 10 * 60 * 1000;
 
 /// A store. Times are milliseconds of a clock that never goes back.
 pub struct Store {
@@ -53,6 +53,8 @@ pub struct Store {
     exchanges: [Mutex<Exchanges>; SHARDS],
     /// Exchanges that have entries.
     open: AtomicUsize,
+    /// How long they can last.
+    exchange_ms: u64,
     hash: RandomState,
     /// Where keys are looked up that were never written here.
     beneath: Option<Arc<Store>>,
@@ -85,6 +87,7 @@ impl Store {
             spaces: ByPolicy::default(),
             exchanges: Default::default(),
             open: AtomicUsize::new(0),
+            exchange_ms: EXCHANGE_MS,
             hash: RandomState::new(),
             beneath: None,
         }
@@ -93,7 +96,7 @@ impl Store {
     /// An empty store that reads through to another one, and never writes there.
     #[must_use]
     pub fn over(beneath: Arc<Self>, share: usize) -> Self {
-        Self { beneath: Some(beneath), ..Self::new(share) }
+        Self { beneath: Some(beneath), exchange_ms: LAYERED_EXCHANGE_MS, ..Self::new(share) }
     }
 
     /// Changes what each policy may take; who has more keeps it, and cannot add to it.
@@ -244,9 +247,10 @@ impl Store {
         space: &Arc<Space>,
         now: u64,
     ) -> &'a mut Table {
-        if exchanges.searched + SEARCH_MS <= now {
+        // Looking at all of them is not for every write.
+        if exchanges.searched + self.exchange_ms / 25 <= now {
             exchanges.searched = now;
-            let old = exchanges.by_id.extract_if(|_, exchange| exchange.born + EXCHANGE_MS <= now);
+            let old = exchanges.by_id.extract_if(|_, exchange| exchange.born + self.exchange_ms <= now);
             old.for_each(|(_, exchange)| self.forget(exchange));
         }
         let exchange = exchanges.by_id.entry(Arc::clone(id)).or_insert_with(|| {

@@ -378,3 +378,18 @@ fn a_layer_reads_through_and_writes_nothing_beneath() {
         assert_eq!(value(&beneath, &place(key), 0).as_deref(), Some(&b"7"[..]), "{key}");
     }
 }
+
+#[test]
+fn a_layer_forgets_exchanges_by_itself() {
+    let layer = Store::over(Arc::new(Store::new(SHARE)), SHARE);
+    let put = |id: usize, now| {
+        layer
+            .put(&at(&origin("p", "org", &format!("req_{id}")), Scope::Request, "k"), write(b"v"), now)
+            .unwrap();
+    };
+    (0..100).for_each(|id| put(id, 0));
+    assert_eq!(layer.open.load(Relaxed), 100);
+    // Enough to come by every shard.
+    (1_000..1_200).for_each(|id| put(id, LAYERED_EXCHANGE_MS));
+    assert_eq!(layer.open.load(Relaxed), 200);
+}
