@@ -37,7 +37,7 @@ pub(crate) fn answers(api: &Api, reply: &dyn Request) -> Result<Vec<Answer>, Acc
 }
 
 fn chat(reply: &dyn Request) -> Result<Vec<Answer>, AccessError> {
-    let choice = |at: String| {
+    let choice = |at: String| -> Result<Answer, AccessError> {
         let text = text(reply, &format!("{at}/message/content"), MAX_TEXT)?;
         Ok(Answer {
             texts: text.into_iter().collect(),
@@ -87,7 +87,7 @@ fn messages(reply: &dyn Request) -> Result<Answer, AccessError> {
 }
 
 /// The pointers of all elements of a list.
-fn each(reply: &dyn Request, list: &str) -> Result<impl Iterator<Item = String>, AccessError> {
+fn each(reply: &dyn Request, list: &str) -> Result<impl Iterator<Item = String> + use<>, AccessError> {
     let mut count = 0;
     while is_there(reply, &format!("{list}/{count}"))? {
         count += 1;

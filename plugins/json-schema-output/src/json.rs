@@ -83,7 +83,7 @@ impl<'de> Visitor<'de> for Bounded<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
-        let inner = self.inner()?;
+        let inner = self.inner::<A::Error>()?;
         let mut values = Vec::new();
         while let Some(value) = list.next_element_seed(inner)? {
             values.push(value);
@@ -92,7 +92,7 @@ impl<'de> Visitor<'de> for Bounded<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let inner = self.inner()?;
+        let inner = self.inner::<A::Error>()?;
         let mut object = Map::new();
         while let Some(key) = members.next_key::<String>()? {
             let value = members.next_value_seed(inner)?;

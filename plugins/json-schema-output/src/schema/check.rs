@@ -30,7 +30,8 @@ impl Checker<'_> {
             return Err(Failure::TooMuch);
         }
         self.depth += 1;
-        let rules = self.schema.nodes.get(id).map_or(&[] as &[Rule], Vec::as_slice);
+        let schema = self.schema;
+        let rules = schema.nodes.get(id).map_or(&[] as &[Rule], Vec::as_slice);
         let outcome = rules.iter().try_for_each(|rule| self.follow(rule, value));
         self.depth -= 1;
         outcome
