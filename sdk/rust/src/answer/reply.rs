@@ -59,6 +59,7 @@ impl TextEdit {
     }
 }
 
+#[allow(clippy::derivable_impls, reason = "the type is generated")]
 impl Default for Closing {
     fn default() -> Self {
         Self { findings: Vec::new(), tags: Vec::new() }
