@@ -61,6 +61,9 @@ impl Policy for Component {
 
     fn later(self: Arc<Self>, question: Question) -> Later<Result<Answer, Fault>> {
         let loaded = Arc::clone(&self.0);
+        if !loaded.template.waits {
+            return Box::pin(std::future::ready(question.ask(&*self)));
+        }
         Box::pin(async move {
             let limits = &loaded.constants.manifest.limits;
             let (cpu, wall) = (Duration::from_micros(limits.cpu_us), Duration::from_millis(limits.wall_ms));

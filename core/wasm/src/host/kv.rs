@@ -9,12 +9,24 @@ use weir_policy::services::{self, Put, Take};
 type Kv<T> = Result<std::result::Result<T, KvError>>;
 
 impl State {
+    /// Every call begins with this. A key of an exchange or an organisation needs one: outside of a request (at load, in
+    /// a batch) all would share the keys of nobody. A `shared` policy has no organisation, so it shares on purpose.
+    fn reads(&mut self, scope: Scope) -> Result<std::result::Result<services::Scope, KvError>> {
+        self.budget.host_call()?;
+        let who = &self.call.who;
+        let nobodys = match scope {
+            Scope::Plugin => false,
+            Scope::Tenant => who.tenant.is_empty() && !self.constants.manifest.shared,
+            Scope::Request => who.request_id.is_empty(),
+        };
+        Ok(if nobodys { Err(KvError::Unavailable) } else { Ok(scope_of(scope)) })
+    }
+
     /// Every write begins with this: what a call has read, and what may not be kept, stays within the exchange.
     fn writes(&mut self, scope: Scope) -> Result<std::result::Result<services::Scope, KvError>> {
-        self.budget.host_call()?;
         let closed = self.call.tainted || self.call.who.retention == Retention::Zero;
-        let scope = scope_of(scope);
-        Ok(if closed && scope != services::Scope::Request { Err(KvError::Closed) } else { Ok(scope) })
+        let open = |scope: &services::Scope| !closed || *scope == services::Scope::Request;
+        Ok(self.reads(scope)?.and_then(|scope| if open(&scope) { Ok(scope) } else { Err(KvError::Closed) }))
     }
 
     fn put_entry(
@@ -36,8 +48,11 @@ impl State {
 
 impl Host for State {
     fn get(&mut self, scope: Scope, key: String) -> Kv<Option<Entry>> {
-        self.budget.host_call()?;
-        let found = self.constants.services.kv_get(&self.origin(), scope_of(scope), &key);
+        let scope = match self.reads(scope)? {
+            Ok(scope) => scope,
+            Err(nobodys) => return Ok(Err(nobodys)),
+        };
+        let found = self.constants.services.kv_get(&self.origin(), scope, &key);
         let lowered = |entry: services::Entry| Entry {
             value: entry.value,
             version: entry.version,
