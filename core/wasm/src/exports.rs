@@ -62,8 +62,9 @@ where
 struct NotExported;
 
 type View1 = (Resource<View>,);
+type Route = Export<(w::Head, Resource<View>), (hook::hook_route::Decision,)>;
+type OnError = Export<(w::Head, Vec<w::AttemptError>), (hook::hook_on_error::Recovery,)>;
 
-#[allow(clippy::type_complexity, reason = "each is a function's parameters and results, as in the contract")]
 /// What a component exports of the contract; hooks that its manifest does not name stay `None`.
 pub(crate) struct Exports {
     pub(crate) configure: Export<(&'static str,), (Result<(), String>,)>,
