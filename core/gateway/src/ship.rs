@@ -7,7 +7,7 @@
 //!
 //! - [`record`], [`store`]: what is remembered, and where.
 //! - [`prove`], [`signature`], [`served`]: what a version must stand first.
-//! - [`unit`]: a policy as it runs.
+//! - [`unit`](mod@unit): a policy as it runs.
 //! - [`bind`]: from config, files and what is remembered to what runs.
 //! - [`run`]: versions as they run: compiled, in shadow, as canaries, live.
 //! - [`order`]: what people and gates ask for: push, promote, abort, roll back.

@@ -5,8 +5,8 @@
 //!
 //! - [`subject`]: the policy that is worked on.
 //! - [`scaffold`]: the command `new`.
-//! - [`test`]: the command `test`.
-//! - [`bench`]: the command `bench`.
+//! - [`test`](mod@test): the command `test`.
+//! - [`bench`](mod@bench): the command `bench`.
 //! - [`fuel`]: what a pricer burns.
 //! - [`ask`]: the command `run`.
 
