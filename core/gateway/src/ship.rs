@@ -138,6 +138,8 @@ impl Ship {
         let line = |(name, unit): (&String, &Unit)| {
             json!({
                 "name": name,
+                "version": unit.live.version.version,
+                "digest": unit.live.version.digest,
                 "live": unit::version(&unit.live.version),
                 "candidate": unit.index.candidate.as_ref().map(|pending| {
                     let mut shown = unit::version(&pending.version);

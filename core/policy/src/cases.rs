@@ -1,7 +1,7 @@
 //! Golden cases: a request and facts in, the expected verdict out.
 //!
-//! A policy `route.rhai` has its cases beside it in `route.cases.yaml`. They go through a [`Pipeline`] of this one
-//! policy, so `when`, the checks of answers and the limits hold as they do in the gateway.
+//! A policy `route.rhai` has its cases beside it in `route.cases.yaml`. They go through a
+//! [`Pipeline`](crate::Pipeline) of this one policy, so `when`, the checks of answers and the limits hold as they do in the gateway.
 //!
 //! ```yaml
 //! config: { strategy: cheapest }            # the policy's config; a case may bring its own

@@ -124,19 +124,9 @@ impl Unit {
         self.index.candidate.as_ref().map(|pending| pending.stage)
     }
 
-    fn hooks(&self) -> Vec<&'static str> {
-        let live = self.live.policies.first();
-        let hooks = live.map(|policy| policy.manifest().hooks.as_slice()).unwrap_or_default();
-        hooks.iter().map(|hook| hook.as_str()).collect()
-    }
-
     /// For the admin API, all that is known.
     pub fn json(&self, compiled: usize) -> Value {
         let mut shown = json!({
-            "name": self.name(),
-            "version": self.live.version.version,
-            "digest": self.live.version.digest,
-            "hooks": self.hooks(),
             "policy": self.name(),
             "file": self.index.file,
             "live": version(&self.live.version),
