@@ -152,6 +152,12 @@ fn a_policy_is_measured() {
         warm["p50_ns"].as_u64() <= warm["p95_ns"].as_u64() && warm["p95_ns"].as_u64() > Some(0),
         "{bench}"
     );
+    good(folder.path(), &["policy", "new", "margin", "--hook", "price"]);
+    let bench = || json(folder.path(), &["policy", "bench", "margin.rhai", "--calls", "5", "--json"]);
+    let burnt = bench()["price_operations"].as_u64();
+    assert!(burnt.is_some_and(|burnt| burnt > 1 && burnt < 1_000), "{burnt:?}");
+    assert_eq!(bench()["price_operations"].as_u64(), burnt, "the same in every run");
+
     let table = good(folder.path(), &["policy", "bench", "mine.rhai", "--calls", "5", "--each"]);
     assert!(table.contains("the fastest comes first"), "{table}");
 }
