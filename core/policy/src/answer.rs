@@ -330,8 +330,8 @@ fn header(name: &str, value: &str) -> Result<(), Fault> {
         return Err(bad("a header's name is the host's, or not lower-case letters, digits and dashes"));
     }
     let visible = |b: u8| (b' '..=b'~').contains(&b);
-    if value.is_empty() || value.len() > MAX_HEADER_BYTES || !value.bytes().all(visible) {
-        return Err(bad(format!("the value of header {name} is empty, too long or not plain ASCII")));
+    if value.len() > MAX_HEADER_BYTES || !value.bytes().all(visible) {
+        return Err(bad(format!("the value of header {name} is too long or not plain ASCII")));
     }
     Ok(())
 }
