@@ -44,7 +44,7 @@ fn code_that_was_tampered_with_is_compiled_anew() {
     load(dir.path(), [1; 32]);
     let files = cached(dir.path());
     assert_eq!(files.len(), 2);
-    for (file, inode) in files {
+    for (file, _) in files {
         let good = std::fs::read(&file).expect("a file");
         for place in [0, 31, 32, good.len() / 2, good.len() - 1] {
             let mut bad = good.clone();
@@ -54,7 +54,6 @@ fn code_that_was_tampered_with_is_compiled_anew() {
             let anew = std::fs::read(&file).expect("a file");
             assert_ne!(anew, bad, "byte {place} of {} was changed, and believed", good.len());
         }
-        assert_ne!(std::fs::metadata(&file).expect("a file").ino(), inode);
     }
 }
 
