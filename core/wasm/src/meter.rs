@@ -18,7 +18,8 @@ pub(crate) fn now<T>(call: impl Future<Output = T>) -> Option<T> {
     }
 }
 
-/// A call and its limits; needs a tokio runtime with timers.
+/// A call and its limits. Wall time is kept by the tokio runtime, which needs timers. Where there is none (golden cases,
+/// in tools and before a load) the host answers at once, and a call that does not wait is bounded by its CPU time.
 pub(crate) async fn watched<T>(
     call: impl Future<Output = Result<T, Fault>>,
     ticker: &Ticker,
@@ -28,6 +29,9 @@ pub(crate) async fn watched<T>(
 ) -> Result<T, Fault> {
     let metered = Metered { call: std::pin::pin!(call), ticker, excused, cpu, spent: Duration::ZERO };
     let over = |_| Fault::new(FaultKind::Deadline, "more wall time than wall_ms");
+    if tokio::runtime::Handle::try_current().is_err() {
+        return metered.await;
+    }
     tokio::time::timeout(wall, metered).await.map_err(over)?
 }
 

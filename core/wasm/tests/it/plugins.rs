@@ -83,6 +83,23 @@ fn route_cheapest_routes() {
     assert!(error.to_string().contains("grants: [targets]"), "{error}");
 }
 
+/// No runtime is here: one that waits is asked as `weir policy test` and the proof before a load ask it.
+#[test]
+fn the_others_pass_their_cases_too() {
+    let others: [(&str, &[Capability]); 4] = [
+        ("json-schema-output", &[Capability::Kv]),
+        ("request-limits", &[Capability::Tokens]),
+        ("route-slo", &[Capability::Targets]),
+        ("webhook-guard", &[Capability::Http]),
+    ];
+    for (name, grants) in others {
+        let (component, manifest) = built(name);
+        assert_eq!(manifest.name, name);
+        assert!(component.len() < 600_000, "{name}: {} bytes", component.len());
+        pass_their_cases(name, &component, grants);
+    }
+}
+
 #[test]
 fn a_folder_without_manifest_says_so() {
     let error = build::plugin(Path::new(env!("CARGO_MANIFEST_DIR")), None).expect_err("no manifest");
