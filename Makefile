@@ -15,7 +15,7 @@ PLUGINS := $(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/manifest.yaml))))
 PLUGIN_SOURCES := $(shell find sdk plugins -type f -not -path '*/target/*' -not -name '*.wasm' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-agents lint bench fuzz plugins clean-data
+.PHONY: help run test test-agents lint bench fuzz docs plugins clean-data
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -54,6 +54,15 @@ fuzz: ## each parser's fuzz target for FUZZ_SECONDS (60)
 	@cd core/llm && for target in $$(cargo +nightly fuzz list); do \
 	    echo "== $$target, $(FUZZ_SECONDS) s"; \
 	    cargo +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done
+
+docs: ## the book about policies and plugins, into target/book; what it shows is tried
+	@.ci/setup docs
+	@docs/hooks.py --check
+	cargo build --locked --workspace --bin weir
+	@$(MAKE) --no-print-directory --silent plugins WEIR=$(CARGO_TARGET_DIR)/debug/weir
+	@WEIR=$(CARGO_TARGET_DIR)/debug/weir docs/test_snippets.py
+	@mdbook build docs
+	@cp policies/*.rhai policies/*.cases.yaml target/book/   # pages link to them
 
 plugins: $(PLUGINS:%=plugins/%.wasm) ## the shipped Wasm plugins, if their sources changed
 

@@ -13,8 +13,8 @@ use weir_llm::price::Rate;
 use weir_llm::request::Request;
 use weir_llm::usage::Class;
 use weir_policy::{
-    Api, Breaker, Candidates, Capability, DataClass, Head, Live, LiveFacts, Needs, Policy, RequestView,
-    Retention, Target,
+    Api, Breaker, Candidates, Capability, DataClass, Grants, Head, Live, LiveFacts, Needs, Policy,
+    RequestView, Retention, Target,
 };
 
 use crate::failure::{Context, Failure, Result};
@@ -69,7 +69,8 @@ impl Calls {
 pub fn measure(policies: &Policies) -> Result<Calls> {
     let script = fs::read_to_string(&policies.script).context(policies.script.display())?;
     let none = serde_json::json!({});
-    let script = weir_script::compile("route.rhai", &script, &none).context("route.rhai")?;
+    let script =
+        weir_script::compile("route.rhai", &script, &none, &Grants::offline()).context("route.rhai")?;
     let options = weir_wasm::Options { cache_dir: None, mac_key: [0; 32], max_instances: 64 };
     let engine = weir_wasm::Engine::new(options).context("Wasm engine")?;
     let load = |file: &Path, grants: &[Capability]| {

@@ -316,7 +316,8 @@ async fn headers_of_ours_are_read_or_refused_by_name() {
     let house = house().await;
     for (name, value, code) in [
         ("x-weir-cash", "on", "unknown_header"),
-        ("X-Weir-Explain", "1", "unknown_header"),
+        ("X-Weir-Whatever", "1", "unknown_header"),
+        ("x-weir-explain", "1", "bad_header"),
         ("x-weir-cache", "maybe", "bad_header"),
         ("x-weir-retention", "never", "bad_header"),
         ("x-weir-tags", "no pairs", "bad_header"),

@@ -3,8 +3,8 @@
 use crate::config::Config;
 use crate::drain::Phase;
 use crate::gateway::Gateway;
-use crate::reload::Reloader;
 use crate::reload::build::Refused;
+use crate::reload::{Reloader, Shown};
 use http::{Method, Response, StatusCode};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
@@ -15,7 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use subtle::ConstantTimeEq;
 
+pub mod explain;
 pub mod keys;
+pub mod policies;
 
 /// Longest body that the admin API reads.
 const BODY: usize = 64 << 10;
@@ -76,7 +78,7 @@ impl Admin {
             }
             _ => body_of(
                 StatusCode::NOT_FOUND,
-                &json!({ "error": { "message": "Known paths: /livez, /readyz, /metrics, /admin/v1/{version,policies,reload,rollback,keys}." } }),
+                &json!({ "error": { "message": "Known paths: /livez, /readyz, /metrics, /admin/v1/{version,policies,policies/NAME,reload,rollback,keys,explain}." } }),
             ),
         }
     }
@@ -96,19 +98,33 @@ impl Admin {
         path: &str,
     ) -> Result<Value, No> {
         self.check_token(session)?;
-        let body = body(session).await?;
+        let most = if path.ends_with("/push") { policies::BODY } else { BODY };
+        let body = body(session, most).await?;
         match (method, path.trim_start_matches("/admin/v1/")) {
             (&Method::GET, "version") => Ok(self.version()),
-            (&Method::GET, "policies") => Ok(self.policies()),
+            (&Method::GET, "policies") => self.policies().await,
             (&Method::POST, "reload") => answer_of(self.reloader.reload().await),
             (&Method::POST, "rollback" | "policies/rollback") => answer_of(self.reloader.rollback().await),
+            (&Method::GET, rest) if rest.starts_with("explain/") => {
+                self.explain(rest.trim_start_matches("explain/"))
+            }
             (&Method::GET, "keys") => self.blocking(keys::list).await,
             (&Method::POST, "keys") => self.blocking(move |ledger| keys::create(ledger, &body)).await,
             (&Method::DELETE, rest) if rest.starts_with("keys/") => {
                 let id = rest.trim_start_matches("keys/").to_owned();
                 self.blocking(move |ledger| keys::revoke(ledger, &id)).await
             }
-            _ => Err((StatusCode::NOT_FOUND, json!({ "message": format!("There is no {method} {path}.") }))),
+            (_, rest) => {
+                let below = rest.strip_prefix("policies/").unwrap_or_default();
+                let answered = policies::answer(&self.reloader, method, below, &body).await;
+                let missing = || (StatusCode::NOT_FOUND, format!("There is no {method} {path}."));
+                let (status, message) = match answered.filter(|_| !below.is_empty()) {
+                    None => missing(),
+                    Some(Err(no)) => (policies::status(&no), no.to_string()),
+                    Some(Ok(answer)) => return Ok(answer),
+                };
+                Err((status, json!({ "message": message })))
+            }
         }
     }
 
@@ -141,23 +157,24 @@ impl Admin {
         })
     }
 
-    fn policies(&self) -> Value {
+    /// Every policy, with what is on its way and which breakers are open.
+    async fn policies(&self) -> Result<Value, No> {
+        let shown = self.reloader.show(Shown::All).await;
+        let mut shown = shown.map_err(|no| (policies::status(&no), json!({ "message": no.to_string() })))?;
         let snapshot = self.gateway.snapshot.load();
-        let open: Vec<Value> = snapshot
-            .pipeline
-            .open_breakers()
-            .map(|(policy, hook)| json!({ "policy": policy, "hook": hook.as_str() }))
-            .collect();
-        let policies: Vec<Value> = snapshot
-            .pipeline
-            .policies()
-            .map(|policy| {
-                let manifest = policy.manifest();
-                let hooks: Vec<&str> = manifest.hooks.iter().map(|hook| hook.as_str()).collect();
-                json!({ "name": manifest.name, "version": manifest.version, "digest": policy.digest(), "hooks": hooks })
-            })
-            .collect();
-        json!({ "generation": snapshot.generation, "policies": policies, "open_breakers": open })
+        let hooks = |name: &str| {
+            let policy = snapshot.pipeline.policies().find(|policy| policy.manifest().name == name)?;
+            let hooks: Vec<&str> = policy.manifest().hooks.iter().map(|hook| hook.as_str()).collect();
+            Some(json!(hooks))
+        };
+        for policy in shown["policies"].as_array_mut().into_iter().flatten() {
+            let name = policy["name"].as_str().unwrap_or_default().to_owned();
+            policy["hooks"] = hooks(&name).unwrap_or_default();
+        }
+        let open = snapshot.pipeline.open_breakers();
+        shown["open_breakers"] =
+            open.map(|(policy, hook)| json!({ "policy": policy, "hook": hook.as_str() })).collect();
+        Ok(shown)
     }
 }
 
@@ -171,12 +188,12 @@ fn answer_of(result: Result<crate::reload::Swapped, Refused>) -> Result<Value, N
     }
 }
 
-async fn body(session: &mut ServerSession) -> Result<Vec<u8>, No> {
+async fn body(session: &mut ServerSession, most: usize) -> Result<Vec<u8>, No> {
     let read = async {
         let mut body = Vec::new();
         while let Ok(Some(chunk)) = session.read_request_body().await {
             body.extend_from_slice(&chunk);
-            if body.len() > BODY {
+            if body.len() > most {
                 return Err((StatusCode::PAYLOAD_TOO_LARGE, json!({ "message": "The body is too large." })));
             }
         }

@@ -2,12 +2,20 @@
 //!
 //! # Layout
 //!
+//! - [`author`]: `weir policy new`, `test`, `bench`, `run`.
 //! - [`client`]: talks to the admin API of a running gateway.
+//! - [`explain`]: `weir explain`.
 //! - [`keys`]: `weir key …`.
+//! - [`plugin`]: `weir plugin …`.
+//! - [`policy`]: `weir policy …`.
 //! - [`usage`]: `weir usage`.
 
+pub mod author;
 pub mod client;
+pub mod explain;
 pub mod keys;
+pub mod plugin;
+pub mod policy;
 pub mod usage;
 
 use crate::config::{self, Config};
@@ -50,10 +58,12 @@ enum Command {
     Usage(usage::Usage),
     /// Work on Wasm plugins
     #[command(subcommand)]
-    Plugin(Plugin),
+    Plugin(plugin::Plugin),
     /// Work on the policies of a running gateway
     #[command(subcommand)]
-    Policy(PolicyCommand),
+    Policy(policy::Policy),
+    /// Show who decided what about a recent request
+    Explain(explain::Explain),
     /// Look after the ledger
     #[command(subcommand)]
     Ledger(LedgerCommand),
@@ -78,38 +88,6 @@ enum Command {
     },
     /// Print the version
     Version,
-}
-
-#[derive(Debug, Subcommand)]
-enum Plugin {
-    /// Build a plugin's folder (manifest.yaml and a Rust crate) into a component
-    Build {
-        /// The plugin's folder
-        folder: PathBuf,
-        /// Where to write the component [default: NAME.wasm beside the manifest's folder]
-        #[arg(short, long)]
-        out: Option<PathBuf>,
-    },
-    /// Print what a component says of itself: manifest, hooks, imports
-    Inspect {
-        /// The component
-        file: PathBuf,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum PolicyCommand {
-    /// Bring the version before this one back
-    Rollback,
-    /// List the policies that run
-    List,
-    /// Run a policy's golden cases
-    Test {
-        /// The script or component
-        file: PathBuf,
-        /// Its cases [default: NAME.cases.yaml beside it]
-        cases: Option<PathBuf>,
-    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -153,15 +131,9 @@ fn run(cli: Cli) -> Printed {
         Command::Check => check(file.as_ref()),
         Command::Key(command) => keys::run(&read(file.as_ref())?, command),
         Command::Usage(command) => usage::run(&read(file.as_ref())?, &command),
-        Command::Plugin(Plugin::Build { folder, out }) => build(&folder, out.as_deref()),
-        Command::Plugin(Plugin::Inspect { file }) => inspect(&file),
-        Command::Policy(PolicyCommand::Rollback) => {
-            shown(client::Client::of(&read(file.as_ref())?)?.call("POST", "/admin/v1/rollback", None))
-        }
-        Command::Policy(PolicyCommand::List) => {
-            shown(client::Client::of(&read(file.as_ref())?)?.call("GET", "/admin/v1/policies", None))
-        }
-        Command::Policy(PolicyCommand::Test { file, cases }) => test(&file, cases),
+        Command::Plugin(command) => plugin::run(&command),
+        Command::Policy(command) => policy::run(file.as_ref(), command),
+        Command::Explain(command) => explain::run(&read(file.as_ref())?, &command),
         Command::Ledger(LedgerCommand::Check) => ledger_check(&read(file.as_ref())?),
         Command::Reload => {
             shown(client::Client::of(&read(file.as_ref())?)?.call("POST", "/admin/v1/reload", None))
@@ -212,7 +184,11 @@ fn banner(ready: &Ready<'_>, file: Option<&PathBuf>, new_key: bool) -> String {
         let _ = writeln!(text, "  keys     `weir key create NAME` makes one\n");
         return text;
     }
-    let new = weir_ledger::NewKey { name: "weir serve --new-key".into(), ..Default::default() };
+    let new = weir_ledger::NewKey {
+        name: "weir serve --new-key".into(),
+        scopes: vec!["explain".into()],
+        ..Default::default()
+    };
     match ready.ledger.create_key(new) {
         Ok((_, secret)) => {
             let key = secret.expose();
@@ -236,7 +212,12 @@ fn check(file: Option<&PathBuf>) -> Printed {
     let mut compiled = reload::policies::Compiled::new(wasm_engine()?);
     let mut errors: Vec<String> = Vec::new();
     for binding in &config.policies {
-        if let Err(error) = compiled.policy(binding) {
+        let covered = |policy: std::sync::Arc<dyn weir_policy::Policy>| {
+            let mut served = crate::ship::served::surfaces(&config, binding);
+            served.retain(|surface| !binding.except.contains(surface));
+            weir_policy::coverage::check(policy.manifest(), &served)
+        };
+        if let Err(error) = compiled.policy(binding).and_then(covered) {
             errors.push(error.to_string());
         }
     }
@@ -261,46 +242,6 @@ fn check(file: Option<&PathBuf>) -> Printed {
 fn wasm_engine() -> Result<weir_wasm::Engine, Failed> {
     let options = weir_wasm::Options { cache_dir: None, mac_key: [0; 32], max_instances: 16 };
     Ok(weir_wasm::Engine::new(options)?)
-}
-
-fn build(folder: &std::path::Path, out: Option<&std::path::Path>) -> Printed {
-    let built = weir_wasm::build::plugin(folder, out)?;
-    Ok(format!(
-        "{} ({} {}, {} bytes)\n",
-        built.path.display(),
-        built.manifest.name,
-        built.manifest.version,
-        built.bytes
-    ))
-}
-
-fn inspect(file: &std::path::Path) -> Printed {
-    let bytes = std::fs::read(file).map_err(|error| Failed(format!("{}: {error}", file.display())))?;
-    let found = weir_wasm::inspect(&bytes)?;
-    Ok(format!(
-        "{:#?}\nimports:\n  {}\nexports:\n  {}\n",
-        found.manifest,
-        found.imports.join("\n  "),
-        found.exports.join("\n  ")
-    ))
-}
-
-fn test(file: &std::path::Path, cases: Option<PathBuf>) -> Printed {
-    let engine = if file.extension().is_some_and(|kind| kind == "wasm") {
-        config::Engine::Wasm
-    } else {
-        config::Engine::Rhai
-    };
-    let wasm = wasm_engine()?;
-    let compile = |config: &serde_json::Value| {
-        let config = if config.is_null() { serde_json::json!({}) } else { config.clone() };
-        let grants = weir_policy::Capability::ALL.to_vec();
-        let binding = config::PolicyBinding { file: file.to_owned(), engine, config, models: None, grants };
-        reload::policies::Compiled::new(wasm.clone()).policy(&binding)
-    };
-    let cases = cases.unwrap_or_else(|| file.with_extension("cases.yaml"));
-    let report = weir_policy::cases::run_with(&cases, &compile)?;
-    if report.is_ok() { Ok(format!("{report}\n")) } else { Err(Failed(report.to_string())) }
 }
 
 fn ledger_check(config: &Config) -> Printed {

@@ -8,7 +8,7 @@
 //! - `tree`: YAML as a tree that knows the place of every key and value, and keeps numbers as written.
 //! - `shape`: the tree against the JSON Schema: unknown, missing, repeated keys, wrong kinds.
 //! - `decode`, `place`, `file`: from the tree to the file's shape, by serde.
-//! - `scalar`, `choice`, `endpoint`: what a single value may be.
+//! - `scalar`, `choice`, `endpoint`, `public`: what a single value may be.
 //! - `interpolate`, `paths`: `${env:NAME}`, `${file:PATH}`, and files that must be there.
 //! - `lower`: from the file's shape to the program's; everything that needs more than one value to judge.
 //! - `program`, `secret`: the program's shape.
@@ -27,6 +27,7 @@ mod paths;
 mod place;
 mod problem;
 mod program;
+mod public;
 mod reference;
 mod reload;
 mod scalar;
@@ -38,11 +39,14 @@ mod tree;
 mod tests;
 
 pub use endpoint::Endpoint;
+pub(crate) use nearest::nearest;
 pub use problem::{ConfigErrors, Pos, Problem};
 pub use program::{
-    Alias, Engine, LedgerSync, Level, Limits, Log, Otlp, PolicyBinding, Provider, ProviderKind,
-    ProviderTimeouts, Server, ServerTimeouts, Speaks, TargetRef, Tls,
+    Alias, CanaryOptions, Engine, HttpAlias, LedgerSync, Level, Limits, Log, Otlp, PolicyBinding, Provider,
+    ProviderKind, ProviderTimeouts, Server, ServerTimeouts, ShadowOptions, ShipOptions, Signing, Speaks,
+    TargetRef, Tls,
 };
+pub use public::is_public;
 pub use reference::{reference_markdown, schema};
 pub use secret::Secret;
 
@@ -73,6 +77,12 @@ pub struct Config {
     pub direct: bool,
     /// The enabled policies, in the order in which they are asked.
     pub policies: Vec<PolicyBinding>,
+    /// Where policies may call; names are unique.
+    pub http: Vec<HttpAlias>,
+    /// Bytes that the keys of one policy may take.
+    pub kv_bytes: u64,
+    /// Who may sign policies.
+    pub signing: Signing,
     /// The embedded prices and limits, extended by the operator's.
     pub catalogue: Catalogue,
     /// Bytes that all kept replies together may take.
@@ -81,12 +91,30 @@ pub struct Config {
     pub log: Log,
     /// Where traces go; `None`: nowhere.
     pub otlp: Option<Otlp>,
+    /// Decision traces that are kept.
+    pub explain_kept: u32,
     /// The bearer token of the admin API; `None`: the one in the data folder.
     pub admin_token: Option<Secret>,
     /// Every other file that was read or named: a change of one is a change of the config. Sorted.
     pub watched: Vec<PathBuf>,
     /// What is allowed but doubtful.
     pub warnings: Vec<Problem>,
+}
+
+/// A span of time as the file writes it: `10m`.
+///
+/// # Errors
+/// It is none; completes the sentence "`value` …".
+pub fn span(text: &str) -> Result<std::time::Duration, String> {
+    <scalar::Span as scalar::Scalar>::parse(text)
+}
+
+/// A share as the file writes it, `5%`, in parts of 10,000.
+///
+/// # Errors
+/// As [`span`].
+pub fn percent(text: &str) -> Result<u16, String> {
+    <scalar::Percent as scalar::Scalar>::parse(text)
 }
 
 impl Config {

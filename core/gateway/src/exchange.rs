@@ -20,12 +20,14 @@
 //! - [`price`]: what the customer pays, by the policy that prices.
 //! - [`settle`]: the one posting.
 //! - [`summary`]: what `complete` learns of it.
+//! - [`explain`]: who decided what, for whoever asks.
 //! - [`attend`]: waiting for work while watching the caller.
 
 pub mod admit;
 pub mod attempt;
 pub mod attend;
 pub mod count;
+pub mod explain;
 pub mod guard;
 pub mod identify;
 pub mod limits;
@@ -55,6 +57,7 @@ use admit::Admitted;
 use attempt::Committed;
 use bytes::Bytes;
 use count::only_counting;
+use explain::Routed;
 use http::Method;
 use pingora::protocols::http::ServerSession;
 use settle::{Close, Outcome};
@@ -96,6 +99,12 @@ pub struct Exchange<'g> {
     pub seen: Option<Arc<RequestView>>,
     /// Who served it, and who counted what was used.
     pub served: Option<(Arc<str>, Source)>,
+    /// Whether its decisions are kept for whoever asks.
+    pub explains: bool,
+    /// Whether the caller asked for them.
+    pub wants_explanation: bool,
+    /// Where it might go and was to go.
+    pub routed: Option<Routed>,
 }
 
 /// Why an exchange did not end in a reply.
@@ -188,6 +197,10 @@ impl Exchange<'_> {
         }
         self.record.total = self.started.elapsed();
         self.record.overhead = self.own_time();
+        self.explain();
+        if self.seen.is_some() {
+            self.gateway.services.end(&self.id);
+        }
         self.complete();
         self.gateway.telemetry.record(self.record);
     }
@@ -231,7 +244,8 @@ impl Exchange<'_> {
         if api == Api::CountTokens && planned.plan.steps.is_empty() {
             return self.count(admitted, &request).await;
         }
-        match self.attempts(&admitted, &request, &view, planned, replay.is_some()).await {
+        let record = replay.is_some() || self.collects(&admitted);
+        match self.attempts(&admitted, &request, &view, planned, record).await {
             Ok(Committed::Whole(whole)) => self.reply(admitted, &request, *whole, replay).await,
             Ok(Committed::Stream(stream)) => self.stream(admitted, &request, *stream, replay).await,
             Ok(Committed::Raw(raw)) => self.raw(admitted, &request, *raw).await,

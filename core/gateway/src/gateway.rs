@@ -4,9 +4,12 @@ use crate::buffered::Budget;
 use crate::cache::Replies;
 use crate::completions::Completions;
 use crate::drain::{Drain, Phase};
+use crate::exchange::explain::Explained;
 use crate::exchange::{self, Exchange};
 use crate::ingress::{self, respond};
 use crate::refusal::Refusal;
+use crate::services::Host;
+use crate::services::traces::Traces;
 use crate::snapshot::Snapshot;
 use crate::telemetry::Telemetry;
 use crate::upstream::Upstreams;
@@ -35,6 +38,8 @@ pub struct Gateway {
     pub upstreams: Arc<Upstreams>,
     /// The response cache.
     pub replies: Replies,
+    /// What policies may ask of the gateway beyond the request.
+    pub services: Arc<Host>,
     /// Metrics, logs, traces.
     pub telemetry: Arc<Telemetry>,
     /// Bytes held for callers.
@@ -49,6 +54,8 @@ pub struct Gateway {
     pub users: Hmac<Sha256>,
     /// Keys the hashes that policies see of conversations and put in place of texts.
     pub hashes: [u8; 32],
+    /// The latest decisions, for `weir explain`.
+    pub traces: Traces<Explained>,
     /// Finished exchanges that policies want to know of.
     pub completions: Completions,
 }
@@ -153,6 +160,9 @@ impl Gateway {
             trace: Trace::new(),
             seen: None,
             served: None,
+            explains: false,
+            wants_explanation: false,
+            routed: None,
         };
         exchange.run().await;
     }

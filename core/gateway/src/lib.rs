@@ -7,9 +7,11 @@
 //! - [`admin`]: the second listener: health, metrics, reload, policies, keys.
 //! - [`gateway`]: what lives as long as the process.
 //! - [`reload`]: builds a [`snapshot`] off the request path and swaps it in.
+//! - [`ship`]: how a version of a policy goes live, and back.
 //! - [`exchange`]: the way of a request, one sentence a step.
 //! - [`completions`]: finished exchanges on their way to the policies that want to know of them.
 //! - [`ingress`], [`egress`], [`cache`], [`upstream`]: the caller's side, the provider's side.
+//! - [`services`]: what the gateway does for policies: keys, calls out, metrics, traces.
 //! - [`sim`]: the built-in simulated provider.
 //! - [`config`], [`telemetry`]: the file and the figures.
 
@@ -28,6 +30,8 @@ pub mod models;
 pub mod refusal;
 pub mod reload;
 pub mod server;
+pub mod services;
+pub mod ship;
 pub mod sim;
 pub mod snapshot;
 pub mod telemetry;

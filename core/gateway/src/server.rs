@@ -10,6 +10,8 @@ use crate::gateway::{Gateway, Ids};
 use crate::reload::build::{Builder, Refused};
 use crate::reload::policies::Compiled;
 use crate::reload::{self, Reloader};
+use crate::services::traces::Traces;
+use crate::services::{Host, Overlay};
 use crate::sim;
 use crate::telemetry::{self, Telemetry};
 use crate::upstream::Upstreams;
@@ -131,7 +133,13 @@ impl Server {
             max_instances: INSTANCES,
         })
         .map_err(|error| system(&error))?;
-        let compiled = Compiled::new(wasm);
+        let services = Host::new(&config, Arc::clone(&upstreams), telemetry.metrics())
+            .map(Arc::new)
+            .map_err(|error| system(&error))?;
+        let (live, host) = (Arc::clone(&services), Arc::clone(&services));
+        let quiet =
+            Box::new(move || Arc::new(Overlay::new(Arc::clone(&host))) as Arc<dyn weir_policy::Services>);
+        let compiled = Compiled::new(wasm).with(live, quiet);
         let mut builder = Builder::new(
             config.clone(),
             Arc::clone(&upstreams),
@@ -139,7 +147,7 @@ impl Server {
             compiled,
             sim.path.clone(),
         );
-        let snapshot = builder.build(config.clone(), 1, None)?;
+        let snapshot = builder.first()?;
         telemetry.metrics().generation.set(1);
         let (completions, worker) = completions::queue();
         let users = derived(&config.data, b"weir user hashes").map_err(|error| system(&error))?;
@@ -148,6 +156,7 @@ impl Server {
             snapshot: ArcSwap::from_pointee(snapshot),
             ledger,
             upstreams,
+            services,
             replies: Replies::new(config.cache_bytes).map_err(|error| system(&error))?,
             telemetry,
             buffered: Budget::new(limits.buffered),
@@ -156,6 +165,7 @@ impl Server {
             options: options(&config),
             users: Hmac::new_from_slice(&users).map_err(|error| system(&error))?,
             hashes: derived(&config.data, b"weir policy hashes").map_err(|error| system(&error))?,
+            traces: Traces::new(config.explain_kept as usize),
             completions,
         });
         refresh_gauges(&gateway);
@@ -185,8 +195,11 @@ impl Server {
             (stopping.clone(), watch::channel(false), watch::channel(false));
         let (stop_admin, admin_stops) = for_admin;
         let (stop_sim, sim_stops) = for_sim;
+        let taking = tokio::spawn(async move { callers.start_service(None, for_callers, 1).await });
+        // Who asks whether Weir is ready is told so only when callers can come in.
+        listening(self.config.server.listen).await;
         let services = [
-            tokio::spawn(async move { callers.start_service(None, for_callers, 1).await }),
+            taking,
             tokio::spawn(async move { admin.start_service(None, admin_stops, 1).await }),
             tokio::spawn(async move { sim.start_service(None, sim_stops, 1).await }),
         ];
@@ -195,7 +208,7 @@ impl Server {
         told_to_stop().await.map_err(|error| ServeError::System(format!("no signals: {error}")))?;
         tracing::info!(under_way = self.gateway.drain.under_way(), "stopping");
         drain(&self.gateway, &stop, self.config.server.timeouts.grace).await;
-        self.reloader.stop();
+        self.reloader.stop().await;
         // Health checks are answered, and the simulator answers what is under way, until nothing is.
         let _ = (stop_admin.send(true), stop_sim.send(true));
         for service in services {
@@ -210,6 +223,23 @@ impl Server {
         tracing::info!("stopped");
         self.gateway.telemetry.shutdown();
         Ok(())
+    }
+}
+
+/// Waits until somebody listens at an address, for a few seconds at most.
+async fn listening(mut address: SocketAddr) {
+    if address.ip().is_unspecified() {
+        let own: std::net::IpAddr = match address {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        };
+        address.set_ip(own);
+    }
+    for _ in 0..500 {
+        if tokio::net::TcpStream::connect(address).await.is_ok() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

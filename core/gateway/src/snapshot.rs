@@ -42,6 +42,7 @@ pub struct Snapshot {
 }
 
 /// Where requests for one model name may go.
+#[derive(Clone)]
 pub struct Route {
     /// The alias, or `provider/model`.
     pub name: Arc<str>,
@@ -80,8 +81,8 @@ pub struct Bound {
     pub live: u16,
 }
 
-/// Makes a route for a provider and a model.
-pub type Make = Box<dyn Fn(&str, &str) -> Option<Route> + Send + Sync>;
+/// Makes a route for a provider and a model, with these policies.
+pub type Make = Arc<dyn Fn(&str, &str, &Pipeline) -> Option<Route> + Send + Sync>;
 
 /// Makes and keeps routes for names that are no alias.
 pub struct Direct {
@@ -89,6 +90,7 @@ pub struct Direct {
     pub enabled: bool,
     /// Makes a route for a provider's model; `None` if there is no such provider.
     pub make: Make,
+    pipeline: Arc<Pipeline>,
     made: Mutex<HashMap<String, Arc<Route>>>,
 }
 
@@ -97,8 +99,8 @@ const DIRECT: usize = 1024;
 
 impl Direct {
     /// Nothing made yet.
-    pub fn new(enabled: bool, make: Make) -> Self {
-        Self { enabled, make, made: Mutex::default() }
+    pub fn new(enabled: bool, make: Make, pipeline: Arc<Pipeline>) -> Self {
+        Self { enabled, make, pipeline, made: Mutex::default() }
     }
 
     fn route(&self, name: &str) -> Option<Arc<Route>> {
@@ -108,7 +110,7 @@ impl Direct {
         if let Some(route) = made.get(name) {
             return Some(Arc::clone(route));
         }
-        let route = Arc::new((self.make)(provider, model)?);
+        let route = Arc::new((self.make)(provider, model, &self.pipeline)?);
         if made.len() < DIRECT {
             made.insert(name.to_owned(), Arc::clone(&route));
         }
@@ -121,6 +123,26 @@ impl Snapshot {
     #[must_use]
     pub fn as_generation(&self, generation: u64) -> Self {
         Self { generation, generation_text: generation.to_string().into(), ..self.clone() }
+    }
+
+    /// The same with other policies. Nothing here holds the old ones any more.
+    #[must_use]
+    pub fn with_policies(&self, generation: u64, pipeline: &Arc<Pipeline>, digest: [u8; 32]) -> Self {
+        let asked = |(name, route): (&Arc<str>, &Arc<Route>)| {
+            let route = Route { asked: pipeline.asked(name), ..Route::clone(route) };
+            (Arc::clone(name), Arc::new(route))
+        };
+        Self {
+            routes: self.routes.iter().map(asked).collect(),
+            direct: Arc::new(Direct::new(
+                self.direct.enabled,
+                Arc::clone(&self.direct.make),
+                Arc::clone(pipeline),
+            )),
+            pipeline: Arc::clone(pipeline),
+            digest,
+            ..self.as_generation(generation)
+        }
     }
 
     /// The route for a model name: an alias, or `provider/model`.

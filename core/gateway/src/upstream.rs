@@ -3,6 +3,7 @@
 mod inflate;
 
 use crate::buffered::Held;
+use crate::config::is_public;
 use arc_swap::ArcSwapOption;
 use bytes::{Bytes, BytesMut};
 use inflate::Inflate;
@@ -58,6 +59,8 @@ pub struct DialKey {
     pub ca: Option<PathBuf>,
     /// Until connected, TLS included.
     pub connect: Duration,
+    /// Whether an address may lead into the operator's own networks.
+    pub private: bool,
 }
 
 /// Every dialer of the process. Dialers outlive reloads, so that a reload costs no connection.
@@ -120,12 +123,14 @@ pub struct Failure {
     pub message: String,
     /// Whether a byte of a reply had come.
     pub replied: bool,
+    /// Whether it was TLS that failed: no trust, or no handshake.
+    pub tls: bool,
 }
 
 impl Failure {
     /// A failure before any byte of a reply.
     pub fn new(class: ErrorClass, message: impl Into<String>) -> Self {
-        Self { class, message: message.into(), replied: false }
+        Self { class, message: message.into(), replied: false, tls: false }
     }
 }
 
@@ -273,6 +278,9 @@ impl Dialer {
             }
             Address::Host { host, port, tls } => {
                 if let Ok(ip) = host.parse::<IpAddr>() {
+                    if !self.may_reach(ip) {
+                        return Err(unresolved(PRIVATE));
+                    }
                     let peer = HttpPeer::new(SocketAddr::new(ip, *port), *tls, host.clone());
                     return Ok(Peers { peers: vec![self.ready(peer)], until: None });
                 }
@@ -280,10 +288,20 @@ impl Dialer {
                     .await
                     .map_err(|_| unresolved("the name server did not answer in time"))?
                     .map_err(|_| unresolved("the name does not resolve"))?;
-                let peers = addresses.map(|at| self.ready(HttpPeer::new(at, *tls, host.clone()))).collect();
+                let (allowed, inward): (Vec<_>, Vec<_>) = addresses.partition(|at| self.may_reach(at.ip()));
+                if allowed.is_empty() && !inward.is_empty() {
+                    return Err(unresolved(PRIVATE));
+                }
+                // What is connected to is the address that was judged: the name is not looked up again.
+                let ready = |at| self.ready(HttpPeer::new(at, *tls, host.clone()));
+                let peers = allowed.into_iter().map(ready).collect();
                 Ok(Peers { peers, until: Some(Instant::now() + NAME_TTL) })
             }
         }
+    }
+
+    fn may_reach(&self, ip: IpAddr) -> bool {
+        self.key.private || is_public(ip)
     }
 
     fn ready(&self, mut peer: HttpPeer) -> Arc<HttpPeer> {
@@ -294,6 +312,9 @@ impl Dialer {
         Arc::new(peer)
     }
 }
+
+/// What is wrong with an address that leads into the operator's own networks.
+const PRIVATE: &str = "it is a private one, which is not allowed here";
 
 /// Reads response heads until one that is not informational.
 async fn read_final_head(session: &mut HttpSession) -> pingora::Result<()> {
@@ -315,14 +336,16 @@ fn connect_failure(error: &PingoraError) -> Failure {
             Failure::new(ErrorClass::TimeoutConnect, "the connection timed out")
         }
         ErrorType::ConnectRefused => Failure::new(ErrorClass::Network, "the connection was refused"),
-        ErrorType::InvalidCert => {
-            Failure::new(ErrorClass::Network, "the provider's certificate is not valid")
-        }
+        ErrorType::InvalidCert => untrusted("the provider's certificate is not valid"),
         ErrorType::TLSHandshakeFailure | ErrorType::TLSWantX509Lookup => {
-            Failure::new(ErrorClass::Network, "the TLS handshake failed")
+            untrusted("the TLS handshake failed")
         }
         _ => Failure::new(ErrorClass::Network, "the connection failed"),
     }
+}
+
+fn untrusted(why: &str) -> Failure {
+    Failure { tls: true, ..Failure::new(ErrorClass::Network, why) }
 }
 
 fn call_failure(error: &PingoraError) -> Failure {

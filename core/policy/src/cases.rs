@@ -30,79 +30,84 @@
 //!     expect: { switch: sim/good }
 //! ```
 //!
-//! | hook | `expect` |
-//! |---|---|
-//! | guard | `pass`, `{ texts: [...] }` (all segments after the edits; an empty text is none), `{ body: ... }`, `{ block: D }`, `{ answer: text }` |
-//! | route | `{ plan: [ids] }`, `{ deny: D }`, `abstain` |
-//! | on-error | `follow-plan`, `{ retry-after: ms }`, `{ switch: id }`, `{ fail: D }` |
-//! | any | `{ fault: kind }` with `hook:` if the policy has several |
+//! # What a hook is asked, and what it may answer
 //!
-//! `D` is any of `status`, `code`, `message`, `retry_after_ms`; what is left out may be anything.
+//! | hook | the case brings | `expect` |
+//! |---|---|---|
+//! | admit | `head` | `allow`, `{ allow: { tag: value } }` (all tags), `{ deny: D }` |
+//! | guard | `texts` or `body` | `pass`, `{ texts: [...] }` (all segments after the edits; an empty text is none), `{ body: ... }`, `{ block: D }`, `{ answer: text }` |
+//! | redact | the same; with `reply` a reply; with `stream` a streamed one | `pass`, `{ texts: [...] }`, `{ body: ... }`; of a stream as `stream` |
+//! | route | `head`, `live`, `candidates` | `{ plan: [ids] }`, `{ deny: D }`, `abstain` |
+//! | attempt | `attempt: { target: id, number: 1 }` | `pass`, `{ texts: [...] }`, `{ headers: { name: value } }`, `{ changes: { texts, headers } }`, `{ skip: reason }` |
+//! | on-error | `errors` | `follow-plan`, `{ retry-after: ms }`, `{ switch: id }`, `{ fail: D }` |
+//! | guard-response | `reply: [text, ...]` or a body; `meta: { target, finish_reason, usage, ttft_ms, total_ms, attempts }` | as guard |
+//! | stream | `stream: [text, ...]`, or of `{ lane: tool-args, index: 0, text }` | `pass`, `{ passes: text }`, `{ passes: { content: text, tool-args: text } }`, `{ stop: D }` with `after: text` in it |
+//! | price | `target: id`, `usage: { input: 1000, cached_input: 10, output: 50 }`, `list_price` | `{ charge: USD }`, `{ charge-nanos: n }`, `{ quote: USD }`, `{ quote-nanos: n }`, `list-price` (not asked) |
+//! | complete | `complete: [{ outcome: ok, target: id, charged: USD, ... }]` | `done` |
+//! | any | | `{ fault: kind }`; `hook:` says which if several would do |
+//!
+//! `D` is any of `status`, `code`, `message`, `retry_after_ms`; what is left out may be anything. `api: messages` (or any
+//! other) says in whose form `texts`, `body` and `reply` are; `chat` if it does not.
+//!
+//! A lane is named `content`, `reasoning`, `refusal`, `tool-args`, of the second call `tool-args/1`, of the second choice
+//! `content@1`. A lane that `passes` does not name passes as it came. In a case a policy is shown each piece of a stream
+//! by itself; and every case of a stream is played again in one piece, cut at every place, character by character and at
+//! random: it must come out the same, or be stopped by the same refusal.
+//!
+//! # What the host does
+//!
+//! | key | |
+//! |---|---|
+//! | `now_ms`, `random` | what the clock and chance say |
+//! | `kv: { plugin/KEY: value }` | what is kept already: `plugin/`, `tenant/` (of the case's), `tenant@ID/`, `request/` |
+//! | `http: [{ alias, method, path, status, headers, body, error }]` | replies of other hosts; a call that none fits gets the error `connect` |
+//! | `times: 3`, `every_ms: 1000` | how often it is asked (the last answer counts), and how time passes between |
+//!
+//! And what it must have done with it, each optional: `tags: { name: value }` (all notes about the exchange),
+//! `records: [counter blocked, log warn, observe bytes, explain rule]` (all, in order; by their first words),
+//! `calls: [ALIAS METHOD PATH]`, `kv_after: { plugin/KEY: value }` (`null`: no such key), `items: [[name, USD]]` of a
+//! charge.
 
-mod build;
+mod ask;
 mod expect;
 mod file;
+mod host;
+mod play;
+mod probe;
+mod report;
+mod run;
+mod say;
+mod seen;
+mod split;
+mod suite;
+mod told;
+mod world;
 
-use crate::pipeline::{Bound, Pipeline};
+pub use probe::Probe;
+pub use report::{Failure, Report};
+pub use suite::Suite;
+pub use told::Told;
+
 use crate::policy::{LoadError, Policy};
-use std::fmt;
+use crate::services::Grants;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Compiles the policy under test with a config.
-pub type Compile<'a> = dyn Fn(&serde_json::Value) -> Result<Arc<dyn Policy>, LoadError> + 'a;
+/// Compiles the policy under test with a config, for the host that the cases speak of.
+pub type Compile<'a> = dyn Fn(&serde_json::Value, &Grants) -> Result<Arc<dyn Policy>, LoadError> + 'a;
 
-/// How the cases of a file went.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
-    /// The file.
-    pub file: String,
-    /// How many did as expected.
-    pub passed: usize,
-    /// Those that did not.
-    pub failures: Vec<Failure>,
-}
-
-/// A case that went otherwise.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// Line of its name, 1-based.
-    pub line: u32,
-    /// Its name.
-    pub name: String,
-    /// What was expected, and what came.
-    pub message: String,
-}
-
-impl Report {
-    /// Whether every case did as expected.
-    #[must_use]
-    pub fn is_ok(&self) -> bool {
-        self.failures.is_empty()
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} of {} cases pass", self.file, self.passed, self.passed + self.failures.len())?;
-        for failure in &self.failures {
-            write!(f, "\n{}:{}: `{}`: {}", self.file, failure.line, failure.name, failure.message)?;
-        }
-        Ok(())
-    }
-}
-
-/// Runs the cases of a file against a compiled policy; the file may not bring a config then.
+/// Runs the cases of a file against a compiled policy; the file may bring neither a config nor anything of a host then.
 ///
 /// # Errors
 /// The file cannot be read or is no cases file, with the line.
 pub fn run(path: &Path, policy: &Arc<dyn Policy>) -> Result<Report, LoadError> {
+    let suite = Suite::read(path)?;
+    suite.needs_no_host()?;
     let name = path.display().to_string();
-    let compile = |config: &serde_json::Value| match config {
+    suite.run(&|config, _| match config {
         serde_json::Value::Null => Ok(Arc::clone(policy)),
         _ => Err(LoadError::new(&name, "the cases bring a config but the policy is already compiled")),
-    };
-    run_with(path, &compile)
+    })
 }
 
 /// Runs the cases of a file; the policy is compiled for every config they bring (`null` if none).
@@ -110,33 +115,5 @@ pub fn run(path: &Path, policy: &Arc<dyn Policy>) -> Result<Report, LoadError> {
 /// # Errors
 /// As [`run`], or the policy does not compile.
 pub fn run_with(path: &Path, compile: &Compile<'_>) -> Result<Report, LoadError> {
-    let file = path.display().to_string();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| LoadError::new(&file, format!("cannot be read: {error}")))?;
-    let cases = file::parse(&file, &text)?;
-    let table = build::table(&file, &cases)?;
-    let shared = pipeline(compile(&cases.config)?)?;
-    let mut report = Report { file, passed: 0, failures: Vec::new() };
-    for case in &cases.cases {
-        let own = match &case.config {
-            Some(config) => Some(pipeline(compile(config)?)?),
-            None => None,
-        };
-        let (policy, pipeline) = own.as_ref().unwrap_or(&shared);
-        let seen = build::ask(&report.file, &table, case, policy.as_ref(), pipeline)?;
-        match expect::mismatch(case, &seen) {
-            None => report.passed += 1,
-            Some(message) => report.failures.push(Failure {
-                line: u32::try_from(case.name.referenced.line()).unwrap_or(0),
-                name: case.name.value.clone(),
-                message,
-            }),
-        }
-    }
-    Ok(report)
-}
-
-fn pipeline(policy: Arc<dyn Policy>) -> Result<(Arc<dyn Policy>, Pipeline), LoadError> {
-    let bound = Bound::everywhere(Arc::clone(&policy));
-    Ok((policy, Pipeline::new(vec![bound])?))
+    Suite::read(path)?.run(compile)
 }

@@ -231,19 +231,28 @@ pub struct Fault {
     pub message: String,
     /// Where.
     pub place: Option<String>,
+    /// The line of the policy's own source with a mark below the place, if the engine has the source; never content.
+    pub excerpt: Option<String>,
 }
 
 impl Fault {
     /// A fault without a place.
     #[must_use]
     pub fn new(kind: FaultKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), place: None }
+        Self { kind, message: message.into(), place: None, excerpt: None }
     }
 
     /// The same fault at a place.
     #[must_use]
     pub fn at(mut self, place: impl Into<String>) -> Self {
         self.place = Some(place.into());
+        self
+    }
+
+    /// The same fault with the line of source that it is about.
+    #[must_use]
+    pub fn showing(mut self, excerpt: Option<String>) -> Self {
+        self.excerpt = excerpt;
         self
     }
 
@@ -254,9 +263,10 @@ impl Fault {
 
 /// A policy that could not be loaded: what, where, and how to mend it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{file}{}: {message}{}",
+#[error("{file}{}: {message}{}{}",
     line.map(|l| format!(":{l}{}", column.map(|c| format!(":{c}")).unwrap_or_default())).unwrap_or_default(),
-    hint.as_deref().map(|h| format!(" ({h})")).unwrap_or_default())]
+    hint.as_deref().map(|h| format!(" ({h})")).unwrap_or_default(),
+    excerpt.as_deref().map(|e| format!("\n{e}")).unwrap_or_default())]
 pub struct LoadError {
     /// The file as the operator named it.
     pub file: String,
@@ -268,13 +278,22 @@ pub struct LoadError {
     pub message: String,
     /// How to mend it.
     pub hint: Option<String>,
+    /// The line of source with a mark below the place.
+    pub excerpt: Option<String>,
 }
 
 impl LoadError {
     /// An error that concerns the whole file.
     #[must_use]
     pub fn new(file: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { file: file.into(), line: None, column: None, message: message.into(), hint: None }
+        Self {
+            file: file.into(),
+            line: None,
+            column: None,
+            message: message.into(),
+            hint: None,
+            excerpt: None,
+        }
     }
 
     /// The same error at a line and column (1-based).
@@ -282,6 +301,13 @@ impl LoadError {
     pub const fn at(mut self, line: u32, column: u32) -> Self {
         self.line = Some(line);
         self.column = Some(column);
+        self
+    }
+
+    /// The same error with the line of source that it is about.
+    #[must_use]
+    pub fn showing(mut self, excerpt: Option<String>) -> Self {
+        self.excerpt = excerpt;
         self
     }
 

@@ -408,6 +408,19 @@ impl RequestView {
         Ok(text.as_bytes())
     }
 
+    /// The same for a version that is asked beside the exchange: what it reads taints nobody else's call, what it notes
+    /// is seen by nobody.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self { notes: Arc::new(Notes(Mutex::new(self.notes()))), ..self.fresh() }
+    }
+
+    /// As [`RequestView::apart`], with another head: for asking again what would be answered if it were so.
+    #[must_use]
+    pub fn with_head(&self, head: Head) -> Self {
+        Self { head, ..self.apart() }
+    }
+
     fn fresh(&self) -> Self {
         Self {
             head: self.head.clone(),

@@ -98,7 +98,7 @@ pub trait Services: Send + Sync {
 }
 
 /// How far a key reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scope {
     /// All calls of the policy.
     Plugin,
@@ -174,6 +174,9 @@ pub enum KvError {
 }
 
 impl KvError {
+    /// All, in the order of the WIT.
+    pub const ALL: [Self; 4] = [Self::TooLarge, Self::Conflict, Self::Closed, Self::Unavailable];
+
     /// The WIT name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -243,6 +246,17 @@ pub enum HttpError {
 }
 
 impl HttpError {
+    /// All, in the order of the WIT.
+    pub const ALL: [Self; 7] = [
+        Self::NotGranted,
+        Self::Invalid,
+        Self::Timeout,
+        Self::Connect,
+        Self::Tls,
+        Self::TooLarge,
+        Self::Budget,
+    ];
+
     /// The WIT name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -9,10 +9,10 @@ use std::io::Write;
 use std::sync::Arc;
 use weir_policy::cases::{self, Report};
 use weir_policy::verdict::{Decision, Deny, Finding, GuardVerdict, Guarded, Plan, Recovery, Severity, Step};
-use weir_policy::{Fault, FaultKind, LoadError, Policy};
+use weir_policy::{Fault, FaultKind, Grants, LoadError, Policy};
 
 /// Routes by price, or by config `best`; moves on from overloads; masks `ada@example.org`.
-fn policy(config: &Value) -> Result<Arc<dyn Policy>, LoadError> {
+fn policy(config: &Value, _: &Grants) -> Result<Arc<dyn Policy>, LoadError> {
     let best = config["strategy"] == "best";
     let yaml = "hooks: [guard, route, on-error]\nreads: content\ndeclares: { rules: [email] }";
     let fake = Fake::new("p", yaml);

@@ -12,7 +12,8 @@ use weir_llm::price::Rate;
 use weir_llm::request::Request;
 use weir_llm::usage::Class;
 use weir_policy::{
-    Api, Breaker, Candidates, DataClass, Head, Live, LiveFacts, Needs, Policy, RequestView, Retention, Target,
+    Api, Breaker, Candidates, DataClass, Grants, Head, Live, LiveFacts, Needs, Policy, RequestView,
+    Retention, Target,
 };
 
 const ROUNDS: usize = 21;
@@ -65,14 +66,16 @@ fn main() {
     }
     let started = cpu_nanos();
     for _ in 0..20 {
-        black_box(weir_script::compile("loop.rhai", LOOP, &serde_json::Value::Null).unwrap());
+        black_box(
+            weir_script::compile("loop.rhai", LOOP, &serde_json::Value::Null, &Grants::offline()).unwrap(),
+        );
     }
     println!("{:>8.0} ns  compile, of {} bytes", (cpu_nanos() - started) / 20.0, LOOP.len());
 }
 
 fn measure(name: &str, source: &str, config: &str) {
     let config = serde_json::from_str(config).unwrap();
-    let policy = match weir_script::compile("bench.rhai", source, &config) {
+    let policy = match weir_script::compile("bench.rhai", source, &config, &Grants::offline()) {
         Ok(policy) => policy,
         Err(error) => return println!("{name}: {error}"),
     };

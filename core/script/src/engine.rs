@@ -5,8 +5,8 @@
 
 use crate::{api, meter};
 use rhai::packages::{
-    ArithmeticPackage, BasicArrayPackage, BasicFnPackage, BasicIteratorPackage, BasicMapPackage,
-    BasicMathPackage, BasicStringPackage, LogicPackage, MoreStringPackage, Package,
+    ArithmeticPackage, BasicArrayPackage, BasicBlobPackage, BasicFnPackage, BasicIteratorPackage,
+    BasicMapPackage, BasicMathPackage, BasicStringPackage, LogicPackage, MoreStringPackage, Package,
 };
 use rhai::{Engine, Module, Shared};
 use std::sync::LazyLock;
@@ -38,6 +38,7 @@ pub(crate) static LIBRARY: LazyLock<Shared<Module>> = LazyLock::new(|| {
     MoreStringPackage::init(&mut module);
     BasicArrayPackage::init(&mut module);
     BasicMapPackage::init(&mut module);
+    BasicBlobPackage::init(&mut module);
     api::register(&mut module);
     module.register_lazy_functions();
     module.build_index();
@@ -71,8 +72,8 @@ pub(crate) fn bounded(limits: &Limits) -> Engine {
 }
 
 /// How large one value may grow, all that it holds included.
-struct Sizes {
-    string: usize,
+pub(crate) struct Sizes {
+    pub(crate) string: usize,
     array: usize,
     map: usize,
 }
@@ -81,7 +82,7 @@ impl Sizes {
     /// Rhai bounds values, not their sum. The shares are small enough that what a script can build between two looks
     /// at the clock (32 operations, each making one largest value) stays within the memory. An element takes 16 bytes
     /// in an array and about 64 in a map, and a string may be split into an array of its characters.
-    fn within(memory_bytes: u64) -> Self {
+    pub(crate) fn within(memory_bytes: u64) -> Self {
         let share = usize::try_from(memory_bytes / 64).unwrap_or(usize::MAX).max(4096);
         Self { string: share, array: share / 16, map: share / 64 }
     }

@@ -4,7 +4,9 @@
 //! be content. So a fault says which kind of error and where, and quotes only names that stand in the source.
 
 use crate::meter::{self, Excess};
-use rhai::{Dynamic, EvalAltResult, ParseError, Position};
+use crate::source::Source;
+use rhai::{Dynamic, EvalAltResult, ImmutableString, ParseError, Position};
+use weir_policy::services::{HttpError, KvError};
 use weir_policy::{Fault, FaultKind, LoadError};
 
 /// An error that a function of our API raises: its text is ours and safe to show.
@@ -23,6 +25,11 @@ pub(crate) fn misuse(message: impl Into<String>) -> Box<EvalAltResult> {
 pub(crate) fn raise(kind: FaultKind, message: impl Into<String>) -> Box<EvalAltResult> {
     let misuse = Misuse { kind, message: message.into() };
     Box::new(EvalAltResult::ErrorRuntime(Dynamic::from(misuse), Position::NONE))
+}
+
+/// Raises a word of the contract (`conflict`, `timeout`) that a script may catch and compare.
+pub(crate) fn word(word: &'static str) -> Box<EvalAltResult> {
+    Box::new(EvalAltResult::ErrorRuntime(word.into(), Position::NONE))
 }
 
 /// A script that does not compile.
@@ -45,7 +52,7 @@ fn hint(message: &str) -> Option<&'static str> {
     } else if forbidden("import") || forbidden("export") {
         Some("a script is one file")
     } else if forbidden("print") || forbidden("debug") {
-        Some("a script has no output; use .reason(\"…\") on a plan")
+        Some("a script has no output; use .reason(\"…\") on a plan, or log(\"info\", \"…\") of `telemetry`")
     } else if message.starts_with("Undefined variable") {
         Some("functions see their parameters and nothing else; pass it in")
     } else {
@@ -54,11 +61,10 @@ fn hint(message: &str) -> Option<&'static str> {
 }
 
 /// A call that failed. `file` names the script; `hook` is where it starts, for errors without a position.
-pub(crate) fn of_eval(file: &str, hook: Position, error: &EvalAltResult) -> Fault {
+pub(crate) fn of_eval(source: &Source, hook: Position, error: &EvalAltResult) -> Fault {
     let inner = innermost(error);
     let (kind, message) = describe(inner);
-    Fault::new(kind, message)
-        .at(place(file, if inner.position().is_none() { hook } else { inner.position() }))
+    source.fault(kind, message, if inner.position().is_none() { hook } else { inner.position() })
 }
 
 /// A `self_test` that failed. It runs at load and sees only config, so what it throws is shown.
@@ -81,6 +87,14 @@ pub(crate) fn place(file: &str, position: Position) -> String {
         (Some(line), Some(column)) => format!("{file}:{line}:{column}"),
         (Some(line), None) => format!("{file}:{line}"),
         _ => file.to_owned(),
+    }
+}
+
+/// The error at a place, if there is one.
+pub(crate) fn positioned(error: LoadError, position: Position) -> LoadError {
+    match line(position) {
+        Some(line) => error.at(line, column(position).unwrap_or(1)),
+        None => error,
     }
 }
 
@@ -108,13 +122,13 @@ fn describe(error: &EvalAltResult) -> (FaultKind, String) {
     let trap = |message: &str| (FaultKind::Trap, message.to_owned());
     match error {
         E::ErrorTooManyOperations(..) => (FaultKind::Deadline, "too many operations".into()),
-        E::ErrorTerminated(..) => (FaultKind::Deadline, spent().into()),
+        E::ErrorTerminated(..) => (spent().kind(), spent().message().into()),
         E::ErrorStackOverflow(..) => (FaultKind::Memory, "calls nested too deep".into()),
         E::ErrorTooManyVariables(..) => (FaultKind::Memory, "too many variables".into()),
         E::ErrorDataTooLarge(what, ..) => (FaultKind::Memory, format!("too large: {}", what.to_lowercase())),
         E::ErrorRuntime(value, ..) => match value.read_lock::<Misuse>() {
             Some(misuse) => (misuse.kind, misuse.message.clone()),
-            None => trap("the script threw"),
+            None => (FaultKind::Trap, thrown(value)),
         },
         E::ErrorFunctionNotFound(signature, ..) => (FaultKind::Trap, format!("no function {signature}")),
         E::ErrorVariableNotFound(name, ..) => (FaultKind::Trap, format!("no variable {name}")),
@@ -136,9 +150,17 @@ fn describe(error: &EvalAltResult) -> (FaultKind, String) {
     }
 }
 
-fn spent() -> &'static str {
-    match meter::excess() {
-        Some(Excess::Cpu) => "out of CPU time",
-        _ => "too many operations",
+fn spent() -> Excess {
+    meter::excess().unwrap_or(Excess::Operations)
+}
+
+/// What a script throws may be content. A word that a capability threw and nobody caught is one of a fixed few.
+fn thrown(value: &Dynamic) -> String {
+    let words = KvError::ALL.iter().map(|error| error.as_str());
+    let mut words = words.chain(HttpError::ALL.iter().map(|error| error.as_str()));
+    let thrown = value.read_lock::<ImmutableString>();
+    match thrown.and_then(|thrown| words.find(|word| *word == thrown.as_str())) {
+        Some(word) => format!("`{word}` was thrown and not caught"),
+        None => "the script threw".to_owned(),
     }
 }

@@ -5,8 +5,12 @@ use weir_policy::{LoadError, Manifest};
 /// What stands before the YAML on a header line; columns in YAML errors are shifted by it.
 const MARK: &str = "//!";
 
-/// Reads the manifest. Positions in errors are those of the script file, since the header starts at its first line.
-pub(crate) fn manifest(file: &str, source: &str) -> Result<Manifest, LoadError> {
+/// Reads a script's manifest, without compiling it. Positions in errors are those of the script file, since the header
+/// starts at its first line.
+///
+/// # Errors
+/// There is none, or it is wrong.
+pub fn manifest(file: &str, source: &str) -> Result<Manifest, LoadError> {
     let yaml = yaml(source);
     if yaml.trim().is_empty() {
         return Err(LoadError::new(file, "the script has no manifest")
@@ -35,12 +39,12 @@ fn indent(source: &str) -> usize {
     usize::from(source.strip_prefix(MARK).is_some_and(|rest| rest.starts_with(' ')))
 }
 
-/// Gives an error that concerns the header the place of the header's `hooks`, or of its first line.
-pub(crate) fn placed(error: LoadError, source: &str) -> LoadError {
+/// Gives an error that concerns the header the place of one of its keys, or of its first line.
+pub(crate) fn placed(error: LoadError, source: &str, key: &str) -> LoadError {
     if error.line.is_some() {
         return error;
     }
     let header = source.lines().map_while(|line| line.strip_prefix(MARK));
-    let hooks = header.zip(1_u32..).find(|(line, _)| line.trim_start().starts_with("hooks"));
-    error.at(hooks.map_or(1, |(_, number)| number), 1)
+    let found = header.zip(1_u32..).find(|(line, _)| line.trim_start().starts_with(key));
+    error.at(found.map_or(1, |(_, number)| number), 1)
 }

@@ -1,14 +1,16 @@
-//! Operations and CPU time of the call that runs on this thread.
+//! Operations, host calls, CPU time and native memory of the call that runs on this thread.
 //!
 //! Rhai counts operations per call stack, and a native function that calls a closure works on a copy of the count: a
 //! closure called a million times would never be stopped. So the count is kept here, once per thread; a policy call
 //! is synchronous and never nested.
 
-use rhai::Dynamic;
+use crate::fault::raise;
+use crate::waiting;
+use rhai::{Dynamic, EvalAltResult};
 use rustix::time::{ClockId, clock_gettime};
 use std::cell::Cell;
 use std::time::{Duration, Instant};
-use weir_policy::Limits;
+use weir_policy::{FaultKind, Limits};
 
 /// How many operations pass between two looks at the clock (1 to 2 µs of plain code).
 const STRIDE: u64 = 32;
@@ -21,6 +23,8 @@ thread_local! {
             half: Cell::new(Duration::ZERO),
             look_at: Cell::new(None),
             cpu_end: Cell::new(None),
+            host_calls: Cell::new(0),
+            memory: Cell::new(0),
             excess: Cell::new(None),
         }
     };
@@ -32,6 +36,8 @@ struct Meter {
     half: Cell<Duration>,
     look_at: Cell<Option<Instant>>,
     cpu_end: Cell<Option<Duration>>,
+    host_calls: Cell<u64>,
+    memory: Cell<u64>,
     excess: Cell<Option<Excess>>,
 }
 
@@ -42,6 +48,34 @@ pub(crate) enum Excess {
     Operations,
     /// `limits.cpu_us`
     Cpu,
+    /// `limits.host_calls`
+    HostCalls,
+    /// `limits.memory_bytes`
+    Memory,
+    /// `limits.wall_ms`
+    Wall,
+    /// Nobody waits for the answer any more.
+    Abandoned,
+}
+
+impl Excess {
+    pub(crate) const fn kind(self) -> FaultKind {
+        match self {
+            Self::Memory => FaultKind::Memory,
+            _ => FaultKind::Deadline,
+        }
+    }
+
+    pub(crate) const fn message(self) -> &'static str {
+        match self {
+            Self::Operations => "too many operations",
+            Self::Cpu => "out of CPU time",
+            Self::HostCalls => "too many calls into the host",
+            Self::Memory => "too much is kept (limits.memory_bytes)",
+            Self::Wall => "out of time (limits.wall_ms)",
+            Self::Abandoned => "nobody waits for the answer any more",
+        }
+    }
 }
 
 /// Starts counting for a call on this thread.
@@ -52,8 +86,37 @@ pub(crate) fn start(limits: &Limits) {
         meter.half.set(Duration::from_micros(limits.cpu_us) / 2);
         meter.look_at.set(None);
         meter.cpu_end.set(None);
+        meter.host_calls.set(limits.host_calls);
+        meter.memory.set(limits.memory_bytes);
         meter.excess.set(None);
     });
+}
+
+/// Counts a call from the script into the host.
+pub(crate) fn host_call() -> Result<(), Box<EvalAltResult>> {
+    let left = METER.with(|meter| {
+        let left = meter.host_calls.get().checked_sub(1);
+        meter.host_calls.set(left.unwrap_or(0));
+        left
+    });
+    left.map(|_| ()).ok_or_else(|| stop(Excess::HostCalls))
+}
+
+/// Counts bytes that a value of our own holds: Rhai bounds the sizes of its texts, arrays and maps, not of what is inside
+/// of a native value. Nothing is given back before the call is over.
+pub(crate) fn keep(bytes: usize) -> Result<(), Box<EvalAltResult>> {
+    let left = METER.with(|meter| {
+        let left = meter.memory.get().checked_sub(bytes as u64);
+        meter.memory.set(left.unwrap_or(0));
+        left
+    });
+    left.map(|_| ()).ok_or_else(|| stop(Excess::Memory))
+}
+
+/// Ends the call: the error may be caught, but the next operation ends the script all the same.
+pub(crate) fn stop(excess: Excess) -> Box<EvalAltResult> {
+    METER.with(|meter| meter.excess.set(Some(excess)));
+    raise(excess.kind(), excess.message())
 }
 
 /// What the last call on this thread ran over, if anything.
@@ -68,14 +131,22 @@ pub(crate) fn tick(_: u64) -> Option<Dynamic> {
         meter.used.set(used);
         if used > meter.most.get() {
             meter.excess.set(Some(Excess::Operations));
-        } else if used.is_multiple_of(STRIDE) && meter.out_of_time() {
-            meter.excess.set(Some(Excess::Cpu));
+        } else if used.is_multiple_of(STRIDE) {
+            meter.look();
         }
         meter.excess.get().map(|_| Dynamic::UNIT)
     })
 }
 
 impl Meter {
+    fn look(&self) {
+        if self.out_of_time() {
+            self.excess.set(Some(Excess::Cpu));
+        } else if waiting::abandoned() {
+            self.excess.set(Some(Excess::Abandoned));
+        }
+    }
+
     /// The limit is CPU time, since a thread that the kernel did not run is not at fault; but the thread's CPU clock
     /// is a system call. So the first half is measured on the wall clock, and only a call that outlives it has its
     /// second half measured on the CPU clock. No call gets more than the limit, none is stopped before half of it.

@@ -1,107 +1,96 @@
-//! A compiled script: what happens once per version, and what happens per request.
+//! What happens per request: arguments in, a typed answer out, for each hook of the contract.
 
-use crate::api::config::Config;
+use crate::api::batch::Batch;
 use crate::api::errors::Errors;
 use crate::api::head::HeadHandle;
+use crate::api::meta::MetaHandle;
+use crate::api::money::{self, BaseHandle};
+use crate::api::preparation::{self, AttemptHandle};
 use crate::api::request::RequestHandle;
 use crate::api::targets::Targets;
-use crate::api::{plan, recovery, verdict};
-use crate::check::{self, Found, SELF_TEST};
-use crate::{api, engine, fault, header, meter, warm};
-use rhai::{AST, Caches, Dynamic, Engine, EvalAltResult, EvalContext, Scope};
-use sha2::{Digest, Sha256};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use crate::api::{admission, plan, recovery, redaction, verdict};
+use crate::call::Seen;
+use crate::shapes::Found;
+use crate::stream::{Guard, Redactor};
+use crate::version::Version;
+use crate::waiting;
+use rhai::Dynamic;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use weir_policy::manifest::Reads;
-use weir_policy::matcher::Matchers;
+use std::time::Duration;
+use weir_llm::price::Nanos;
+use weir_policy::services::Later;
 use weir_policy::{
-    AttemptError, Candidates, Decision, Fault, FaultKind, GuardVerdict, Hook, LoadError, Manifest, Policy,
-    Recovery, RequestView, Step,
+    Admission, Answer, AttemptError, AttemptFacts, Base, Candidates, Capability, Charge, Decision, Direction,
+    Fault, GuardVerdict, Manifest, Policy, Preparation, Question, Recovery, ReplyMeta, RequestView,
+    Retention, Span, Step, StreamGuard, StreamRedactor, Summary,
 };
 
-/// Longest source. Scripts are read by people.
-const MAX_SOURCE: usize = 256 * 1024;
-
-/// Compiles a script; `file` names it in errors.
-///
-/// # Errors
-/// With line and column wherever there is one: a manifest that does not parse, a config that does not fit its schema,
-/// a syntax error, an unknown variable or function, a hook that is missing, unnamed or has the wrong parameters, a
-/// `self_test` that throws.
-pub fn compile(file: &str, source: &str, config: &serde_json::Value) -> Result<Arc<dyn Policy>, LoadError> {
-    if source.len() > MAX_SOURCE {
-        return Err(LoadError::new(file, format!("the script is longer than {MAX_SOURCE} bytes")));
-    }
-    let manifest = header::manifest(file, source)?;
-    manifest.check_config(file, config)?;
-    let matchers = Matchers::compile(&manifest.matchers).map_err(|error| error.in_file(file))?;
-    let mut engine = engine::bounded(&manifest.limits);
-    let ast = engine.compile(source).map_err(|error| fault::of_parse(file, &error))?;
-    let hooks = check::script(file, &manifest, &ast).map_err(|error| header::placed(error, source))?;
-    api::config::fields(&mut engine, check::properties(&ast));
-    let script = Script {
-        id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-        file: file.to_owned(),
-        digest: digest(source, config),
-        config: Config::new(config),
-        matchers: Arc::new(matchers),
-        manifest,
-        hooks,
-        engine,
-        ast,
-    };
-    script.self_test()?;
-    Ok(Arc::new(script))
-}
-
-/// Tells the compiled versions of this process apart.
-static NEXT_ID: AtomicU64 = AtomicU64::new(0);
-
-struct Script {
-    id: u64,
-    file: String,
-    digest: String,
-    manifest: Manifest,
-    config: Config,
-    matchers: Arc<Matchers>,
-    hooks: Vec<(Hook, Found)>,
-    engine: Engine,
-    ast: AST,
-}
+/// A compiled script as the pipeline asks it.
+pub(crate) struct Script(pub(crate) Arc<Version>);
 
 impl Policy for Script {
     fn manifest(&self) -> &Manifest {
-        &self.manifest
+        self.0.manifest()
     }
 
     fn digest(&self) -> &str {
-        &self.digest
+        &self.0.digest
+    }
+
+    fn waits(&self) -> bool {
+        self.0.host.asked_for(Capability::Http)
+    }
+
+    fn later(self: Arc<Self>, question: Question) -> Later<Result<Answer, Fault>> {
+        let services = Arc::clone(self.0.host.services());
+        let wall = Duration::from_millis(self.manifest().limits.wall_ms);
+        Box::pin(waiting::answer(services, wall, move || question.ask(&*self)))
+    }
+
+    fn admit(&self, request: &Arc<RequestView>) -> Result<Admission, Fault> {
+        let found = self.0.found("admit")?;
+        let mut arguments = [self.head(request), self.config()];
+        self.0.ask(found, Seen::request(request), &mut arguments, admission::admission)
     }
 
     fn guard(&self, request: &Arc<RequestView>) -> Result<GuardVerdict, Fault> {
-        let found = self.found(Hook::Guard)?;
-        let mut arguments = [Dynamic::from(self.request(request)), Dynamic::from(self.config.clone())];
-        let value = self.call("guard", found, &mut arguments)?;
-        verdict::verdict(value).map_err(|message| self.bad(found, message))
+        let found = self.0.found("guard")?;
+        let mut arguments = [self.content(request), self.config()];
+        self.0.ask(found, Seen::request(request), &mut arguments, |value| verdict::verdict("guard", value))
+    }
+
+    fn redact(&self, view: &Arc<RequestView>, direction: Direction) -> Result<Vec<Span>, Fault> {
+        let found = self.0.found("redact")?;
+        let mut arguments = [direction.as_str().into(), self.content(view), self.config()];
+        let read = |value| redaction::spans(value, self.manifest());
+        self.0.ask(found, Seen::request(view), &mut arguments, read)
+    }
+
+    fn stream_redactor(&self, request: &Arc<RequestView>) -> Result<Box<dyn StreamRedactor>, Fault> {
+        Ok(Box::new(Redactor::new(&self.0, request)?))
     }
 
     fn route(&self, request: &Arc<RequestView>, candidates: &Arc<Candidates>) -> Result<Decision, Fault> {
-        let found = self.found(Hook::Route)?;
-        let head = Dynamic::from(HeadHandle(request.clone()));
+        let found = self.0.found("route")?;
         let targets = Dynamic::from(Targets::all(candidates, request.head()));
-        let config = Dynamic::from(self.config.clone());
-        let value = match found.parameters {
-            3 => self.call("route", found, &mut [head, targets, config]),
-            _ => {
-                self.call("route", found, &mut [head, targets, config, Dynamic::from(self.request(request))])
-            }
-        }?;
-        let decision = plan::decision(value).map_err(|message| self.bad(found, message))?;
+        let given = [self.head(request), targets, self.config()];
+        let decision = self.maybe_with_request(found, request, given, plan::decision)?;
         if let Decision::Plan(plan) = &decision {
             self.known_targets(found, &plan.steps, candidates)?;
         }
         Ok(decision)
+    }
+
+    fn attempt(
+        &self,
+        request: &Arc<RequestView>,
+        candidates: &Arc<Candidates>,
+        facts: &Arc<AttemptFacts>,
+    ) -> Result<Preparation, Fault> {
+        let found = self.0.found("attempt")?;
+        let attempt = AttemptHandle::new(facts, Targets::all(candidates, request.head()));
+        let given = [self.head(request), Dynamic::from(attempt), self.config()];
+        self.maybe_with_request(found, request, given, preparation::preparation)
     }
 
     fn on_error(
@@ -110,97 +99,110 @@ impl Policy for Script {
         candidates: &Arc<Candidates>,
         errors: &Arc<[AttemptError]>,
     ) -> Result<Recovery, Fault> {
-        let found = self.found(Hook::OnError)?;
+        let found = self.0.found("on_error")?;
         let mut arguments = [
-            Dynamic::from(HeadHandle(request.clone())),
+            self.head(request),
             Dynamic::from(Errors(errors.clone())),
             Dynamic::from(Targets::all(candidates, request.head())),
-            Dynamic::from(self.config.clone()),
+            self.config(),
         ];
-        let value = self.call("on_error", found, &mut arguments)?;
-        let recovery = recovery::recovery(value).map_err(|message| self.bad(found, message))?;
+        let recovery = self.0.ask(found, Seen::request(request), &mut arguments, recovery::recovery)?;
         if let Recovery::Switch(step) = &recovery {
             self.known_targets(found, std::slice::from_ref(step), candidates)?;
         }
         Ok(recovery)
     }
+
+    fn guard_response(
+        &self,
+        request: &Arc<RequestView>,
+        reply: &Arc<RequestView>,
+        meta: &Arc<ReplyMeta>,
+    ) -> Result<GuardVerdict, Fault> {
+        let found = self.0.found("guard_response")?;
+        let meta = Dynamic::from(MetaHandle(Arc::clone(meta)));
+        let mut arguments = [self.head(request), meta, self.content(reply), self.config()];
+        let read = |value| verdict::verdict("guard_response", value);
+        self.0.ask(found, Seen::reply(request, reply), &mut arguments, read)
+    }
+
+    fn stream(&self, request: &Arc<RequestView>) -> Result<Box<dyn StreamGuard>, Fault> {
+        Ok(Box::new(Guard::open(&self.0, request)?))
+    }
+
+    /// A script without `quote` says with `price` what the most that may be used would cost.
+    fn quote(&self, request: &Arc<RequestView>, bound: &Arc<Base>) -> Result<Nanos, Fault> {
+        match self.0.function("quote") {
+            Some(found) => self
+                .0
+                .ask(found, Seen::request(request), &mut self.priced(request, bound), |v| money::quote(&v)),
+            None => self.price(request, bound).map(|charge| charge.total),
+        }
+    }
+
+    fn price(&self, request: &Arc<RequestView>, base: &Arc<Base>) -> Result<Charge, Fault> {
+        let found = self.0.found("price")?;
+        self.0.ask(found, Seen::request(request), &mut self.priced(request, base), money::charge)
+    }
+
+    fn complete(&self, batch: &Arc<[Summary]>) -> Result<(), Fault> {
+        let found = self.0.found("complete")?;
+        let mut arguments = [Dynamic::from(Batch(Arc::clone(batch))), self.config()];
+        self.0.call(found, settled(batch), &mut arguments).map(|_| ())
+    }
 }
 
 impl Script {
-    fn found(&self, hook: Hook) -> Result<Found, Fault> {
-        let found = self.hooks.iter().find(|(known, _)| *known == hook).map(|(_, found)| *found);
-        found.ok_or_else(|| {
-            Fault::new(FaultKind::Missing, format!("the script has no hook {}", hook.as_str()))
-        })
+    fn head(&self, view: &Arc<RequestView>) -> Dynamic {
+        Dynamic::from(HeadHandle::View(Arc::clone(view)))
     }
 
-    fn request(&self, view: &Arc<RequestView>) -> RequestHandle {
-        RequestHandle {
-            view: view.clone(),
-            matchers: self.matchers.clone(),
-            reads_content: self.manifest.reads == Reads::Content,
-        }
+    fn content(&self, view: &Arc<RequestView>) -> Dynamic {
+        Dynamic::from(RequestHandle { view: Arc::clone(view), host: Arc::clone(&self.0.host) })
     }
 
-    fn call(&self, name: &str, found: Found, arguments: &mut [Dynamic]) -> Result<Dynamic, Fault> {
-        self.run(name, arguments).map_err(|error| fault::of_eval(&self.file, found.position, &error))
+    fn config(&self) -> Dynamic {
+        Dynamic::from(self.0.config.clone())
     }
 
-    /// A scope of its own for each call: nothing is shared between calls but what cannot change. A panic inside Rhai
-    /// would be a bug of Rhai's; it costs this call, not the worker.
-    fn run(&self, name: &str, arguments: &mut [Dynamic]) -> Result<Dynamic, Box<EvalAltResult>> {
-        meter::start(&self.manifest.limits);
-        let run = || warm::with(self.id, |caches| self.evaluate(caches, name, arguments));
-        catch_unwind(AssertUnwindSafe(run))
-            .unwrap_or_else(|_| Err(fault::misuse("the script engine panicked")))
+    fn priced(&self, request: &Arc<RequestView>, base: &Arc<Base>) -> [Dynamic; 4] {
+        let target = (&*base.target_id).into();
+        [self.head(request), target, Dynamic::from(BaseHandle(Arc::clone(base))), self.config()]
     }
 
-    fn evaluate(
+    /// Calls a hook whose last parameter, the request, may be left out.
+    fn maybe_with_request<T>(
         &self,
-        caches: &mut Caches,
-        name: &str,
-        arguments: &mut [Dynamic],
-    ) -> Result<Dynamic, Box<EvalAltResult>> {
-        let mut global = self.engine.new_global_runtime_state();
-        global.lib.push(self.ast.shared_lib().clone());
-        let mut scope = Scope::new();
-        let mut context = EvalContext::new(&self.engine, &mut global, caches, &mut scope, None);
-        let mut arguments: Vec<&mut Dynamic> = arguments.iter_mut().collect();
-        context.call_fn_raw(name, false, false, &mut arguments)
-    }
-
-    fn self_test(&self) -> Result<(), LoadError> {
-        if !check::has_self_test(&self.ast) {
-            return Ok(());
-        }
-        match self.run(SELF_TEST, &mut [Dynamic::from(self.config.clone())]) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(fault::of_self_test(&self.file, &error)),
+        found: Found,
+        request: &Arc<RequestView>,
+        given: [Dynamic; 3],
+        read: impl FnOnce(Dynamic) -> Result<T, String>,
+    ) -> Result<T, Fault> {
+        let [first, second, third] = given;
+        let seen = Seen::request(request);
+        if found.parameters == 3 {
+            self.0.ask(found, seen, &mut [first, second, third], read)
+        } else {
+            self.0.ask(found, seen, &mut [first, second, third, self.content(request)], read)
         }
     }
 
     /// The pipeline checks this too; here it also says in which file.
     fn known_targets(&self, found: Found, steps: &[Step], candidates: &Candidates) -> Result<(), Fault> {
         if steps.is_empty() {
-            return Err(
-                self.bad(found, "the plan names no target; write targets.healthy().or(targets)".into())
-            );
+            return Err(self.0.bad(found, "the plan names no target; write targets.healthy().or(targets)"));
         }
         match steps.iter().find(|step| !candidates.allowed.contains(&step.target)) {
-            Some(step) => Err(self.bad(found, format!("target {} is not a candidate", step.target))),
+            Some(step) => Err(self.0.bad(found, format!("target {} is not a candidate", step.target))),
             None => Ok(()),
         }
     }
-
-    fn bad(&self, found: Found, message: String) -> Fault {
-        Fault::new(FaultKind::BadAnswer, message).at(fault::place(&self.file, found.position))
-    }
 }
 
-fn digest(source: &str, config: &serde_json::Value) -> String {
-    let mut hash = Sha256::new();
-    hash.update((source.len() as u64).to_le_bytes());
-    hash.update(source);
-    hash.update(config.to_string());
-    hex::encode(hash.finalize())
+/// Of a batch of several organisations no key belongs to one; the strictest of their retentions holds for all.
+fn settled(batch: &[Summary]) -> Seen {
+    let first = batch.first().map(|summary| &summary.head.tenant);
+    let tenant = first.filter(|tenant| batch.iter().all(|summary| summary.head.tenant == **tenant)).cloned();
+    let retention = batch.iter().map(|summary| summary.head.retention).min().unwrap_or(Retention::Unknown);
+    Seen::Settled { tenant, retention }
 }

@@ -7,14 +7,14 @@ mod bench;
 use bench::{candidates, request};
 use serde_json::Value;
 use std::sync::Arc;
-use weir_policy::{Decision, Fault, FaultKind, LoadError, Policy};
+use weir_policy::{Decision, Fault, FaultKind, Grants, LoadError, Policy};
 
 fn script(body: &str) -> String {
     format!("//! name: hostile\n//! version: 1.0.0\n//! hooks: [route]\n{body}")
 }
 
 fn load(body: &str) -> Result<Arc<dyn Policy>, LoadError> {
-    weir_script::compile("hostile.rhai", &script(body), &Value::Null)
+    weir_script::compile("hostile.rhai", &script(body), &Value::Null, &Grants::offline())
 }
 
 fn refused(body: &str) -> LoadError {
@@ -54,7 +54,7 @@ fn endless_work_runs_out_of_time() {
 fn a_heavy_operation_runs_out_of_cpu_before_operations() {
     let source = "//! name: heavy\n//! version: 1.0.0\n//! hooks: [route]\n//! limits: { operations: 10000000 }\n\
         fn route(head, targets, config) { let a = []; a.pad(10000, 1); loop { a.index_of(2); } }";
-    let policy = weir_script::compile("heavy.rhai", source, &Value::Null).unwrap();
+    let policy = weir_script::compile("heavy.rhai", source, &Value::Null, &Grants::offline()).unwrap();
     let fault = policy.route(&request(), &candidates()).unwrap_err();
     assert_eq!((fault.kind, fault.message.as_str()), (FaultKind::Deadline, "out of CPU time"));
 }
@@ -124,6 +124,7 @@ fn faults_deep_in_a_script_name_the_innermost_place() {
     .unwrap();
     let fault = policy.route(&request(), &candidates()).unwrap_err();
     assert_eq!((fault.kind, fault.place.as_deref()), (FaultKind::Trap, Some("hostile.rhai:5:16")), "{fault}");
+    assert_eq!(fault.excerpt.as_deref(), Some(" 5 |   t.ctx_tokens / 0\n   |                ^"));
 }
 
 #[test]
@@ -147,6 +148,7 @@ fn what_scripts_cannot_say_is_refused_at_load() {
     }
     let typo = refused("fn route(head, targets, config) {\n  plan(targets.cheepest())\n}");
     assert_eq!(typo.hint.as_deref(), Some("did you mean `cheapest`?"));
+    assert_eq!(typo.excerpt.as_deref(), Some(" 5 |   plan(targets.cheepest())\n   |                ^"));
     let global = refused("let x = 1;\nfn route(head, targets, config) { abstain() }");
     assert_eq!(global.line, Some(4), "{global}");
 }
@@ -168,19 +170,18 @@ fn hooks_are_checked_against_the_manifest() {
 
 #[test]
 fn the_manifest_is_checked_with_its_own_lines() {
-    let compile = |source: &str| weir_script::compile("x.rhai", source, &Value::Null).err().unwrap();
+    let compile = |source: &str| {
+        weir_script::compile("x.rhai", source, &Value::Null, &Grants::offline()).err().unwrap()
+    };
     let none = compile("fn route(head, targets, config) { abstain() }");
     assert_eq!((none.line, none.message.as_str()), (Some(1), "the script has no manifest"));
     let unknown = compile(
         "//! name: x\n//! version: 1.0.0\n//! hoks: [route]\nfn route(head, targets, config) { abstain() }",
     );
     assert_eq!((unknown.line, unknown.column), (Some(3), Some(5)), "{unknown}");
-    let later = compile("//! name: x\n//! version: 1.0.0\n//! hooks: [price]\n");
-    assert_eq!(later.line, Some(3), "{later}");
-    let asks = compile(
-        "//! name: x\n//! version: 1.0.0\n//! hooks: [route]\n//! capabilities: [telemetry]\nfn route(head, targets, config) { abstain() }",
-    );
-    assert!(asks.message.contains("telemetry"), "{asks}");
+    let without = compile("//! name: x\n//! version: 1.0.0\n//! hooks: [price]\n");
+    assert_eq!(without.line, Some(3), "{without}");
+    assert!(without.hint.unwrap().contains("fn price(head, target, base, config)"));
 }
 
 #[test]
@@ -192,7 +193,7 @@ fn answers_are_checked() {
         ("targets", "a list of targets"),
         ("targets[0]", "a target"),
         ("#{ plan: 1 }", "a map"),
-        ("pass()", "something else"),
+        ("pass()", "a verdict"),
         ("plan(step(99))", "target 99 is not a candidate"),
         ("plan([step(0), step(7)])", "target 7 is not a candidate"),
         ("plan(step(-1))", "there is no target -1"),
@@ -212,13 +213,13 @@ fn a_self_test_that_throws_refuses_the_version() {
     let source = "//! name: x\n//! version: 1.0.0\n//! hooks: [route]\n//! config_schema: { type: object }\n\
         fn self_test(config) {\n  if config.share > 1.0 { throw \"share is a part of 1\"; }\n}\n\
         fn route(head, targets, config) { abstain() }";
-    let compile = |config: Value| weir_script::compile("x.rhai", source, &config);
+    let compile = |config: Value| weir_script::compile("x.rhai", source, &config, &Grants::offline());
     assert!(compile(serde_json::json!({ "share": 0.5 })).is_ok());
     let error = compile(serde_json::json!({ "share": 2.5 })).err().unwrap();
     assert_eq!((error.line, error.message.as_str()), (Some(6), "self_test failed: share is a part of 1"));
     let endless =
         source.replace("if config.share > 1.0 {", "loop {").replace("throw \"share is a part of 1\";", "");
-    assert!(weir_script::compile("x.rhai", &endless, &Value::Null).is_err());
+    assert!(weir_script::compile("x.rhai", &endless, &Value::Null, &Grants::offline()).is_err());
 }
 
 #[test]
@@ -238,7 +239,7 @@ fn many_threads_share_a_policy() {
     let source = script(
         "fn route(head, targets, config) { let n = 0; for t in targets { n += t.index; } if n == 6 { plan(targets.reverse()) } else { abstain() } }",
     );
-    let policy = weir_script::compile("shared.rhai", &source, &Value::Null).unwrap();
+    let policy = weir_script::compile("shared.rhai", &source, &Value::Null, &Grants::offline()).unwrap();
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
@@ -252,4 +253,63 @@ fn many_threads_share_a_policy() {
             });
         }
     });
+}
+
+/// A closure that is kept could hold what holds it, for ever.
+#[test]
+fn a_closure_is_no_value() {
+    for body in [
+        "let a = []; let f = || a; a.push(f); abstain()",
+        "let a = []; a.push(|| a); abstain()",
+        "let a = [|x| x]; abstain()",
+        "let m = #{ f: |x| x }; abstain()",
+        "let f = |x| x + 1; f.call(1); abstain()",
+        "(|x| x).call(|y| y); abstain()",
+        "let a = []; [1].reduce(|s, x| { a.push(s) }, |z| a); abstain()",
+        "return |x| x;",
+        "keep(|x| x); abstain()",
+        "[1].keep(|x| x); abstain()",
+    ] {
+        let error = refused(&format!("fn keep(f) {{ f }}\nfn route(head, targets, config) {{\n{body}\n}}"));
+        assert!(error.message.contains("closure"), "{body}: {error}");
+        assert_eq!(error.line, Some(6), "{body}: {error}");
+    }
+    let captures = "let least = 3; let n = 0; targets.filter(|t| { n += 1; t.index >= least }); [2, 1].sort(|a, b| a - b); \
+        if n == 4 { abstain() }";
+    assert_eq!(route(captures).unwrap(), Decision::Abstain);
+}
+
+/// Whatever a call did with what it was handed, nothing of it is left when it is over.
+#[test]
+fn a_call_leaves_nothing_behind() {
+    for body in [
+        "let a = [targets]; let b = a; b.push(a); [1].for_each(|| { a.push(b); b = a; }); abstain()",
+        "let a = targets; [1, 2].map(|x| { a = a.reverse(); a }); abstain()",
+        "let m = #{ t: targets }; m.m = m; [1].for_each(|| m.n = m); abstain()",
+        "let a = [targets]; loop { a.push(a); }",
+        "throw targets",
+    ] {
+        let (request, candidates) = (request(), candidates());
+        let policy = load(&format!("fn route(head, targets, config) {{\n{body}\n}}")).unwrap();
+        let _ = policy.route(&request, &candidates);
+        assert_eq!((Arc::strong_count(&request), Arc::strong_count(&candidates)), (1, 1), "{body}");
+    }
+}
+
+#[test]
+fn deep_nesting_ends_before_the_stack_does() {
+    for body in [
+        "let a = [1]; loop { a = [a]; }",
+        "let m = #{}; loop { m = #{ m: m }; }",
+        "let a = [1]; loop { let b = []; b.push(a); a = b; }",
+        "let a = []; loop { a.push(a); }",
+    ] {
+        let source = format!(
+            "//! name: deep\n//! version: 1.0.0\n//! hooks: [route]\n//! limits: {{ operations: 10000000, cpu_us: 20000, \
+             memory_bytes: 268435456 }}\nfn route(head, targets, config) {{ {body} }}"
+        );
+        let policy = weir_script::compile("deep.rhai", &source, &Value::Null, &Grants::offline()).unwrap();
+        let fault = policy.route(&request(), &candidates()).unwrap_err();
+        assert!(matches!(fault.kind, FaultKind::Memory | FaultKind::Deadline), "{body}: {fault}");
+    }
 }

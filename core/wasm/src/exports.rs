@@ -62,6 +62,8 @@ where
 struct NotExported;
 
 type View1 = (Resource<View>,);
+type Route = Export<(w::Head, Resource<View>), (hook::hook_route::Decision,)>;
+type OnError = Export<(w::Head, Vec<w::AttemptError>), (hook::hook_on_error::Recovery,)>;
 
 /// What a component exports of the contract; hooks that its manifest does not name stay `None`.
 pub(crate) struct Exports {

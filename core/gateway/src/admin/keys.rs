@@ -34,6 +34,9 @@ pub struct Wanted {
     /// Tags: name and value.
     #[serde(default)]
     pub tags: Vec<(String, String)>,
+    /// What it may do beyond making requests: `explain`.
+    #[serde(default)]
+    pub scopes: Vec<String>,
     /// Model names it may ask for; empty: all.
     #[serde(default)]
     pub models: Vec<String>,
@@ -116,9 +119,19 @@ impl Wanted {
             budget,
             retention: self.retention,
             tags: self.tags,
-            scopes: Vec::new(),
+            scopes: known(self.scopes)?,
             models: (!self.models.is_empty()).then_some(self.models),
         })
+    }
+}
+
+/// What a key may be allowed beyond making requests.
+const SCOPES: [&str; 1] = ["explain"];
+
+fn known(scopes: Vec<String>) -> Result<Vec<String>, KeyError> {
+    match scopes.iter().find(|scope| !SCOPES.contains(&scope.as_str())) {
+        Some(scope) => Err(KeyError::Bad(format!("scopes: `{scope}` is none; known: {}", SCOPES.join(", ")))),
+        None => Ok(scopes),
     }
 }
 
@@ -139,6 +152,7 @@ fn show(row: &KeyRow) -> Value {
         })),
         "retention": row.retention,
         "tags": row.tags,
+        "scopes": row.scopes,
         "models": row.models,
     })
 }

@@ -50,6 +50,9 @@ pub struct Create {
     /// A model it may ask for; may be repeated; all if none is named
     #[arg(long = "model", value_name = "MODEL")]
     models: Vec<String>,
+    /// What it may do beyond making requests: `explain` lets it send x-weir-explain; may be repeated
+    #[arg(long = "scope", value_name = "SCOPE")]
+    scopes: Vec<String>,
     /// Print nothing but the key
     #[arg(short, long)]
     quiet: bool,
@@ -121,6 +124,7 @@ impl Create {
             soft: self.soft,
             retention: self.retention,
             tags: self.tags,
+            scopes: self.scopes,
             models: self.models,
             expires_ms: None,
         }

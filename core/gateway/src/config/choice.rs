@@ -7,6 +7,7 @@ use schemars::{Schema, json_schema};
 use serde_json::json;
 use weir_llm::api::Dialect;
 use weir_policy::Capability;
+use weir_policy::manifest::Surface;
 
 /// One of a few words.
 pub(super) trait Choice: Copy + 'static {
@@ -85,5 +86,26 @@ impl Choice for Grant {
         ("targets", Self(Capability::Targets)),
         ("env", Self(Capability::Env)),
         ("telemetry", Self(Capability::Telemetry)),
+        ("annotate", Self(Capability::Annotate)),
+        ("tokens", Self(Capability::Tokens)),
+        ("kv", Self(Capability::Kv)),
+        ("http", Self(Capability::Http)),
     ];
+}
+
+/// Where a request belongs.
+#[derive(Clone, Copy)]
+pub(super) struct SurfaceName(pub(super) Surface);
+
+impl Choice for SurfaceName {
+    const NAME: &'static str = "surface";
+    const WORDS: &'static [(&'static str, Self)] = &{
+        let mut words = [("", Self(Surface::Chat)); Surface::ALL.len()];
+        let mut at = 0;
+        while at < words.len() {
+            words[at] = (Surface::ALL[at].as_str(), Self(Surface::ALL[at]));
+            at += 1;
+        }
+        words
+    };
 }

@@ -1,11 +1,12 @@
 //! The file's shape. The doc comments of the fields are the reference: `weir schema` and the README are made of them.
 
-use super::choice::{BuiltinName, Grant};
+use super::choice::{BuiltinName, Grant, SurfaceName};
 use super::place::{At, Table};
 use super::program::{LedgerSync, Level, Speaks};
 use super::scalar::VendorName;
 use super::scalar::{
-    Address, Any, Count, FilePath, Flag, Hidden, Kept, Name, Price, Share, Size, Span, TargetName, Text, Url,
+    Address, Any, Count, FilePath, Flag, Hidden, Kept, Name, Percent, Price, Share, SigningKey, Size, Span,
+    TargetName, Text, Url,
 };
 use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
@@ -41,8 +42,16 @@ pub(super) mod default {
     pub(crate) const ENABLED: &str = "true";
     pub(crate) const OPTIONAL: &str = "false";
     pub(crate) const CACHE_BYTES: &str = "64MiB";
+    pub(crate) const MAX_CHANGED: &str = "20%";
+    pub(crate) const ROLLBACK_WINDOW: &str = "10m";
+    pub(crate) const SIGNED: &str = "false";
     pub(crate) const LEVEL: &str = "info";
     pub(crate) const ACCESS: &str = "true";
+    pub(crate) const CALL_TIME: &str = "5s";
+    pub(crate) const REPLY: &str = "256KiB";
+    pub(crate) const PRIVATE: &str = "false";
+    pub(crate) const KV_BYTES: &str = "16MiB";
+    pub(crate) const EXPLAIN_KEPT: &str = "1000";
 }
 
 /// The JSON value of a default that is no string.
@@ -77,6 +86,15 @@ pub(super) struct File {
     /// Scripts and plugins, asked in this order.
     #[serde(default)]
     pub(super) policies: Vec<PolicyFile>,
+    /// Where policies with the capability `http` may call, by alias: a-z, 0-9 and `-`.
+    #[serde(default)]
+    pub(super) http: Table<HttpFile>,
+    /// The key-value store of policies with the capability `kv`.
+    #[serde(default)]
+    pub(super) kv: KvFile,
+    /// Who may sign policies.
+    #[serde(default)]
+    pub(super) signing: SigningFile,
     /// A JSON file of prices and limits that extends and overrides the embedded catalogue.
     pub(super) catalogue: Option<At<FilePath>>,
     /// The response cache, shared by all models that switch it on.
@@ -321,7 +339,7 @@ pub(super) struct PolicyFile {
     pub(super) config: Option<At<Any>>,
     /// The models it is bound to; all unless set.
     pub(super) models: Option<Vec<At<Text>>>,
-    /// What it may use beyond the request: `targets`, `env`, `telemetry`.
+    /// What it may use beyond the request: `targets`, `env`, `telemetry`, `annotate`, `tokens`, `kv`, `http`.
     #[serde(default)]
     pub(super) grants: Vec<At<Grant>>,
     /// Whether it is loaded.
@@ -330,6 +348,93 @@ pub(super) struct PolicyFile {
     /// Whether Weir starts without it if its file is not there; never for a guard that must hold.
     #[schemars(extend("default" = literal(default::OPTIONAL)))]
     pub(super) optional: Option<At<Flag>>,
+    /// What may pass it unseen, though it protects: `chat-stream`, `embeddings`, ….
+    #[serde(default)]
+    pub(super) except: Vec<At<SurfaceName>>,
+    /// How a new version goes live: at once unless set.
+    pub(super) ship: Option<ShipFile>,
+}
+
+/// How a new version of a policy goes live: in shadow, then as a canary, each only if it is here.
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ShipFile {
+    /// The new version is told of every question and decides nothing.
+    pub(super) shadow: Option<ShadowFile>,
+    /// The new version decides for some keys.
+    pub(super) canary: Option<CanaryFile>,
+    /// The share of decisions that may change for a version to go on by itself.
+    #[schemars(extend("default" = default::MAX_CHANGED))]
+    pub(super) max_changed: Option<At<Percent>>,
+    /// How long a live version counts as young: if it fails so often that its breaker opens, the version before it comes
+    /// back.
+    #[schemars(extend("default" = default::ROLLBACK_WINDOW))]
+    pub(super) rollback_window: Option<At<Span>>,
+}
+
+/// How long a shadow lasts: until so many questions or so long, what comes first; without both it waits for a word.
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ShadowFile {
+    /// Questions.
+    pub(super) requests: Option<At<Count<1, 100_000_000>>>,
+    /// Time.
+    pub(super) r#for: Option<At<Span>>,
+}
+
+/// How large a canary is, and how long it lasts; without a time it waits for a word.
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CanaryFile {
+    /// The share of keys.
+    pub(super) share: At<Percent>,
+    /// Time.
+    pub(super) r#for: Option<At<Span>>,
+}
+
+/// Who may sign policies.
+#[derive(serde::Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SigningFile {
+    /// Public keys of minisign, as `minisign -G` prints them: `RW…`.
+    #[serde(default)]
+    pub(super) keys: Vec<At<SigningKey>>,
+    /// Whether a policy without a signature is refused. It stands beside the file, as `FILE.minisig`, or comes with the push.
+    #[schemars(extend("default" = literal(default::SIGNED)))]
+    pub(super) required: Option<At<Flag>>,
+}
+
+/// Where policies may call. They name the alias and never see what stands here.
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HttpFile {
+    /// What stands before every path: `https://moderation.example/api`.
+    pub(super) base_url: At<Url>,
+    /// Headers added to every call, such as its credential. Write secrets as `${env:NAME}` or `${file:PATH}`.
+    #[serde(default)]
+    pub(super) headers: Table<At<Hidden>>,
+    /// How long it keeps content: `zero`, `zero-except-safety`, `days-N` or `unknown`. Content of an exchange goes only to
+    /// terms that are as strict as its own.
+    #[schemars(extend("default" = default::RETENTION))]
+    pub(super) retention: Option<At<Kept>>,
+    /// For a call from beginning to end; a policy may ask for less.
+    #[schemars(extend("default" = default::CALL_TIME))]
+    pub(super) timeout: Option<At<Span>>,
+    /// Of a longer reply a policy sees the beginning; from 1KiB to 8MiB.
+    #[schemars(extend("default" = default::REPLY))]
+    pub(super) max_reply: Option<At<Size>>,
+    /// Whether its address may be a private one, of this machine or your own networks: for a service beside Weir.
+    #[schemars(extend("default" = literal(default::PRIVATE)))]
+    pub(super) allow_private: Option<At<Flag>>,
+}
+
+/// The key-value store of policies.
+#[derive(serde::Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KvFile {
+    /// Bytes that the keys and values of one policy may take, with what it costs to find them.
+    #[schemars(extend("default" = default::KV_BYTES))]
+    pub(super) max_bytes: Option<At<Size>>,
 }
 
 /// The response cache.
@@ -350,6 +455,9 @@ pub(super) struct TelemetryFile {
     pub(super) log: LogFile,
     /// Traces by OTLP over HTTP; off unless set. Needs a restart.
     pub(super) otlp: Option<OtlpFile>,
+    /// Decision traces that are kept for `weir explain`, the latest ones; 0: none.
+    #[schemars(extend("default" = literal(default::EXPLAIN_KEPT)))]
+    pub(super) explain_kept: Option<At<Count<0, 100_000>>>,
 }
 
 /// The log.

@@ -3,6 +3,7 @@
 //! A function that meets a problem notes it and answers `None`; its caller goes on with what stands beside it, so that
 //! one run finds everything.
 
+mod http;
 mod model;
 mod policy;
 mod provider;
@@ -64,6 +65,10 @@ impl<'a> Lower<'a> {
         let models = self.models(&file.models, &file.providers);
         self.reachable(file, direct.unwrap_or(true));
         let policies = self.policies(&file.policies, file, direct.unwrap_or(true));
+        let http = self.http(&file.http);
+        let kv_bytes = self.or(file.kv.max_bytes, default::KV_BYTES);
+        let explain_kept = self.or(file.telemetry.explain_kept, default::EXPLAIN_KEPT);
+        let signing = self.signing(&file.signing);
         let catalogue = self.catalogue(file.catalogue);
         let cache_bytes = self.or(file.cache.max_bytes, default::CACHE_BYTES);
         let level = self.or(file.telemetry.log.level, default::LEVEL);
@@ -79,6 +84,10 @@ impl<'a> Lower<'a> {
             models: models?,
             direct: direct?,
             policies,
+            http: http?,
+            kv_bytes: kv_bytes?,
+            explain_kept: explain_kept?,
+            signing: signing?,
             catalogue: catalogue?,
             cache_bytes: cache_bytes?,
             log: Log { level: level?, access: access? },

@@ -1,7 +1,7 @@
 //! "did you mean": the known word nearest to what was typed.
 
 /// The candidate with the fewest edits, if that is few for its length.
-pub(super) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let typed_low = typed.to_lowercase().replace('-', "_");
     let scored =
         known.into_iter().map(|word| (edits(&typed_low, &word.to_lowercase().replace('-', "_")), word));

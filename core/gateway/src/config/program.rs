@@ -10,6 +10,7 @@ use std::time::Duration;
 use weir_llm::api::{Api, Dialect};
 use weir_llm::price::Rate;
 use weir_llm::vendor::Vendor;
+use weir_policy::manifest::Surface;
 use weir_policy::{Capability, Retention};
 
 /// How Weir listens.
@@ -207,6 +208,60 @@ pub struct PolicyBinding {
     pub models: Option<Vec<String>>,
     /// What it may use.
     pub grants: Vec<Capability>,
+    /// What may pass it unseen.
+    pub except: Vec<Surface>,
+    /// How a new version goes live; `None`: at once.
+    pub ship: Option<ShipOptions>,
+}
+
+/// How a new version of a policy goes live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShipOptions {
+    /// In shadow first.
+    pub shadow: Option<ShadowOptions>,
+    /// As a canary then.
+    pub canary: Option<CanaryOptions>,
+    /// Parts of 10,000 of all decisions that may change.
+    pub max_changed: u16,
+    /// How long a live version counts as young.
+    pub rollback_window: Duration,
+}
+
+impl Default for ShipOptions {
+    /// At once, with a way back for ten minutes.
+    fn default() -> Self {
+        Self { shadow: None, canary: None, max_changed: 2_000, rollback_window: Duration::from_secs(600) }
+    }
+}
+
+/// How long a shadow lasts; without both it waits for a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShadowOptions {
+    /// So many questions.
+    pub requests: Option<u32>,
+    /// So long.
+    pub span: Option<Duration>,
+}
+
+/// How large a canary is and how long it lasts; without a time it waits for a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CanaryOptions {
+    /// Of 10,000 buckets of keys.
+    pub share: u16,
+    /// So long.
+    pub span: Option<Duration>,
+}
+
+/// Who may sign policies.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Signing {
+    /// Public keys.
+    pub keys: Vec<minisign_verify::PublicKey>,
+    /// Whether a policy without a signature is refused.
+    pub required: bool,
 }
 
 /// What compiles a policy.
@@ -216,6 +271,25 @@ pub enum Engine {
     Rhai,
     /// A `.wasm` component.
     Wasm,
+}
+
+/// Where policies may call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HttpAlias {
+    /// What policies call it.
+    pub name: String,
+    /// Where it is, and what stands before every path.
+    pub endpoint: Endpoint,
+    /// Added to every call; the values are marked sensitive.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// How long it keeps content.
+    pub retention: Retention,
+    /// For a call from beginning to end.
+    pub timeout: Duration,
+    /// Bytes of a reply that a policy gets to see.
+    pub max_reply: usize,
+    /// Whether its address may lead into the operator's own networks.
+    pub allow_private: bool,
 }
 
 /// What is logged.

@@ -246,6 +246,44 @@ impl Scalar for Share {
     }
 }
 
+/// A share in per cent, to a hundredth: `5%`, `0.25%`; parses to parts of 10,000.
+pub(super) struct Percent;
+
+impl Scalar for Percent {
+    type Value = u16;
+    const NAME: &'static str = "percentage";
+
+    fn parse(text: &str) -> Result<u16, String> {
+        let number = text.strip_suffix('%').map(str::trim_end);
+        let (whole, part) = number.map_or(("", ""), |number| number.split_once('.').unwrap_or((number, "0")));
+        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let parts = (digits(whole) && digits(part) && (1..=2).contains(&part.len())).then(|| {
+            let part = if part.len() == 1 { format!("{part}0") } else { part.to_owned() };
+            whole.parse::<u16>().ok()?.checked_mul(100)?.checked_add(part.parse().ok()?)
+        });
+        let parts = parts.flatten().filter(|parts| *parts <= 10_000);
+        parts.ok_or_else(|| "is not a percentage: write 0% to 100%, such as 5% or 0.25%".to_owned())
+    }
+
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "pattern": r"^([0-9]+(\.[0-9]{1,2})? ?%|\$\{.+\})$" })
+    }
+}
+
+/// A public key of minisign.
+pub(super) struct SigningKey;
+
+impl Scalar for SigningKey {
+    type Value = minisign_verify::PublicKey;
+    const NAME: &'static str = "minisign key";
+
+    fn parse(text: &str) -> Result<Self::Value, String> {
+        minisign_verify::PublicKey::from_base64(text.trim()).map_err(|_| {
+            "is not a public key of minisign: it begins with `RW` and has 56 characters".to_owned()
+        })
+    }
+}
+
 /// USD per million tokens, as an exact decimal; parses to pico-dollars per token.
 pub(super) struct Price;
 

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use std::fmt::Write as _;
 use std::time::Duration;
 use weir_llm::usage::Class;
+use weir_policy::manifest::Surface;
 use weir_policy::{Capability, Retention};
 
 const DATA: &str = "src/config/testdata";
@@ -119,6 +120,21 @@ fn a_provider_and_its_model_arrive() {
     assert_eq!(rate(Class::CacheWrite5m), Some(187_500));
     assert_eq!(rate(Class::Output), Some(600_001));
     assert_eq!(rate(Class::InputAudio), Some(10_000_000));
+}
+
+#[test]
+fn how_a_policy_ships_and_who_signs_it_arrive() {
+    let config = parse(&full()).unwrap();
+    let route = &config.policies[0];
+    assert_eq!(route.except, [Surface::ChatStream, Surface::Embeddings]);
+    let ship = route.ship.unwrap();
+    let minutes = |minutes: u64| Some(Duration::from_secs(60 * minutes));
+    assert_eq!(ship.shadow, Some(ShadowOptions { requests: Some(500), span: minutes(10) }));
+    assert_eq!(ship.canary, Some(CanaryOptions { share: 250, span: minutes(60) }));
+    assert_eq!((ship.max_changed, Some(ship.rollback_window)), (3_000, minutes(5)));
+    assert_eq!((config.signing.keys.len(), config.signing.required), (1, true));
+    let file = "providers: { sim: { builtin: sim } }\npolicies: [{ file: route.rhai, ship: {} }]";
+    assert_eq!(parse(file).unwrap().policies[0].ship, Some(ShipOptions::default()));
 }
 
 #[test]

@@ -59,6 +59,12 @@ impl Exchange<'_> {
             )
         })?;
         let retention = strictest(principal, caller.wishes.retention);
+        self.wants_explanation = caller.wishes.explain;
+        self.explains =
+            caller.wishes.explain || self.snapshot.config.explain_kept > 0 && !route.asked.is_empty();
+        if self.explains {
+            self.gateway.services.explain_begin(&self.id);
+        }
         let view = self.view(&caller, &route, retention, request);
         self.seen = (!route.asked.is_empty()).then(|| Arc::clone(&view));
         let snapshot = Arc::clone(&self.snapshot);

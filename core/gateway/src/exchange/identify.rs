@@ -25,7 +25,15 @@ impl Exchange<'_> {
         let principal = self.gateway.ledger.identify(key).map_err(|error| bad_key(&error))?;
         self.record.key_id = Arc::clone(&principal.key_id);
         self.record.tenant = Arc::clone(&principal.organisation_id);
-        Ok(Caller { principal, wishes: headers::wishes(headers)? })
+        let wishes = headers::wishes(headers)?;
+        if wishes.explain && !principal.has_scope("explain") {
+            return Err(Refusal::forbidden(
+                "header_not_allowed",
+                "This key may not send x-weir-explain; `weir key create NAME --scope explain` makes one that may.",
+            )
+            .into());
+        }
+        Ok(Caller { principal, wishes })
     }
 }
 

@@ -37,6 +37,7 @@ impl Exchange<'_> {
         if plan.strategy == Strategy::Weighted {
             draw(&mut plan, self.gateway.random());
         }
+        self.routed(admitted, &plan);
         Ok(Planned { plan, by: routed.by })
     }
 }

@@ -68,6 +68,9 @@ impl Exchange<'_> {
         put_text(head, "x-weir-policy-generation", &self.snapshot.generation_text);
         put_text(head, "x-weir-cache", self.record.cache.as_str());
         put(head, HeaderName::from_static("x-weir-attempts"), self.record.attempts.len().into());
+        if let Some(explanation) = self.explanation() {
+            put_text(head, "x-weir-explain", &explanation);
+        }
         let Some((served, money)) = served else { return };
         put_text(head, "x-weir-target", &served.id);
         if let Some(money) = money {

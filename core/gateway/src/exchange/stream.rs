@@ -19,7 +19,7 @@ use weir_llm::price::Nanos;
 use weir_llm::request::Request;
 use weir_llm::translate::Summary;
 use weir_llm::usage::{Source, Usage};
-use weir_policy::Deny;
+use weir_policy::{Deny, Hook};
 
 /// How long a caller hears nothing before it is sent a keep-alive: proxies on the way close what is silent for a minute.
 const SILENCE: Duration = Duration::from_secs(15);
@@ -52,7 +52,7 @@ impl Exchange<'_> {
     ) -> Result<(), End> {
         let Opened { served, mut response, mut relay, until } = opened;
         // Stopped before anything has left: a real status is still possible.
-        if relay.end() == Some(Ended::Stopped) || self.snapshot.pipeline.collects(admitted.view.head()) {
+        if relay.end() == Some(Ended::Stopped) || self.collects(&admitted) {
             let opened = Opened { served, response, relay, until };
             return self.collected(admitted, request, opened, recording).await;
         }
@@ -225,6 +225,11 @@ impl Exchange<'_> {
             (Finish::Stopped(_), Some(refused)) => Finish::Stopped(refused.deny),
             (finish, _) => finish,
         }
+    }
+
+    /// Whether a guard of replies wants the stream whole.
+    pub fn collects(&self, admitted: &Admitted) -> bool {
+        admitted.route.asked.has(Hook::GuardResponse) && self.snapshot.pipeline.collects(admitted.view.head())
     }
 
     /// A stream that nothing of which may leave before all of it has been seen; or that was stopped at once.

@@ -16,6 +16,8 @@ pub struct Wishes {
     pub tags: Vec<(String, String)>,
     /// `x-weir-strict`: whether to be refused rather than served in part.
     pub strict: Option<bool>,
+    /// `x-weir-explain`: whether to be told who decided what.
+    pub explain: bool,
 }
 
 /// What the caller wants of the response cache.
@@ -102,24 +104,27 @@ pub fn wishes(headers: &HeaderMap) -> Result<Wishes, Refusal> {
                 );
             }
             "tags" => wishes.tags = tags(value)?,
-            "strict" => {
-                wishes.strict = Some(match value {
-                    "true" => true,
-                    "false" => false,
-                    _ => return Err(misunderstood(ours, "true or false")),
-                });
-            }
+            "strict" => wishes.strict = Some(flag(ours, value)?),
+            "explain" => wishes.explain = flag(ours, value)?,
             _ => {
                 return Err(Refusal::invalid(
                     "unknown_header",
                     format!(
-                        "x-weir-{ours} is not a header of this version of Weir; it knows x-weir-cache, x-weir-retention, x-weir-strict and x-weir-tags."
+                        "x-weir-{ours} is not a header of this version of Weir; it knows x-weir-cache, x-weir-explain, x-weir-retention, x-weir-strict and x-weir-tags."
                     ),
                 ));
             }
         }
     }
     Ok(wishes)
+}
+
+fn flag(name: &str, value: &str) -> Result<bool, Refusal> {
+    match value {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(misunderstood(name, "true or false")),
+    }
 }
 
 fn cache(value: &str) -> Result<CacheWish, Refusal> {

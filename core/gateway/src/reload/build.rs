@@ -3,6 +3,9 @@
 use super::policies::Compiled;
 use crate::config::{Alias, Config, Provider, ProviderKind, TargetRef};
 use crate::egress::{Endpoint, Heads, Parts};
+use crate::ship::record::Version;
+use crate::ship::tally::Watcher;
+use crate::ship::{self, Ship, Units};
 use crate::snapshot::{Bound, Direct, Route, Snapshot};
 use crate::telemetry::Telemetry;
 use crate::telemetry::live::Live;
@@ -45,7 +48,8 @@ pub struct Builder {
     pub started: Config,
     upstreams: Arc<Upstreams>,
     telemetry: Arc<Telemetry>,
-    compiled: Compiled,
+    /// The policies that run, and how they change.
+    pub ship: Ship,
     sim: PathBuf,
 }
 
@@ -58,10 +62,35 @@ impl Builder {
         compiled: Compiled,
         sim: PathBuf,
     ) -> Self {
-        Self { started, upstreams, telemetry, compiled, sim }
+        let watcher = Arc::new(Watcher::new(Arc::clone(telemetry.policies())));
+        let ship = Ship::new(&started.data, compiled, watcher);
+        Self { started, upstreams, telemetry, ship, sim }
     }
 
-    /// Builds a snapshot. Live facts and breakers of what stays the same are carried over.
+    /// The first snapshot.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the config and the policies.
+    pub fn first(&mut self) -> Result<Snapshot, Refused> {
+        let (snapshot, units) = self.build(self.started.clone(), 1, None, &[])?;
+        self.remember(&units)?;
+        self.ship.adopt(units);
+        Ok(snapshot)
+    }
+
+    /// Remembers policies before they are swapped in.
+    ///
+    /// # Errors
+    /// The disk's word.
+    pub fn remember(&self, units: &Units) -> Result<(), Refused> {
+        let kept = self.ship.remember(units);
+        kept.map_err(|error| {
+            Refused::because(format!("the policies cannot be kept in the data folder: {error}"))
+        })
+    }
+
+    /// Builds a snapshot, and the policies that run with it. Live facts and breakers of what stays the same are carried
+    /// over. `live`: versions that are live in it, whatever is live now.
     ///
     /// # Errors
     /// Everything that is wrong, not only the first.
@@ -70,14 +99,13 @@ impl Builder {
         config: Config,
         generation: u64,
         old: Option<&Snapshot>,
-    ) -> Result<Snapshot, Refused> {
+        live: &[(String, Version)],
+    ) -> Result<(Snapshot, Units), Refused> {
         let mut errors = Vec::new();
         let endpoints = self.endpoints(&config, &mut errors);
-        let pipeline = self.pipeline(&config, old, &mut errors);
-        let (endpoints, pipeline) = match (endpoints, pipeline) {
-            (Some(endpoints), Some(pipeline)) if errors.is_empty() => (endpoints, pipeline),
-            _ => return Err(Refused { errors }),
-        };
+        let units = self.ship.bind_at(&config, live).map_err(|why| errors.extend(why)).ok();
+        let (Some(endpoints), Some(units)) = (endpoints, units) else { return Err(Refused { errors }) };
+        let pipeline = self.pipeline(&config, old, &units)?;
         let config = Arc::new(config);
         let targets = Targets::of(&config, &endpoints)?;
         let ids: Vec<Arc<str>> = targets.table.iter().map(|target| Arc::clone(&target.id)).collect();
@@ -94,7 +122,7 @@ impl Builder {
             .collect();
         let digest = content_digest(&config, &pipeline);
         let pipeline = Arc::new(pipeline);
-        Ok(Snapshot {
+        let snapshot = Snapshot {
             generation,
             generation_text: generation.to_string().into(),
             region: config.server.region.as_str().into(),
@@ -106,7 +134,18 @@ impl Builder {
             live,
             meters,
             config,
-        })
+        };
+        Ok((snapshot, units))
+    }
+
+    /// The same snapshot with other policies.
+    ///
+    /// # Errors
+    /// The policies cannot be bound together.
+    pub fn repolicy(&self, old: &Snapshot, generation: u64, units: &Units) -> Result<Snapshot, Refused> {
+        let pipeline = self.pipeline(&old.config, Some(old), units)?;
+        let digest = content_digest(&old.config, &pipeline);
+        Ok(old.with_policies(generation, &Arc::new(pipeline), digest))
     }
 
     fn endpoints(&self, config: &Config, errors: &mut Vec<String>) -> Option<Vec<Arc<Endpoint>>> {
@@ -130,7 +169,7 @@ impl Builder {
             ),
         };
         let timeouts = provider.timeouts;
-        let key = DialKey { address, ca: provider.ca.clone(), connect: timeouts.connect };
+        let key = DialKey { address, ca: provider.ca.clone(), connect: timeouts.connect, private: true };
         let parts = Parts {
             prefix: prefix.trim_end_matches('/'),
             host: &host,
@@ -151,40 +190,14 @@ impl Builder {
         })
     }
 
-    fn pipeline(
-        &mut self,
-        config: &Config,
-        old: Option<&Snapshot>,
-        errors: &mut Vec<String>,
-    ) -> Option<Pipeline> {
-        let mut bound = Vec::with_capacity(config.policies.len());
-        for binding in &config.policies {
-            match self.compiled.policy(binding) {
-                Ok(policy) => {
-                    let models = binding.models.clone();
-                    bound.push(weir_policy::pipeline::Bound {
-                        models,
-                        ..weir_policy::pipeline::Bound::everywhere(policy)
-                    });
-                }
-                Err(error) => errors.push(error.to_string()),
-            }
-        }
-        if bound.len() < config.policies.len() {
-            return None;
-        }
-        let observer = Arc::clone(self.telemetry.policies());
-        let built = Pipeline::new(bound).map(|pipeline| pipeline.observed_by(observer));
-        match built {
-            Ok(pipeline) => Some(match old {
-                Some(old) => pipeline.keep_breakers_of(&old.pipeline),
-                None => pipeline,
-            }),
-            Err(error) => {
-                errors.push(error.to_string());
-                None
-            }
-        }
+    fn pipeline(&self, config: &Config, old: Option<&Snapshot>, units: &Units) -> Result<Pipeline, Refused> {
+        let observer = Arc::clone(self.ship.watcher());
+        let built = Pipeline::new(ship::bound(config, units)).map(|pipeline| pipeline.observed_by(observer));
+        let pipeline = built.map_err(|error| Refused::because(error.to_string()))?;
+        Ok(match old {
+            Some(old) => pipeline.keep_breakers_of(&old.pipeline),
+            None => pipeline,
+        })
     }
 }
 
@@ -306,7 +319,7 @@ fn direct(
     pipeline: Arc<Pipeline>,
 ) -> Direct {
     let known = Arc::clone(config);
-    let make = move |provider: &str, model: &str| {
+    let make = move |provider: &str, model: &str, pipeline: &Pipeline| {
         let at = known.providers.iter().position(|known| known.name == provider)?;
         let endpoint = endpoints.get(at)?;
         let said = TargetRef {
@@ -338,7 +351,7 @@ fn direct(
             deadline: endpoint.total,
         })
     };
-    Direct::new(config.direct, Box::new(make))
+    Direct::new(config.direct, Arc::new(make), pipeline)
 }
 
 /// The operator's own price for a model that some alias names too.
@@ -361,6 +374,9 @@ fn content_digest(config: &Config, pipeline: &Pipeline) -> [u8; 32] {
             )
             .as_bytes(),
         );
+    }
+    for alias in &config.http {
+        hash.update(format!("{:?}", (&alias.name, &alias.endpoint)).as_bytes());
     }
     hash.update(format!("{:?}", config.models).as_bytes());
     hash.finalize().into()

@@ -1,72 +1,136 @@
-//! Compiles the policies of a config. What has not changed is not compiled again: versions are known by the digest of
-//! their bytes, config and grants, and the last few of each file are kept.
+//! Compiles policies. A version that somebody still holds is not compiled again, and those that are held are counted.
 
 use crate::config::{Engine, PolicyBinding};
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
-use std::path::PathBuf;
-use std::sync::Arc;
-use weir_policy::{Grants, LoadError, Policy};
+use std::sync::{Arc, Weak};
+use weir_policy::services::Services;
+use weir_policy::{Grants, LoadError, Offline, Policy};
 
-/// Compiled versions kept per file: the running one, the one to roll back to, and one more.
-const VERSIONS: usize = 3;
-
-/// Compiled policies by file.
+/// Compiles policies and knows those that are alive.
 pub struct Compiled {
     wasm: weir_wasm::Engine,
-    known: HashMap<PathBuf, Vec<Version>>,
+    live: Arc<dyn Services>,
+    quiet: Quiet,
+    made: Vec<Made>,
 }
 
-struct Version {
-    digest: [u8; 32],
-    policy: Arc<dyn Policy>,
+/// Makes the services of one shadowed version.
+pub type Quiet = Box<dyn Fn() -> Arc<dyn Services> + Send>;
+
+/// The bytes of a version.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    /// What compiles them.
+    pub engine: Engine,
+    /// A script's text, or a component.
+    pub bytes: &'a [u8],
+}
+
+/// Whether what a version does is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// It decides: what it does is done.
+    Real,
+    /// It is only asked: what it does leaves no mark.
+    None,
+}
+
+struct Made {
+    key: [u8; 32],
+    name: String,
+    policy: Weak<dyn Policy>,
 }
 
 impl Compiled {
-    /// Nothing compiled yet.
+    /// For tools and checks: policies have nothing to reach out to.
     pub fn new(wasm: weir_wasm::Engine) -> Self {
-        Self { wasm, known: HashMap::new() }
+        Self { wasm, live: Arc::new(Offline), quiet: Box::new(|| Arc::new(Offline)), made: Vec::new() }
     }
 
-    /// The policy of a binding.
+    /// With what policies reach out to; `quiet` makes what a shadowed version gets in its place.
+    #[must_use]
+    pub fn with(self, live: Arc<dyn Services>, quiet: Quiet) -> Self {
+        Self { live, quiet, ..self }
+    }
+
+    /// The policy of a binding, from its file.
     ///
     /// # Errors
     /// The file cannot be read or is no policy.
     pub fn policy(&mut self, binding: &PolicyBinding) -> Result<Arc<dyn Policy>, LoadError> {
-        let file = binding.file.display().to_string();
-        let bytes = std::fs::read(&binding.file)
-            .map_err(|error| LoadError::new(&file, format!("cannot be read: {error}")))?;
-        let digest = digest(binding, &bytes);
-        let versions = self.known.entry(binding.file.clone()).or_default();
-        if let Some(at) = versions.iter().position(|version| version.digest == digest) {
-            // The latest used stands last.
-            versions[at..].rotate_left(1);
-            return Ok(Arc::clone(&versions[versions.len() - 1].policy));
+        let bytes = read(binding)?;
+        self.version(binding, Source { engine: binding.engine, bytes: &bytes }, Mark::Real)
+    }
+
+    /// A version of a binding's policy.
+    ///
+    /// # Errors
+    /// The bytes are no policy, or not with this config and these grants.
+    pub fn version(
+        &mut self,
+        binding: &PolicyBinding,
+        source: Source<'_>,
+        mark: Mark,
+    ) -> Result<Arc<dyn Policy>, LoadError> {
+        self.made.retain(|made| made.policy.strong_count() > 0);
+        let key = key(binding, source, mark);
+        let known = self.made.iter().find(|made| made.key == key);
+        if let Some(policy) = known.and_then(|made| made.policy.upgrade()) {
+            return Ok(policy);
         }
-        let policy = match binding.engine {
-            Engine::Rhai => {
-                let source = String::from_utf8(bytes)
-                    .map_err(|_| LoadError::new(&file, "is not UTF-8").hint("save the script as UTF-8"))?;
-                weir_script::compile(&file, &source, &binding.config)?
-            }
-            Engine::Wasm => {
-                let grants = Grants { capabilities: binding.grants.clone(), ..Grants::offline() };
-                self.wasm.compile(&file, &bytes, &binding.config, &grants)?
-            }
+        let services = match mark {
+            Mark::Real => Arc::clone(&self.live),
+            Mark::None => (self.quiet)(),
         };
-        if versions.len() >= VERSIONS {
-            versions.remove(0);
-        }
-        versions.push(Version { digest, policy: Arc::clone(&policy) });
+        let grants = Grants { capabilities: binding.grants.clone(), services };
+        let policy = self.fresh(&binding.file.display().to_string(), source, &binding.config, &grants)?;
+        let name = policy.manifest().name.clone();
+        self.made.push(Made { key, name, policy: Arc::downgrade(&policy) });
         Ok(policy)
+    }
+
+    /// Compiles, and counts it nowhere.
+    ///
+    /// # Errors
+    /// As [`Compiled::version`].
+    pub fn fresh(
+        &self,
+        file: &str,
+        source: Source<'_>,
+        config: &serde_json::Value,
+        grants: &Grants,
+    ) -> Result<Arc<dyn Policy>, LoadError> {
+        match source.engine {
+            Engine::Rhai => {
+                let text = std::str::from_utf8(source.bytes)
+                    .map_err(|_| LoadError::new(file, "is not UTF-8").hint("save the script as UTF-8"))?;
+                weir_script::compile(file, text, config, grants)
+            }
+            Engine::Wasm => self.wasm.compile(file, source.bytes, config, grants),
+        }
+    }
+
+    /// How many versions of a policy are held by anybody: the running snapshot, exchanges that drain, a shadow.
+    pub fn alive(&self, name: &str) -> usize {
+        self.made.iter().filter(|made| made.name == name && made.policy.strong_count() > 0).count()
     }
 }
 
-fn digest(binding: &PolicyBinding, bytes: &[u8]) -> [u8; 32] {
+/// The bytes of a binding's file.
+///
+/// # Errors
+/// It cannot be read.
+pub fn read(binding: &PolicyBinding) -> Result<Vec<u8>, LoadError> {
+    let failed =
+        |error| LoadError::new(binding.file.display().to_string(), format!("cannot be read: {error}"));
+    std::fs::read(&binding.file).map_err(failed)
+}
+
+fn key(binding: &PolicyBinding, source: Source<'_>, mark: Mark) -> [u8; 32] {
     let mut hash = Sha256::new();
     let config = binding.config.to_string();
-    let grants = format!("{:?}", binding.grants);
-    for part in [bytes, config.as_bytes(), grants.as_bytes()] {
+    let said = format!("{:?}", (&binding.file, source.engine, &binding.grants, mark));
+    for part in [source.bytes, config.as_bytes(), said.as_bytes()] {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }

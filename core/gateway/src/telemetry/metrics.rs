@@ -45,6 +45,9 @@ pub struct Metrics {
     pub ledger_pending_reservations: IntGauge,
     pub ledger_commits: IntCounter,
     pub log_lines_dropped: IntCounter,
+    pub policy_info: IntGaugeVec,
+    rollbacks: IntCounterVec,
+    shipped: IntCounterVec,
     reloads: IntCounterVec,
     spans: IntCounterVec,
     pub(super) exchange: ExchangeFamilies,
@@ -77,6 +80,21 @@ impl Metrics {
             ledger_commits: r.counter("ledger_commits_total", "Commits of the ledger.")?,
             log_lines_dropped: r
                 .counter("log_lines_dropped_total", "Log lines lost because their reader is slow.")?,
+            policy_info: r.gauges(
+                "policy_info",
+                "Always 1; the labels say which version of a policy is at which stage.",
+                &["policy", "version", "digest", "stage"],
+            )?,
+            rollbacks: r.counters(
+                "policy_rollbacks_total",
+                "Versions of policies that were taken back after they were live.",
+                &["policy", "why"],
+            )?,
+            shipped: r.counters(
+                "policy_versions_total",
+                "Versions of policies that went live, or were refused when they were pushed.",
+                &["policy", "result"],
+            )?,
             reloads: r.counters("reloads_total", "Reloads of config and policies.", &["result"])?,
             spans: r.counters("spans_total", "Spans sent to the collector, or not.", &["result"])?,
             exchange: ExchangeFamilies::new(r)?,
@@ -87,6 +105,12 @@ impl Metrics {
         })
     }
 
+    /// Where families are registered that are not the gateway's own.
+    #[must_use]
+    pub const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// Calls `refresh` right before each scrape, for figures that are cheaper to ask for than to keep.
     pub fn on_scrape(&self, refresh: impl Fn(&Self) + Send + Sync + 'static) {
         self.refresh.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(refresh));
@@ -95,6 +119,16 @@ impl Metrics {
     /// Counts a reload that was taken over or refused.
     pub fn reload(&self, taken: bool) {
         self.reloads.with_label_values(&[if taken { "ok" } else { "refused" }]).inc();
+    }
+
+    /// Counts a rollback of a policy: by `order`, or because its `breaker` opened.
+    pub fn policy_rolled_back(&self, policy: &str, why: &str) {
+        self.rollbacks.with_label_values(&[policy, why]).inc();
+    }
+
+    /// Counts a version of a policy that is `live` or was `refused`.
+    pub fn policy_shipped(&self, policy: &str, result: &str) {
+        self.shipped.with_label_values(&[policy, result]).inc();
     }
 
     /// Counts spans that were `sent`, `failed` or `dropped`.

@@ -38,7 +38,8 @@ pub struct Policies {
 }
 
 impl Policies {
-    pub(super) fn new(metrics: &Arc<Metrics>) -> Self {
+    /// Nothing counted yet.
+    pub fn new(metrics: &Arc<Metrics>) -> Self {
         Self { metrics: Arc::clone(metrics), known: ArcSwap::default(), adding: Mutex::default() }
     }
 

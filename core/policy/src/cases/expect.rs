@@ -1,99 +1,92 @@
 //! What a case expects against what came.
 
-use super::file::{Case, DenyFile, Expect};
-use crate::pipeline::{GuardEnd, Routed};
-use crate::policy::Fault;
-use crate::request::RequestView;
-use crate::target::Candidates;
-use crate::verdict::{Deny, Recovery};
+use super::file::{Case, DenyFile, Expect, Passes, StopFile};
+use super::host::{Did, Host, value_text};
+use super::play::{Lanes, Piece};
+use super::say;
+use super::seen::{Answer, Edited, Seen};
+use super::world::{Place, nanos};
+use crate::policy::LoadError;
+use crate::verdict::Deny;
+use std::collections::BTreeMap;
+use weir_llm::price::Nanos;
 
-/// What came.
-pub(super) struct Seen {
-    answer: Answer,
-    reason: Option<String>,
-    pub(super) findings: Vec<String>,
-    pub(super) fault: Option<Fault>,
+/// Whether the answer is the one that is expected; `None`: it is, else how it differs.
+///
+/// # Errors
+/// The case states an amount that is none.
+pub(super) fn mismatch(
+    place: Place<'_>,
+    expect: &Expect,
+    seen: &Seen,
+    came: &[Piece],
+) -> Result<Option<String>, LoadError> {
+    let fits = match (&seen.fault, expect) {
+        (Some(fault), Expect::Fault(kind)) => kind == fault.kind.as_str(),
+        (Some(_), _) => false,
+        (None, expect) => answers(place, expect, seen, came)?,
+    };
+    Ok((!fits).then(|| format!("expected {}, got {}", say::expected(expect), say::got(seen))))
 }
 
-enum Answer {
-    Pass,
-    Edited { texts: Vec<String>, body: String },
-    Answered(String),
-    Plan(Vec<String>),
-    Refused(Deny),
-    Abstained,
-    FollowPlan,
-    RetryAfter(u32),
-    Switch(String),
-}
-
-impl Seen {
-    pub(super) fn guard(end: GuardEnd, edited: bool, view: &RequestView) -> Self {
-        Self::new(match end {
-            GuardEnd::Blocked(refused) => Answer::Refused(refused.deny),
-            GuardEnd::Answered { text, .. } => Answer::Answered(text),
-            GuardEnd::Pass if edited => Answer::Edited { texts: texts(view), body: body(view) },
-            GuardEnd::Pass => Answer::Pass,
-        })
-    }
-
-    pub(super) fn route(decision: Routed, candidates: &Candidates) -> Self {
-        match decision {
-            Routed::Plan(plan) => {
-                let ids = plan.steps.iter().map(|step| id(step.target, candidates)).collect();
-                Self { reason: Some(plan.reason.to_string()), ..Self::new(Answer::Plan(ids)) }
-            }
-            Routed::Refused(refused) => Self::new(Answer::Refused(refused.deny)),
-            Routed::Static => Self::new(Answer::Abstained),
-        }
-    }
-
-    pub(super) fn recovery(recovery: Recovery, candidates: &Candidates) -> Self {
-        Self::new(match recovery {
-            Recovery::FollowPlan => Answer::FollowPlan,
-            Recovery::RetryAfter(ms) => Answer::RetryAfter(ms),
-            Recovery::Switch(step) => Answer::Switch(id(step.target, candidates)),
-            Recovery::Fail(deny) => Answer::Refused(deny),
-        })
-    }
-
-    const fn new(answer: Answer) -> Self {
-        Self { answer, reason: None, findings: Vec::new(), fault: None }
-    }
-}
-
-/// What is wrong with what came, if anything.
-pub(super) fn mismatch(case: &Case, seen: &Seen) -> Option<String> {
-    if !fits(&case.expect, seen) {
-        return Some(format!("expected {}, got {}", expected(&case.expect), got(seen)));
-    }
+/// What is wrong beside the answer, if anything: reason, findings, tags, items, and what was done with the host.
+pub(super) fn beside(
+    place: Place<'_>,
+    case: &Case,
+    seen: &Seen,
+    host: &Host,
+) -> Result<Option<String>, LoadError> {
     let reason = seen.reason.as_deref().unwrap_or_default();
     if let Some(wanted) = case.reason.as_ref().filter(|wanted| *wanted != reason) {
-        return Some(format!("expected the reason `{wanted}`, got `{reason}`"));
+        return Ok(Some(format!("expected the reason `{wanted}`, got `{reason}`")));
     }
-    let findings = case.findings.as_ref().filter(|wanted| **wanted != seen.findings);
-    findings.map(|wanted| format!("expected the findings {wanted:?}, got {:?}", seen.findings))
+    if let Some(wanted) = case.findings.as_ref().filter(|wanted| **wanted != seen.findings) {
+        return Ok(Some(format!("expected the findings {wanted:?}, got {:?}", seen.findings)));
+    }
+    if let Some(wanted) = case.tags.as_ref().filter(|wanted| **wanted != seen.notes) {
+        return Ok(Some(format!("expected the tags {wanted:?}, got {:?}", seen.notes)));
+    }
+    if let Some(wrong) = items(place, case, seen)? {
+        return Ok(Some(wrong));
+    }
+    Ok(done(case, &host.did()).or_else(|| kept(case, host)))
 }
 
-fn fits(expect: &Expect, seen: &Seen) -> bool {
-    if let Some(fault) = &seen.fault {
-        return matches!(expect, Expect::Fault(kind) if kind == fault.kind.as_str());
-    }
-    match (expect, &seen.answer) {
+fn answers(place: Place<'_>, expect: &Expect, seen: &Seen, came: &[Piece]) -> Result<bool, LoadError> {
+    Ok(match (expect, &seen.answer) {
         (Expect::Pass, Answer::Pass)
         | (Expect::Abstain, Answer::Abstained)
-        | (Expect::FollowPlan, Answer::FollowPlan) => true,
-        (Expect::Texts(wanted), Answer::Edited { texts, .. }) => wanted == texts,
-        (Expect::Body(wanted), Answer::Edited { body, .. }) => same_body(wanted, body),
+        | (Expect::FollowPlan, Answer::FollowPlan)
+        | (Expect::ListPrice, Answer::ListPrice)
+        | (Expect::Done, Answer::Done) => true,
+        (Expect::Pass, Answer::Streamed(left)) => *left == lanes(came),
+        (Expect::Texts(wanted), Answer::Edited(edited)) => {
+            *wanted == edited.texts && edited.headers.is_empty()
+        }
+        (Expect::Body(wanted), Answer::Edited(edited)) => {
+            same_body(wanted, &edited.body) && edited.headers.is_empty()
+        }
+        (Expect::Headers(wanted), Answer::Edited(edited)) => *wanted == edited.headers,
+        (Expect::Changes(wanted), Answer::Edited(Edited { texts, headers, .. })) => {
+            wanted.texts == *texts && wanted.headers == *headers
+        }
         (Expect::Answer(wanted), Answer::Answered(text)) => wanted == text,
+        (Expect::Allow(wanted), Answer::Allowed) => *wanted == seen.notes,
         (Expect::Plan(wanted), Answer::Plan(ids)) => wanted == ids,
+        (Expect::Skip(wanted), Answer::Skipped(reason)) => wanted == reason,
         (Expect::RetryAfter(wanted), Answer::RetryAfter(ms)) => wanted == ms,
         (Expect::Switch(wanted), Answer::Switch(id)) => wanted == id,
         (Expect::Block(wanted) | Expect::Deny(wanted) | Expect::Fail(wanted), Answer::Refused(deny)) => {
             refusal_fits(wanted, deny)
         }
+        (Expect::Passes(wanted), Answer::Streamed(left)) => passes(wanted, left, came),
+        (Expect::Stop(wanted), Answer::Stopped { deny, left }) => stops(wanted, deny, left),
+        (Expect::Charge(usd), Answer::Charged(charge)) => nanos(place, usd)? == charge.total,
+        (Expect::ChargeNanos(wanted), Answer::Charged(charge)) => Nanos(*wanted) == charge.total,
+        (Expect::Quote(usd), Answer::Quoted(quote)) => nanos(place, usd)? == *quote,
+        (Expect::QuoteNanos(wanted), Answer::Quoted(quote)) => Nanos(*wanted) == *quote,
         _ => false,
-    }
+    })
 }
 
 fn refusal_fits(wanted: &DenyFile, deny: &Deny) -> bool {
@@ -111,64 +104,64 @@ fn same_body(wanted: &serde_json::Value, body: &str) -> bool {
     }
 }
 
-fn expected(expect: &Expect) -> String {
-    match expect {
-        Expect::Pass => "pass".into(),
-        Expect::Texts(texts) => format!("the texts {texts:?}"),
-        Expect::Body(body) => format!("the body {body}"),
-        Expect::Answer(text) => format!("the answer {text:?}"),
-        Expect::Plan(ids) => format!("the plan [{}]", ids.join(", ")),
-        Expect::Abstain => "abstain".into(),
-        Expect::FollowPlan => "follow-plan".into(),
-        Expect::RetryAfter(ms) => format!("a retry after {ms} ms"),
-        Expect::Switch(id) => format!("a switch to {id}"),
-        Expect::Fault(kind) => format!("a fault of kind {kind}"),
-        Expect::Block(wanted) | Expect::Deny(wanted) | Expect::Fail(wanted) => {
-            let status = wanted.status.map(|status| format!(" {status}")).unwrap_or_default();
-            let code = wanted.code.as_ref().map(|code| format!(" `{code}`")).unwrap_or_default();
-            let message = wanted.message.as_ref().map(|text| format!(" {text:?}")).unwrap_or_default();
-            let wait = wanted.retry_after_ms.map(|ms| format!(" retry after {ms} ms")).unwrap_or_default();
-            format!("a refusal{status}{code}{message}{wait}")
+/// What came, by lane.
+fn lanes(came: &[Piece]) -> Lanes {
+    let mut lanes = Lanes::default();
+    came.iter().for_each(|piece| lanes.push(piece.lane, &piece.text));
+    lanes
+}
+
+fn passes(wanted: &Passes, left: &Lanes, came: &[Piece]) -> bool {
+    let mut all = lanes(came);
+    match wanted {
+        Passes::Content(text) => {
+            all.0.insert("content".into(), text.clone());
         }
+        Passes::Lanes(texts) => all.0.extend(texts.clone()),
     }
+    all.0.retain(|_, text| !text.is_empty());
+    all == *left
 }
 
-fn got(seen: &Seen) -> String {
-    if let Some(fault) = &seen.fault {
-        return format!("a fault: {fault}");
-    }
-    match &seen.answer {
-        Answer::Pass => "pass".into(),
-        Answer::Edited { texts, body } => format!("the texts {texts:?} in the body {body}"),
-        Answer::Answered(text) => format!("the answer {text:?}"),
-        Answer::Plan(ids) => {
-            format!(
-                "the plan [{}] for the reason `{}`",
-                ids.join(", "),
-                seen.reason.as_deref().unwrap_or_default()
-            )
-        }
-        Answer::Abstained => "abstain".into(),
-        Answer::FollowPlan => "follow-plan".into(),
-        Answer::RetryAfter(ms) => format!("a retry after {ms} ms"),
-        Answer::Switch(id) => format!("a switch to {id}"),
-        Answer::Refused(deny) => {
-            let wait = deny.retry_after_ms.map(|ms| format!(" retry after {ms} ms")).unwrap_or_default();
-            format!("a refusal {} `{}` {:?}{wait}", deny.status, deny.code, deny.message)
-        }
-    }
+fn stops(wanted: &StopFile, deny: &Deny, left: &Lanes) -> bool {
+    let content = left.0.get("content").map_or("", String::as_str);
+    refusal_fits(&wanted.deny, deny) && wanted.after.as_ref().is_none_or(|after| after == content)
 }
 
-fn texts(view: &RequestView) -> Vec<String> {
-    let texts = (0..view.segment_count()).map(|segment| view.decoded(segment));
-    texts.map(|text| text.unwrap_or_default().to_owned()).collect()
+fn items(place: Place<'_>, case: &Case, seen: &Seen) -> Result<Option<String>, LoadError> {
+    let (Some(wanted), Answer::Charged(charge)) = (&case.items, &seen.answer) else { return Ok(None) };
+    let amount = |(name, usd): &(String, serde_saphyr::Spanned<String>)| {
+        nanos(place, usd).map(|amount| (name.clone(), amount))
+    };
+    let wanted: Vec<(String, Nanos)> = wanted.iter().map(amount).collect::<Result<_, _>>()?;
+    let (expected, got) = (say::items(&wanted), say::items(&charge.items));
+    Ok((wanted != charge.items).then(|| format!("expected the items {expected}, got {got}")))
 }
 
-fn body(view: &RequestView) -> String {
-    String::from_utf8_lossy(view.body()).into_owned()
+/// A record is expected by its first words: `counter blocked` is `counter blocked 1 rule=email` too.
+fn done(case: &Case, did: &Did) -> Option<String> {
+    let begins = |text: &str, wanted: &str| {
+        text.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+    };
+    let same = |wanted: &[String], texts: &[String]| {
+        wanted.len() == texts.len() && wanted.iter().zip(texts).all(|(wanted, text)| begins(text, wanted))
+    };
+    let records = case.records.as_ref().filter(|wanted| !same(wanted, &did.records));
+    let calls = case.calls.as_ref().filter(|wanted| !same(wanted, &did.calls));
+    let wrong = |what: &str, wanted: &[String], texts: &[String]| {
+        format!("expected the {what} {wanted:?}, got {texts:?}")
+    };
+    let records = records.map(|wanted| wrong("records", wanted, &did.records));
+    records.or_else(|| calls.map(|wanted| wrong("calls", wanted, &did.calls)))
 }
 
-fn id(target: u16, candidates: &Candidates) -> String {
-    let target = candidates.table.get(usize::from(target));
-    target.map(|target| target.id.to_string()).unwrap_or_default()
+fn kept(case: &Case, host: &Host) -> Option<String> {
+    let wanted: &BTreeMap<String, serde_json::Value> = case.kv_after.as_ref()?;
+    wanted.iter().find_map(|(key, wanted)| {
+        let (wanted, value) = (value_text(wanted), host.value(key));
+        let say =
+            |value: &Option<String>| value.as_ref().map_or("nothing".into(), |text| format!("{text:?}"));
+        (wanted != value)
+            .then(|| format!("expected {} under the key `{key}`, got {}", say(&wanted), say(&value)))
+    })
 }

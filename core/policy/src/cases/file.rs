@@ -1,6 +1,13 @@
 //! A cases file as it is written.
 
-use crate::head::DataClass;
+mod exchange;
+mod expect;
+mod facts;
+
+pub(super) use exchange::{AttemptFile, DeltaFile, ErrorFile, HttpFile, LaneName, MetaFile, SummaryFile};
+pub(super) use expect::{DenyFile, Expect, Passes, StopFile};
+pub(super) use facts::{BreakerName, HeadFile, LiveFile, TargetFile};
+
 use crate::manifest::Hook;
 use crate::policy::LoadError;
 use crate::yaml;
@@ -21,205 +28,95 @@ pub(super) struct Cases {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct TargetFile {
-    pub(super) id: Spanned<String>,
-    pub(super) provider: Option<String>,
-    pub(super) model: Option<String>,
-    #[serde(default)]
-    pub(super) region: String,
-    pub(super) retention: Option<Spanned<String>>,
-    #[serde(default)]
-    pub(super) trains: bool,
-    #[serde(default)]
-    pub(super) context: u32,
-    #[serde(default)]
-    pub(super) max_output: u32,
-    pub(super) quality: Option<f32>,
-    /// Decimal texts, so that they stay exact.
-    #[serde(default)]
-    pub(super) rates: BTreeMap<String, Spanned<String>>,
-    #[serde(default)]
-    pub(super) tags: Vec<String>,
-    #[serde(default = "one")]
-    pub(super) weight: u16,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct Case {
     pub(super) name: Spanned<String>,
     pub(super) hook: Option<HookName>,
     pub(super) config: Option<Value>,
+
+    // The request.
+    pub(super) api: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) head: HeadFile,
     pub(super) texts: Option<Vec<String>>,
     pub(super) body: Option<Spanned<Value>>,
     #[serde(default)]
     pub(super) headers: BTreeMap<String, String>,
+
+    // What is known beside it.
     #[serde(default)]
     pub(super) live: BTreeMap<String, LiveFile>,
     pub(super) candidates: Option<Vec<String>>,
     #[serde(default)]
     pub(super) errors: Vec<ErrorFile>,
-    pub(super) expect: Expect,
+    pub(super) attempt: Option<AttemptFile>,
+    pub(super) reply: Option<Spanned<Value>>,
+    pub(super) meta: Option<MetaFile>,
+    pub(super) stream: Option<Vec<DeltaFile>>,
+    pub(super) target: Option<Spanned<String>>,
+    pub(super) usage: Option<Spanned<BTreeMap<String, u64>>>,
+    /// USD; what the rates come to if absent.
+    pub(super) list_price: Option<Spanned<String>>,
+    pub(super) complete: Option<Vec<SummaryFile>>,
+
+    // What the host does for it.
+    pub(super) now_ms: Option<u64>,
+    pub(super) random: Option<u64>,
+    #[serde(default)]
+    pub(super) kv: BTreeMap<String, Value>,
+    #[serde(default)]
+    pub(super) http: Vec<HttpFile>,
+    /// How often the question is put; the last answer counts.
+    pub(super) times: Option<u32>,
+    /// How far the clock moves between two of them.
+    #[serde(default)]
+    pub(super) every_ms: u64,
+
+    // What should come of it; only `weir policy run` leaves it out.
+    pub(super) expect: Option<Expect>,
     pub(super) reason: Option<String>,
     pub(super) findings: Option<Vec<String>>,
+    pub(super) tags: Option<BTreeMap<String, String>>,
+    /// Names and USD.
+    pub(super) items: Option<Vec<(String, Spanned<String>)>>,
+    pub(super) records: Option<Vec<String>>,
+    pub(super) calls: Option<Vec<String>>,
+    pub(super) kv_after: Option<BTreeMap<String, Value>>,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct HeadFile {
-    pub(super) model: Option<String>,
-    pub(super) stream: Option<bool>,
-    pub(super) tenant: String,
-    pub(super) project: String,
-    pub(super) key_id: String,
-    pub(super) user_hash: Option<String>,
-    pub(super) region: String,
-    pub(super) class: ClassName,
-    pub(super) retention: Option<String>,
-    pub(super) tags: BTreeMap<String, String>,
-    pub(super) deadline_ms: Option<u32>,
-    pub(super) est_input_tokens: Option<u32>,
-    pub(super) max_output_tokens: Option<u32>,
-    pub(super) body_bytes: Option<u64>,
-    pub(super) attempt: u8,
-}
-
-#[derive(Deserialize, Default, Clone, Copy)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum ClassName {
-    Public,
-    #[default]
-    Internal,
-    Confidential,
-    Restricted,
-}
-
-impl From<ClassName> for DataClass {
-    fn from(name: ClassName) -> Self {
-        match name {
-            ClassName::Public => Self::Public,
-            ClassName::Internal => Self::Internal,
-            ClassName::Confidential => Self::Confidential,
-            ClassName::Restricted => Self::Restricted,
-        }
+impl Case {
+    /// Whether it says what the host should do, or looks at what it did.
+    pub(super) fn has_services(&self) -> bool {
+        let scripted = !self.kv.is_empty() || !self.http.is_empty();
+        let asked = self.now_ms.is_some() || self.random.is_some();
+        scripted || asked || self.records.is_some() || self.calls.is_some() || self.kv_after.is_some()
     }
 }
 
+/// A hook by its name in manifests.
 #[derive(Deserialize, Clone, Copy)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct LiveFile {
-    pub(super) healthy: bool,
-    pub(super) in_flight: u32,
-    pub(super) ttft_p50_ms: u32,
-    pub(super) ttft_p95_ms: u32,
-    pub(super) tps_p50: f32,
-    pub(super) err_rate_1m: f32,
-    pub(super) headroom: f32,
-    pub(super) breaker: BreakerName,
-    pub(super) prompt_cache_warm: f32,
-}
+#[serde(try_from = "String")]
+pub(super) struct HookName(pub(super) Hook);
 
-impl Default for LiveFile {
-    fn default() -> Self {
-        Self {
-            healthy: true,
-            in_flight: 0,
-            ttft_p50_ms: 0,
-            ttft_p95_ms: 0,
-            tps_p50: 0.0,
-            err_rate_1m: 0.0,
-            headroom: 1.0,
-            breaker: BreakerName::Closed,
-            prompt_cache_warm: 0.0,
-        }
-    }
-}
+impl TryFrom<String> for HookName {
+    type Error = String;
 
-#[derive(Deserialize, Clone, Copy)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum BreakerName {
-    Closed,
-    HalfOpen,
-    Open,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ErrorFile {
-    pub(super) target: Spanned<String>,
-    pub(super) class: Spanned<String>,
-    pub(super) status: Option<u16>,
-    pub(super) provider_code: Option<String>,
-    pub(super) retry_after_ms: Option<u32>,
-    #[serde(default)]
-    pub(super) elapsed_ms: u32,
-}
-
-#[derive(Deserialize, Clone, Copy)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum HookName {
-    Guard,
-    Route,
-    OnError,
-}
-
-impl From<HookName> for Hook {
-    fn from(name: HookName) -> Self {
-        match name {
-            HookName::Guard => Self::Guard,
-            HookName::Route => Self::Route,
-            HookName::OnError => Self::OnError,
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Expect {
-    Pass,
-    Texts(Vec<String>),
-    Body(Value),
-    Block(DenyFile),
-    Answer(String),
-    Plan(Vec<String>),
-    Deny(DenyFile),
-    Abstain,
-    FollowPlan,
-    RetryAfter(u32),
-    Switch(String),
-    Fail(DenyFile),
-    Fault(String),
-}
-
-impl Expect {
-    /// The hook whose answer this is; a fault may be any hook's.
-    pub(super) const fn hook(&self) -> Option<Hook> {
-        match self {
-            Self::Pass | Self::Texts(_) | Self::Body(_) | Self::Block(_) | Self::Answer(_) => {
-                Some(Hook::Guard)
+    fn try_from(name: String) -> Result<Self, String> {
+        let known = Hook::ALL.into_iter().find(|hook| hook.as_str() == name);
+        known.map(Self).ok_or_else(|| {
+            let names = Hook::ALL.map(Hook::as_str);
+            match yaml::nearest(&name, names) {
+                Some(near) => format!("unknown hook `{name}` (did you mean `{near}`?)"),
+                None => format!("unknown hook `{name}` (known: {})", names.join(", ")),
             }
-            Self::Plan(_) | Self::Deny(_) | Self::Abstain => Some(Hook::Route),
-            Self::FollowPlan | Self::RetryAfter(_) | Self::Switch(_) | Self::Fail(_) => Some(Hook::OnError),
-            Self::Fault(_) => None,
-        }
+        })
     }
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct DenyFile {
-    pub(super) status: Option<u16>,
-    pub(super) code: Option<String>,
-    pub(super) message: Option<String>,
-    pub(super) retry_after_ms: Option<u32>,
 }
 
 pub(super) fn parse(file: &str, text: &str) -> Result<Cases, LoadError> {
     yaml::parse(file, text)
 }
 
-const fn one() -> u16 {
-    1
+/// One case by itself, as JSON or YAML.
+pub(super) fn parse_case(file: &str, text: &str) -> Result<Case, LoadError> {
+    yaml::parse(file, text)
 }

@@ -201,7 +201,7 @@ impl Stage {
     /// The summaries that concern this policy: by version, and by organisation unless it is `shared`, which learns of
     /// none.
     pub(super) fn parts(&self, batch: &[Summary]) -> Vec<Part<'_>> {
-        let mut parts: Vec<(Option<Arc<str>>, &Version, Vec<Summary>)> = Vec::new();
+        let mut parts: Vec<Owned<'_>> = Vec::new();
         for summary in batch.iter().filter(|summary| self.applies(&summary.head)) {
             let version = self.version(&summary.head);
             let shared = version.policy.manifest().shared;
@@ -218,6 +218,9 @@ impl Stage {
         parts.into_iter().map(|(_, version, batch)| Part { version, batch: batch.into() }).collect()
     }
 }
+
+/// Whose summaries, which version is told, and the summaries.
+type Owned<'a> = (Option<Arc<str>>, &'a Version, Vec<Summary>);
 
 /// Summaries for one call of `complete`.
 pub(super) struct Part<'a> {

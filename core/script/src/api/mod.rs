@@ -3,19 +3,55 @@
 //! A list of targets is a handle to the candidates and their live facts, read once per call; filters and orders run
 //! here, not in script. Nothing a script holds outlives its call.
 
+pub(crate) mod admission;
+pub(crate) mod batch;
+pub(crate) mod capability;
 pub(crate) mod config;
 pub(crate) mod errors;
 mod facts;
 pub(crate) mod head;
+mod json;
+pub(crate) mod meta;
+pub(crate) mod money;
 mod order;
 pub(crate) mod plan;
+pub(crate) mod preparation;
 pub(crate) mod recovery;
+pub(crate) mod redaction;
 pub(crate) mod request;
-mod target;
+pub(crate) mod step;
+pub(crate) mod target;
 pub(crate) mod targets;
+pub(crate) mod usage;
 pub(crate) mod verdict;
 
 use rhai::{Dynamic, ImmutableString, Module};
+use std::any::TypeId;
+
+/// A type by name.
+type Named = (&'static str, fn() -> TypeId);
+
+/// The types whose properties scripts read, by the name that the README and [`crate::surface`] use.
+pub(crate) const TYPES: [Named; 18] = [
+    ("Head", TypeId::of::<head::HeadHandle>),
+    ("Budget", TypeId::of::<weir_policy::Budget>),
+    ("Needs", TypeId::of::<weir_policy::Needs>),
+    ("Request", TypeId::of::<request::RequestHandle>),
+    ("Segment", TypeId::of::<weir_policy::SegmentInfo>),
+    ("Hit", TypeId::of::<weir_policy::Hit>),
+    ("Target", TypeId::of::<target::TargetHandle>),
+    ("AttemptError", TypeId::of::<errors::ErrorHandle>),
+    ("Attempt", TypeId::of::<preparation::AttemptHandle>),
+    ("Meta", TypeId::of::<meta::MetaHandle>),
+    ("Lane", TypeId::of::<weir_policy::Lane>),
+    ("Usage", TypeId::of::<usage::UsageHandle>),
+    ("Line", TypeId::of::<usage::Line>),
+    ("Rate", TypeId::of::<weir_llm::price::Rate>),
+    ("Base", TypeId::of::<money::BaseHandle>),
+    ("Summary", TypeId::of::<batch::SummaryHandle>),
+    ("Entry", TypeId::of::<weir_policy::services::Entry>),
+    ("Reply", TypeId::of::<capability::Reply>),
+];
 
 /// Adds the API to the library that every engine shares.
 pub(crate) fn register(module: &mut Module) {
@@ -29,6 +65,15 @@ pub(crate) fn register(module: &mut Module) {
     errors::register(module);
     request::register(module);
     verdict::register(module);
+    admission::register(module);
+    preparation::register(module);
+    redaction::register(module);
+    step::register(module);
+    meta::register(module);
+    usage::register(module);
+    money::register(module);
+    batch::register(module);
+    capability::register(module);
 }
 
 /// An absent value is `()` in scripts.

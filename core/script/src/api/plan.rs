@@ -3,6 +3,7 @@
 use super::target::TargetHandle;
 use super::targets::Targets;
 use crate::fault::{misuse, raise};
+use crate::meter;
 use rhai::{Array, Dynamic, EvalAltResult, INT, ImmutableString, Module};
 use weir_policy::{Decision, Deny, ErrorClass, FaultKind, Plan, RetryOn, Step, Strategy};
 
@@ -41,6 +42,7 @@ pub(super) fn kind(value: &Dynamic) -> &'static str {
         name if name.ends_with("Step") => "a step",
         name if name.ends_with("Deny") => "a deny",
         name if name.ends_with("Plan") => "a plan",
+        name if name.ends_with("GuardVerdict") => "a verdict",
         _ => "something else",
     }
 }
@@ -59,19 +61,20 @@ pub(super) fn register(module: &mut Module) {
 
 fn plans(module: &mut Module) {
     module.set_native_fn("plan", |targets: Targets| {
-        Ok(ordered(targets.positions.iter().map(|&p| step_to(&targets.handle(p))).collect()))
+        ordered(targets.positions.iter().map(|&p| step_to(&targets.handle(p))).collect())
     });
-    module.set_native_fn("plan", |target: TargetHandle| Ok(ordered(vec![step_to(&target)])));
-    module.set_native_fn("plan", |step: Step| Ok(ordered(vec![step])));
+    module.set_native_fn("plan", |target: TargetHandle| ordered(vec![step_to(&target)]));
+    module.set_native_fn("plan", |step: Step| ordered(vec![step]));
     module.set_native_fn("plan", |list: Array| {
-        list.into_iter().map(any_step).collect::<Answer<Vec<_>>>().map(ordered)
+        list.into_iter().map(any_step).collect::<Answer<Vec<_>>>().and_then(ordered)
     });
 }
 
-fn ordered(steps: Vec<Step>) -> Plan {
+fn ordered(steps: Vec<Step>) -> Answer<Plan> {
+    meter::keep(size_of_val(&*steps))?;
     let mut plan = Plan::ordered([], "");
     plan.steps = steps;
-    plan
+    Ok(plan)
 }
 
 fn step_to(target: &TargetHandle) -> Step {
@@ -99,9 +102,11 @@ fn plan_options(module: &mut Module) {
     });
     module.set_native_fn("ask_on_error", |plan: &mut Plan| Ok(change(plan, |p| p.ask_on_error = true)));
     module.set_native_fn("reason", |plan: &mut Plan, why: ImmutableString| {
+        meter::keep(why.len())?;
         Ok(change(plan, |p| p.reason = why.as_str().into()))
     });
     module.set_native_fn("sticky", |plan: &mut Plan, key: ImmutableString| {
+        meter::keep(key.len())?;
         Ok(change(plan, |p| p.sticky = Some(key.as_str().to_owned())))
     });
     module.set_native_fn("budget_nanos", |plan: &mut Plan, nanos: INT| {
@@ -129,41 +134,59 @@ fn plan_options(module: &mut Module) {
     });
 }
 
-fn change<T: Clone>(value: &mut T, edit: impl FnOnce(&mut T)) -> T {
+/// Changes a value in place and returns it too, so that `x.y();` and `x.y()` as an answer both work.
+pub(super) fn change<T: Clone>(value: &mut T, edit: impl FnOnce(&mut T)) -> T {
     edit(value);
     value.clone()
 }
 
+/// A kind of failure by name.
+type Switch = (&'static str, fn(&mut RetryOn));
+
+/// The failures that may move on, by their WIT names.
+pub(crate) const RETRY_ON: [Switch; 10] = [
+    ("rate-limited", |set| set.rate_limited = true),
+    ("overloaded", |set| set.overloaded = true),
+    ("timeout-connect", |set| set.timeout_connect = true),
+    ("timeout-first-token", |set| set.timeout_first_token = true),
+    ("timeout-idle", |set| set.timeout_idle = true),
+    ("server-error", |set| set.server_error = true),
+    ("network", |set| set.network = true),
+    ("context-too-long", |set| set.context_too_long = true),
+    ("content-filter", |set| set.content_filter = true),
+    ("auth", |set| set.auth = true),
+];
+
+const NONE: RetryOn = RetryOn {
+    rate_limited: false,
+    overloaded: false,
+    timeout_connect: false,
+    timeout_first_token: false,
+    timeout_idle: false,
+    server_error: false,
+    network: false,
+    context_too_long: false,
+    content_filter: false,
+    auth: false,
+};
+
 fn retry_on(classes: &[Dynamic]) -> Answer<RetryOn> {
-    let mut set = RetryOn {
-        rate_limited: false,
-        overloaded: false,
-        timeout_connect: false,
-        timeout_first_token: false,
-        timeout_idle: false,
-        server_error: false,
-        network: false,
-        context_too_long: false,
-        content_filter: false,
-        auth: false,
-    };
+    let mut set = NONE;
     for class in classes {
         let name = class
             .read_lock::<ImmutableString>()
             .ok_or_else(|| misuse("retry_on takes names of error classes"))?;
-        let class = ErrorClass::ALL.into_iter().find(|class| class.as_str() == name.as_str());
-        match class {
-            Some(ErrorClass::RateLimited | ErrorClass::Quota) => set.rate_limited = true,
-            Some(ErrorClass::Overloaded) => set.overloaded = true,
-            Some(ErrorClass::TimeoutConnect) => set.timeout_connect = true,
-            Some(ErrorClass::TimeoutFirstToken) => set.timeout_first_token = true,
-            Some(ErrorClass::TimeoutIdle) => set.timeout_idle = true,
-            Some(ErrorClass::ServerError) => set.server_error = true,
-            Some(ErrorClass::Network) => set.network = true,
-            Some(ErrorClass::ContextTooLong) => set.context_too_long = true,
-            Some(ErrorClass::ContentFilter) => set.content_filter = true,
-            Some(ErrorClass::Auth | ErrorClass::ModelNotFound) => set.auth = true,
-            Some(_) => return Err(misuse("retry_on of a class that never moves on")),
+        // Classes that share a switch with another one, see `RetryOn::covers`.
+        let name = match name.as_str() {
+            "quota" => "rate-limited",
+            "model-not-found" => "auth",
+            name => name,
+        };
+        match RETRY_ON.iter().find(|(known, _)| *known == name) {
+            Some((_, switch)) => switch(&mut set),
+            None if ErrorClass::ALL.iter().any(|class| class.as_str() == name) => {
+                return Err(misuse("retry_on of a class that never moves on"));
+            }
             None => return Err(misuse("retry_on of a class that does not exist")),
         }
     }
@@ -202,6 +225,7 @@ fn steps(module: &mut Module) {
 
 fn denials(module: &mut Module) {
     module.set_native_fn("deny", |status: INT, code: ImmutableString, message: ImmutableString| {
+        meter::keep(code.len() + message.len())?;
         // The pipeline reads a status outside 400..=599 as 403: a refusal stays one.
         let status = u16::try_from(status).unwrap_or(403);
         Ok(Deny {

@@ -3,25 +3,26 @@
 use super::config::plain;
 use super::head::HeadHandle;
 use super::{option, text};
+use crate::call::Host;
 use crate::fault::misuse;
+use crate::meter;
 use rhai::{Array, Dynamic, EvalAltResult, INT, ImmutableString, Module};
 use std::sync::Arc;
-use weir_policy::matcher::Matchers;
 use weir_policy::{AccessError, Hit, RequestView, SegmentInfo};
 
-/// The request of the current call. Content is read only if the manifest says `reads: content`.
+/// The request of the current call, or the reply to it. Content is read only if the manifest says `reads: content`.
 #[derive(Clone)]
 pub(crate) struct RequestHandle {
     pub(crate) view: Arc<RequestView>,
-    pub(crate) matchers: Arc<Matchers>,
-    pub(crate) reads_content: bool,
+    pub(crate) host: Arc<Host>,
 }
 
 type Answer<T> = Result<T, Box<EvalAltResult>>;
 
 impl RequestHandle {
     fn content(&self) -> Answer<&RequestView> {
-        if self.reads_content {
+        meter::host_call()?;
+        if self.host.reads_content() {
             Ok(&self.view)
         } else {
             Err(misuse("not-granted: the manifest says `reads: head`"))
@@ -40,15 +41,22 @@ pub(super) fn register(module: &mut Module) {
 }
 
 fn shape(module: &mut Module) {
-    module.set_getter_fn("head", |r: &mut RequestHandle| Ok(HeadHandle(r.view.clone())));
-    module.set_native_fn("segments", |r: &mut RequestHandle| Ok(listed(r.view.segments(0, u32::MAX))));
+    module.set_getter_fn("head", |r: &mut RequestHandle| Ok(HeadHandle::View(r.view.clone())));
+    module.set_native_fn("segments", |r: &mut RequestHandle| {
+        meter::host_call()?;
+        Ok(listed(r.view.segments(0, u32::MAX)))
+    });
     module.set_native_fn("segments", |r: &mut RequestHandle, first: INT, most: INT| {
+        meter::host_call()?;
         Ok(listed(r.view.segments(offset(first)?, offset(most)?)))
     });
+    module.set_native_fn("session", |r: &mut RequestHandle| Ok(option(r.view.session().map(text))));
     module.set_native_fn("header", |r: &mut RequestHandle, name: ImmutableString| {
+        meter::host_call()?;
         Ok(option(r.view.header(&name).map(text)))
     });
     module.set_native_fn("attr", |r: &mut RequestHandle, key: ImmutableString| {
+        meter::host_call()?;
         Ok(option(r.view.attr(&key).as_deref().map(text)))
     });
 }
@@ -70,7 +78,7 @@ fn content(module: &mut Module) {
         serde_json::from_str(&raw).map(|value| plain(&value)).map_err(|_| misuse("the node is no JSON"))
     });
     module.set_native_fn("scan", |r: &mut RequestHandle, matcher: ImmutableString| {
-        r.content()?.scan(&r.matchers, &matcher).map(listed).map_err(refused)
+        r.content()?.scan(&r.host.matchers, &matcher).map(listed).map_err(refused)
     });
 }
 
@@ -90,7 +98,8 @@ fn hits(module: &mut Module) {
     module.set_getter_fn("end", |h: &mut Hit| Ok(INT::from(h.end)));
 }
 
-fn listed<T: Clone + Send + Sync + 'static>(items: Vec<T>) -> Array {
+/// As an array of values.
+pub(super) fn listed<T: Clone + Send + Sync + 'static>(items: Vec<T>) -> Array {
     items.into_iter().map(Dynamic::from).collect()
 }
 
@@ -99,6 +108,7 @@ pub(super) fn offset(value: INT) -> Answer<u32> {
     u32::try_from(value).map_err(|_| misuse("an offset is a whole number from 0"))
 }
 
-fn refused(error: AccessError) -> Box<EvalAltResult> {
+/// Raises the WIT's word.
+pub(super) fn refused(error: AccessError) -> Box<EvalAltResult> {
     misuse(error.as_str())
 }

@@ -75,6 +75,9 @@ fn prices(module: &mut Module) {
             Ok(option(t.facts.rate(t.position, class).map(|pico| pico as FLOAT / 1e6)))
         });
     }
+    module.set_getter_fn("rates", |t: &mut TargetHandle| {
+        Ok(t.fixed(|target| target.rates.iter().map(|rate| Dynamic::from(*rate)).collect::<Vec<Dynamic>>()))
+    });
     module.set_getter_fn("est_cost_nanos", |t: &mut TargetHandle| {
         Ok(option(t.facts.cost(t.position).map(|pico| INT::try_from(pico / 1000).unwrap_or(INT::MAX))))
     });
@@ -91,11 +94,14 @@ fn live(module: &mut Module) {
     module.set_getter_fn("prompt_cache_warm", |t: &mut TargetHandle| {
         Ok(FLOAT::from(t.live().prompt_cache_warm))
     });
-    module.set_getter_fn("breaker", |t: &mut TargetHandle| {
-        Ok(text(match t.live().breaker {
-            Breaker::Closed => "closed",
-            Breaker::HalfOpen => "half-open",
-            Breaker::Open => "open",
-        }))
-    });
+    module.set_getter_fn("breaker", |t: &mut TargetHandle| Ok(text(breaker_name(t.live().breaker))));
+}
+
+/// The WIT name.
+pub(crate) const fn breaker_name(breaker: Breaker) -> &'static str {
+    match breaker {
+        Breaker::Closed => "closed",
+        Breaker::HalfOpen => "half-open",
+        Breaker::Open => "open",
+    }
 }

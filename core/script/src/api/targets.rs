@@ -27,6 +27,12 @@ impl Targets {
         Self { facts: self.facts.clone(), positions }
     }
 
+    /// The candidate with this index into the target table.
+    pub(super) fn of_index(&self, index: u16) -> Option<TargetHandle> {
+        let found = self.positions.iter().find(|position| self.facts.index(**position) == index);
+        found.map(|position| self.handle(*position))
+    }
+
     pub(super) fn handle(&self, position: u16) -> TargetHandle {
         TargetHandle { facts: self.facts.clone(), position }
     }
@@ -92,12 +98,10 @@ fn fixed_filters(module: &mut Module) {
         Ok(list.keep(|target, _, _| *target.region == *name))
     });
     module.set_native_fn("min_quality", |list: &mut Targets, floor: FLOAT| {
-        Ok(list.keep(|target, _, _| target.quality.is_some_and(|quality| FLOAT::from(quality) >= floor)))
+        Ok(list.keep(|target, _, _| target.quality.is_some_and(|quality| quality >= floor as f32)))
     });
     module.set_native_fn("min_quality", |list: &mut Targets, floor: INT| {
-        Ok(list.keep(|target, _, _| {
-            target.quality.is_some_and(|quality| FLOAT::from(quality) >= floor as FLOAT)
-        }))
+        Ok(list.keep(|target, _, _| target.quality.is_some_and(|quality| quality >= floor as f32)))
     });
     // A context length of 0 is not known and may be long enough.
     module.set_native_fn("fits", |list: &mut Targets, tokens: INT| {
@@ -115,6 +119,7 @@ fn fixed_filters(module: &mut Module) {
     });
 }
 
+/// Bounds are compared as the facts are kept, so that what is written 0.7 is 0.7.
 fn live_filters(module: &mut Module) {
     module.set_native_fn("healthy", |list: &mut Targets| {
         Ok(list.keep_live(|live| live.healthy && live.breaker != Breaker::Open))
@@ -127,7 +132,7 @@ fn live_filters(module: &mut Module) {
         Ok(list.keep_live(|live| INT::from(live.in_flight) <= most))
     });
     module.set_native_fn("max_err_rate", |list: &mut Targets, most: FLOAT| {
-        Ok(list.keep_live(|live| FLOAT::from(live.err_rate_1m) <= most))
+        Ok(list.keep_live(|live| live.err_rate_1m <= most as f32))
     });
 }
 

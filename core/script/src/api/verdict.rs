@@ -1,17 +1,18 @@
-//! What `guard` answers: `pass()`, `edit([…])`, `block(deny)`, `answer(text)`, with findings and tags.
+//! What `guard` and `guard_response` answer: `pass()`, `edit([…])`, `block(deny)`, `answer(text)`, with findings and tags.
 
-use super::plan::kind;
+use super::plan::{change, kind};
 use super::request::offset;
 use crate::fault::misuse;
+use crate::meter;
 use rhai::{Array, Dynamic, EvalAltResult, FLOAT, INT, ImmutableString, Module};
-use weir_policy::{Deny, Edit, Finding, GuardVerdict, Guarded, Hit, Replacement, Severity};
+use weir_policy::{Closing, Deny, Edit, Finding, GuardVerdict, Guarded, Hit, Replacement, Severity};
 
 type Answer<T> = Result<T, Box<EvalAltResult>>;
 
-/// What a `guard` function returned. There is no default: a branch that forgets to answer must not let a request pass.
-pub(crate) fn verdict(value: Dynamic) -> Result<GuardVerdict, String> {
+/// What a `guard` or `guard_response` function returned. There is no default: a branch that forgets to answer must not let a request pass.
+pub(crate) fn verdict(hook: &str, value: Dynamic) -> Result<GuardVerdict, String> {
     value.try_cast_result::<GuardVerdict>().map_err(|value| {
-        format!("`guard` answered with {}; say pass(), edit(…), block(deny) or answer(text)", kind(&value))
+        format!("`{hook}` answered with {}; say pass(), edit(…), block(deny) or answer(text)", kind(&value))
     })
 }
 
@@ -22,13 +23,17 @@ pub(super) fn register(module: &mut Module) {
     outcomes(module);
     replacements(module);
     edits(module);
-    notes(module);
+    notes::<GuardVerdict>(module);
+    notes::<Closing>(module);
 }
 
 fn outcomes(module: &mut Module) {
     module.set_native_fn("pass", || Ok(GuardVerdict::pass()));
     module.set_native_fn("block", |deny: Deny| Ok(of(Guarded::Block(deny))));
-    module.set_native_fn("answer", |text: ImmutableString| Ok(of(Guarded::Answer(text.as_str().to_owned()))));
+    module.set_native_fn("answer", |text: ImmutableString| {
+        meter::keep(text.len())?;
+        Ok(of(Guarded::Answer(text.as_str().to_owned())))
+    });
     module.set_native_fn("edit", |edits: Array| {
         let edits = edits.into_iter().map(|value| {
             value
@@ -44,7 +49,10 @@ fn of(outcome: Guarded) -> GuardVerdict {
 }
 
 fn replacements(module: &mut Module) {
-    module.set_native_fn("text", |text: ImmutableString| Ok(Replacement::Text(text.as_str().to_owned())));
+    module.set_native_fn("text", |text: ImmutableString| {
+        meter::keep(text.len())?;
+        Ok(Replacement::Text(text.as_str().to_owned()))
+    });
     module.set_native_fn("drop", || Ok(Replacement::Drop));
     module.set_native_fn("vault", |class: ImmutableString| Ok(Replacement::Vault(class.as_str().to_owned())));
     module.set_native_fn("hash", |class: ImmutableString| Ok(Replacement::Hash(class.as_str().to_owned())));
@@ -52,25 +60,46 @@ fn replacements(module: &mut Module) {
 
 fn edits(module: &mut Module) {
     module.set_native_fn("edit", |segment: INT, start: INT, end: INT, replace: Replacement| {
+        meter::keep(bytes(&replace))?;
         Ok(Edit { segment: offset(segment)?, start: offset(start)?, end: offset(end)?, replace })
     });
-    module.set_native_fn("edit", |hit: Hit, replace: Replacement| Ok(at(&hit, replace)));
-    module.set_native_fn("edits", |hits: Array, replace: Replacement| {
-        let hits = hits.into_iter().map(|value| {
-            value
-                .try_cast_result::<Hit>()
-                .map_err(|value| misuse(format!("{} where a hit is needed", kind(&value))))
-        });
-        Ok(joined(hits.collect::<Answer<Vec<_>>>()?, &replace))
+    module.set_native_fn("edit", |hit: Hit, replace: Replacement| {
+        meter::keep(bytes(&replace))?;
+        Ok(at(&hit, replace))
     });
+    // In a stream there is one text.
+    module.set_native_fn("edit", |start: INT, end: INT, replace: Replacement| {
+        meter::keep(bytes(&replace))?;
+        Ok(Edit { segment: 0, start: offset(start)?, end: offset(end)?, replace })
+    });
+    module.set_native_fn("edits", |hits: Array, replace: Replacement| {
+        let hits = joined(hits)?;
+        meter::keep(hits.len().saturating_mul(bytes(&replace)))?;
+        Ok(hits.iter().map(|hit| Dynamic::from(at(hit, replace.clone()))).collect::<Array>())
+    });
+}
+
+/// What an edit with it takes.
+fn bytes(replace: &Replacement) -> usize {
+    let text = match replace {
+        Replacement::Text(text) | Replacement::Vault(text) | Replacement::Hash(text) => text.len(),
+        Replacement::Drop => 0,
+    };
+    size_of::<Edit>() + text
 }
 
 fn at(hit: &Hit, replace: Replacement) -> Edit {
     Edit { segment: hit.segment, start: hit.start, end: hit.end, replace }
 }
 
-/// One edit per hit; hits that overlap become one, since edits must not.
-fn joined(mut hits: Vec<Hit>, replace: &Replacement) -> Array {
+/// Hits in order; those that overlap become one, since edits must not.
+pub(super) fn joined(hits: Array) -> Answer<Vec<Hit>> {
+    let hits = hits.into_iter().map(|value| {
+        value
+            .try_cast_result::<Hit>()
+            .map_err(|value| misuse(format!("{} where a hit is needed", kind(&value))))
+    });
+    let mut hits = hits.collect::<Answer<Vec<_>>>()?;
     hits.sort_by_key(|hit| (hit.segment, hit.start, hit.end));
     let mut spans: Vec<Hit> = Vec::with_capacity(hits.len());
     for hit in hits {
@@ -81,64 +110,79 @@ fn joined(mut hits: Vec<Hit>, replace: &Replacement) -> Array {
             _ => spans.push(hit),
         }
     }
-    spans.iter().map(|hit| Dynamic::from(at(hit, replace.clone()))).collect()
+    Ok(spans)
 }
 
-fn notes(module: &mut Module) {
-    module.set_native_fn(
-        "finding",
-        |verdict: &mut GuardVerdict, rule: ImmutableString, how_bad: ImmutableString| {
-            note(verdict, &rule, &how_bad, None, 1.0)
-        },
-    );
-    module.set_native_fn(
-        "finding",
-        |verdict: &mut GuardVerdict, rule: ImmutableString, how_bad: ImmutableString, hit: Hit| {
-            note(verdict, &rule, &how_bad, Some(hit), 1.0)
-        },
-    );
-    module.set_native_fn(
-        "finding",
-        |verdict: &mut GuardVerdict,
-         rule: ImmutableString,
-         how_bad: ImmutableString,
-         hit: Hit,
-         score: FLOAT| { note(verdict, &rule, &how_bad, Some(hit), score) },
-    );
-    module.set_native_fn(
-        "tag",
-        |verdict: &mut GuardVerdict, name: ImmutableString, value: ImmutableString| {
-            verdict.tags.push((name.as_str().to_owned(), value.as_str().to_owned()));
-            Ok(verdict.clone())
-        },
-    );
+/// What takes findings and tags: a verdict, and the end of a stream.
+trait Noted: Clone + Send + Sync + 'static {
+    fn findings(&mut self) -> &mut Vec<Finding>;
+    fn tags(&mut self) -> &mut Vec<(String, String)>;
 }
 
-fn note(
-    verdict: &mut GuardVerdict,
-    rule: &str,
-    how_bad: &str,
-    hit: Option<Hit>,
-    score: FLOAT,
-) -> Answer<GuardVerdict> {
-    verdict.findings.push(Finding {
+impl Noted for GuardVerdict {
+    fn findings(&mut self) -> &mut Vec<Finding> {
+        &mut self.findings
+    }
+
+    fn tags(&mut self) -> &mut Vec<(String, String)> {
+        &mut self.tags
+    }
+}
+
+impl Noted for Closing {
+    fn findings(&mut self) -> &mut Vec<Finding> {
+        &mut self.findings
+    }
+
+    fn tags(&mut self) -> &mut Vec<(String, String)> {
+        &mut self.tags
+    }
+}
+
+type Name = ImmutableString;
+
+fn notes<T: Noted>(module: &mut Module) {
+    module.set_native_fn("finding", |noted: &mut T, rule: Name, how_bad: Name| {
+        note(noted, &rule, &how_bad, None, 1.0)
+    });
+    module.set_native_fn("finding", |noted: &mut T, rule: Name, how_bad: Name, hit: Hit| {
+        note(noted, &rule, &how_bad, Some(hit), 1.0)
+    });
+    module.set_native_fn("finding", |noted: &mut T, rule: Name, how_bad: Name, hit: Hit, score: FLOAT| {
+        note(noted, &rule, &how_bad, Some(hit), score)
+    });
+    module.set_native_fn("tag", |noted: &mut T, name: Name, value: Name| {
+        meter::keep(name.len() + value.len())?;
+        Ok(change(noted, |noted| noted.tags().push((name.as_str().to_owned(), value.as_str().to_owned()))))
+    });
+}
+
+fn note<T: Noted>(noted: &mut T, rule: &str, how_bad: &str, hit: Option<Hit>, score: FLOAT) -> Answer<T> {
+    meter::keep(size_of::<Finding>() + rule.len())?;
+    let finding = Finding {
         rule: rule.to_owned(),
         severity: severity(how_bad)?,
         segment: hit.map(|hit| hit.segment),
         start: hit.map_or(0, |hit| hit.start),
         end: hit.map_or(0, |hit| hit.end),
         score: score as f32,
-    });
-    Ok(verdict.clone())
+    };
+    Ok(change(noted, |noted| noted.findings().push(finding)))
 }
 
-fn severity(name: &str) -> Answer<Severity> {
-    match name {
-        "info" => Ok(Severity::Info),
-        "low" => Ok(Severity::Low),
-        "medium" => Ok(Severity::Medium),
-        "high" => Ok(Severity::High),
-        "critical" => Ok(Severity::Critical),
-        _ => Err(misuse("a severity is info, low, medium, high or critical")),
-    }
+/// The WIT names.
+pub(crate) const SEVERITIES: [(&str, Severity); 5] = [
+    ("info", Severity::Info),
+    ("low", Severity::Low),
+    ("medium", Severity::Medium),
+    ("high", Severity::High),
+    ("critical", Severity::Critical),
+];
+
+/// How bad, by its WIT name.
+pub(super) fn severity(name: &str) -> Answer<Severity> {
+    let known = SEVERITIES.iter().find(|(known, _)| *known == name);
+    known
+        .map(|(_, severity)| *severity)
+        .ok_or_else(|| misuse("a severity is info, low, medium, high or critical"))
 }

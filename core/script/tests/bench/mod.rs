@@ -1,8 +1,18 @@
 //! A request and four targets to ask policies about.
 
+#![allow(dead_code, reason = "each test uses its part")]
+
+pub(crate) mod desk;
+
 use std::sync::Arc;
+use weir_llm::price::Nanos;
 use weir_llm::request::Request;
-use weir_policy::{Api, Candidates, DataClass, Head, Live, LiveFacts, Needs, RequestView, Retention, Target};
+use weir_llm::usage::{Source, Usage};
+use weir_policy::verdict::{CacheState, Outcome};
+use weir_policy::{
+    Api, Candidates, DataClass, ErrorClass, Head, Live, LiveFacts, Needs, RequestView, Retention, Summary,
+    Target,
+};
 
 struct Idle;
 
@@ -66,4 +76,30 @@ pub(crate) fn ask(body: &str) -> Arc<RequestView> {
     };
     let chat = Request::parse(Api::Chat, bytes::Bytes::copy_from_slice(body.as_bytes())).unwrap();
     Arc::new(RequestView::new(head, Arc::new(chat), Vec::new()))
+}
+
+/// A manifest with these lines, and a body.
+pub(crate) fn policy(header: &str, body: &str) -> String {
+    let header: String = header.lines().map(|line| format!("//! {line}\n")).collect();
+    format!("//! name: tested\n//! version: 1.0.0\n{header}{body}")
+}
+
+/// An exchange that went well at the second attempt.
+pub(crate) fn settled() -> Summary {
+    Summary {
+        head: Arc::new(request().head().clone()),
+        outcome: Outcome::Ok,
+        target_id: Some("a/1".into()),
+        status: 200,
+        usage: Usage { input: 3, output: 7, ..Usage::default() },
+        source: Source::Provider,
+        charged: Nanos(42),
+        provider_cost: None,
+        ttft_ms: Some(5),
+        total_ms: 9,
+        errors: vec![ErrorClass::Overloaded],
+        attempts: 2,
+        tags: vec![("team".into(), "red".into())],
+        cache: CacheState::Miss,
+    }
 }

@@ -102,6 +102,26 @@ pub fn component(module: &[u8], manifest: &str) -> Result<Vec<u8>, BuildError> {
     encode(module, manifest, &Manifest::parse_yaml(manifest, "manifest.yaml")?)
 }
 
+/// The manifest of a component as it was written.
+///
+/// # Errors
+/// It has none.
+pub fn manifest_text(component: &[u8]) -> Result<&str, BuildError> {
+    section::manifest(component).map_err(|error| BuildError::Component(error.to_string()))
+}
+
+/// The same component with another manifest: for tools that ask how it would do under other limits. Nothing is checked;
+/// loading does that.
+///
+/// # Errors
+/// It has none to replace.
+pub fn with_manifest(component: &[u8], manifest: &str) -> Result<Vec<u8>, BuildError> {
+    let bare = section::without_manifest(component);
+    let mut component = bare.map_err(|error| BuildError::Component(error.to_string()))?;
+    section::append_manifest(&mut component, manifest);
+    Ok(component)
+}
+
 fn encode(module: &[u8], text: &str, manifest: &Manifest) -> Result<Vec<u8>, BuildError> {
     world::check(module, manifest)?;
     let mut component = encode::component(module, &world::text(manifest))?;

@@ -9,12 +9,12 @@ use weir_policy::services::{
 };
 use weir_policy::{Capability, Grants, Services};
 
-/// Values and versions by space and key.
-type Entries = BTreeMap<(String, String), (Vec<u8>, u64)>;
+/// A value and its version.
+type Versioned = (Vec<u8>, u64);
 
 #[derive(Default)]
 pub(crate) struct Host {
-    entries: Mutex<Entries>,
+    entries: Mutex<BTreeMap<(String, String), Versioned>>,
     pub(crate) said: Mutex<Vec<String>>,
     pub(crate) origins: Mutex<Vec<Origin>>,
     /// How long a reply takes.

@@ -20,7 +20,10 @@ fn built(name: &str) -> (Vec<u8>, Manifest) {
 
 fn pass_their_cases(name: &str, component: &[u8], grants: &[Capability]) {
     let engine = engine();
-    let compile = |config: &serde_json::Value| engine.compile(name, component, config, &granted(grants));
+    let compile = |config: &serde_json::Value, host: &weir_policy::Grants| {
+        let granted = weir_policy::Grants { capabilities: grants.to_vec(), ..host.clone() };
+        engine.compile(name, component, config, &granted)
+    };
     let report =
         cases::run_with(&plugin(name).join("cases.yaml"), &compile).unwrap_or_else(|e| panic!("{e}"));
     assert!(report.is_ok() && report.passed > 0, "{report}");

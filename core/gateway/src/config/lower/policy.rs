@@ -1,11 +1,11 @@
 //! `policies`.
 
 use super::Lower;
-use crate::config::file::{File, PolicyFile, default};
+use crate::config::file::{File, PolicyFile, ShipFile, SigningFile, default};
 use crate::config::nearest::did_you_mean;
 use crate::config::paths;
 use crate::config::place::At;
-use crate::config::program::{Engine, PolicyBinding};
+use crate::config::program::{CanaryOptions, Engine, PolicyBinding, ShadowOptions, ShipOptions, Signing};
 use crate::config::scalar::{FilePath, Text};
 use crate::config::tree::{NodeId, Value};
 use serde_json::{Map, Value as Json};
@@ -24,6 +24,8 @@ impl Lower<'_> {
         let config = policy.config.map(|at| self.json(at.id));
         let models = policy.models.as_ref().map(|models| self.bound(models, file, direct));
         let grants = self.all(&policy.grants);
+        let except = self.all(&policy.except);
+        let ship = policy.ship.as_ref().map(|ship| self.ship(ship));
         let (path, engine) = self.policy_file(policy.file, enabled?, optional?)?;
         let models = match models {
             None => None,
@@ -36,7 +38,41 @@ impl Lower<'_> {
         let mut grants: Vec<_> = grants?.into_iter().map(|grant| grant.0).collect();
         grants.sort_unstable();
         grants.dedup();
-        Some(PolicyBinding { file: path, engine, config, models, grants })
+        let except = except?.into_iter().map(|surface| surface.0).collect();
+        let ship = match ship {
+            None => None,
+            Some(ship) => Some(ship?),
+        };
+        Some(PolicyBinding { file: path, engine, config, models, grants, except, ship })
+    }
+
+    fn ship(&mut self, file: &ShipFile) -> Option<ShipOptions> {
+        let shadow = file.shadow.as_ref().map(|shadow| {
+            let (requests, span) = (self.maybe(shadow.requests), self.maybe(shadow.r#for));
+            ShadowOptions { requests, span }
+        });
+        let canary = file.canary.as_ref().map(|canary| {
+            let (share, span) = (self.value(canary.share), self.maybe(canary.r#for));
+            share.map(|share| CanaryOptions { share, span })
+        });
+        let max_changed = self.or(file.max_changed, default::MAX_CHANGED);
+        let rollback_window = self.or(file.rollback_window, default::ROLLBACK_WINDOW);
+        let canary = match canary {
+            None => None,
+            Some(canary) => Some(canary?),
+        };
+        Some(ShipOptions { shadow, canary, max_changed: max_changed?, rollback_window: rollback_window? })
+    }
+
+    /// Who may sign policies.
+    pub(super) fn signing(&mut self, file: &SigningFile) -> Option<Signing> {
+        let keys = self.all(&file.keys);
+        let required = self.or(file.required, default::SIGNED)?;
+        let keys = keys?;
+        if let (true, true, Some(at)) = (required, keys.is_empty(), file.required) {
+            self.error(at.id, "no policy could be loaded: `signing.keys` names no key");
+        }
+        Some(Signing { keys, required })
     }
 
     fn policy_file(&mut self, at: At<FilePath>, enabled: bool, optional: bool) -> Option<(PathBuf, Engine)> {

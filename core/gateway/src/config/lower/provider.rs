@@ -54,8 +54,12 @@ impl Lower<'_> {
         let kind = self.kind(key, file, vendor);
         let speaks = file.dialect.map(|at| self.value(at)).unwrap_or(Some(spoken_by(vendor, kind.as_ref())));
         let keys: Vec<_> = file.keys.iter().map(|at| self.secret(*at, "key")).collect();
-        let headers: Vec<_> =
-            file.headers.0.iter().map(|(name, value)| self.header(*name, *value, file)).collect();
+        let headers: Vec<_> = file
+            .headers
+            .0
+            .iter()
+            .map(|(name, value)| self.header(*name, *value, !file.keys.is_empty()))
+            .collect();
         let region = self.or(file.region, "");
         let retention = self.or(file.retention, default::RETENTION);
         let trains = self.or(file.trains, default::TRAINS);
@@ -135,24 +139,25 @@ impl Lower<'_> {
         }
     }
 
-    fn clear_text(&mut self, id: usize, endpoint: &Endpoint) {
+    pub(super) fn clear_text(&mut self, id: usize, endpoint: &Endpoint) {
         if !endpoint.tls && !endpoint.is_loopback() {
             self.warn(id, "keys and prompts cross the network in clear text: `https://` protects them");
         }
     }
 
-    fn header(
+    /// A header for every request; `keyed`: whether the credential is written by other means.
+    pub(super) fn header(
         &mut self,
         key: At<Name>,
         at: At<Hidden>,
-        file: &ProviderFile,
+        keyed: bool,
     ) -> Option<(HeaderName, HeaderValue)> {
         let value = self.value(at);
         let written = self.written(key.id)?.to_ascii_lowercase();
         let refused = match written.as_str() {
             name if OWN_HEADERS.contains(&name) => Some("Weir writes this header itself"),
             name if name.starts_with("x-weir-") => Some("no `x-weir-` header leaves Weir"),
-            "authorization" if !file.keys.is_empty() => Some("`keys` already write this header"),
+            "authorization" if keyed => Some("`keys` already write this header"),
             _ => None,
         };
         let name = HeaderName::from_bytes(written.as_bytes());

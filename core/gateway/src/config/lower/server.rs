@@ -63,7 +63,14 @@ impl Lower<'_> {
         Some(Limits { body, buffered, header: header?, in_flight: in_flight? })
     }
 
-    fn bytes(&mut self, at: Option<At<Size>>, default: &str, min: usize, max: usize) -> Option<usize> {
+    /// A size within bounds.
+    pub(super) fn bytes(
+        &mut self,
+        at: Option<At<Size>>,
+        default: &str,
+        min: usize,
+        max: usize,
+    ) -> Option<usize> {
         let bytes = usize::try_from(self.or(at, default)?).unwrap_or(usize::MAX);
         let bound = match () {
             () if bytes < min => format!("is too small: at least {min} bytes"),

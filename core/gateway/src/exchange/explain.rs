@@ -1,0 +1,166 @@
+//! The decision tree of an exchange: who said what and why, and which targets were left out. Without content.
+
+use super::Exchange;
+use super::admit::Admitted;
+use crate::snapshot::Route;
+use crate::telemetry::record;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use weir_policy::pipeline::{Trace, TraceLine};
+use weir_policy::{Api, Plan, Retention, Target};
+
+/// What an exchange knew when it was routed.
+pub struct Routed {
+    route: Arc<Route>,
+    retention: Retention,
+    /// Whether only targets with a known price were eligible.
+    priced: bool,
+    plan: Option<Plan>,
+}
+
+/// All that can be said of how an exchange was decided.
+pub struct Explained {
+    at_ms: u64,
+    api: Api,
+    stream: bool,
+    generation: u64,
+    outcome: record::Outcome,
+    status: u16,
+    served: Option<Arc<str>>,
+    routed: Option<Routed>,
+    trace: Trace,
+    said: Vec<(Arc<str>, Box<str>, Box<str>)>,
+}
+
+/// Longest explanation in a header.
+const HEADER: usize = 4096;
+
+impl Exchange<'_> {
+    /// Notes where the exchange may go.
+    pub fn routed(&mut self, admitted: &Admitted, plan: &Plan) {
+        if !self.explains {
+            return;
+        }
+        self.routed = Some(Routed {
+            route: Arc::clone(&admitted.route),
+            retention: admitted.retention,
+            priced: admitted.caller.principal.has_hard_budget(),
+            plan: Some(plan.clone()),
+        });
+    }
+
+    /// The decisions so far, short enough for a header.
+    pub fn explanation(&self) -> Option<String> {
+        let wanted = self.explains && self.wants_explanation;
+        let text = wanted.then(|| Value::from(lines(&self.trace)).to_string())?;
+        let plain = text.bytes().all(|b| (b' '..=b'~').contains(&b));
+        (plain && text.len() <= HEADER).then_some(text)
+    }
+
+    /// Keeps the whole for `weir explain`.
+    pub fn explain(&mut self) {
+        if !self.explains {
+            return;
+        }
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let explained = Explained {
+            at_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
+            api: self.record.api,
+            stream: self.record.stream,
+            generation: self.snapshot.generation,
+            outcome: self.record.outcome,
+            status: self.record.status,
+            served: self.served.as_ref().map(|(id, _)| Arc::clone(id)),
+            routed: self.routed.take(),
+            trace: std::mem::take(&mut self.trace),
+            said: self.gateway.services.explain_take(&self.id),
+        };
+        let bytes = 512 + explained.trace.len() * 256 + explained.said.len() * 128;
+        self.gateway.traces.put(&self.id, Arc::new(explained), bytes);
+    }
+}
+
+impl Explained {
+    /// As JSON, for the admin API and the command line.
+    #[must_use]
+    pub fn to_json(&self, request_id: &str) -> Value {
+        let explained = self
+            .said
+            .iter()
+            .map(|(policy, rule, because)| json!({ "policy": **policy, "rule": rule, "because": because }));
+        json!({
+            "request_id": request_id,
+            "at_ms": self.at_ms,
+            "api": self.api.as_str(),
+            "stream": self.stream,
+            "generation": self.generation,
+            "outcome": self.outcome.as_str(),
+            "status": self.status,
+            "served_by": self.served.as_deref(),
+            "targets": self.routed.as_ref().map(|routed| routed.targets(self.api)),
+            "plan": self.routed.as_ref().and_then(Routed::plan),
+            "decisions": lines(&self.trace),
+            "explanations": explained.collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl Routed {
+    /// Every target of the alias: whether policy saw it, and why not.
+    fn targets(&self, api: Api) -> Vec<Value> {
+        let route = &self.route;
+        let of = |&index: &u16| {
+            let target = route.table.get(usize::from(index))?;
+            let why = self.left_out(index, target, api);
+            Some(json!({ "target": *target.id, "candidate": why.is_none(), "left_out": why }))
+        };
+        route.allowed.iter().filter_map(of).collect()
+    }
+
+    fn left_out(&self, index: u16, target: &Target, api: Api) -> Option<String> {
+        let bound = self.route.bound.get(usize::from(index))?;
+        if !bound.endpoint.speaks.serves(api) {
+            return Some(format!("its provider does not serve {}", api.as_str()));
+        }
+        if !target.retention.satisfies(self.retention) {
+            let (keeps, asked) = (target.retention.name(), self.retention.name());
+            return Some(format!("it keeps content ({keeps}); the request asks for {asked}"));
+        }
+        let priced = bound.prices.as_ref().is_some_and(|prices| prices.covers(api));
+        (self.priced && !priced).then(|| "its price is not known, and the budget is hard".to_owned())
+    }
+
+    fn plan(&self) -> Option<Value> {
+        let plan = self.plan.as_ref()?;
+        let id = |target: u16| self.route.table.get(usize::from(target)).map(|target| &*target.id);
+        let steps: Vec<&str> = plan.steps.iter().filter_map(|step| id(step.target)).collect();
+        Some(json!({ "reason": &*plan.reason, "steps": steps }))
+    }
+}
+
+fn lines(trace: &[TraceLine]) -> Vec<Value> {
+    trace.iter().map(line).collect()
+}
+
+fn line(line: &TraceLine) -> Value {
+    let mut said = json!({
+        "policy": *line.policy,
+        "version": *line.version,
+        "hook": line.hook.as_str(),
+        "verdict": line.verdict,
+        "us": u64::try_from(line.elapsed.as_micros()).unwrap_or(u64::MAX),
+    });
+    if let Some(reason) = &line.reason {
+        said["reason"] = json!(reason);
+    }
+    if !line.findings.is_empty() {
+        let rules: Vec<&str> = line.findings.iter().map(|finding| finding.rule.as_str()).collect();
+        said["findings"] = json!(rules);
+    }
+    if let Some(fault) = &line.fault {
+        said["fault"] =
+            json!({ "kind": fault.kind.as_str(), "message": fault.message, "place": fault.place });
+    }
+    said
+}

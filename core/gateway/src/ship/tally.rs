@@ -1,0 +1,152 @@
+//! What is counted of each version that decides: of the live one since it is live, of a canary and of the live one beside
+//! it since there is a canary.
+
+use super::report::percent_text;
+use crate::telemetry::policies::Policies;
+use arc_swap::ArcSwap;
+use serde_json::{Value, json};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use weir_policy::pipeline::{Call, Observer};
+
+/// Passes every call on to the metrics, counts those of watched versions, and says whose breaker opens.
+pub struct Watcher {
+    metrics: Arc<Policies>,
+    watched: ArcSwap<Vec<Arc<Tally>>>,
+    tripped: Mutex<Vec<Tripped>>,
+}
+
+/// A version whose breaker opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tripped {
+    /// The policy's name.
+    pub policy: String,
+    /// The version's digest.
+    pub digest: String,
+    /// At which hook.
+    pub hook: &'static str,
+}
+
+/// Breakers that opened and were not looked at yet: a version opens one for each of its hooks.
+const TRIPS: usize = 64;
+
+/// Counts of one version, over all of its bindings.
+#[derive(Debug, Default)]
+pub struct Tally {
+    policy: String,
+    digests: Vec<String>,
+    calls: AtomicU64,
+    faults: AtomicU64,
+    refusals: AtomicU64,
+    nanos: AtomicU64,
+}
+
+impl Watcher {
+    /// Watches nobody yet.
+    pub fn new(metrics: Arc<Policies>) -> Self {
+        Self { metrics, watched: ArcSwap::default(), tripped: Mutex::default() }
+    }
+
+    /// Watches these, and no others.
+    pub fn watch(&self, tallies: Vec<Arc<Tally>>) {
+        self.watched.store(Arc::new(tallies));
+    }
+
+    /// The breakers that opened since the last look.
+    pub fn tripped(&self) -> Vec<Tripped> {
+        std::mem::take(&mut *self.tripped.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Observer for Watcher {
+    fn asked(&self, call: &Call<'_>) {
+        self.metrics.asked(call);
+        for tally in self.watched.load().iter().filter(|tally| tally.is(call)) {
+            tally.count(call);
+        }
+        if call.breaker_opened {
+            let mut tripped = self.tripped.lock().unwrap_or_else(PoisonError::into_inner);
+            if tripped.len() < TRIPS {
+                tripped.push(Tripped {
+                    policy: call.policy.to_owned(),
+                    digest: call.digest.to_owned(),
+                    hook: call.hook.as_str(),
+                });
+            }
+        }
+    }
+}
+
+impl Tally {
+    /// Nothing counted yet.
+    pub fn of(policy: &str, digests: Vec<String>) -> Arc<Self> {
+        Arc::new(Self { policy: policy.to_owned(), digests, ..Self::default() })
+    }
+
+    fn is(&self, call: &Call<'_>) -> bool {
+        self.policy == call.policy && self.digests.iter().any(|digest| digest == call.digest)
+    }
+
+    fn count(&self, call: &Call<'_>) {
+        let nanos = u64::try_from(call.elapsed.as_nanos()).unwrap_or(u64::MAX);
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.nanos.fetch_add(nanos, Ordering::Relaxed);
+        if call.fault.is_some() {
+            self.faults.fetch_add(1, Ordering::Relaxed);
+        }
+        if matches!(call.verdict, "block" | "deny" | "fail") {
+            self.refusals.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How often it was asked.
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    /// How often it failed.
+    pub fn faults(&self) -> u64 {
+        self.faults.load(Ordering::Relaxed)
+    }
+
+    /// Whether this version fails a greater share of its calls than another does.
+    pub fn fails_more_than(&self, other: &Self) -> bool {
+        let (mine, theirs) = (u128::from(self.faults()), u128::from(other.faults()));
+        mine * u128::from(other.calls().max(1)) > theirs * u128::from(self.calls().max(1))
+    }
+
+    /// For the admin API.
+    pub fn json(&self) -> Value {
+        let share = |count: &AtomicU64| {
+            let parts = count.load(Ordering::Relaxed).saturating_mul(10_000).checked_div(self.calls());
+            percent_text(parts.unwrap_or(0))
+        };
+        let mean = self.nanos.load(Ordering::Relaxed).checked_div(self.calls()).unwrap_or(0) / 100;
+        json!({
+            "calls": self.calls(),
+            "faults": self.faults(),
+            "faults_percent": share(&self.faults),
+            "refusals": self.refusals.load(Ordering::Relaxed),
+            "refusals_percent": share(&self.refusals),
+            "mean_us": f64::from(u32::try_from(mean).unwrap_or(u32::MAX)) / 10.0,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_of_faults_are_compared_not_counts() {
+        let tally = |calls, faults| Tally {
+            calls: AtomicU64::new(calls),
+            faults: AtomicU64::new(faults),
+            ..Tally::default()
+        };
+        assert!(tally(100, 2).fails_more_than(&tally(10_000, 100)), "2 % is more than 1 %");
+        assert!(!tally(100, 1).fails_more_than(&tally(10_000, 100)));
+        assert!(tally(1, 1).fails_more_than(&tally(0, 0)), "nobody asked the other one");
+        assert!(!tally(0, 0).fails_more_than(&tally(0, 0)));
+    }
+}

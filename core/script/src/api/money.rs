@@ -1,0 +1,112 @@
+//! What `price` and `quote` are told and answer. Money is whole nano-dollars; a float is refused wherever money goes.
+
+use super::plan::{change, kind};
+use super::usage::{lines, of};
+use super::{option, text};
+use crate::fault::misuse;
+use crate::meter;
+use rhai::{Array, Dynamic, EvalAltResult, FLOAT, INT, ImmutableString, Module};
+use std::sync::Arc;
+use weir_llm::price::{Nanos, Rate, rate};
+use weir_llm::usage::Class;
+use weir_policy::{Base, Charge};
+
+type Answer<T> = Result<T, Box<EvalAltResult>>;
+
+/// What was used, what a unit costs, what it comes to.
+#[derive(Clone)]
+pub(crate) struct BaseHandle(pub(crate) Arc<Base>);
+
+/// What a `price` function returned.
+pub(crate) fn charge(value: Dynamic) -> Result<Charge, String> {
+    value
+        .try_cast_result::<Charge>()
+        .map_err(|value| format!("`price` answered with {}; say charge(total)", kind(&value)))
+}
+
+/// What a `quote` function returned.
+pub(crate) fn quote(value: &Dynamic) -> Result<Nanos, String> {
+    value.as_int().map(Nanos).map_err(|_| {
+        let found = if value.is_float() { "a float" } else { kind(value) };
+        format!("`quote` answered with {found}; money is a whole number of nano-dollars")
+    })
+}
+
+pub(super) fn register(module: &mut Module) {
+    module.set_custom_type::<BaseHandle>("Base");
+    module.set_custom_type::<Charge>("Charge");
+    module.set_custom_type::<Rate>("Rate");
+    facts(module);
+    charges(module);
+    arithmetic(module);
+}
+
+fn facts(module: &mut Module) {
+    module.set_getter_fn("list_price", |b: &mut BaseHandle| Ok(b.0.list_price.0));
+    module.set_getter_fn("lines", |b: &mut BaseHandle| Ok(lines(&b.0.usage)));
+    module.set_native_fn("of", |b: &mut BaseHandle, class: ImmutableString| Ok(of(&b.0.usage, &class)));
+    module.set_getter_fn("rates", |b: &mut BaseHandle| {
+        Ok(b.0.rates.iter().map(|rate| Dynamic::from(*rate)).collect::<Array>())
+    });
+    // Pico-dollars a unit, of the class it falls back to if it has none of its own; `()` if unknown.
+    module.set_native_fn("rate", |b: &mut BaseHandle, class: ImmutableString| {
+        Ok(option(rate_of(&b.0, &class).map(|(_, pico)| INT::try_from(pico).unwrap_or(INT::MAX))))
+    });
+    // What the units of a class come to by its rate, in nano-dollars; halves are rounded up, as in the list price.
+    module.set_native_fn("cost_of", |b: &mut BaseHandle, class: ImmutableString| {
+        let Some((class, pico)) = rate_of(&b.0, &class) else { return Ok(Dynamic::UNIT) };
+        let pico = i128::from(b.0.usage.of(class)) * i128::from(pico);
+        whole((pico + 500).div_euclid(1000)).map(Dynamic::from)
+    });
+    module.set_getter_fn("class", |rate: &mut Rate| Ok(text(rate.class.as_str())));
+    module.set_getter_fn("pico_per_unit", |rate: &mut Rate| {
+        Ok(INT::try_from(rate.pico_per_unit).unwrap_or(INT::MAX))
+    });
+}
+
+fn rate_of(base: &Base, class: &str) -> Option<(Class, u64)> {
+    let class = Class::parse(class)?;
+    Some((class, rate(&base.rates, class)?))
+}
+
+fn charges(module: &mut Module) {
+    module.set_native_fn("charge", |total: INT| {
+        Ok(Charge { total: Nanos(total), items: Vec::new(), tags: Vec::new() })
+    });
+    module.set_native_fn("charge", |_: FLOAT| not_whole::<Charge>());
+    module.set_native_fn("item", |charge: &mut Charge, name: ImmutableString, nanos: INT| {
+        meter::keep(name.len())?;
+        Ok(change(charge, |c| c.items.push((name.as_str().to_owned(), Nanos(nanos)))))
+    });
+    module.set_native_fn("item", |_: &mut Charge, _: ImmutableString, _: FLOAT| not_whole::<Charge>());
+    module.set_native_fn("tag", |charge: &mut Charge, name: ImmutableString, value: ImmutableString| {
+        meter::keep(name.len() + value.len())?;
+        Ok(change(charge, |c| c.tags.push((name.as_str().to_owned(), value.as_str().to_owned()))))
+    });
+}
+
+/// Each product is exact (128 bits) before it is divided; a remainder goes towards the lower number.
+fn arithmetic(module: &mut Module) {
+    module.set_native_fn("mul_div", |a: INT, b: INT, c: INT| mul_div(a, b, c, 0));
+    module.set_native_fn("mul_div_up", |a: INT, b: INT, c: INT| mul_div(a, b, c, 1));
+    module.set_native_fn("percent", |amount: INT, percent: INT| mul_div(amount, percent, 100, 0));
+    module.set_native_fn("percent", |_: INT, _: FLOAT| {
+        Err::<INT, _>(misuse("a percentage of money is whole; of 12.5 % write mul_div(amount, 125, 1000)"))
+    });
+}
+
+fn mul_div(a: INT, b: INT, c: INT, up: i128) -> Answer<INT> {
+    if c <= 0 {
+        return Err(misuse("mul_div divides by a number above 0"));
+    }
+    let (product, c) = (i128::from(a) * i128::from(b), i128::from(c));
+    whole((product + up * (c - 1)).div_euclid(c))
+}
+
+fn whole(nanos: i128) -> Answer<INT> {
+    INT::try_from(nanos).map_err(|_| misuse("more money than fits"))
+}
+
+fn not_whole<T>() -> Answer<T> {
+    Err(misuse("money is a whole number of nano-dollars, never a float; see mul_div and percent"))
+}
