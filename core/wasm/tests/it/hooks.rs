@@ -128,7 +128,6 @@ fn complete(host: &Host, policy: &dyn Policy) {
     let batch: Vec<Summary> = ["a", "b", "a"].map(summary).to_vec();
     policy.complete(&batch.into()).expect("an answer");
     let said = host.said().join("\n");
-    let said = said.as_str();
     assert!(
         said.contains(r#"name: "charged", by: 20, labels: [("tenant", "a"), ("keys", "unavailable")]"#),
         "{said}"
