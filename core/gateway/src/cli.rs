@@ -210,6 +210,7 @@ fn banner(ready: &Ready<'_>, file: Option<&PathBuf>, new_key: bool) -> String {
 fn check(file: Option<&PathBuf>) -> Printed {
     let config = read(file)?;
     let mut compiled = reload::policies::Compiled::new(wasm_engine()?);
+    compiled.list(&config.http);
     let mut errors: Vec<String> = Vec::new();
     for binding in &config.policies {
         let covered = |policy: std::sync::Arc<dyn weir_policy::Policy>| {

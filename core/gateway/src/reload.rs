@@ -237,6 +237,7 @@ impl Thread {
         self.generation = snapshot.generation;
         self.gateway.ledger.set_hold_timeout(crate::server::hold_timeout(&snapshot.config));
         self.gateway.services.configure(&snapshot.config);
+        self.gateway.traces.resize(snapshot.config.explain_kept as usize);
         self.gateway.telemetry.metrics().generation.set(i64::try_from(self.generation).unwrap_or(i64::MAX));
         let digest = snapshot.digest;
         let old = self.gateway.snapshot.swap(Arc::new(snapshot));

@@ -1,6 +1,7 @@
 //! Compiles policies. A version that somebody still holds is not compiled again, and those that are held are counted.
 
-use crate::config::{Engine, PolicyBinding};
+use crate::config::{Engine, HttpAlias, PolicyBinding};
+use crate::services::check_aliases;
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, Weak};
 use weir_policy::services::Services;
@@ -11,6 +12,8 @@ pub struct Compiled {
     wasm: weir_wasm::Engine,
     live: Arc<dyn Services>,
     quiet: Quiet,
+    /// The aliases that policies may call; `None`: nobody said.
+    aliases: Option<Vec<String>>,
     made: Vec<Made>,
 }
 
@@ -44,13 +47,24 @@ struct Made {
 impl Compiled {
     /// For tools and checks: policies have nothing to reach out to.
     pub fn new(wasm: weir_wasm::Engine) -> Self {
-        Self { wasm, live: Arc::new(Offline), quiet: Box::new(|| Arc::new(Offline)), made: Vec::new() }
+        Self {
+            wasm,
+            live: Arc::new(Offline),
+            quiet: Box::new(|| Arc::new(Offline)),
+            aliases: None,
+            made: Vec::new(),
+        }
     }
 
     /// With what policies reach out to; `quiet` makes what a shadowed version gets in its place.
     #[must_use]
     pub fn with(self, live: Arc<dyn Services>, quiet: Quiet) -> Self {
         Self { live, quiet, ..self }
+    }
+
+    /// Says which aliases there are: from now on a version that names another one is refused.
+    pub fn list(&mut self, aliases: &[HttpAlias]) {
+        self.aliases = Some(aliases.iter().map(|alias| alias.name.clone()).collect());
     }
 
     /// The policy of a binding, from its file.
@@ -67,6 +81,21 @@ impl Compiled {
     /// # Errors
     /// The bytes are no policy, or not with this config and these grants.
     pub fn version(
+        &mut self,
+        binding: &PolicyBinding,
+        source: Source<'_>,
+        mark: Mark,
+    ) -> Result<Arc<dyn Policy>, LoadError> {
+        let policy = self.compile(binding, source, mark)?;
+        // Also of a version that has not changed: the config may have.
+        if let Some(aliases) = &self.aliases {
+            check_aliases(&binding.file.display().to_string(), policy.manifest(), aliases)?;
+        }
+        Ok(policy)
+    }
+
+    /// The version if somebody holds it, else a fresh one.
+    fn compile(
         &mut self,
         binding: &PolicyBinding,
         source: Source<'_>,

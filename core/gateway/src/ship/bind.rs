@@ -25,6 +25,7 @@ impl Ship {
     /// Everything that is wrong with the policies.
     pub fn bind(&mut self, config: &Config) -> Result<Units, Vec<String>> {
         self.crowded = false;
+        self.compiled.list(&config.http);
         let (mut units, mut errors) = (Units::new(), Vec::new());
         let mut files: Vec<&Path> = config.policies.iter().map(|binding| binding.file.as_path()).collect();
         files.sort_unstable();
