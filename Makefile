@@ -10,8 +10,10 @@ WEIR ?= $(CARGO_TARGET_DIR)/release/weir
 DATA ?= .weir
 ARGS ?=
 FUZZ_SECONDS ?= 60
+FUZZED := $(patsubst %/fuzz,%,$(wildcard core/*/fuzz plugins/*/fuzz))
 
 PLUGINS := $(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/manifest.yaml))))
+BENCH_GUESTS := kept waits every-hook
 PLUGIN_SOURCES := $(shell find sdk plugins -type f -not -path '*/target/*' -not -name '*.wasm' 2>/dev/null)
 
 .DEFAULT_GOAL := help
@@ -44,16 +46,18 @@ lint: ## format, clippy, docs, licences and sources of dependencies
 bench: ## Weir beside nginx and a bare pingora-proxy: a table and target/bench.json (ARGS=--quick for a look)
 	@.ci/setup bench
 	cargo build --release --locked --workspace --bin weir --bin weir-bench
-	@$(MAKE) --no-print-directory --silent plugins target/bench-guest.wasm
+	@$(MAKE) --no-print-directory --silent plugins $(BENCH_GUESTS:%=target/bench/%.wasm)
 	@PATH="$$PATH:/usr/sbin:$(CACHE)/nginx/usr/sbin" $(CARGO_TARGET_DIR)/release/weir-bench run \
 	    --weir $(CARGO_TARGET_DIR)/release/weir --policies policies --guard plugins/mask-pii.wasm \
-	    --kept target/bench-guest.wasm --out target/bench.json $(ARGS)
+	    --guests target/bench --out target/bench.json $(ARGS)
 
-fuzz: ## each parser's fuzz target for FUZZ_SECONDS (60)
+fuzz: ## each parser's fuzz target for FUZZ_SECONDS (60); the shipped plugins are the seeds of one
 	@.ci/setup fuzz
-	@cd core/llm && for target in $$(cargo +nightly fuzz list); do \
-	    echo "== $$target, $(FUZZ_SECONDS) s"; \
-	    cargo +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done
+	@mkdir -p core/wasm/fuzz/corpus/component && cp plugins/*.wasm core/wasm/fuzz/corpus/component/ 2>/dev/null || true
+	@for crate in $(FUZZED); do for target in $$(cd $$crate && cargo +nightly fuzz list); do \
+	    echo "== $$crate $$target, $(FUZZ_SECONDS) s"; \
+	    (cd $$crate && cargo +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS) -max_len=262144) || exit 1; \
+	    done; done
 
 docs: ## the book about policies and plugins, into target/book; what it shows is tried
 	@.ci/setup docs
@@ -70,10 +74,10 @@ plugins: $(PLUGINS:%=plugins/%.wasm) ## the shipped Wasm plugins, if their sourc
 plugins/%.wasm: $(PLUGIN_SOURCES)
 	@$(WEIR) plugin build plugins/$* --out $@
 
-# The benchmark's own guest: a route policy that reads no content.
-target/bench-guest.wasm: $(shell find benches/guest sdk -type f 2>/dev/null)
+# The benchmark's own guests, and the one of the tests that has every hook and every misdeed.
+target/bench/%.wasm: $(PLUGIN_SOURCES) $(shell find benches/guests tests/guests -type f 2>/dev/null)
 	@mkdir -p $(@D)
-	@$(WEIR) plugin build benches/guest --out $@
+	@$(WEIR) plugin build $(firstword $(wildcard benches/guests/$* tests/guests/$*)) --out $@
 
 clean-data: ## forget the local ledger, keys and caches of `make run`
 	rm -rf $(DATA)

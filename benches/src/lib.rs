@@ -7,7 +7,7 @@
 //! - [`system`]: what is measured, and how each is started: nginx, a bare `pingora-proxy`, Weir
 //! - [`weir`]: Weir's config for the benchmark, its keys and its admin API
 //! - [`audit`]: the ledger against what the clients and the upstream counted
-//! - [`memory`], [`startup`], [`reload`]: the figures beside CPU time
+//! - [`memory`], [`startup`], [`reload`], [`swap`], [`hostile`]: the figures beside CPU time
 //! - [`micro`]: what one call of a policy costs; [`translation`]: what turning requests, replies and deltas does
 //! - [`process`]: pinned children, their CPU time and memory as the operating system says
 //! - [`load`]: the load generator; [`hold`]: a thousand streams kept open
@@ -21,6 +21,7 @@ pub mod audit;
 pub mod failure;
 pub mod figures;
 pub mod hold;
+pub mod hostile;
 pub mod load;
 pub mod memory;
 pub mod micro;
@@ -34,6 +35,7 @@ pub mod report;
 pub mod round;
 pub mod run;
 pub mod startup;
+pub mod swap;
 pub mod system;
 pub mod translation;
 pub mod weir;

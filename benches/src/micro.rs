@@ -1,27 +1,32 @@
 //! What one call of a policy costs, through the engines' own API, and what translation does, on one core.
+//!
+//! # Layout
+//!
+//! - `world`: what the policies are asked about
+//! - `streams`: tokens of a stream past a policy
+//! - `misdeeds`: how far hostile policies get beyond their budget
+
+mod misdeeds;
+mod streams;
+mod world;
+
+pub(crate) use misdeeds::WAYS;
 
 use std::fs;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use weir_llm::price::Rate;
-use weir_llm::request::Request;
-use weir_llm::usage::Class;
-use weir_policy::{
-    Api, Breaker, Candidates, Capability, DataClass, Grants, Head, Live, LiveFacts, Needs, Policy,
-    RequestView, Retention, Target,
-};
+use serde_json::{Value, json};
+use weir_policy::manifest::MatcherSpec;
+use weir_policy::matcher::Matchers;
+use weir_policy::{Candidates, Grants, Policy, Question, RequestView};
 
-use crate::failure::{Context, Failure, Result};
+use crate::failure::{Context, Result};
 use crate::figures::Series;
-use crate::prompt::{self, Kind};
-use crate::translation;
-use crate::weir::prices;
+use crate::translation::{self, Figure};
 
 /// The policies to call.
 #[derive(Clone, Debug, clap::Args)]
@@ -32,77 +37,142 @@ pub struct Policies {
     /// A guard that reads content: its instance is fresh for every call.
     #[arg(long)]
     pub guard: PathBuf,
-    /// A route policy that reads none: its instance is kept.
+    /// Folder of the benchmark's own guests, built: `kept.wasm`, `waits.wasm`, `every-hook.wasm`.
     #[arg(long)]
-    pub kept: PathBuf,
+    pub guests: PathBuf,
     /// How many rounds of a tenth of a second each.
     #[arg(long, default_value_t = 11)]
     pub rounds: usize,
 }
 
-/// Microseconds a call, one value a round.
+/// Figures by name, one value a round.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Calls {
-    /// The shipped routing script over eight targets with live facts.
-    pub rhai_route: Vec<f64>,
-    /// A Wasm route policy in a kept instance, over the same targets.
-    pub wasm_kept: Vec<f64>,
-    /// The shipped Wasm guard in a fresh instance, over a body of 1 KiB without a hit.
-    pub wasm_fresh: Vec<f64>,
-    /// What [`translation::measure`] found.
-    pub translation: Vec<translation::Figure>,
-}
+pub struct Calls(Vec<Figure>);
 
 impl Calls {
     /// The figures by name.
-    pub fn series(self) -> Vec<(String, Series)> {
-        let policies = [
-            ("rhai_route_us".to_owned(), self.rhai_route),
-            ("wasm_kept_us".to_owned(), self.wasm_kept),
-            ("wasm_fresh_us".to_owned(), self.wasm_fresh),
-        ];
-        policies.into_iter().chain(self.translation).map(|(name, values)| (name, Series(values))).collect()
+    pub fn series(self) -> impl Iterator<Item = (String, Series)> {
+        self.0.into_iter().map(|(name, values)| (name, Series(values)))
     }
 }
 
-/// Calls each policy for as long as its rounds take, then the translation.
+/// The shortest route policy that chooses: what the design's 3 µs are about.
+const SHORT_ROUTE: &str = "//! name: short\n//! version: 1.0.0\n//! hooks: [route]\n\
+    fn route(head, targets, config) { plan(targets.healthy().or(targets).cheapest()) }\n";
+
+/// The same as one who knows no list functions would write it: what was measured before there were any.
+const LOOP_ROUTE: &str = "//! name: loop\n//! version: 1.0.0\n//! hooks: [route]\n\
+    fn route(head, targets, config) {\n\
+        let best = (); let least = 1e9;\n\
+        for t in targets { if t.healthy && t.price_in < least { least = t.price_in; best = t; } }\n\
+        plan(best)\n\
+    }\n";
+
+/// Keeps a word out of streams.
+const STREAM: &str = "//! name: watch\n//! version: 1.0.0\n//! hooks: [guard-response, stream]\n//! reads: content\n\
+    //! matchers:\n//!   - { name: word, literals: [swordfish] }\n//! stream: { bytes: 256, ms: 40, max_hold: 256 }\n\
+    fn guard_response(head, meta, reply, config) { pass() }\n\
+    fn stream_open(head, config) { #{} }\n\
+    fn stream(state, lane, text, last, config) { edit(edits(scan(\"word\", text), text(\"*\"))).hold(8) }\n\
+    fn stream_finish(state, usage, config) { closing() }\n";
+
+/// Calls each policy for as long as its rounds take, then the translation. Microseconds, where the name says nothing else:
+///
+/// - `rhai_route_us`: the short route script over eight targets with live facts; `_shipped`: `policies/route.rhai`;
+///   `_loop`: eight targets in a loop of the script.
+/// - `wasm_kept_us`: a Wasm route policy in a kept instance, over the same targets.
+/// - `wasm_fresh_us`: the shipped Wasm guard with a config in a fresh instance, one scan of a prompt of 4 KiB without a
+///   hit; `_scan`: the host's share of that; `_async`: the same guard, which may call out.
+/// - `wasm_stream_token_us`, `rhai_stream_token_us`: a token of a stream past one policy, windows included.
+/// - `hostile_over_ms_wasm`, `…_rhai`: how long after the end of its budget the worst of six hostile guards was stopped.
 pub fn measure(policies: &Policies) -> Result<Calls> {
+    let engine = engine()?;
     let script = fs::read_to_string(&policies.script).context(policies.script.display())?;
-    let none = serde_json::json!({});
-    let script =
-        weir_script::compile("route.rhai", &script, &none, &Grants::offline()).context("route.rhai")?;
+    let guest = |name: &str| policies.guests.join(name);
+    let masks = json!({ "mask": "<{class}>", "classes": ["email", "card"] });
+    let (request, candidates) = (world::usual_request()?, world::candidates());
+    let prompt = world::prompt_of(4 << 10)?;
+    let rounds = policies.rounds;
+    let mut figures: Vec<Figure> = Vec::new();
+    let mut row = |name: &str, values: Vec<f64>| figures.push((name.to_owned(), values));
+
+    for (name, source) in [
+        ("rhai_route_us", SHORT_ROUTE),
+        ("rhai_route_shipped_us", &*script),
+        ("rhai_route_loop_us", LOOP_ROUTE),
+    ] {
+        let policy = scripted(source, &json!({}))?;
+        row(name, per_call(rounds, || route(&*policy, &request, &candidates))?);
+    }
+    let kept = component(&engine, &guest("kept.wasm"), &json!({}))?;
+    row("wasm_kept_us", per_call(rounds, || route(&*kept, &request, &candidates))?);
+    let guard = component(&engine, &policies.guard, &masks)?;
+    row("wasm_fresh_us", per_call(rounds, || pass(&*guard, &prompt))?);
+    row("wasm_fresh_scan_us", scans(rounds, &*guard, &prompt)?);
+    let waits = component(&engine, &guest("waits.wasm"), &masks)?;
+    row("wasm_fresh_async_us", waiting(rounds, &waits, &prompt)?);
+    let watch = component(&engine, &guest("every-hook.wasm"), &json!({}))?;
+    row("wasm_stream_token_us", streams::per_token(rounds, watch, &request)?);
+    let watch = scripted(STREAM, &json!({}))?;
+    row("rhai_stream_token_us", streams::per_token(rounds, watch, &request)?);
+    row("hostile_over_ms_wasm", misdeeds::of_components(&engine, &guest("every-hook.wasm"), &request)?);
+    row("hostile_over_ms_rhai", misdeeds::of_scripts(&request)?);
+    figures.extend(translation::measure(rounds, ""));
+    Ok(Calls(figures))
+}
+
+fn engine() -> Result<weir_wasm::Engine> {
     let options = weir_wasm::Options { cache_dir: None, mac_key: [0; 32], max_instances: 64 };
-    let engine = weir_wasm::Engine::new(options).context("Wasm engine")?;
-    let load = |file: &Path, grants: &[Capability]| {
-        let component = fs::read(file).context(file.display())?;
-        let grants = Grants { capabilities: grants.to_vec(), ..Grants::offline() };
-        engine.compile(&file.display().to_string(), &component, &none, &grants).context(file.display())
-    };
-    let guard = load(&policies.guard, &[])?;
-    let kept = load(&policies.kept, &[Capability::Targets])?;
-    let (request, candidates) = (request()?, candidates());
-    Ok(Calls {
-        rhai_route: rounds(policies.rounds, || route(&*script, &request, &candidates))?,
-        wasm_kept: rounds(policies.rounds, || route(&*kept, &request, &candidates))?,
-        wasm_fresh: rounds(policies.rounds, || pass(&*guard, &request))?,
-        translation: translation::measure(policies.rounds, ""),
-    })
+    weir_wasm::Engine::new(options).context("Wasm engine")
+}
+
+fn component(engine: &weir_wasm::Engine, file: &Path, config: &Value) -> Result<Arc<dyn Policy>> {
+    let bytes = fs::read(file).context(file.display())?;
+    engine.compile(&file.display().to_string(), &bytes, config, &Grants::offline()).context(file.display())
+}
+
+fn scripted(source: &str, config: &Value) -> Result<Arc<dyn Policy>> {
+    weir_script::compile("bench.rhai", source, config, &Grants::offline()).context("bench.rhai")
 }
 
 fn route(policy: &dyn Policy, request: &Arc<RequestView>, candidates: &Arc<Candidates>) -> Result<()> {
     black_box(policy.route(black_box(request), candidates)).map(drop).context("route")
 }
 
+/// A view of its own, as every exchange has.
 fn pass(policy: &dyn Policy, request: &Arc<RequestView>) -> Result<()> {
-    black_box(policy.guard(black_box(request))).map(drop).context("guard")
+    black_box(policy.guard(black_box(&afresh(request)))).map(drop).context("guard")
+}
+
+/// What of `pass` is the host's: the view, and the scan itself.
+fn scans(rounds: usize, policy: &dyn Policy, request: &Arc<RequestView>) -> Result<Vec<f64>> {
+    let specs = &policy.manifest().matchers;
+    let matchers = Matchers::compile(specs).context("matchers")?;
+    per_call(rounds, || {
+        let scan = |spec: &MatcherSpec| afresh(request).scan(&matchers, &spec.name).context(&spec.name);
+        specs.iter().try_for_each(|spec| black_box(scan(spec)).map(drop))
+    })
+}
+
+fn afresh(request: &Arc<RequestView>) -> Arc<RequestView> {
+    Arc::new(RequestView::new(request.head().clone(), Arc::clone(request.request()), Vec::new()))
+}
+
+fn waiting(rounds: usize, policy: &Arc<dyn Policy>, request: &Arc<RequestView>) -> Result<Vec<f64>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    per_call(rounds, || {
+        let question = Question::Guard { view: afresh(request) };
+        runtime.block_on(Arc::clone(policy).later(question)).map(drop).context("guard")
+    })
 }
 
 const CALLS_A_BATCH: u32 = 500;
 const SECONDS_A_ROUND: f64 = 0.1;
 
-fn rounds(count: usize, call: impl Fn() -> Result<()>) -> Result<Vec<f64>> {
+/// Microseconds a call.
+fn per_call(rounds: usize, call: impl Fn() -> Result<()>) -> Result<Vec<f64>> {
     round(&call)?; // warms caches and branch predictors, is not counted
-    (0..count).map(|_| round(&call)).collect()
+    (0..rounds).map(|_| round(&call)).collect()
 }
 
 fn round(call: &impl Fn() -> Result<()>) -> Result<f64> {
@@ -115,81 +185,4 @@ fn round(call: &impl Fn() -> Result<()>) -> Result<f64> {
         calls += CALLS_A_BATCH;
     }
     Ok(started.elapsed().as_secs_f64() * 1e6 / f64::from(calls))
-}
-
-fn request() -> Result<Arc<RequestView>> {
-    let body = Bytes::from(prompt::body(prompt::Api::Chat, "chat", Kind::Plain, false));
-    let chat = Request::parse(weir_llm::api::Api::Chat, body).map_err(|error| Failure::new(error.message))?;
-    let head = Head {
-        request_id: "req_1".into(),
-        api: Api::Chat,
-        requested_model: "chat".into(),
-        stream: false,
-        tenant: "default".into(),
-        project: "default".into(),
-        key_id: "key_1".into(),
-        user_hash: None,
-        region: "".into(),
-        class: DataClass::Internal,
-        retention: Retention::Unknown,
-        tags: Arc::new([]),
-        deadline_ms: 60_000,
-        est_input_tokens: 256,
-        max_output_tokens: Some(256),
-        segment_count: 4,
-        body_bytes: prompt::BODY_BYTES as u64,
-        needs: Needs::default(),
-        attempt: 0,
-        budget: None,
-    };
-    Ok(Arc::new(RequestView::new(head, Arc::new(chat), Vec::new())))
-}
-
-/// Eight targets whose facts change with every look at them.
-fn candidates() -> Arc<Candidates> {
-    Arc::new(Candidates {
-        table: (0..8).map(target).collect(),
-        allowed: (0..8).collect(),
-        facts: Arc::new(Counters(Default::default())),
-    })
-}
-
-fn target(n: u64) -> Target {
-    let (input, cached, output) = prices(n);
-    let rate = |class, pico_per_unit| Rate { class, pico_per_unit };
-    Target {
-        id: format!("mock/m{n}").into(),
-        provider: "mock".into(),
-        model: format!("m{n}").into(),
-        region: "".into(),
-        retention: Retention::Unknown,
-        trains: false,
-        ctx_tokens: 128_000,
-        max_output_tokens: 16_384,
-        quality: None,
-        rates: [rate(Class::Input, input), rate(Class::CachedInput, cached), rate(Class::Output, output)]
-            .into(),
-        tags: Arc::new([]),
-        weight: 1,
-    }
-}
-
-struct Counters([AtomicU32; 8]);
-
-impl LiveFacts for Counters {
-    fn live(&self, target: u16) -> Live {
-        let looks = self.0[usize::from(target) % 8].fetch_add(1, Ordering::Relaxed);
-        Live {
-            target,
-            healthy: true,
-            in_flight: looks % 7,
-            ttft_p50_ms: 300 + u32::from(target) * 40,
-            ttft_p95_ms: 500 + u32::from(target) * 80,
-            tps_p50: 60.0,
-            err_rate_1m: 0.01,
-            headroom: 1.0,
-            breaker: Breaker::Closed,
-            prompt_cache_warm: 0.0,
-        }
-    }
 }

@@ -120,6 +120,11 @@ impl Process {
         Ok(kib as f64 / 1024.0)
     }
 
+    /// Waits until it ends by itself.
+    pub fn ended(mut self) -> Result<ExitStatus> {
+        Ok(self.child.wait()?)
+    }
+
     /// Asks the server to stop and waits until it has; after ten seconds that is a failure.
     pub fn stop(mut self, how: Stop) -> Result<ExitStatus> {
         let signal = match how {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::audit;
 use crate::failure::{Context, Failure, Result};
 use crate::load::Tally;
-use crate::process::{LOAD_CORE, ourselves};
+use crate::process::{LOAD_CORE, ourselves, wait_for};
 use crate::round::Bench;
 use crate::system::System;
 use crate::wire::Conn;
@@ -22,6 +22,8 @@ pub struct Storm {
     pub tally: Tally,
     /// Milliseconds a reload took, on a core that was busy.
     pub reload_ms: f64,
+    /// By how many MiB the resident memory grew from a tenth of the reloads to the last.
+    pub grown_mib: f64,
 }
 
 /// No storm takes longer than this; what it managed is reported.
@@ -31,7 +33,8 @@ const LONGEST: Duration = Duration::from_secs(150);
 pub fn storm(bench: &Bench, system: &System) -> Result<Storm> {
     let System::Weir(site) = system else { return Err(Failure::new("only Weir reloads")) };
     let since = audit::last_row(system)?;
-    let running = system.start(&bench.upstream, &bench.work)?;
+    let mut running = system.start(&bench.upstream, &bench.work)?;
+    wait_for(&site.admin, &mut running.process)?;
     let (ids, done) = (bench.work.join("storm.ids"), bench.work.join("storm.done"));
     let mut command = ourselves(LOAD_CORE, "load")?;
     command.args([
@@ -50,7 +53,14 @@ pub fn storm(bench: &Bench, system: &System) -> Result<Storm> {
     let script = fs::read_to_string(&site.script)?;
     let started = Instant::now();
     let mut reloads = 0;
-    let outcome = reload_repeatedly(bench, site, &script, &mut reloads);
+    let mut early = None;
+    let outcome = reload_repeatedly(bench, site, &script, &mut reloads, |done| {
+        if early.is_none() && done >= bench.pace.reloads / 10 {
+            early = Some(running.process.rss_mib()?);
+        }
+        Ok(())
+    });
+    let grown_mib = early.map_or(Ok(0.0), |early| running.process.rss_mib().map(|late| late - early))?;
     let taken = started.elapsed();
     fs::write(&done, "")?;
     let output = load.wait_with_output()?;
@@ -59,10 +69,22 @@ pub fn storm(bench: &Bench, system: &System) -> Result<Storm> {
     running.stop()?;
     let tally: Tally = serde_json::from_slice(&output.stdout)?;
     audit::check_ids_only(system, since, &ids, tally.failures())?;
-    Ok(Storm { reloads, ok: tally.ok, tally, reload_ms: taken.as_secs_f64() * 1e3 / reloads as f64 })
+    Ok(Storm {
+        reloads,
+        ok: tally.ok,
+        tally,
+        reload_ms: taken.as_secs_f64() * 1e3 / reloads as f64,
+        grown_mib,
+    })
 }
 
-fn reload_repeatedly(bench: &Bench, site: &crate::weir::Site, script: &str, reloads: &mut u64) -> Result<()> {
+fn reload_repeatedly(
+    bench: &Bench,
+    site: &crate::weir::Site,
+    script: &str,
+    reloads: &mut u64,
+    mut look: impl FnMut(u64) -> Result<()>,
+) -> Result<()> {
     let token = site.admin_token()?;
     let started = Instant::now();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -77,6 +99,7 @@ fn reload_repeatedly(bench: &Bench, site: &crate::weir::Site, script: &str, relo
                     return Err(Failure::new(format!("reload {reloads}: status {status}: {said}")));
                 }
                 *reloads += 1;
+                look(*reloads)?;
             }
             Ok(())
         })

@@ -13,7 +13,7 @@ use crate::report::Report;
 use crate::round::{Bench, Measured, Pace, Round};
 use crate::system::System;
 use crate::weir::{MASK, Shipped, Site, Variant};
-use crate::{memory, startup};
+use crate::{hostile, memory, startup, swap};
 
 /// What to run.
 #[derive(Clone, Debug, clap::Args)]
@@ -74,6 +74,8 @@ fn fill(bench: &Bench, plan: &Plan, report: &mut Report) -> Result<()> {
     call_figures(shipped, report)?;
     memory_figures(bench, default, report)?;
     start_figures(bench, shipped, report)?;
+    hostile_figures(bench, shipped, report)?;
+    swap_figures(bench, shipped, report)?;
     reload_figures(bench, default, report)
 }
 
@@ -145,12 +147,13 @@ impl Ratio {
     }
 }
 
-const RATIOS: [Ratio; 6] = [
+const RATIOS: [Ratio; 7] = [
     Ratio::plain("cpu_ratio_pipeline", "weir", "pingora", 1.5),
     Ratio::plain("cpu_ratio_pipeline_budget", "weir_budget", "pingora", 1.8),
     Ratio::plain("cpu_ratio_wasm_guard", "weir_guard", "pingora", 2.0),
     Ratio::plain("cpu_ratio_translated_messages", "weir_messages", "weir", 1.5),
     Ratio::plain("cpu_ratio_translated_responses", "weir_responses", "weir", 1.5),
+    Ratio::plain("cpu_ratio_five_policies", "weir_five", "weir_bare", 1.3),
     Ratio::stream("cpu_ratio_translated_stream", "weir_messages", "weir", 1.5),
 ];
 
@@ -174,14 +177,41 @@ fn series(rounds: &BTreeMap<&str, Vec<Round>>, name: &str, figure: impl Fn(&Roun
 fn call_figures(shipped: &Shipped, report: &mut Report) -> Result<()> {
     let mut command = ourselves(SYSTEM_CORE, "micro")?;
     command.arg("--script").arg(shipped.policies.join("route.rhai"));
-    command.arg("--guard").arg(&shipped.guard).arg("--kept").arg(&shipped.kept);
+    command.arg("--guard").arg(&shipped.guard).arg("--guests").arg(&shipped.guests);
     let calls: Calls = serde_json::from_str(&output(&mut command)?)?;
     for (name, series) in calls.series() {
-        report.series(name, series);
+        match AIMS.iter().find(|(known, _)| *known == name) {
+            Some((_, most)) => report.against(name, series, *most),
+            None => report.series(name, series),
+        }
     }
     report.note(
         "translate, reply, delta: caller's API, target's dialect; pairs of one dialect only have the model replaced",
     );
+    Ok(())
+}
+
+/// What calls of policies should cost at most.
+const AIMS: [(&str, f64); 7] = [
+    ("rhai_route_us", 3.0),
+    ("wasm_kept_us", 2.0),
+    ("wasm_fresh_us", 20.0),
+    ("wasm_stream_token_us", 0.8),
+    ("hostile_over_ms_wasm", 1.0),
+    ("hostile_over_ms_rhai", 1.0),
+    ("translate_ratio_4k", 1.5),
+];
+
+fn hostile_figures(bench: &Bench, shipped: &Shipped, report: &mut Report) -> Result<()> {
+    report.against("hostile_neighbours_p99", hostile::neighbours(bench, shipped)?, 1.2);
+    report.note("hostile_neighbours: p99 of one model's clients while another's guard does its worst, over p99 while it is harmless");
+    Ok(())
+}
+
+fn swap_figures(bench: &Bench, shipped: &Shipped, report: &mut Report) -> Result<()> {
+    let (scripts, components) = swap::measure(bench, shipped)?;
+    report.against("swap_rhai_ms", scripts, 20.0);
+    report.against("swap_wasm_ms", components, 50.0);
     Ok(())
 }
 
@@ -211,6 +241,7 @@ fn reload_figures(bench: &Bench, weir: &System, report: &mut Report) -> Result<(
     report.once("reloads", storm.reloads as f64);
     report.once("reload_ms", storm.reload_ms);
     report.once("reload_requests_ok", storm.ok as f64);
+    report.against("reload_grown_mib", Series(vec![storm.grown_mib]), 4.0);
     for (what, count) in &storm.tally.failed {
         report.note(format!("under reload: {count} x {what}"));
     }

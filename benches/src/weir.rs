@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::failure::{Context, Result};
+use crate::failure::{Context, Failure, Result};
 use crate::process::{SYSTEM_CORE, free_address, output, pinned};
 use crate::prompt::Api;
 
@@ -22,6 +22,12 @@ pub enum Variant {
     Messages,
     /// Nothing; the callers speak Responses.
     Responses,
+    /// No policy at all.
+    Bare,
+    /// Five policies of the catalogue in place of the shipped ones, each asked for every request.
+    Five,
+    /// A second model, `hostile`, with a guard that does its worst.
+    Hostile,
 }
 
 /// A config, a data folder and its keys.
@@ -56,9 +62,9 @@ pub struct Shipped {
     /// The guard, built.
     #[arg(long, required = false)]
     pub guard: PathBuf,
-    /// A route policy in Wasm that reads no content, built.
+    /// Folder of the benchmark's own guests, built: `kept.wasm`, `waits.wasm`, `every-hook.wasm`.
     #[arg(long, required = false)]
-    pub kept: PathBuf,
+    pub guests: PathBuf,
 }
 
 /// The price of target `n` in pico-dollars a token: input, cached input, output. Each is a little dearer than the last.
@@ -78,8 +84,15 @@ const BUDGET_USD: &str = "1000000";
 
 impl Variant {
     /// All of them, in the order of the table.
-    pub const ALL: [Variant; 5] =
-        [Variant::Default, Variant::Budget, Variant::Guard, Variant::Messages, Variant::Responses];
+    pub const ALL: [Variant; 7] = [
+        Variant::Default,
+        Variant::Budget,
+        Variant::Guard,
+        Variant::Messages,
+        Variant::Responses,
+        Variant::Bare,
+        Variant::Five,
+    ];
 
     /// Its name in figures and in the table.
     pub fn name(self) -> &'static str {
@@ -89,15 +102,18 @@ impl Variant {
             Variant::Guard => "weir_guard",
             Variant::Messages => "weir_messages",
             Variant::Responses => "weir_responses",
+            Variant::Bare => "weir_bare",
+            Variant::Five => "weir_five",
+            Variant::Hostile => "weir_hostile",
         }
     }
 
     /// What its callers speak.
     pub fn api(self) -> Api {
         match self {
-            Variant::Default | Variant::Budget | Variant::Guard => Api::Chat,
             Variant::Messages => Api::Messages,
             Variant::Responses => Api::Responses,
+            _ => Api::Chat,
         }
     }
 }
@@ -107,7 +123,7 @@ impl Site {
     pub fn lay_out(variant: Variant, shipped: &Shipped, upstream: &str, work: &Path) -> Result<Site> {
         let home = work.join(format!("site-{}", variant.name()));
         fs::create_dir_all(&home)?;
-        for name in ["route.rhai", "fallback.rhai"] {
+        for name in ["route.rhai", "fallback.rhai"].iter().chain(FIVE.iter().map(|(name, _)| name)) {
             let from = shipped.policies.join(name);
             fs::copy(&from, home.join(name)).context(from.display())?;
         }
@@ -163,19 +179,67 @@ impl Site {
                 format!("{{ input: 0.{input:06}, cached_input: 0.{cached:06}, output: 0.{output:06} }}");
             writeln!(targets, "      - {{ target: mock/m{n}, prices: {prices} }}").context("config")?;
         }
-        let guard = match self.variant {
-            Variant::Guard => format!("  - file: {}\n", shipped.guard.canonicalize()?.display()),
+        let policies = self.policies(shipped)?;
+        let hostile = match self.variant {
+            Variant::Hostile => format!("  hostile:\n    targets:\n{targets}"),
             _ => String::new(),
         };
         Ok(format!(
             "server:\n  listen: {}\n  admin: {}\ndata: {}\n\
              providers:\n  mock:\n    base_url: http://{upstream}/v1\n    keys: [mock-key]\n\
-             models:\n  chat:\n    targets:\n{targets}\
-             policies:\n{guard}\
-             \x20 - {{ file: route.rhai, grants: [targets] }}\n  - {{ file: fallback.rhai, grants: [targets] }}\n",
+             models:\n  chat:\n    targets:\n{targets}{hostile}\
+             policies:{policies}",
             self.address,
             self.admin,
             self.data.display(),
         ))
     }
+
+    /// What stands below `policies`.
+    fn policies(&self, shipped: &Shipped) -> Result<String> {
+        let line = |file: &str, rest: &str| format!("\n  - {{ file: {file}{rest} }}");
+        let plugin = |file: &Path, rest: &str| Ok::<_, Failure>(line(&absolute(file)?, rest));
+        let first = match self.variant {
+            Variant::Bare => return Ok(" []\n".to_owned()),
+            Variant::Five => {
+                let limits = shipped.guard.with_file_name("request-limits.wasm");
+                let plugins = [plugin(&limits, ", grants: [tokens]")?, plugin(&shipped.guard, "")?].concat();
+                return Ok(
+                    FIVE.iter().fold(plugins, |all, (file, rest)| all + line(file, rest).as_str()) + "\n"
+                );
+            }
+            Variant::Guard => plugin(&shipped.guard, "")?,
+            // Which of the ways is said later: see `Site::misbehave`.
+            Variant::Hostile => plugin(&shipped.guests.join("every-hook.wasm"), MISDEED)?,
+            _ => String::new(),
+        };
+        let route = line("route.rhai", ", grants: [targets]");
+        Ok([first, route, line("fallback.rhai", ", grants: [targets]"), "\n".to_owned()].concat())
+    }
+
+    /// Lets the hostile policy do its worst in another way; none: it is harmless.
+    pub fn misbehave(&self, way: Option<&str>) -> Result<()> {
+        let text = fs::read_to_string(&self.config)?;
+        let (before, rest) =
+            text.split_once("hook: ").ok_or_else(|| Failure::new("the site has no hostile policy"))?;
+        let (_, after) =
+            rest.split_once(" }").ok_or_else(|| Failure::new("the site has no hostile policy"))?;
+        let how = way.map_or_else(|| "nothing, how: loop".to_owned(), |way| format!("guard, how: {way}"));
+        Ok(fs::write(&self.config, format!("{before}hook: {how} }}{after}"))?)
+    }
+}
+
+/// For every request of one model.
+const MISDEED: &str = ", models: [hostile], grants: [targets, env, telemetry, annotate, tokens, kv], config: { hook: nothing, how: loop }";
+
+/// The scripts of the five; two plugins stand before them: sizes and tools bounded, addresses masked, the cheapest target
+/// that keeps its service levels, chains for what fails, the customer's price.
+const FIVE: [(&str, &str); 3] = [
+    ("cheapest-slo.rhai", ", grants: [targets]"),
+    ("fallback-chains.rhai", ", grants: [targets]"),
+    ("pricing.rhai", ""),
+];
+
+fn absolute(file: &Path) -> Result<String> {
+    Ok(file.canonicalize().context(file.display())?.display().to_string())
 }

@@ -177,3 +177,56 @@ async fn a_changed_file_goes_through_its_stages_by_itself() {
     }
     assert_eq!(target(&gateway, &key).await, "sim/sim-large");
 }
+
+#[tokio::test]
+async fn a_component_is_pushed_compared_and_taken_back_like_a_script() {
+    let built = setup("").start().await;
+    let plugin = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugins/route-cheapest");
+    let out = built.folder().join("cheapest.wasm");
+    let _ = built.print(&["plugin", "build", plugin, "--out", out.to_str().unwrap()]);
+    let component = std::fs::read(&out).unwrap();
+
+    let text = "providers: { sim: { builtin: sim } }
+models:
+  m:
+    targets:
+      - { target: sim/sim-large, prices: { input: 9, output: 9 } }
+      - { target: sim/sim-small, prices: { input: 1, output: 1 } }
+policies: [{ file: cheapest.wasm, grants: [targets], optional: true }]
+";
+    let mut gateway = Setup::new(text).start().await;
+    let file = gateway.folder().join("cheapest.wasm");
+    std::fs::write(&file, &component).unwrap();
+    gateway.terminate();
+    let _ = gateway.ended().await;
+    gateway.serve().await;
+    let key = gateway.key(&[]);
+    assert_eq!(target(&gateway, &key).await, "sim/sim-small");
+    let status = || -> Value {
+        serde_json::from_str(&gateway.print(&["policy", "status", "route-cheapest", "--json"])).unwrap()
+    };
+    let first = status()["live"]["digest"].clone();
+    assert!(first.is_string(), "{}", status());
+
+    // A component that is cut off is refused, and a custom section more is another version of the same behaviour.
+    let next = gateway.folder().join("next.wasm");
+    std::fs::write(&next, &component[..component.len() / 2]).unwrap();
+    let refused = gateway.run(&["policy", "push", "next.wasm"]);
+    assert!(!refused.status.success(), "{refused:?}");
+    assert_eq!(status()["live"]["digest"], first);
+    std::fs::write(&next, [&*component, &[0, 2, 1, b'x']].concat()).unwrap();
+    let pushed = gateway.print(&["policy", "push", "next.wasm", "--shadow", "3"]);
+    assert!(pushed.contains("is in shadow"), "{pushed}");
+    let mut sent = 0;
+    while !status()["candidate"]["waits"].is_string() {
+        assert_eq!(target(&gateway, &key).await, "sim/sim-small");
+        sent += 1;
+        assert!(sent < 500, "{}", status());
+    }
+    assert_eq!(status()["candidate"]["shadow"]["changed_percent"], "0%", "{}", status());
+    let _ = gateway.print(&["policy", "promote", "route-cheapest"]);
+    assert_ne!(status()["live"]["digest"], first);
+    assert_eq!(target(&gateway, &key).await, "sim/sim-small");
+    let _ = gateway.print(&["policy", "rollback", "route-cheapest"]);
+    assert_eq!(status()["live"]["digest"], first);
+}

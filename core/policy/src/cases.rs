@@ -72,6 +72,7 @@ mod ask;
 mod expect;
 mod file;
 mod host;
+mod plan;
 mod play;
 mod probe;
 mod report;

@@ -40,6 +40,12 @@ pub(super) fn beside(
     if let Some(wanted) = case.reason.as_ref().filter(|wanted| *wanted != reason) {
         return Ok(Some(format!("expected the reason `{wanted}`, got `{reason}`")));
     }
+    if let Some(wanted) = &case.plan {
+        let Some(planned) = &seen.plan else { return Ok(Some("expected a plan, got none".into())) };
+        if let Some(wrong) = planned.mismatch(wanted) {
+            return Ok(Some(wrong));
+        }
+    }
     if let Some(wanted) = case.findings.as_ref().filter(|wanted| **wanted != seen.findings) {
         return Ok(Some(format!("expected the findings {wanted:?}, got {:?}", seen.findings)));
     }

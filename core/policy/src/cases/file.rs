@@ -8,6 +8,7 @@ pub(super) use exchange::{AttemptFile, DeltaFile, ErrorFile, HttpFile, LaneName,
 pub(super) use expect::{DenyFile, Expect, Passes, StopFile};
 pub(super) use facts::{BreakerName, HeadFile, LiveFile, TargetFile};
 
+use super::plan::PlanFile;
 use crate::manifest::Hook;
 use crate::policy::LoadError;
 use crate::yaml;
@@ -74,6 +75,7 @@ pub(super) struct Case {
     // What should come of it; only `weir policy run` leaves it out.
     pub(super) expect: Option<Expect>,
     pub(super) reason: Option<String>,
+    pub(super) plan: Option<PlanFile>,
     pub(super) findings: Option<Vec<String>>,
     pub(super) tags: Option<BTreeMap<String, String>>,
     /// Names and USD.

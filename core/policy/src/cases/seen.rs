@@ -1,5 +1,6 @@
 //! What came of a question.
 
+use super::plan::Planned;
 use super::play::Lanes;
 use crate::pipeline::{Attempted, GuardEnd, GuardOutcome, Redacted, Refused, Routed, Trace};
 use crate::policy::Fault;
@@ -13,6 +14,8 @@ use weir_llm::price::Nanos;
 pub(super) struct Seen {
     pub(super) answer: Answer,
     pub(super) reason: Option<String>,
+    /// What a route policy planned, whole.
+    pub(super) plan: Option<Planned>,
     pub(super) findings: Vec<String>,
     pub(super) fault: Option<Fault>,
     /// What the policy noted about the exchange.
@@ -73,7 +76,8 @@ impl Seen {
         match decision {
             Routed::Plan(plan) => {
                 let ids = plan.steps.iter().map(|step| id(step.target, candidates)).collect();
-                Self { reason: Some(plan.reason.to_string()), ..Self::new(Answer::Plan(ids)) }
+                let planned = Some(Planned::new(&plan, candidates));
+                Self { reason: Some(plan.reason.to_string()), plan: planned, ..Self::new(Answer::Plan(ids)) }
             }
             Routed::Refused(refused) => Self::new(Answer::Refused(refused.deny)),
             Routed::Static => Self::new(Answer::Abstained),
@@ -121,6 +125,7 @@ impl Seen {
         Self {
             answer,
             reason: None,
+            plan: None,
             findings: Vec::new(),
             fault: None,
             notes: BTreeMap::new(),
