@@ -44,6 +44,12 @@ enum Command {
     Load(load::Shape),
     /// What one call of a policy costs, as JSON.
     Micro(micro::Policies),
+    /// How far hostile policies get beyond their budget, as JSON.
+    Misdeeds {
+        /// `every-hook.wasm`, built.
+        #[arg(long)]
+        guest: std::path::PathBuf,
+    },
     /// Streams held open.
     Hold {
         #[arg(long)]
@@ -80,6 +86,7 @@ fn carry_out(command: Command) -> Result<()> {
             passthrough::serve(&listen, &upstream, threads)?
         }
         Command::Micro(policies) => println!("{}", serde_json::to_string(&micro::measure(&policies)?)?),
+        Command::Misdeeds { guest } => println!("{}", serde_json::to_string(&micro::misdeeds(&guest)?)?),
         Command::Load(shape) => println!("{}", serde_json::to_string(&load::run(&shape)?)?),
         Command::Hold { target, key, model, count } => hold::run(&target, &key, &model, count)?,
     }

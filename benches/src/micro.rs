@@ -84,7 +84,6 @@ const STREAM: &str = "//! name: watch\n//! version: 1.0.0\n//! hooks: [guard-res
 /// - `wasm_fresh_us`: the shipped Wasm guard with a config in a fresh instance, one scan of a prompt of 4 KiB without a
 ///   hit; `_scan`: the host's share of that; `_async`: the same guard, which may call out.
 /// - `wasm_stream_token_us`, `rhai_stream_token_us`: a token of a stream past one policy, windows included.
-/// - `hostile_over_ms_wasm`, `…_rhai`: how long after the end of its budget the worst of six hostile guards was stopped.
 pub fn measure(policies: &Policies) -> Result<Calls> {
     let engine = engine()?;
     let script = fs::read_to_string(&policies.script).context(policies.script.display())?;
@@ -115,10 +114,17 @@ pub fn measure(policies: &Policies) -> Result<Calls> {
     row("wasm_stream_token_us", streams::per_token(rounds, watch, &request)?);
     let watch = scripted(STREAM, &json!({}))?;
     row("rhai_stream_token_us", streams::per_token(rounds, watch, &request)?);
-    row("hostile_over_ms_wasm", misdeeds::of_components(&engine, &guest("every-hook.wasm"), &request)?);
-    row("hostile_over_ms_rhai", misdeeds::of_scripts(&request)?);
     figures.extend(translation::measure(rounds, ""));
     Ok(Calls(figures))
+}
+
+/// How long after the end of its budget the worst of six hostile guards was stopped, in milliseconds: `hostile_over_ms_wasm`,
+/// `…_rhai`. Whoever stops a guard needs a core to run on, so this is not for a process that has only one.
+pub fn misdeeds(every_hook: &Path) -> Result<Calls> {
+    let request = world::usual_request()?;
+    let wasm = misdeeds::of_components(&engine()?, every_hook, &request)?;
+    let rhai = misdeeds::of_scripts(&request)?;
+    Ok(Calls(vec![("hostile_over_ms_wasm".to_owned(), wasm), ("hostile_over_ms_rhai".to_owned(), rhai)]))
 }
 
 fn engine() -> Result<weir_wasm::Engine> {

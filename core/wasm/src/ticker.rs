@@ -9,8 +9,9 @@ use std::thread::Thread;
 use std::time::Duration;
 use wasmtime::EngineWeak;
 
-/// How often a running call looks at its clock.
-pub(crate) const TICK: Duration = Duration::from_millis(1);
+/// How often a running call looks at its clock. A call is cut at most two ticks after the end of its budget, and what one
+/// policy may take from its neighbours beyond that budget is a millisecond.
+pub(crate) const TICK: Duration = Duration::from_micros(500);
 /// Ticks without a call after which the thread goes to sleep, so that steady traffic never wakes it.
 const IDLE_TICKS: u32 = 100;
 
