@@ -12,6 +12,7 @@
 //! - [`attempt`]: one target after another, until one commits.
 //! - [`limits`]: the provider's rate-limit headers.
 //! - [`screen`]: content policies on what a model says.
+//! - [`restore`]: what was hidden from the model is given back to the caller.
 //! - [`reply`]: a whole reply.
 //! - [`relay`]: a stream on its way: cut at its events, turned where the target speaks another dialect.
 //! - [`stream`]: a streamed reply.
@@ -38,6 +39,7 @@ pub mod raw;
 pub mod relay;
 pub mod replay;
 pub mod reply;
+pub mod restore;
 pub mod screen;
 pub mod settle;
 pub mod stream;
@@ -178,6 +180,11 @@ fn ask<'a>(request: &'a Request, request_id: &'a str, model: &'a str) -> Ask<'a>
     }
 }
 
+/// The request that a reply's caller is told of: his own, if something was hidden from the model that he gets back.
+fn told(admitted: &Admitted, request: &Arc<Request>) -> Arc<Request> {
+    Arc::clone(if admitted.view.vault().is_empty() { request } else { admitted.view.request() })
+}
+
 impl Exchange<'_> {
     /// Runs the exchange to its end and records it.
     pub async fn run(mut self) {
@@ -245,7 +252,10 @@ impl Exchange<'_> {
             return self.count(admitted, &request).await;
         }
         let record = replay.is_some() || self.collects(&admitted);
-        match self.attempts(&admitted, &request, &view, planned, record).await {
+        let committed = self.attempts(&admitted, &request, &view, planned, record).await;
+        // A reply that repeats the request repeats it as the caller knows it.
+        let request = told(&admitted, &request);
+        match committed {
             Ok(Committed::Whole(whole)) => self.reply(admitted, &request, *whole, replay).await,
             Ok(Committed::Stream(stream)) => self.stream(admitted, &request, *stream, replay).await,
             Ok(Committed::Raw(raw)) => self.raw(admitted, &request, *raw).await,

@@ -182,6 +182,15 @@ pub trait StreamGuard: Send {
 
 /// One stream's redactor.
 pub trait StreamRedactor: Send {
+    /// The model calls a tool, whose arguments come in this lane; before its first window.
+    ///
+    /// # Errors
+    /// As [`Policy::admit`].
+    fn call(&mut self, lane: Lane, tool: &str) -> Result<(), Fault> {
+        let _ = (lane, tool);
+        Ok(())
+    }
+
     /// As [`StreamGuard::push`].
     ///
     /// # Errors

@@ -28,6 +28,8 @@ pub(super) struct Link {
     watcher: Watcher,
     windows: Windows,
     lanes: Vec<Waiting>,
+    /// Calls of tools that it has not been told of.
+    calls: Vec<(Lane, Box<str>)>,
     line: TraceLine,
     refusal: Refused,
     /// Whether it sees what passes.
@@ -81,6 +83,7 @@ impl Link {
             watcher,
             windows: version.policy.manifest().stream,
             lanes: Vec::new(),
+            calls: Vec::new(),
             line: stage.line(version, "pass", Duration::ZERO),
             refusal: stage.failed(),
             watching: true,
@@ -117,6 +120,13 @@ impl Link {
             self.lanes.swap_remove(at);
         }
         Ok(())
+    }
+
+    /// The model calls a tool; a redactor is told when there is something of the call to see.
+    pub(super) fn called(&mut self, lane: Lane, tool: &str) {
+        if self.watching && matches!(self.watcher, Watcher::Redactor(_)) {
+            self.calls.push((lane, tool.into()));
+        }
     }
 
     /// Lanes whose text has waited for long enough.
@@ -175,7 +185,9 @@ impl Link {
     ) -> Result<(), Refused> {
         let start = Instant::now();
         let waiting = &self.lanes[at];
-        let step = self.watcher.push(waiting.lane, &waiting.text, last, self.policy.manifest());
+        let told = self.calls.iter().position(|(lane, _)| *lane == waiting.lane);
+        let told = told.map_or(Ok(()), |call| self.watcher.call(&self.calls.swap_remove(call)));
+        let step = told.and_then(|()| self.watcher.push(waiting.lane, &waiting.text, last, self.policy.manifest()));
         let checked = step.and_then(|step| waiting.let_go(step, last, self.policy.manifest(), view));
         self.line.elapsed += start.elapsed();
         let LetGo { edited, keep, next, findings } = match checked {
@@ -239,6 +251,13 @@ impl Link {
 }
 
 impl Watcher {
+    fn call(&mut self, (lane, tool): &(Lane, Box<str>)) -> Result<(), Fault> {
+        match self {
+            Self::Guard(_) => Ok(()),
+            Self::Redactor(redactor) => redactor.call(*lane, tool),
+        }
+    }
+
     fn push(&mut self, lane: Lane, text: &str, last: bool, manifest: &Manifest) -> Result<Step, Fault> {
         match self {
             Self::Guard(guard) => {

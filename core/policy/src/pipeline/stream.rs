@@ -71,6 +71,11 @@ impl Streams {
         self.pass(0, (lane, text, last), now, out)
     }
 
+    /// The model calls a tool, whose arguments come in this lane.
+    pub fn called(&mut self, lane: Lane, tool: &str) {
+        self.links.iter_mut().for_each(|link| link.called(lane, tool));
+    }
+
     /// Time has passed: what waited for more text only may leave.
     ///
     /// # Errors
@@ -140,6 +145,10 @@ impl Streams {
 impl Gate for Streams {
     fn push(&mut self, lane: translate::Lane, text: &str, last: bool, out: &mut dyn FnMut(&str)) -> Flow {
         flow(&Self::push(self, of(lane), text, last, out))
+    }
+
+    fn called(&mut self, lane: translate::Lane, tool: &str) {
+        Self::called(self, of(lane), tool);
     }
 
     fn poke(&mut self, out: &mut dyn FnMut(translate::Lane, &str)) -> Flow {
