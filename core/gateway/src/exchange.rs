@@ -101,6 +101,8 @@ pub struct Exchange<'g> {
     pub seen: Option<Arc<RequestView>>,
     /// Who served it, and who counted what was used.
     pub served: Option<(Arc<str>, Source)>,
+    /// The request as replies repeat it, if that is another one than the model got.
+    pub told: Option<Arc<Request>>,
     /// Whether its decisions are kept for whoever asks.
     pub explains: bool,
     /// Whether the caller asked for them.
@@ -180,9 +182,9 @@ fn ask<'a>(request: &'a Request, request_id: &'a str, model: &'a str) -> Ask<'a>
     }
 }
 
-/// The request that a reply's caller is told of: his own, if something was hidden from the model that he gets back.
-fn told(admitted: &Admitted, request: &Arc<Request>) -> Arc<Request> {
-    Arc::clone(if admitted.view.vault().is_empty() { request } else { admitted.view.request() })
+/// The request as its caller said it, if something of it was hidden from the model: a reply that repeats it repeats this.
+fn told(admitted: &Admitted) -> Option<Arc<Request>> {
+    (!admitted.view.vault().is_empty()).then(|| Arc::clone(admitted.view.request()))
 }
 
 impl Exchange<'_> {
@@ -253,8 +255,7 @@ impl Exchange<'_> {
         }
         let record = replay.is_some() || self.collects(&admitted);
         let committed = self.attempts(&admitted, &request, &view, planned, record).await;
-        // A reply that repeats the request repeats it as the caller knows it.
-        let request = told(&admitted, &request);
+        self.told = told(&admitted);
         match committed {
             Ok(Committed::Whole(whole)) => self.reply(admitted, &request, *whole, replay).await,
             Ok(Committed::Stream(stream)) => self.stream(admitted, &request, *stream, replay).await,
@@ -291,7 +292,7 @@ impl Exchange<'_> {
 
     /// What the writers of replies need to know of the request.
     fn ask<'a>(&'a self, request: &'a Request, model: &'a str) -> Ask<'a> {
-        ask(request, &self.id, model)
+        ask(self.told.as_deref().unwrap_or(request), &self.id, model)
     }
 
     /// What was not spent in waiting for a provider.

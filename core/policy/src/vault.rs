@@ -84,7 +84,7 @@ impl Vault {
     ///
     /// # Errors
     /// [`VaultError`]; nothing is minted then, and what was to be hidden must not go on.
-    pub(crate) fn mint(&self, class: &str, text: &str, number: bool) -> Result<String, VaultError> {
+    pub fn mint(&self, class: &str, text: &str, number: bool) -> Result<String, VaultError> {
         let label = token::label(class).ok_or(VaultError::Class)?;
         let mut tokens = self.open()?.lock().unwrap_or_else(PoisonError::into_inner);
         tokens.mint(label, text, number)

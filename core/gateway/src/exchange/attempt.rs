@@ -283,8 +283,8 @@ impl Exchange<'_> {
         let (target, bound) = (&admitted.route.table[at], &admitted.route.bound[at]);
         let call = Call::new(self, step, target, bound, outgoing);
         let id = Arc::clone(&self.id);
-        let shown = told(admitted, &request);
-        let ask = ask(&shown, &id, &admitted.route.name);
+        let shown = told(admitted);
+        let ask = ask(shown.as_ref().unwrap_or(&request), &id, &admitted.route.name);
         let began = call.began;
         let in_flight = self.snapshot.live.started(bound.live);
         let ended = {

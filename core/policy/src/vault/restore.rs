@@ -87,7 +87,8 @@ impl Passing {
                 Read::More => break,
                 Read::No => {}
             }
-            let read = match book.begins(rest[0]) {
+            // Amid an escape sequence nothing begins.
+            let read = match book.begins(rest[0]) && !self.json.escaping() {
                 true => token::read(rest, book, (!self.word, last)),
                 false => Read::No,
             };
