@@ -12,6 +12,7 @@
 //! - [`attempt`]: one target after another, until one commits.
 //! - [`limits`]: the provider's rate-limit headers.
 //! - [`screen`]: content policies on what a model says.
+//! - [`restore`]: what was hidden from the model is given back to the caller.
 //! - [`reply`]: a whole reply.
 //! - [`relay`]: a stream on its way: cut at its events, turned where the target speaks another dialect.
 //! - [`stream`]: a streamed reply.
@@ -38,6 +39,7 @@ pub mod raw;
 pub mod relay;
 pub mod replay;
 pub mod reply;
+pub mod restore;
 pub mod screen;
 pub mod settle;
 pub mod stream;
@@ -99,6 +101,8 @@ pub struct Exchange<'g> {
     pub seen: Option<Arc<RequestView>>,
     /// Who served it, and who counted what was used.
     pub served: Option<(Arc<str>, Source)>,
+    /// The request as replies repeat it, if that is another one than the model got.
+    pub told: Option<Arc<Request>>,
     /// Whether its decisions are kept for whoever asks.
     pub explains: bool,
     /// Whether the caller asked for them.
@@ -178,6 +182,11 @@ fn ask<'a>(request: &'a Request, request_id: &'a str, model: &'a str) -> Ask<'a>
     }
 }
 
+/// The request as its caller said it, if something of it was hidden from the model: a reply that repeats it repeats this.
+fn told(admitted: &Admitted) -> Option<Arc<Request>> {
+    (!admitted.view.vault().is_empty()).then(|| Arc::clone(admitted.view.request()))
+}
+
 impl Exchange<'_> {
     /// Runs the exchange to its end and records it.
     pub async fn run(mut self) {
@@ -245,7 +254,9 @@ impl Exchange<'_> {
             return self.count(admitted, &request).await;
         }
         let record = replay.is_some() || self.collects(&admitted);
-        match self.attempts(&admitted, &request, &view, planned, record).await {
+        let committed = self.attempts(&admitted, &request, &view, planned, record).await;
+        self.told = told(&admitted);
+        match committed {
             Ok(Committed::Whole(whole)) => self.reply(admitted, &request, *whole, replay).await,
             Ok(Committed::Stream(stream)) => self.stream(admitted, &request, *stream, replay).await,
             Ok(Committed::Raw(raw)) => self.raw(admitted, &request, *raw).await,
@@ -281,7 +292,7 @@ impl Exchange<'_> {
 
     /// What the writers of replies need to know of the request.
     fn ask<'a>(&'a self, request: &'a Request, model: &'a str) -> Ask<'a> {
-        ask(request, &self.id, model)
+        ask(self.told.as_deref().unwrap_or(request), &self.id, model)
     }
 
     /// What was not spent in waiting for a provider.

@@ -160,6 +160,7 @@ impl Gateway {
             trace: Trace::new(),
             seen: None,
             served: None,
+            told: None,
             explains: false,
             wants_explanation: false,
             routed: None,

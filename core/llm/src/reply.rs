@@ -5,7 +5,7 @@
 //! only their maker can read). Below a tool call's arguments every string and every key is one, whatever it is called.
 
 use crate::api::Api;
-use crate::json::{Json, JsonError, Kind, Value, splice, unquote};
+use crate::json::{Json, JsonError, Kind, Value, quote, splice, unquote};
 use crate::request::patch::{Splice, edited};
 use crate::request::segments::{Context, push};
 use crate::request::{Role, Segment, SegmentEdit, SegmentKind};
@@ -80,7 +80,35 @@ impl Reply {
     /// the old text, are gone from an edited reply.
     #[must_use]
     pub fn patched(&self, edits: &[SegmentEdit<'_>]) -> Bytes {
+        self.spliced(edits, Vec::new())
+    }
+
+    /// The reply with every string written anew for which `write` says how: what the model wrote, and what only repeats
+    /// what the caller sent. It is told whose words they are; `None`: they stay.
+    #[must_use]
+    pub fn rewritten(&self, write: &dyn Fn(SegmentKind, &str) -> Option<String>) -> Bytes {
+        let segments = self.segments().iter().enumerate();
+        let texts: Vec<(usize, usize, String)> = segments
+            .filter_map(|(at, segment)| {
+                let text = self.text(at)?;
+                Some((at, text.len(), write(segment.kind, &text)?))
+            })
+            .collect();
+        let edits: Vec<SegmentEdit<'_>> = texts
+            .iter()
+            .map(|(segment, end, text)| SegmentEdit { segment: *segment, start: 0, end: *end, text: Some(text) })
+            .collect();
         let mut splices = Vec::new();
+        if self.json.root().get("output").is_some() {
+            let members = self.json.root().members();
+            members
+                .filter(|(name, _)| ECHOED.contains(&name.as_ref()))
+                .for_each(|(_, value)| echoed(value, write, &mut splices));
+        }
+        self.spliced(&edits, splices)
+    }
+
+    fn spliced(&self, edits: &[SegmentEdit<'_>], mut splices: Vec<Splice>) -> Bytes {
         edited(self.body(), self.segments(), edits, &mut splices);
         if splices.is_empty() {
             return self.body().clone();
@@ -176,6 +204,19 @@ fn collect(value: Value<'_>, key: &str, kind: SegmentKind, segments: &mut Vec<Se
         }
         Kind::Null | Kind::Bool | Kind::Number => {}
     }
+}
+
+/// The strings of what repeats a request, written anew.
+fn echoed(value: Value<'_>, write: &dyn Fn(SegmentKind, &str) -> Option<String>, splices: &mut Vec<Splice>) {
+    if let Some(text) = value.as_str()
+        && let Some(text) = write(SegmentKind::Text, &text)
+    {
+        let mut quoted = Vec::new();
+        quote(&text, &mut quoted);
+        splices.push((value.span(), quoted));
+    }
+    value.elements().for_each(|item| echoed(item, write, splices));
+    value.members().for_each(|(_, inner)| echoed(inner, write, splices));
 }
 
 /// Every string and every key.

@@ -2,14 +2,20 @@
 //!
 //! What can only be a mistake is a fault; what has one sensible reading is clamped to it.
 
-use crate::manifest::{Declares, Limits, Manifest};
+mod place;
+mod redaction;
+
+pub(crate) use redaction::{SENSITIVE, edited_text, redacted, redacted_text};
+
+use crate::manifest::{Declares, Limits};
 use crate::policy::{Fault, FaultKind};
 use crate::request::RequestView;
 use crate::target::Candidates;
 use crate::verdict::{
-    Admission, Changes, Charge, Closing, Decision, DeltaKind, Deny, Edit, Finding, GuardVerdict, Guarded,
-    Lane, Plan, Preparation, Recovery, Redaction, Replacement, Span, Step, Strategy, TextEdit,
+    Admission, Changes, Charge, Closing, Decision, Deny, Edit, Finding, GuardVerdict, Guarded, Plan,
+    Preparation, Recovery, Replacement, Step, Strategy,
 };
+use redaction::swapped;
 use std::sync::Arc;
 use weir_llm::price::Nanos;
 use weir_llm::request::SegmentEdit;
@@ -163,23 +169,21 @@ fn edits(mut edits: Vec<Edit>, view: &RequestView, limits: &Limits) -> Result<Ve
     if edits.len() > MAX_EDITS {
         return Err(bad(format!("more than {MAX_EDITS} edits")));
     }
-    let mut written: u64 = 0;
-    for edit in &mut edits {
-        check_range(edit, view)?;
-        settle_replacement(edit, view)?;
-        written += replacement_bytes(edit)?;
+    edits.iter().try_for_each(|edit| check_range(edit, view))?;
+    edits.sort_by_key(|edit| (edit.segment, edit.start, edit.end));
+    let clash = edits.windows(2).find(|two| two[0].segment == two[1].segment && two[1].start < two[0].end);
+    if let Some(two) = clash {
+        return Err(bad(format!("two edits of segment {} overlap at byte {}", two[1].segment, two[1].start)));
     }
+    let mut made = Vec::with_capacity(edits.len());
+    for group in edits.chunk_by(|a, b| a.segment == b.segment) {
+        swapped(group, view, &mut made)?;
+    }
+    let written: u64 = made.iter().map(replacement_bytes).sum();
     if written > limits.output_bytes {
         return Err(bad("the edits together are longer than output_bytes"));
     }
-    edits.sort_by_key(|edit| (edit.segment, edit.start, edit.end));
-    let clash = edits.windows(2).find(|two| two[0].segment == two[1].segment && two[1].start < two[0].end);
-    match clash {
-        Some(two) => {
-            Err(bad(format!("two edits of segment {} overlap at byte {}", two[1].segment, two[1].start)))
-        }
-        None => Ok(edits),
-    }
+    Ok(made)
 }
 
 fn check_range(edit: &Edit, view: &RequestView) -> Result<(), Fault> {
@@ -205,72 +209,11 @@ fn segment_edit(edit: &Edit) -> SegmentEdit<'_> {
     SegmentEdit { segment: edit.segment as usize, start: edit.start as usize, end: edit.end as usize, text }
 }
 
-fn replacement_bytes(edit: &Edit) -> Result<u64, Fault> {
+const fn replacement_bytes(edit: &Edit) -> u64 {
     match &edit.replace {
-        Replacement::Text(text) => Ok(text.len() as u64),
-        Replacement::Drop | Replacement::Hash(_) => Ok(0),
-        Replacement::Vault(_) => Err(no_vault()),
+        Replacement::Text(text) => text.len() as u64,
+        Replacement::Drop | Replacement::Hash(_) | Replacement::Vault(_) => 0,
     }
-}
-
-/// A hash is made here: the policy neither chooses nor sees it.
-fn settle_replacement(edit: &mut Edit, view: &RequestView) -> Result<(), Fault> {
-    if let Replacement::Hash(class) = &edit.replace {
-        let text = view.decoded(edit.segment).ok();
-        let text = text.and_then(|text| text.get(edit.start as usize..edit.end as usize));
-        edit.replace = Replacement::Text(hashed(view, class, text.unwrap_or_default())?);
-    }
-    Ok(())
-}
-
-/// Longest class of a hash; it stands in the text.
-const MAX_CLASS_BYTES: usize = 32;
-
-/// The keyed hash that stands in place of a text.
-pub(crate) fn hashed(view: &RequestView, class: &str, text: &str) -> Result<String, Fault> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if class.is_empty() || class.len() > MAX_CLASS_BYTES || !class.chars().all(plain) {
-        return Err(bad("the class of a hash is not 1 to 32 of A-Z a-z 0-9 - _ ."));
-    }
-    view.hashed(class, text).ok_or_else(|| bad("this host has no key for hashes"))
-}
-
-/// A redactor's spans as edits: texts of the manifest and hashes, nothing of the redactor's own making.
-pub(crate) fn redacted(
-    spans: &[Span],
-    manifest: &Manifest,
-    view: &RequestView,
-) -> Result<(Vec<Edit>, Vec<Finding>), Fault> {
-    let mut made = Vec::with_capacity(spans.len());
-    for span in spans {
-        let Span { segment, start, end, .. } = *span;
-        let replace = redaction(span.replace, manifest)?;
-        made.push(Edit { segment, start, end, replace });
-    }
-    let findings = spans.iter().map(|span| finding(span, manifest)).collect::<Result<_, _>>()?;
-    Ok((edits(made, view, &manifest.limits)?, findings))
-}
-
-/// What a redaction means by the manifest.
-pub(crate) fn redaction(wanted: Redaction, manifest: &Manifest) -> Result<Replacement, Fault> {
-    let entry = |list: &[String], index: u16, name: &str| {
-        let entry = list.get(usize::from(index)).cloned();
-        entry.ok_or_else(|| bad(format!("the manifest's `redact.{name}` has no entry {index}")))
-    };
-    Ok(match wanted {
-        Redaction::Mask(index) => Replacement::Text(entry(&manifest.redact.masks, index, "masks")?),
-        Redaction::Hash(index) => Replacement::Hash(entry(&manifest.redact.classes, index, "classes")?),
-        Redaction::Vault(_) => return Err(no_vault()),
-        Redaction::Drop => Replacement::Drop,
-    })
-}
-
-pub(crate) fn finding(span: &Span, manifest: &Manifest) -> Result<Finding, Fault> {
-    let rule = manifest.declares.rules.get(usize::from(span.rule)).cloned();
-    let rule =
-        rule.ok_or_else(|| bad(format!("the manifest's `declares.rules` has no entry {}", span.rule)))?;
-    let Span { segment, start, end, severity, .. } = *span;
-    Ok(Finding { rule, severity, segment: Some(segment), start, end, score: 1.0 })
 }
 
 /// What to do at the door: tags checked, a refusal made a proper one.
@@ -354,79 +297,6 @@ pub(crate) fn quote(quote: Nanos) -> Result<Nanos, Fault> {
     if quote.0 < 0 { Err(bad("the quote is negative")) } else { Ok(quote) }
 }
 
-/// Edits of a window whose hashes are made here.
-pub(crate) fn hashed_texts(
-    mut edits: Vec<TextEdit>,
-    text: &str,
-    view: &RequestView,
-) -> Result<Vec<TextEdit>, Fault> {
-    for edit in &mut edits {
-        match &edit.replace {
-            Replacement::Hash(class) => {
-                let found = text.get(edit.start as usize..edit.end as usize).unwrap_or_default();
-                edit.replace = Replacement::Text(hashed(view, class, found)?);
-            }
-            Replacement::Vault(_) => return Err(no_vault()),
-            Replacement::Text(_) | Replacement::Drop => {}
-        }
-    }
-    Ok(edits)
-}
-
-/// A redactor's spans of a window as edits. What stands in a tool's arguments stands in JSON.
-pub(crate) fn redacted_text(
-    spans: &[Span],
-    (lane, text): (Lane, &str),
-    manifest: &Manifest,
-    view: &RequestView,
-) -> Result<(Vec<TextEdit>, Vec<Finding>), Fault> {
-    let mut edits = Vec::with_capacity(spans.len());
-    for span in spans {
-        let mut replace = redaction(span.replace, manifest)?;
-        if let (DeltaKind::ToolArgs, Replacement::Text(mask)) = (lane.kind, &mut replace) {
-            let quoted = serde_json::Value::String(std::mem::take(mask)).to_string();
-            *mask = quoted[1..quoted.len() - 1].to_owned();
-        }
-        edits.push(TextEdit { start: span.start, end: span.end, replace });
-    }
-    let findings = spans.iter().map(|span| finding(span, manifest)).collect::<Result<_, _>>()?;
-    Ok((hashed_texts(edits, text, view)?, findings))
-}
-
-/// A window's text after its edits; `None` if there are none. Edits are in order, apart from each other, on character
-/// boundaries and within the text.
-pub(crate) fn edited_text(
-    text: &str,
-    edits: &[TextEdit],
-    output_bytes: u64,
-) -> Result<Option<String>, Fault> {
-    if edits.is_empty() {
-        return Ok(None);
-    }
-    let mut order: Vec<&TextEdit> = edits.iter().collect();
-    order.sort_by_key(|edit| (edit.start, edit.end));
-    let (mut edited, mut at) = (String::with_capacity(text.len()), 0);
-    let mut written = 0;
-    for edit in order {
-        let (start, end) = (edit.start as usize, edit.end as usize);
-        let between = (start >= at && start <= end).then(|| text.get(at..start)).flatten();
-        let (Some(between), Some(_)) = (between, text.get(start..end)) else {
-            return Err(bad("an edit overlaps another, is out of range or held back, or cuts a character"));
-        };
-        edited.push_str(between);
-        if let Replacement::Text(with) = &edit.replace {
-            written += with.len() as u64;
-            edited.push_str(with);
-        }
-        at = end;
-    }
-    if written > output_bytes {
-        return Err(bad("the edits are longer than output_bytes"));
-    }
-    edited.push_str(&text[at..]);
-    Ok(Some(edited))
-}
-
 /// A stream's last word, checked; a stream has read content.
 pub(crate) fn closing(closing: Closing, rules: Rules<'_>) -> Closing {
     Closing { findings: findings(closing.findings, rules), tags: tags(closing.tags, rules) }
@@ -452,10 +322,6 @@ fn tags(mut tags: Vec<(String, String)>, rules: Rules<'_>) -> Vec<(String, Strin
         None => (label(&name, &[], rules.tainted), label(&value, &[], rules.tainted)),
     });
     checked.collect()
-}
-
-fn no_vault() -> Fault {
-    bad("vault tokens are not in this version of Weir")
 }
 
 pub(crate) fn bad(message: impl Into<String>) -> Fault {

@@ -36,12 +36,12 @@
 //! |---|---|---|
 //! | admit | `head` | `allow`, `{ allow: { tag: value } }` (all tags), `{ deny: D }` |
 //! | guard | `texts` or `body` | `pass`, `{ texts: [...] }` (all segments after the edits; an empty text is none), `{ body: ... }`, `{ block: D }`, `{ answer: text }` |
-//! | redact | the same; with `reply` a reply; with `stream` a streamed one | `pass`, `{ texts: [...] }`, `{ body: ... }`; of a stream as `stream` |
+//! | redact | the same; with `reply` a reply; with `stream` a streamed one | `pass`, `{ texts: [...] }`, `{ body: ... }`, `{ block: D }`; of a stream as `stream` |
 //! | route | `head`, `live`, `candidates` | `{ plan: [ids] }`, `{ deny: D }`, `abstain` |
 //! | attempt | `attempt: { target: id, number: 1 }` | `pass`, `{ texts: [...] }`, `{ headers: { name: value } }`, `{ changes: { texts, headers } }`, `{ skip: reason }` |
 //! | on-error | `errors` | `follow-plan`, `{ retry-after: ms }`, `{ switch: id }`, `{ fail: D }` |
 //! | guard-response | `reply: [text, ...]` or a body; `meta: { target, finish_reason, usage, ttft_ms, total_ms, attempts }` | as guard |
-//! | stream | `stream: [text, ...]`, or of `{ lane: tool-args, index: 0, text }` | `pass`, `{ passes: text }`, `{ passes: { content: text, tool-args: text } }`, `{ stop: D }` with `after: text` in it |
+//! | stream | `stream: [text, ...]`, or of `{ lane: tool-args, index: 0, tool: name, text }` | `pass`, `{ passes: text }`, `{ passes: { content: text, tool-args: text } }`, `{ stop: D }` with `after: text` in it |
 //! | price | `target: id`, `usage: { input: 1000, cached_input: 10, output: 50 }`, `list_price` | `{ charge: USD }`, `{ charge-nanos: n }`, `{ quote: USD }`, `{ quote-nanos: n }`, `list-price` (not asked) |
 //! | complete | `complete: [{ outcome: ok, target: id, charged: USD, ... }]` | `done` |
 //! | any | | `{ fault: kind }`; `hook:` says which if several would do |
@@ -66,7 +66,10 @@
 //! And what it must have done with it, each optional: `tags: { name: value }` (all notes about the exchange),
 //! `records: [counter blocked, log warn, observe bytes, explain rule]` (all, in order; by their first words),
 //! `calls: [ALIAS METHOD PATH]`, `kv_after: { plugin/KEY: value }` (`null`: no such key), `items: [[name, USD]]` of a
-//! charge.
+//! charge, `restores: { "what a model says": "what the caller gets" }` (whole, and cut at every place; a text that begins
+//! with `{` is a tool's arguments).
+//!
+//! The nonce of vault tokens is `case00`: the first e-mail address that a case hides is `[EMAIL-1-case00]`.
 
 mod ask;
 mod expect;
@@ -76,6 +79,7 @@ mod plan;
 mod play;
 mod probe;
 mod report;
+mod restore;
 mod run;
 mod say;
 mod seen;

@@ -14,6 +14,7 @@
 //! - [`coverage`]: what a policy that protects must see.
 //! - [`matcher`]: literal and regex sets, compiled at load, run by the host.
 //! - [`policy`]: the trait that an engine implements, and how a call fails.
+//! - [`vault`]: what is hidden from models and given back to callers.
 //! - [`question`]: a call of a hook as a value.
 //! - [`services`]: what the host does for policies beyond the request.
 //! - [`pipeline`]: the ordered policies of a snapshot, their failure modes and breakers.
@@ -31,6 +32,8 @@ pub mod question;
 pub mod request;
 pub mod services;
 pub mod target;
+mod tracker;
+pub mod vault;
 pub mod verdict;
 mod yaml;
 

@@ -1,7 +1,7 @@
 //! The ordered policies of a snapshot: asked in turn, every answer checked, every failure met as the policy declares.
 //!
 //! - `admit`: in order; the first that denies ends the round.
-//! - `redact`: in order; each sees what the one before it left.
+//! - `redact`: in order; each sees what the one before it left; the first that refuses ends the round.
 //! - `guard`, `guard-response`: in order; each sees the edits of those before it; the first that blocks or answers ends
 //!   the round.
 //! - `route`: in order; the first that does not abstain decides; nobody decides → the plan from config.
@@ -209,7 +209,7 @@ impl Pipeline {
     /// Asks the redactors; the view of what is left.
     ///
     /// # Errors
-    /// One failed, and its manifest says `closed`.
+    /// One refused, or failed and its manifest says `closed`.
     pub async fn redact(
         &self,
         view: &Arc<RequestView>,
@@ -220,6 +220,7 @@ impl Pipeline {
         for stage in self.applicable(Hook::Redact, view.head()) {
             let make = |view| Question::Redact { view, direction };
             match self.ask(stage, &left.view, trace, make, checked::redacting).await {
+                Ok(checked::Redacting { refused: Some(deny), .. }) => return Err(stage.refused(deny)),
                 Ok(redaction) => left.take(redaction.after),
                 Err(mode) => stage.give_way(mode)?,
             }

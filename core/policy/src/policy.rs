@@ -182,6 +182,15 @@ pub trait StreamGuard: Send {
 
 /// One stream's redactor.
 pub trait StreamRedactor: Send {
+    /// The model calls a tool, whose arguments come in this lane; before its first window.
+    ///
+    /// # Errors
+    /// As [`Policy::admit`].
+    fn call(&mut self, lane: Lane, tool: &str) -> Result<(), Fault> {
+        let _ = (lane, tool);
+        Ok(())
+    }
+
     /// As [`StreamGuard::push`].
     ///
     /// # Errors
@@ -204,9 +213,17 @@ pub enum FaultKind {
     Missing,
     /// No instance slot was free.
     NoSlot,
+    /// The exchange hides as much as it may already.
+    VaultFull,
 }
 
 impl FaultKind {
+    /// Whether it is the load's or the caller's doing: the policy is not to blame, and nothing may pass for it.
+    #[must_use]
+    pub const fn is_from_outside(self) -> bool {
+        matches!(self, Self::NoSlot | Self::VaultFull)
+    }
+
     /// The metric label.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -217,6 +234,7 @@ impl FaultKind {
             Self::BadAnswer => "bad_answer",
             Self::Missing => "missing",
             Self::NoSlot => "no_slot",
+            Self::VaultFull => "vault_full",
         }
     }
 }

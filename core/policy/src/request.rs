@@ -4,6 +4,7 @@ mod session;
 
 use crate::head::Head;
 use crate::matcher::{Matchers, TextHit};
+use crate::vault::Vault;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -24,6 +25,7 @@ pub struct RequestView {
     content: Content,
     headers: Arc<[(String, String)]>,
     notes: Arc<Notes>,
+    vault: Arc<Vault>,
     unescaped: OnceLock<Box<[OnceLock<Box<str>>]>>,
     secret: Option<[u8; 32]>,
     session: OnceLock<Option<Box<str>>>,
@@ -123,6 +125,7 @@ impl RequestView {
             content: Content::Request(request),
             headers: headers.into(),
             notes: Arc::default(),
+            vault: Arc::default(),
             unescaped: OnceLock::new(),
             secret: None,
             session: OnceLock::new(),
@@ -136,6 +139,24 @@ impl RequestView {
     pub const fn with_secret(mut self, secret: [u8; 32]) -> Self {
         self.secret = Some(secret);
         self
+    }
+
+    /// The view with another vault than a fresh one.
+    #[must_use]
+    pub fn with_vault(mut self, vault: Vault) -> Self {
+        self.vault = Arc::new(vault);
+        self
+    }
+
+    /// What policies hid of the exchange so far: one vault for all views of it. For the gateway, not for policies.
+    #[must_use]
+    pub fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    /// Whether it shows a reply.
+    pub(crate) const fn shows_reply(&self) -> bool {
+        matches!(self.content, Content::Reply(..))
     }
 
     /// A view of the reply to this request.
@@ -409,10 +430,11 @@ impl RequestView {
     }
 
     /// The same for a version that is asked beside the exchange: what it reads taints nobody else's call, what it notes
-    /// is seen by nobody.
+    /// is seen by nobody, what it hides is hidden from nobody.
     #[must_use]
     pub fn apart(&self) -> Self {
-        Self { notes: Arc::new(Notes(Mutex::new(self.notes()))), ..self.fresh() }
+        let notes = Arc::new(Notes(Mutex::new(self.notes())));
+        Self { notes, vault: Arc::default(), ..self.fresh() }
     }
 
     /// As [`RequestView::apart`], with another head: for asking again what would be answered if it were so.
@@ -427,6 +449,7 @@ impl RequestView {
             content: self.content.clone(),
             headers: Arc::clone(&self.headers),
             notes: Arc::clone(&self.notes),
+            vault: Arc::clone(&self.vault),
             unescaped: OnceLock::new(),
             secret: self.secret,
             session: OnceLock::new(),

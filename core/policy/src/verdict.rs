@@ -45,7 +45,7 @@ pub enum Replacement {
     Text(String),
     /// Nothing.
     Drop,
-    /// A reversible vault token of this class (not in this version).
+    /// A reversible token of this class, [`crate::vault`]; in a reply, where nothing is given back, a keyed hash of it.
     Vault(String),
     /// An irreversible hash of the text, keyed per organisation, with its class.
     Hash(String),

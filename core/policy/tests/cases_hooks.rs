@@ -100,6 +100,36 @@ cases:
 }
 
 #[test]
+fn what_redact_hides_has_the_same_token_in_every_run_and_comes_back() {
+    let ask: Ask = |question, _| {
+        let Question::Redact { view, .. } = question else { panic!() };
+        let text = view.text(0, 0, u32::MAX).unwrap();
+        let hits = text.match_indices("secret").map(|(at, hit)| (at as u32, (at + hit.len()) as u32));
+        let replace = if text.starts_with("no ") { Redaction::Refuse } else { Redaction::Vault(0) };
+        let span = |(start, end)| Span { segment: 0, start, end, rule: 0, severity: Severity::High, replace };
+        Ok(Answer::Redact(hits.map(span).collect()))
+    };
+    let yaml = "hooks: [redact]\nreads: content\nredact: { classes: [word] }\ndeclares: { rules: [word] }";
+    let text = r#"
+cases:
+  - { name: hidden, texts: [a secret], expect: { texts: ["a [WORD-1-case00]"] },
+      restores: { "so, [word-1-CASE00]!": "so, secret!", "[WORD-2-case00]": "[WORD-2-case00]" } }
+  - { name: arguments, texts: [a secret], expect: { texts: ["a [WORD-1-case00]"] },
+      restores: { '{"k": "[WORD-1-case00]"}': '{"k": "secret"}' } }
+  - { name: refused, texts: [no secret], expect: { block: { status: 403, code: sensitive_content } },
+      reason: sensitive_content, findings: [word] }
+  - { name: nothing hidden, texts: [hello], expect: pass, restores: { hello: hello } }
+"#;
+    passes(yaml, ask, text);
+    let wrong = r#"
+cases:
+  - { name: wrong, texts: [a secret], expect: { texts: ["a [WORD-1-case00]"] }, restores: { "[WORD-1-case00]": other } }
+"#;
+    let report = run_as(yaml, ask, wrong).unwrap();
+    assert!(!report.is_ok() && report.to_string().contains("got \"secret\""), "{report}");
+}
+
+#[test]
 fn attempt_edits_sets_headers_or_skips() {
     let ask: Ask = |question, _| {
         let Question::Attempt { facts, .. } = question else { panic!() };

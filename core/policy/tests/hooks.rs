@@ -106,7 +106,7 @@ fn redactors_leave_masks_and_keyed_hashes_and_nothing_of_their_own() {
     assert_eq!(secret("a", 1), secret("a", 1));
     assert_ne!(secret("a", 1), secret("b", 1), "another organisation's hash tells nothing");
     assert_ne!(secret("a", 1), secret("a", 2));
-    for wrong in [Redaction::Mask(1), Redaction::Hash(1), Redaction::Vault(0)] {
+    for wrong in [Redaction::Mask(1), Redaction::Hash(1), Redaction::Vault(1)] {
         let pipeline = Pipeline::new(vec![redactor("w", "ada", wrong)]).unwrap();
         assert!(block_on(pipeline.redact(&view, Direction::Request, &mut Trace::new())).is_err());
     }

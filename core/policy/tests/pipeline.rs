@@ -97,7 +97,7 @@ fn a_refusal_with_an_odd_status_or_code_is_still_a_refusal() {
 
 #[test]
 fn edits_that_the_contract_does_not_allow_are_a_fault() {
-    let vault = Edit { replace: Replacement::Vault("email".into()), ..replace(0, 0, 1, "") };
+    let vault = Edit { replace: Replacement::Vault("an e-mail".into()), ..replace(0, 0, 1, "") };
     let wrong = [
         ("no segment", vec![replace(2, 0, 0, "")]),
         ("beyond the end", vec![replace(0, 0, 7, "")]),
@@ -105,7 +105,7 @@ fn edits_that_the_contract_does_not_allow_are_a_fault() {
         ("inside a character", vec![replace(0, 0, 2, "")]),
         ("overlap", vec![replace(0, 3, 5, ""), replace(0, 0, 4, "")]),
         ("too much", vec![replace(0, 0, 1, &"x".repeat(1 << 20)), replace(1, 0, 1, "x")]),
-        ("vault", vec![vault]),
+        ("a class that cannot stand in a token", vec![vault]),
     ];
     for (what, edits) in wrong {
         assert_eq!(fault_of(guard_of(Guarded::Edit(edits))), FaultKind::BadAnswer, "{what}");

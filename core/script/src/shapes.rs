@@ -16,10 +16,12 @@ pub(crate) struct Shape {
 }
 
 /// All functions of all hooks, in the order of a request.
-pub(crate) const SHAPES: [Shape; 14] = [
+pub(crate) const SHAPES: [Shape; 16] = [
     needed(Hook::Admit, "admit", "head, config", 2, 2),
     needed(Hook::Guard, "guard", "request, config", 2, 2),
     needed(Hook::Redact, "redact", "direction, request, config", 3, 3),
+    optional(Hook::Redact, "redact_open", "direction, head, config", 3),
+    optional(Hook::Redact, "redact_call", "state, lane, tool, config", 4),
     // Without it a streamed reply would pass the redactor by.
     needed(Hook::Redact, "redact_stream", "state, direction, lane, text, last, config", 6, 6),
     needed(Hook::Route, "route", "head, targets, config[, request]", 3, 4),

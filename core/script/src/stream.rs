@@ -48,7 +48,7 @@ impl Stream {
     }
 
     fn config(&self) -> Dynamic {
-        Dynamic::from(self.version.config.clone())
+        config(&self.version)
     }
 
     /// Rhai bounds one value in one call; a state may grow from call to call.
@@ -66,6 +66,14 @@ impl Stream {
             )),
         }
     }
+}
+
+fn head(view: &Arc<RequestView>) -> Dynamic {
+    Dynamic::from(HeadHandle::View(Arc::clone(view)))
+}
+
+fn config(version: &Version) -> Dynamic {
+    Dynamic::from(version.config.clone())
 }
 
 /// About how many bytes a state takes; `None` if it holds what it may not, or is nested too deep.
@@ -97,11 +105,7 @@ impl Guard {
     pub(crate) fn open(version: &Arc<Version>, view: &Arc<RequestView>) -> Result<Self, Fault> {
         let found = version.found("stream")?;
         let state = match version.function("stream_open") {
-            Some(open) => {
-                let head = Dynamic::from(HeadHandle::View(Arc::clone(view)));
-                let mut arguments = [head, Dynamic::from(version.config.clone())];
-                version.call(open, Seen::request(view), &mut arguments)?
-            }
+            Some(open) => version.call(open, Seen::request(view), &mut [head(view), config(version)])?,
             None => Map::new().into(),
         };
         let guard = Self(Stream::new(version, view, found, state));
@@ -130,13 +134,30 @@ impl StreamGuard for Guard {
 pub(crate) struct Redactor(Stream);
 
 impl Redactor {
+    /// Begins with what `redact_open` answers, or with an empty map.
     pub(crate) fn new(version: &Arc<Version>, view: &Arc<RequestView>) -> Result<Self, Fault> {
         let found = version.found("redact_stream")?;
-        Ok(Self(Stream::new(version, view, found, Map::new().into())))
+        let state = match version.function("redact_open") {
+            Some(open) => {
+                let mut arguments = [Direction::Reply.as_str().into(), head(view), config(version)];
+                version.call(open, Seen::request(view), &mut arguments)?
+            }
+            None => Map::new().into(),
+        };
+        let redactor = Self(Stream::new(version, view, found, state));
+        redactor.0.check_state(found)?;
+        Ok(redactor)
     }
 }
 
 impl StreamRedactor for Redactor {
+    fn call(&mut self, lane: Lane, tool: &str) -> Result<(), Fault> {
+        let stream = &self.0;
+        let Some(call) = stream.version.function("redact_call") else { return Ok(()) };
+        let mut arguments = [stream.state.clone(), Dynamic::from(lane), tool.into(), stream.config()];
+        stream.ask(call, &mut arguments, |_| Ok(()))
+    }
+
     fn push(&mut self, lane: Lane, text: &str, last: bool) -> Result<RedactStep, Fault> {
         let stream = &self.0;
         let mut arguments = [

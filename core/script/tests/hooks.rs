@@ -155,6 +155,34 @@ fn redact_stream_holds_and_replaces() {
 }
 
 #[test]
+fn a_redactor_hides_refuses_and_reports_and_knows_who_asks_and_what_is_called() {
+    let policy = load(
+        REDACTOR,
+        r#"fn redact(direction, request, config) {
+               [span(0, 0, 1, "digits", "high", vault("number")), span(0, 1, 2, 0, "high", refuse()),
+                span(0, 2, 3, 0, "low", report()), span(0, 3, 4, 0, "low", vault(0))]
+           }
+           fn redact_open(direction, head, config) { #{ who: direction + head.tenant, tool: "" } }
+           fn redact_call(state, lane, tool, config) { state.tool = tool + lane.index; }
+           fn redact_stream(state, direction, lane, text, last, config) {
+               if text == state.who { return redacted([span(0, 1, 0, "low", refuse())]); }
+               if text == state.tool { return redacted([span(0, 1, 0, "low", report())]); }
+               pass()
+           }"#,
+    );
+    let view = request();
+    let spans = policy.redact(&view, Direction::Request).unwrap();
+    let replaces: Vec<Redaction> = spans.iter().map(|span| span.replace).collect();
+    assert_eq!(replaces, [Redaction::Vault(0), Redaction::Refuse, Redaction::Report, Redaction::Vault(0)]);
+    let mut stream = policy.stream_redactor(&view).unwrap();
+    let who = format!("reply{}", view.head().tenant);
+    assert_eq!(stream.push(LANE, &who, false).unwrap().spans[0].replace, Redaction::Refuse);
+    assert!(stream.push(LANE, "mail0", false).unwrap().spans.is_empty(), "not called yet");
+    stream.call(LANE, "mail").unwrap();
+    assert_eq!(stream.push(LANE, "mail0", false).unwrap().spans[0].replace, Redaction::Report);
+}
+
+#[test]
 fn attempt_changes_or_skips_one_target() {
     let policy = load(
         "hooks: [attempt]\nreads: content",

@@ -89,7 +89,8 @@ type GuardResponse = Export<(w::Head, hook::hook_guard_response::Meta, Resource<
 /// `hook-redact`.
 pub(crate) struct Redact {
     pub(crate) redact: Export<(w::Direction, Resource<View>), (Spans,)>,
-    pub(crate) new: Export<(w::Direction,), (ResourceAny,)>,
+    pub(crate) new: Export<(w::Direction, w::Head), (ResourceAny,)>,
+    pub(crate) call: Export<(ResourceAny, w::Lane, &'static str), ()>,
     pub(crate) push: Export<(ResourceAny, w::Lane, &'static str), (hook::hook_redact::RedactStep,)>,
     pub(crate) finish: Export<(ResourceAny, w::Lane, &'static str), (Vec<hook::hook_redact::Span>,)>,
 }
@@ -165,6 +166,7 @@ impl Finder<'_> {
         Ok(Some(Redact {
             redact: self.function(Hook::Redact, "redact")?,
             new: self.function(Hook::Redact, "[constructor]stream-redactor")?,
+            call: self.function(Hook::Redact, "[method]stream-redactor.call")?,
             push: self.function(Hook::Redact, "[method]stream-redactor.push")?,
             finish: self.function(Hook::Redact, "[method]stream-redactor.finish")?,
         }))

@@ -97,11 +97,18 @@ impl Redacting {
     pub(crate) fn start(loaded: &Arc<Loaded>, request: &Arc<RequestView>) -> Result<Self, Fault> {
         let redact = ask::named(&loaded.exports.redact).map_err(|_| missing("redact"))?;
         let direction = lower::direction(Direction::Reply);
-        Live::start(loaded, request, &redact.new, (direction,)).map(Self)
+        let head = lower::head(request.head(), loaded.constants.manifest.shared);
+        Live::start(loaded, request, &redact.new, (direction, head)).map(Self)
     }
 }
 
 impl StreamRedactor for Redacting {
+    fn call(&mut self, lane: Lane, tool: &str) -> Result<(), Fault> {
+        let loaded = Arc::clone(&self.0.loaded);
+        let redact = ask::named(&loaded.exports.redact).map_err(|_| missing("redact"))?;
+        self.0.call(&redact.call, (self.0.object, lower::lane(lane), tool))
+    }
+
     fn push(&mut self, lane: Lane, text: &str, last: bool) -> Result<RedactStep, Fault> {
         let loaded = Arc::clone(&self.0.loaded);
         let redact = ask::named(&loaded.exports.redact).map_err(|_| missing("redact"))?;

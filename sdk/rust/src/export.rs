@@ -62,9 +62,13 @@ macro_rules! export {
     (@ $plugin:ty, redact) => {
         struct WeirRedactor(::std::cell::RefCell<<$plugin as $crate::Redact>::Stream>);
         impl $crate::bindings::redact::exports::weir::policy::hook_redact::GuestStreamRedactor for WeirRedactor {
-            fn new(direction: $crate::Direction) -> Self {
-                let stream = WEIR_PLUGIN.with(|plugin| $crate::Redact::stream(&*plugin.ready(), direction));
+            fn new(direction: $crate::Direction, head: $crate::Head) -> Self {
+                let stream = WEIR_PLUGIN
+                    .with(|plugin| $crate::Redact::stream_for(&*plugin.ready(), direction, &head));
                 Self(::std::cell::RefCell::new(stream))
+            }
+            fn call(&self, lane: $crate::Lane, tool: ::std::string::String) {
+                $crate::RedactStream::call(&mut *self.0.borrow_mut(), lane, &tool);
             }
             fn push(&self, lane: $crate::Lane, text: ::std::string::String) -> $crate::RedactStep {
                 $crate::RedactStream::push(&mut *self.0.borrow_mut(), lane, &text)

@@ -5,7 +5,7 @@ use super::attend::attend;
 use super::outgoing::{Outgoing, Way};
 use super::plan::Planned;
 use super::relay::{Ended, Relay};
-use super::{End, Exchange, ask, limits};
+use super::{End, Exchange, ask, limits, told};
 use crate::buffered::Held;
 use crate::refusal::Refusal;
 use crate::snapshot::Bound;
@@ -283,7 +283,8 @@ impl Exchange<'_> {
         let (target, bound) = (&admitted.route.table[at], &admitted.route.bound[at]);
         let call = Call::new(self, step, target, bound, outgoing);
         let id = Arc::clone(&self.id);
-        let ask = ask(&request, &id, &admitted.route.name);
+        let shown = told(admitted);
+        let ask = ask(shown.as_ref().unwrap_or(&request), &id, &admitted.route.name);
         let began = call.began;
         let in_flight = self.snapshot.live.started(bound.live);
         let ended = {
@@ -318,16 +319,6 @@ impl Exchange<'_> {
                 Err(failed)
             }
         })
-    }
-
-    /// The policies that watch the stream, if it will be one.
-    fn gate(&mut self, admitted: &Admitted, view: &Arc<RequestView>) -> Result<Option<Streams>, End> {
-        let asked = admitted.route.asked;
-        if !view.head().stream || !(asked.has(Hook::Stream) || asked.has(Hook::Redact)) {
-            return Ok(None);
-        }
-        let streams = self.snapshot.pipeline.stream(view, &mut self.trace);
-        streams.map_err(|refused| Refusal::from(refused.deny).into())
     }
 
     /// Tells telemetry of one try.

@@ -2,6 +2,7 @@
 
 use super::admit::Admitted;
 use super::attend::attend;
+use super::restore::restored_text;
 use super::screen::readable;
 use super::settle::{Close, Outcome};
 use super::{End, Exchange};
@@ -62,7 +63,7 @@ impl Exchange<'_> {
         match outcome.end {
             GuardEnd::Pass => Ok((Arc::clone(outcome.view.request()), outcome.view)),
             GuardEnd::Blocked(refused) => Err(Stop::Blocked(refused.deny.into())),
-            GuardEnd::Answered { text, .. } => Err(Stop::Answered(text)),
+            GuardEnd::Answered { text, .. } => Err(Stop::Answered(restored_text(&view, text))),
         }
     }
 

@@ -4,6 +4,7 @@
 use super::admit::Admitted;
 use super::attempt::{REPLY, Raw, Served};
 use super::attend::attend;
+use super::restore::restored;
 use super::screen::Screened;
 use super::settle::{Close, Outcome};
 use super::{End, Exchange};
@@ -56,7 +57,7 @@ impl Exchange<'_> {
         let bill = units::bill(request, self.record.bytes_in, &told, served.bound.prices.as_deref());
         let used = (bill.usage, bill.source);
         let body = match self.screen(&admitted, request, &served, body, used).await {
-            Ok(Screened::Body(body)) => body,
+            Ok(Screened::Body(body)) => restored(&admitted.view, request.api(), body),
             other => return self.screened(admitted, request, served, used, other).await,
         };
         let money = self.close(admitted, request, &served, &told, Outcome::Ok).await?;

@@ -47,7 +47,9 @@ impl Exchange<'_> {
         };
         // Content that may not be kept anywhere is not kept here either.
         // A conversation that the provider keeps goes on with each request: no two are the same.
+        // What was hidden from a model is in its reply only as this exchange's tokens.
         let kept = admitted.retention != Retention::Zero
+            && admitted.view.vault().is_empty()
             && request.api().is_conversation()
             && request.state().is_none();
         let Some(ttl) = asked.filter(|_| kept) else {

@@ -3,6 +3,7 @@
 use super::admit::Admitted;
 use super::attempt::{Served, Whole};
 use super::replay::Recording;
+use super::restore::restored;
 use super::screen::Screened;
 use super::settle::{Close, Money, Outcome};
 use super::{End, Exchange};
@@ -34,16 +35,18 @@ impl Exchange<'_> {
             |usage| (usage, Source::Provider),
         );
         let body = match self.screen(&admitted, request, &served, body, (usage, source)).await {
-            Ok(Screened::Body(body)) => body,
+            Ok(Screened::Body(body)) => restored(&admitted.view, request.api(), body),
             other => return self.screened(admitted, request, served, (usage, source), other).await,
         };
         let model = admitted.route.name.clone();
+        // A policy may have hidden something when the cache had been asked already.
+        let keeps = summary.complete && admitted.view.vault().is_empty();
         let took = served.began.elapsed();
         self.snapshot.live.succeeded(served.bound.live, took, usage.output, took);
         let close =
             Close { outcome: Outcome::Ok, served: Some(served.clone()), usage, source, saved: Nanos(0) };
         let money = self.settle(admitted, close).await?;
-        if let Some(recording) = recording.filter(|_| summary.complete) {
+        if let Some(recording) = recording.filter(|_| keeps) {
             self.store(recording, &body, &served, usage, money);
         }
         self.record.status = 200;

@@ -3,6 +3,7 @@
 use super::admit::Admitted;
 use super::attempt::Served;
 use super::attend::attend;
+use super::restore::restored_text;
 use super::settle::{Close, Outcome};
 use super::{End, Exchange};
 use crate::refusal::Refusal;
@@ -95,7 +96,9 @@ impl Exchange<'_> {
         Ok(match outcome.end {
             GuardEnd::Pass => Screened::Body(outcome.view.body().clone()),
             GuardEnd::Blocked(refused) => Screened::Blocked(refused.deny.into()),
-            GuardEnd::Answered { text, .. } if request.api().is_conversation() => Screened::Answered(text),
+            GuardEnd::Answered { text, .. } if request.api().is_conversation() => {
+                Screened::Answered(restored_text(&admitted.view, text))
+            }
             GuardEnd::Answered { .. } => Screened::Blocked(Refusal::forbidden(
                 "answered_by_policy",
                 "A policy answered this request in words, which this API has no place for.",

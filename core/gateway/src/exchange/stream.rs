@@ -70,6 +70,8 @@ impl Exchange<'_> {
         let outcome = self.judge(&finish, &served, ttft, usage);
         let close = Close { outcome, served: Some(served.clone()), usage, source, saved: Nanos(0) };
         let model = admitted.route.name.clone();
+        // A policy may have hidden something when the cache had been asked already.
+        let recording = recording.filter(|_| admitted.view.vault().is_empty());
         let settled = self.settle(admitted, close).await;
         match (finish, settled) {
             (Finish::Gone, _) => Err(End::Gone),

@@ -42,6 +42,11 @@ pub enum Flow {
 
 /// Says what of a stream's text may leave.
 pub trait Gate: Any + Send {
+    /// A tool is called; its arguments come in this lane.
+    fn called(&mut self, lane: Lane, tool: &str) {
+        let _ = (lane, tool);
+    }
+
     /// More text of a lane; `last`: the lane ends with it. What may leave is given to `out`, in order.
     fn push(&mut self, lane: Lane, text: &str, last: bool, out: &mut dyn FnMut(&str)) -> Flow;
 
@@ -112,9 +117,10 @@ impl Gated {
                     sink(event);
                 }
             }
-            Event::CallStart { choice, call, .. } => {
+            Event::CallStart { choice, call, ref name, .. } => {
                 self.close(choice, sink);
                 self.calls.insert(call, choice);
+                self.gate.called(Lane { choice, kind: LaneKind::CallArguments, index: call }, name);
                 self.let_go(event, sink);
             }
             Event::CallEnd { call } => {

@@ -117,7 +117,8 @@ pub(super) fn put(question: &Question, stage: &Stage) -> Seen {
     seen.with(trace, view(question))
 }
 
-fn view(question: &Question) -> Option<&RequestView> {
+/// The view that a question is about.
+pub(super) fn view(question: &Question) -> Option<&RequestView> {
     match question {
         Question::Admit { view }
         | Question::Guard { view }

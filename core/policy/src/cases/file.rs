@@ -83,6 +83,8 @@ pub(super) struct Case {
     pub(super) records: Option<Vec<String>>,
     pub(super) calls: Option<Vec<String>>,
     pub(super) kv_after: Option<BTreeMap<String, Value>>,
+    /// What the caller gets of what a model says.
+    pub(super) restores: Option<BTreeMap<String, String>>,
 }
 
 impl Case {

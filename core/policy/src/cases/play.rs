@@ -82,6 +82,9 @@ impl Stage {
 
     fn pass(&self, streams: &mut Streams, pieces: &[Piece], left: &mut Lanes) -> Result<(), Refused> {
         for (at, piece) in pieces.iter().enumerate() {
+            if let Some(tool) = &piece.tool {
+                streams.called(piece.lane, tool);
+            }
             let last = pieces[at + 1..].iter().all(|later| later.lane != piece.lane);
             streams.push(piece.lane, &piece.text, last, &mut |text| left.push(piece.lane, text))?;
             self.clock.fetch_add(PAUSE_MS, Ordering::Relaxed);
@@ -95,6 +98,8 @@ impl Stage {
 #[derive(Clone)]
 pub(super) struct Piece {
     pub(super) lane: Lane,
+    /// The tool whose arguments begin here.
+    pub(super) tool: Option<String>,
     pub(super) text: String,
 }
 
@@ -107,7 +112,7 @@ pub(super) fn pieces(deltas: &[DeltaFile]) -> Vec<Piece> {
             LaneName::ToolArgs => DeltaKind::ToolArgs,
             LaneName::Refusal => DeltaKind::Refusal,
         };
-        Piece { lane: Lane { choice: delta.choice, kind, index: delta.index }, text: delta.text.clone() }
+        Piece { lane: Lane { choice: delta.choice, kind, index: delta.index }, tool: delta.tool.clone(), text: delta.text.clone() }
     };
     deltas.iter().map(piece).collect()
 }

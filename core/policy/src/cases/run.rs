@@ -5,6 +5,7 @@ use super::expect;
 use super::file::Case;
 use super::host::{Host, Script};
 use super::play::{Piece, Stage};
+use super::restore;
 use super::seen::Seen;
 use super::split;
 use super::suite::Suite;
@@ -31,7 +32,7 @@ pub(super) fn check(
     let wrong = expect::mismatch(place, expect, &seen, came)?;
     let wrong = match wrong {
         Some(wrong) => Some(wrong),
-        None => expect::beside(place, case, &seen, host)?,
+        None => expect::beside(place, case, &seen, host)?.or_else(|| restore::wrong(case, &asked)),
     };
     match wrong {
         Some(wrong) => Ok(Some(wrong + &unanswered(host))),

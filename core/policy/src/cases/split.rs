@@ -80,12 +80,12 @@ fn cut(runs: &[Piece], cuts: &[usize]) -> Vec<Piece> {
     let mut start = 0;
     for run in runs {
         let end = start + run.text.len();
-        let mut from = start;
+        let (mut from, mut tool) = (start, run.tool.clone());
         for &at in cuts.iter().filter(|&&at| start < at && at < end) {
-            pieces.push(Piece { lane: run.lane, text: run.text[from - start..at - start].to_owned() });
+            pieces.push(Piece { lane: run.lane, tool: tool.take(), text: run.text[from - start..at - start].to_owned() });
             from = at;
         }
-        pieces.push(Piece { lane: run.lane, text: run.text[from - start..].to_owned() });
+        pieces.push(Piece { lane: run.lane, tool: tool.take(), text: run.text[from - start..].to_owned() });
         start = end;
     }
     pieces
@@ -108,7 +108,7 @@ mod tests {
     use crate::verdict::{DeltaKind, Lane};
 
     fn piece(index: u32, text: &str) -> Piece {
-        Piece { lane: Lane { choice: 0, kind: DeltaKind::Content, index }, text: text.into() }
+        Piece { lane: Lane { choice: 0, kind: DeltaKind::Content, index }, tool: None, text: text.into() }
     }
 
     fn texts(pieces: &[Piece]) -> Vec<&str> {

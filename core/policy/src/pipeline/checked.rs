@@ -58,7 +58,11 @@ fn other() -> Fault {
 
 /// A refusal's code as telemetry may see it.
 pub(super) fn code_label(deny: Option<&Deny>, declares: &Declares, tainted: bool) -> Option<String> {
-    deny.map(|deny| label(&deny.code, &declares.codes, tainted))
+    deny.map(|deny| match deny.code.as_str() {
+        // The host's own word.
+        answer::SENSITIVE => deny.code.clone(),
+        code => label(code, &declares.codes, tainted),
+    })
 }
 
 /// A checked admission.
@@ -91,19 +95,26 @@ impl Verdict for Admitting {
 /// Checked spans, and the view that they leave.
 pub(super) struct Redacting {
     pub(super) after: Option<Arc<RequestView>>,
+    pub(super) refused: Option<Deny>,
     findings: Vec<Finding>,
 }
 
 pub(super) fn redacting(context: &Checked<'_>, answer: Answer) -> Result<Redacting, Fault> {
     let Answer::Redact(spans) = answer else { return Err(other()) };
     let view = context.view()?;
-    let (edits, findings) = answer::redacted(&spans, context.version.policy.manifest(), view)?;
-    Ok(Redacting { after: answer::apply(&edits, view)?, findings })
+    let swaps = answer::redacted(&spans, context.version.policy.manifest(), view)?;
+    let after = if swaps.refused.is_some() { None } else { answer::apply(&swaps.edits, view)? };
+    Ok(Redacting { after, refused: swaps.refused, findings: swaps.findings })
 }
 
 impl Verdict for Redacting {
     fn note(&self, line: &mut TraceLine) {
-        line.verdict = if self.after.is_some() { "edit" } else { "pass" };
+        line.verdict = match (&self.refused, &self.after) {
+            (Some(_), _) => "block",
+            (None, Some(_)) => "edit",
+            (None, None) => "pass",
+        };
+        line.reason = self.refused.as_ref().map(|deny| deny.code.clone());
         line.findings.clone_from(&self.findings);
     }
 }

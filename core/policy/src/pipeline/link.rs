@@ -8,6 +8,7 @@ use crate::answer;
 use crate::manifest::{FailureMode, Hook, Manifest, Windows};
 use crate::policy::{Fault, Policy, StreamGuard, StreamRedactor};
 use crate::request::RequestView;
+use crate::tracker::Tracker;
 use crate::verdict::{Deny, Finding, Lane, Next, TextEdit};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,6 +28,8 @@ pub(super) struct Link {
     watcher: Watcher,
     windows: Windows,
     lanes: Vec<Waiting>,
+    /// Calls of tools that it has not been told of.
+    calls: Vec<(Lane, Box<str>)>,
     line: TraceLine,
     refusal: Refused,
     /// Whether it sees what passes.
@@ -43,12 +46,14 @@ struct Waiting {
     lane: Lane,
     /// What was held back, then what is new.
     text: String,
+    /// Has followed what went on, as it came: edits of JSON keep it JSON.
+    json: Tracker,
     /// Bytes at the end that the policy has not seen.
     fresh: usize,
     since: Instant,
 }
 
-/// What a policy answered to a window, its edits as texts.
+/// What a policy answered to a window.
 struct Step {
     edits: Vec<TextEdit>,
     findings: Vec<Finding>,
@@ -78,6 +83,7 @@ impl Link {
             watcher,
             windows: version.policy.manifest().stream,
             lanes: Vec::new(),
+            calls: Vec::new(),
             line: stage.line(version, "pass", Duration::ZERO),
             refusal: stage.failed(),
             watching: true,
@@ -114,6 +120,13 @@ impl Link {
             self.lanes.swap_remove(at);
         }
         Ok(())
+    }
+
+    /// The model calls a tool; a redactor is told when there is something of the call to see.
+    pub(super) fn called(&mut self, lane: Lane, tool: &str) {
+        if self.watching && matches!(self.watcher, Watcher::Redactor(_)) {
+            self.calls.push((lane, tool.into()));
+        }
     }
 
     /// Lanes whose text has waited for long enough.
@@ -157,7 +170,7 @@ impl Link {
     fn lane(&mut self, lane: Lane, now: Instant) -> usize {
         let known = self.lanes.iter().position(|waiting| waiting.lane == lane);
         known.unwrap_or_else(|| {
-            self.lanes.push(Waiting { lane, text: String::new(), fresh: 0, since: now });
+            self.lanes.push(Waiting { lane, text: String::new(), json: Tracker::default(), fresh: 0, since: now });
             self.lanes.len() - 1
         })
     }
@@ -172,8 +185,10 @@ impl Link {
     ) -> Result<(), Refused> {
         let start = Instant::now();
         let waiting = &self.lanes[at];
-        let step = self.watcher.push(waiting.lane, &waiting.text, last, self.policy.manifest(), view);
-        let checked = step.and_then(|step| let_go(&waiting.text, step, last, self.policy.manifest()));
+        let told = self.calls.iter().position(|(lane, _)| *lane == waiting.lane);
+        let told = told.map_or(Ok(()), |call| self.watcher.call(&self.calls.swap_remove(call)));
+        let step = told.and_then(|()| self.watcher.push(waiting.lane, &waiting.text, last, self.policy.manifest()));
+        let checked = step.and_then(|step| waiting.let_go(step, last, self.policy.manifest(), view));
         self.line.elapsed += start.elapsed();
         let LetGo { edited, keep, next, findings } = match checked {
             Ok(let_go) => let_go,
@@ -188,6 +203,7 @@ impl Link {
             }
             None => out(&waiting.text[..keep]),
         }
+        waiting.json.follow(&waiting.text[..keep]);
         waiting.text.drain(..keep);
         self.line.findings.extend(findings);
         match next {
@@ -221,7 +237,7 @@ impl Link {
 
     fn failed(&mut self, at: usize, fault: Fault, out: &mut dyn FnMut(&str)) -> Result<(), Refused> {
         let closed = match self.hook.default_failure_mode() {
-            FailureMode::Closed if fault.kind == crate::policy::FaultKind::NoSlot => true,
+            FailureMode::Closed if fault.kind.is_from_outside() => true,
             _ => self.failure == FailureMode::Closed,
         };
         self.line.fault = Some(fault);
@@ -235,24 +251,24 @@ impl Link {
 }
 
 impl Watcher {
-    fn push(
-        &mut self,
-        lane: Lane,
-        text: &str,
-        last: bool,
-        manifest: &Manifest,
-        view: &RequestView,
-    ) -> Result<Step, Fault> {
+    fn call(&mut self, (lane, tool): &(Lane, Box<str>)) -> Result<(), Fault> {
+        match self {
+            Self::Guard(_) => Ok(()),
+            Self::Redactor(redactor) => redactor.call(*lane, tool),
+        }
+    }
+
+    fn push(&mut self, lane: Lane, text: &str, last: bool, manifest: &Manifest) -> Result<Step, Fault> {
         match self {
             Self::Guard(guard) => {
                 let step = guard.push(lane, text, last)?;
-                let edits = answer::hashed_texts(step.edits, text, view)?;
-                Ok(Step { edits, findings: Vec::new(), hold: step.hold, next: step.next })
+                Ok(Step { edits: step.edits, findings: Vec::new(), hold: step.hold, next: step.next })
             }
             Self::Redactor(redactor) => {
                 let step = redactor.push(lane, text, last)?;
-                let (edits, findings) = answer::redacted_text(&step.spans, (lane, text), manifest, view)?;
-                Ok(Step { edits, findings, hold: step.hold, next: step.next })
+                let swaps = answer::redacted_text(&step.spans, manifest)?;
+                let next = swaps.refused.map_or(step.next, Next::Stop);
+                Ok(Step { edits: swaps.edits, findings: swaps.findings, hold: step.hold, next })
             }
         }
     }
@@ -267,22 +283,31 @@ struct LetGo {
     findings: Vec<Finding>,
 }
 
-/// Checks an answer against the window that it is about.
-fn let_go(text: &str, step: Step, last: bool, manifest: &Manifest) -> Result<LetGo, Fault> {
-    let hold = if last { 0 } else { step.hold };
-    if hold > manifest.stream.max_hold {
-        return Err(answer::bad("more is held back than the manifest's `stream.max_hold`"));
+impl Waiting {
+    /// Checks an answer against the window that it is about.
+    fn let_go(
+        &self,
+        step: Step,
+        last: bool,
+        manifest: &Manifest,
+        view: &RequestView,
+    ) -> Result<LetGo, Fault> {
+        let hold = if last { 0 } else { step.hold };
+        if hold > manifest.stream.max_hold {
+            return Err(answer::bad("more is held back than the manifest's `stream.max_hold`"));
+        }
+        let mut keep = self.text.len().saturating_sub(hold as usize);
+        while !self.text.is_char_boundary(keep) {
+            keep -= 1;
+        }
+        // A window that ends a stream does not leave.
+        if matches!(step.next, Next::Stop(_)) {
+            return Ok(LetGo { edited: None, keep: 0, next: step.next, findings: step.findings });
+        }
+        let within = (view, manifest.limits.output_bytes);
+        let edited = answer::edited_text(&self.text[..keep], &self.json, &step.edits, within)?;
+        Ok(LetGo { edited, keep, next: step.next, findings: step.findings })
     }
-    let mut keep = text.len().saturating_sub(hold as usize);
-    while !text.is_char_boundary(keep) {
-        keep -= 1;
-    }
-    // A window that ends a stream does not leave.
-    if matches!(step.next, Next::Stop(_)) {
-        return Ok(LetGo { edited: None, keep: 0, next: step.next, findings: step.findings });
-    }
-    let edited = answer::edited_text(&text[..keep], &step.edits, manifest.limits.output_bytes)?;
-    Ok(LetGo { edited, keep, next: step.next, findings: step.findings })
 }
 
 fn rules(manifest: &Manifest) -> answer::Rules<'_> {

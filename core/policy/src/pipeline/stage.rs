@@ -5,7 +5,7 @@ use super::{PolicyId, Refused, TraceLine, policy_failed};
 use crate::coverage;
 use crate::head::Head;
 use crate::manifest::{FailureMode, Hook, Surface, covers};
-use crate::policy::{Fault, FaultKind, LoadError, Policy};
+use crate::policy::{Fault, LoadError, Policy};
 use crate::question::{Answer, Question};
 use crate::request::RequestView;
 use crate::verdict::{Deny, Summary};
@@ -156,15 +156,15 @@ impl Stage {
         std::iter::once(&mut self.live).chain(self.canary.as_mut().map(|(_, canary)| canary))
     }
 
-    /// Want of a slot is load, not a fault of the policy.
-    pub(super) fn breaks(fault: &Fault) -> bool {
-        fault.kind != FaultKind::NoSlot
+    /// What load or a caller brings about says nothing of the policy.
+    pub(super) const fn breaks(fault: &Fault) -> bool {
+        !fault.kind.is_from_outside()
     }
 
-    /// Load must not open a way past what protects, whatever its author allows for its own faults.
+    /// Neither load nor a caller may open a way past what protects, whatever its author allows for its own faults.
     pub(super) fn mode_after(&self, version: &Version, fault: &Fault) -> FailureMode {
         match self.hook.default_failure_mode() {
-            FailureMode::Closed if fault.kind == FaultKind::NoSlot => FailureMode::Closed,
+            FailureMode::Closed if fault.kind.is_from_outside() => FailureMode::Closed,
             _ => version.failure,
         }
     }

@@ -4,15 +4,18 @@ use super::breaker::Leave;
 use super::link::Link;
 use super::{Clock, PolicyId, Refused, TraceLine};
 use crate::request::RequestView;
+use crate::vault::Restorer;
 use crate::verdict::{DeltaKind, Lane};
 use std::sync::Arc;
 use std::time::Instant;
 use weir_llm::translate::{self, Flow, Gate, LaneKind};
 use weir_llm::usage::Usage;
 
-/// The policies that watch one stream. Text goes in by lane and comes out as far as every policy lets it.
+/// The policies that watch one stream, and behind them what gives hidden texts back. Text goes in by lane and comes out as
+/// far as every policy lets it.
 pub struct Streams {
     links: Vec<Link>,
+    restorer: Option<Restorer>,
     clock: Clock,
     view: Arc<RequestView>,
     stopped: Option<Refused>,
@@ -34,7 +37,20 @@ pub(super) struct End {
 
 impl Streams {
     pub(super) const fn new(links: Vec<Link>, clock: Clock, view: Arc<RequestView>) -> Self {
-        Self { links, clock, view, stopped: None }
+        Self { links, restorer: None, clock, view, stopped: None }
+    }
+
+    /// A stream that no policy watches.
+    #[must_use]
+    pub fn unwatched(view: &Arc<RequestView>) -> Self {
+        Self::new(Vec::new(), Arc::new(Instant::now), Arc::clone(view))
+    }
+
+    /// Gives back what was hidden from the model, behind the last policy.
+    #[must_use]
+    pub fn restoring(mut self) -> Self {
+        self.restorer = Restorer::new(self.view.vault());
+        self
     }
 
     /// More of a lane; `last`: the lane ends with it. What may leave is given to `out`, in order.
@@ -53,6 +69,11 @@ impl Streams {
         }
         let now = (self.clock)();
         self.pass(0, (lane, text, last), now, out)
+    }
+
+    /// The model calls a tool, whose arguments come in this lane.
+    pub fn called(&mut self, lane: Lane, tool: &str) {
+        self.links.iter_mut().for_each(|link| link.called(lane, tool));
     }
 
     /// Time has passed: what waited for more text only may leave.
@@ -100,8 +121,10 @@ impl Streams {
     ) -> Result<(), Refused> {
         let view = Arc::clone(&self.view);
         let Some(link) = self.links.get_mut(at) else {
-            if !text.is_empty() {
-                out(text);
+            match &mut self.restorer {
+                Some(restorer) => restorer.push(lane, text, last, out),
+                None if text.is_empty() => {}
+                None => out(text),
             }
             return Ok(());
         };
@@ -122,6 +145,10 @@ impl Streams {
 impl Gate for Streams {
     fn push(&mut self, lane: translate::Lane, text: &str, last: bool, out: &mut dyn FnMut(&str)) -> Flow {
         flow(&Self::push(self, of(lane), text, last, out))
+    }
+
+    fn called(&mut self, lane: translate::Lane, tool: &str) {
+        Self::called(self, of(lane), tool);
     }
 
     fn poke(&mut self, out: &mut dyn FnMut(translate::Lane, &str)) -> Flow {

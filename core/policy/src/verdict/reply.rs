@@ -139,12 +139,16 @@ pub struct Closing {
 pub enum Redaction {
     /// An entry of the manifest's `redact.masks`.
     Mask(u16),
-    /// A reversible token of an entry of `redact.classes` (not in this version).
+    /// A reversible token of an entry of `redact.classes`; in a reply, where nothing is given back, a keyed hash of it.
     Vault(u16),
     /// A keyed hash of an entry of `redact.classes`.
     Hash(u16),
     /// Nothing.
     Drop,
+    /// All of the request or reply is refused; the caller is told the rule.
+    Refuse,
+    /// The text stays; only the finding is noted.
+    Report,
 }
 
 /// What a redactor found, and what comes in its place. No text of its own making.

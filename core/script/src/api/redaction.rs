@@ -25,6 +25,8 @@ pub(super) enum Wanted {
     Vault(Entry),
     Hash(Entry),
     Drop,
+    Refuse,
+    Report,
 }
 
 /// A span before its names are looked up.
@@ -72,6 +74,8 @@ impl Draft {
             Wanted::Vault(entry) => Redaction::Vault(entry.index(classes, "redact.classes")?),
             Wanted::Hash(entry) => Redaction::Hash(entry.index(classes, "redact.classes")?),
             Wanted::Drop => Redaction::Drop,
+            Wanted::Refuse => Redaction::Refuse,
+            Wanted::Report => Redaction::Report,
         };
         let Hit { segment, start, end, .. } = self.place;
         let rule = self.rule.index(&manifest.declares.rules, "declares.rules")?;
@@ -109,6 +113,8 @@ pub(super) fn register(module: &mut Module) {
     module.set_native_fn("mask", |entry: Dynamic| Entry::of(entry, "a mask").map(Wanted::Mask));
     module.set_native_fn("hash", |index: INT| Entry::of(index.into(), "a class").map(Wanted::Hash));
     module.set_native_fn("vault", |index: INT| Entry::of(index.into(), "a class").map(Wanted::Vault));
+    module.set_native_fn("refuse", || Ok(Wanted::Refuse));
+    module.set_native_fn("report", || Ok(Wanted::Report));
     module.set_native_fn("span", |hit: Hit, rule: Dynamic, how_bad: ImmutableString, replace: Dynamic| {
         draft(hit, rule, &how_bad, replace)
     });
@@ -155,6 +161,6 @@ fn wanted(value: Dynamic) -> Answer<Wanted> {
         Ok(Replacement::Text(_)) => {
             Err(misuse("a redactor writes no text of its own; mask(name) stands for one of the manifest's"))
         }
-        Err(value) => Err(misuse(format!("{} where mask(…), hash(…) or drop() is needed", kind(&value)))),
+        Err(value) => Err(misuse(format!("{} where mask(…), vault(…), hash(…), drop(), refuse() or report() is needed", kind(&value)))),
     }
 }

@@ -219,7 +219,7 @@ pub const ROWS: &[(&str, &[(&str, Said)])] = &[
     ]),
     ("hook-redact.redaction", &[
         ("mask", Function("mask")), ("vault", Function("vault")), ("hash", Function("hash")),
-        ("drop", Function("drop")),
+        ("drop", Function("drop")), ("refuse", Function("refuse")), ("report", Function("report")),
     ]),
     ("hook-redact.span", &[
         ("segment", Function("span")), ("start", Function("span")), ("end", Function("span")),
@@ -230,7 +230,7 @@ pub const ROWS: &[(&str, &[(&str, Said)])] = &[
         ("next", Otherwise(".window(n), .detach(), .stop(deny)")),
     ]),
     ("hook-redact.stream-redactor", &[
-        ("constructor", Otherwise("`state` begins as an empty map; the direction is a parameter")),
+        ("constructor", Hook("redact_open")), ("call", Hook("redact_call")),
         ("push", Hook("redact_stream")), ("finish", Otherwise("redact_stream with `last` true")),
     ]),
     ("hook-redact", &[

@@ -18,6 +18,8 @@ pub(crate) fn span(span: wr::Span) -> p::Span {
             wr::Redaction::Vault(index) => p::Redaction::Vault(index),
             wr::Redaction::Hash(index) => p::Redaction::Hash(index),
             wr::Redaction::Drop => p::Redaction::Drop,
+            wr::Redaction::Refuse => p::Redaction::Refuse,
+            wr::Redaction::Report => p::Redaction::Report,
         },
     }
 }

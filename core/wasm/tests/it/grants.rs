@@ -4,7 +4,7 @@ use crate::guest::guard;
 use crate::world::{engine, granted, load};
 use weir_policy::Capability;
 
-const NOW: &str = r#"(import "weir:policy/env@0.2.0" "now-ms" (func $now (result i64)))"#;
+const NOW: &str = r#"(import "weir:policy/env@0.3.0" "now-ms" (func $now (result i64)))"#;
 
 #[test]
 fn an_import_that_is_not_granted_is_named() {
@@ -59,11 +59,11 @@ fn a_component_says_what_it_is() {
     let inspected = weir_wasm::inspect(&component).expect("a component of ours");
     assert_eq!(inspected.manifest.name, "test");
     assert!(
-        inspected.imports.iter().any(|import| import == "weir:policy/env@0.2.0"),
+        inspected.imports.iter().any(|import| import == "weir:policy/env@0.3.0"),
         "{:?}",
         inspected.imports
     );
-    assert_eq!(inspected.exports, ["weir:policy/hook-guard@0.2.0", "weir:policy/lifecycle@0.2.0"]);
+    assert_eq!(inspected.exports, ["weir:policy/hook-guard@0.3.0", "weir:policy/lifecycle@0.3.0"]);
 }
 
 #[test]

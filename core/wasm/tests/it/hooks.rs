@@ -172,6 +172,22 @@ fn a_redactor_answers_with_offsets() {
 }
 
 #[test]
+fn a_redactor_hides_refuses_and_reports() {
+    for (action, wanted) in [
+        ("vault", weir_policy::Redaction::Vault(0)),
+        ("refuse", weir_policy::Redaction::Refuse),
+        ("report", weir_policy::Redaction::Report),
+    ] {
+        let config = serde_json::json!({ "action": action });
+        let redactor = engine()
+            .compile("redactor", &built("redactor"), &config, &Arc::new(Host::default()).grants(&GRANTS))
+            .unwrap_or_else(|e| panic!("{e}"));
+        let spans = redactor.redact(&request("a swordfish"), weir_policy::Direction::Request).expect("spans");
+        assert_eq!(spans[0].replace, wanted);
+    }
+}
+
+#[test]
 fn origins_say_whose_call_it_is() {
     let (host, policy) = loaded();
     policy.admit(&request_of("acme", Retention::Unknown, "x")).expect("an answer");

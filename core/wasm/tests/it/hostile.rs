@@ -92,7 +92,7 @@ fn an_answer_outside_of_memory_or_contract_is_refused() {
 
 #[test]
 fn host_calls_are_counted() {
-    let imports = r#"(import "weir:policy/env@0.2.0" "now-ms" (func $now (result i64)))"#;
+    let imports = r#"(import "weir:policy/env@0.3.0" "now-ms" (func $now (result i64)))"#;
     let calls = |count: u32| {
         format!(
             "(loop $l (drop (call $now)) (local.set $i (i32.add (local.get $i) (i32.const 1)))
@@ -111,8 +111,8 @@ fn host_calls_are_counted() {
 /// The place of a panic is believed only if the component's own bytes contain it: here a text of the request's making.
 #[test]
 fn a_fault_carries_no_content() {
-    let imports = r#"(import "weir:policy/fault@0.2.0" "panicked" (func $panicked (param i32 i32 i32 i32)))
-        (import "weir:policy/request@0.2.0" "[method]request-view.text" (func $text (param i32 i32 i32 i32 i32)))
+    let imports = r#"(import "weir:policy/fault@0.3.0" "panicked" (func $panicked (param i32 i32 i32 i32)))
+        (import "weir:policy/request@0.3.0" "[method]request-view.text" (func $text (param i32 i32 i32 i32 i32)))
         (data (i32.const 5000) "src/lib.rs")"#;
     let leak = "(call $text (local.get $view) (i32.const 0) (i32.const 0) (i32.const 99) (i32.const 2000))
         (call $panicked (i32.load (i32.const 2004)) (i32.load (i32.const 2008)) (i32.const 1) (i32.const 1)) unreachable";

@@ -2,7 +2,7 @@
 
 use crate::hooks::GRANTS;
 use crate::host::Host;
-use crate::world::{built, engine, request};
+use crate::world::{built, engine, request, request_of};
 use serde_json::Value;
 use std::sync::Arc;
 use weir_llm::usage::Usage;
@@ -73,6 +73,18 @@ fn a_stream_is_redacted() {
     let last = redactor.push(LANE, "swordfish", true).expect("a step");
     assert_eq!((last.spans[0].start, last.spans[0].end), (0, 9));
     assert_eq!((last.spans[0].replace, last.hold), (Redaction::Mask(0), 0));
+}
+
+#[test]
+fn a_streams_redactor_knows_who_asks_and_which_tool_is_called() {
+    let policy = load("redactor");
+    let farm = request_of("trout farm", weir_policy::Retention::Unknown, "hello");
+    let mut redactor = policy.stream_redactor(&farm).expect("a redactor");
+    assert_eq!(redactor.push(LANE, "swordfish ", false).expect("a step").spans.len(), 0);
+    assert_eq!(redactor.push(LANE, "trout ", false).expect("a step").spans.len(), 1);
+    let lane = Lane { kind: DeltaKind::ToolArgs, ..LANE };
+    redactor.call(lane, "mail").expect("it listens");
+    assert_eq!(redactor.push(lane, "by mail ", false).expect("a step").spans.len(), 1);
 }
 
 /// A stream holds a slot; its end gives it back.

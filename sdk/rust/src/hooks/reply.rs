@@ -154,10 +154,21 @@ pub trait Redact: Plugin {
 
     /// A stream begins.
     fn stream(&self, direction: Direction) -> Self::Stream;
+
+    /// As `stream`, for a plugin that cares who asks. The gateway calls this one.
+    fn stream_for(&self, direction: Direction, head: &Head) -> Self::Stream {
+        let _ = head;
+        self.stream(direction)
+    }
 }
 
 /// One stream's redactor; windows are those of [`StreamGuard`], and `segment` of a span is 0.
 pub trait RedactStream: 'static {
+    /// The model calls a tool, whose arguments come in this lane; before its first window.
+    fn call(&mut self, lane: Lane, tool: &str) {
+        let _ = (lane, tool);
+    }
+
     /// A window.
     fn push(&mut self, lane: Lane, text: &str) -> RedactStep;
 

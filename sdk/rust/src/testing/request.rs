@@ -145,6 +145,49 @@ impl FakeRequest {
         texts
     }
 
+    /// The texts of the segments after a redactor's spans: what the model would get. A token shows as `[CLASS-1]`, counted
+    /// from 1 and without its nonce; a hash as `[class]`.
+    ///
+    /// # Errors
+    /// The rule of the first span that refuses the request.
+    ///
+    /// # Panics
+    /// If a span is out of range, overlaps another or cuts a character, or names no entry: the gateway would refuse it.
+    pub fn redacted(
+        &self,
+        spans: &[crate::Span],
+        (masks, classes): (&[&str], &[&str]),
+    ) -> Result<Vec<String>, u16> {
+        if let Some(refused) = spans.iter().find(|span| span.replace == crate::Redaction::Refuse) {
+            return Err(refused.rule);
+        }
+        let mut order: Vec<&crate::Span> = spans.iter().collect();
+        order.retain(|span| span.replace != crate::Redaction::Report);
+        order.sort_by_key(|span| (span.segment, span.start));
+        let mut hidden: Vec<(u16, String)> = Vec::new();
+        let edit = |span: &crate::Span| {
+            let text = &self.segments[span.segment as usize].1[span.start as usize..span.end as usize];
+            let with = match span.replace {
+                crate::Redaction::Mask(index) => masks[usize::from(index)].to_owned(),
+                crate::Redaction::Hash(index) => format!("[{}]", classes[usize::from(index)]),
+                crate::Redaction::Vault(index) => {
+                    let known = hidden.iter().position(|known| *known == (index, text.to_owned()));
+                    let at = known.unwrap_or_else(|| {
+                        hidden.push((index, text.to_owned()));
+                        hidden.len() - 1
+                    });
+                    format!("[{}-{}]", classes[usize::from(index)].to_ascii_uppercase(), at + 1)
+                }
+                _ => String::new(),
+            };
+            let (segment, start, end) = (span.segment, span.start, span.end);
+            crate::Edit { segment, start, end, replace: crate::Replacement::Text(with) }
+        };
+        let edits = order.into_iter().map(edit).collect();
+        let outcome = crate::Outcome::Edit(edits);
+        Ok(self.edited(&crate::Verdict { outcome, findings: Vec::new(), tags: Vec::new() }))
+    }
+
     fn slice(&self, segment: u32, start: u32, end: u32) -> Result<&[u8], AccessError> {
         let (_, text) = self.segments.get(segment as usize).ok_or(AccessError::OutOfRange)?;
         let end = (end as usize).min(text.len());

@@ -34,7 +34,7 @@ pub fn streamed<G: StreamGuard>(mut guard: G, pieces: &[&str]) -> Streamed {
     Streamed { closing: Some(guard.finish(&usage(&[]))), ..out.ended(None) }
 }
 
-/// As [`streamed`] for a redactor with the manifest's `redact.masks`. Hashes show as `[hash N]`.
+/// As [`streamed`] for a redactor with the manifest's `redact.masks`. Hashes show as `[hash N]`; a refusal ends the stream.
 ///
 /// # Panics
 /// As [`streamed`], or if a mask is not in the list.
@@ -47,7 +47,11 @@ pub fn redacted<R: RedactStream>(mut redactor: R, masks: &[&str], pieces: &[&str
             true => RedactStep::of(redactor.finish(lane(), &window)),
             false => redactor.push(lane(), &window),
         };
-        let edits = spans.iter().map(|span| text_edit(span, masks)).collect();
+        let next = match spans.iter().any(|span| span.replace == Redaction::Refuse) {
+            true => Next::Stop(Deny::new(403, "sensitive_content", "The redactor refuses this.")),
+            false => next,
+        };
+        let edits = spans.iter().filter_map(|span| text_edit(span, masks)).collect();
         if let Some(ended) = out.apply(&window, StreamStep { edits, hold, next }, last, &pieces[at + 1..]) {
             return ended;
         }
@@ -150,11 +154,13 @@ fn shown(replace: Replacement) -> String {
     }
 }
 
-fn text_edit(span: &Span, masks: &[&str]) -> TextEdit {
+fn text_edit(span: &Span, masks: &[&str]) -> Option<TextEdit> {
     let replace = match span.replace {
         Redaction::Mask(index) => Replacement::Text(masks[usize::from(index)].to_owned()),
+        // In a reply nothing is given back: there a token is a hash.
         Redaction::Hash(index) | Redaction::Vault(index) => Replacement::Hash(format!("hash {index}")),
         Redaction::Drop => Replacement::Drop,
+        Redaction::Refuse | Redaction::Report => return None,
     };
-    TextEdit { start: span.start, end: span.end, replace }
+    Some(TextEdit { start: span.start, end: span.end, replace })
 }

@@ -86,6 +86,8 @@ pub(crate) struct DeltaFile {
     pub(crate) lane: LaneName,
     pub(crate) index: u32,
     pub(crate) choice: u32,
+    /// The tool that is called, with the first piece of its arguments.
+    pub(crate) tool: Option<String>,
     pub(crate) text: String,
 }
 
@@ -108,6 +110,7 @@ struct DeltaFields {
     index: u32,
     #[serde(default)]
     choice: u32,
+    tool: Option<String>,
     text: String,
 }
 
@@ -127,13 +130,13 @@ impl<'de> Visitor<'de> for Delta {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<DeltaFile, E> {
-        Ok(DeltaFile { lane: LaneName::Content, index: 0, choice: 0, text: text.to_owned() })
+        Ok(DeltaFile { lane: LaneName::Content, index: 0, choice: 0, tool: None, text: text.to_owned() })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<DeltaFile, A::Error> {
-        let DeltaFields { lane, index, choice, text } =
+        let DeltaFields { lane, index, choice, tool, text } =
             DeltaFields::deserialize(MapAccessDeserializer::new(map))?;
-        Ok(DeltaFile { lane, index, choice, text })
+        Ok(DeltaFile { lane, index, choice, tool, text })
     }
 }
 

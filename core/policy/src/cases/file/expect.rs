@@ -90,7 +90,8 @@ impl Expect {
             Self::Pass | Self::Texts(_) | Self::Body(_) => {
                 &[Hook::Guard, Hook::Redact, Hook::Attempt, Hook::GuardResponse]
             }
-            Self::Block(_) | Self::Answer(_) => &[Hook::Guard, Hook::GuardResponse],
+            Self::Block(_) => &[Hook::Guard, Hook::Redact, Hook::GuardResponse],
+            Self::Answer(_) => &[Hook::Guard, Hook::GuardResponse],
             Self::Allow(_) => &[Hook::Admit],
             Self::Deny(_) => &[Hook::Admit, Hook::Route],
             Self::Plan(_) | Self::Abstain => &[Hook::Route],

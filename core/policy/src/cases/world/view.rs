@@ -7,6 +7,7 @@ use crate::head::{Api, Budget, Head, Retention};
 use crate::policy::LoadError;
 use crate::request::RequestView;
 use crate::target::TargetTable;
+use crate::vault::Vault;
 use crate::verdict::ReplyMeta;
 use bytes::Bytes;
 use serde_json::Value;
@@ -31,7 +32,8 @@ pub(in crate::cases) fn request(file: &str, case: &Case) -> Result<RequestView, 
     })?;
     let head = head(place, &case.head, &request, size, case.stream.is_some())?;
     let headers = case.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-    Ok(RequestView::new(head, Arc::new(request), headers).with_secret(SECRET))
+    let view = RequestView::new(head, Arc::new(request), headers);
+    Ok(view.with_secret(SECRET).with_vault(Vault::for_cases()))
 }
 
 /// The reply of a case, which answers its request.
