@@ -191,7 +191,9 @@ fn swap<'a>(
         let written = match replace {
             Replacement::Text(text) => Some(text.clone()),
             Replacement::Drop => None,
-            Replacement::Vault(class) if direction == Direction::Request => Some(minted(view, class, &original, number)?),
+            Replacement::Vault(class) if direction == Direction::Request => {
+                Some(minted(view, class, &original, number)?)
+            }
             // Whoever gets a reply could not give a token back.
             Replacement::Hash(class) | Replacement::Vault(class) => Some(hashed(view, class, &original)?),
         };
