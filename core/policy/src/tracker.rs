@@ -73,6 +73,15 @@ impl Tracker {
         matches!(self.at, At::Plain { .. })
     }
 
+    /// Whether it stands where another one does: what can follow is the same.
+    pub(crate) fn is_where(&self, other: &Self) -> bool {
+        let same = match (self.at, other.at) {
+            (At::Text { key, .. }, At::Text { key: theirs, .. }) => key == theirs,
+            (one, two) => one == two,
+        };
+        same && self.open == other.open
+    }
+
     /// Whether a value may begin here. Not at the very beginning.
     pub(crate) const fn at_value(&self) -> bool {
         matches!(self.at, At::Value | At::FirstValue)
@@ -215,6 +224,7 @@ impl Tracker {
                 if key { At::Colon } else { At::Next }
             }
             '\\' => At::Escape { key },
+            c if c < ' ' => At::Plain { fence: (c == '\n').then_some(0) },
             c => {
                 if empty && matches!(c, '{' | '[') && self.level < LEVELS {
                     self.inner = Some(Box::new(Self { level: self.level + 1, ..Self::default() }));
@@ -233,7 +243,8 @@ impl Tracker {
             'r' => '\r',
             'b' => '\u{8}',
             'f' => '\u{c}',
-            c => c,
+            '"' | '\\' | '/' => c,
+            _ => return At::Plain { fence: None },
         };
         self.decoded(decoded);
         At::Text { key, empty: false }

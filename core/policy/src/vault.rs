@@ -111,7 +111,8 @@ impl Tokens {
     }
 
     fn mint(&mut self, label: Box<str>, text: &str, number: bool) -> Result<String, VaultError> {
-        let key = Sha256::new_with_prefix(label.as_bytes()).chain_update([0]).chain_update(text).finalize().into();
+        let key =
+            Sha256::new_with_prefix(label.as_bytes()).chain_update([0]).chain_update(text).finalize().into();
         if let Some(&at) = self.known.get(&key) {
             if self.entries[at].number && !number {
                 let text = Zeroizing::clone(&self.entries[at].text);

@@ -18,7 +18,9 @@ use weir_policy::verdict::{
     DeltaKind, Direction, Edit, Guarded, Lane, Next, RedactStep, Redaction, Replacement, Severity, Span,
     StreamStep, TextEdit,
 };
-use weir_policy::{Answer, Api, Fault, Head, Question, RequestView, SegmentKind, StreamGuard, StreamRedactor};
+use weir_policy::{
+    Answer, Api, Fault, Head, Question, RequestView, SegmentKind, StreamGuard, StreamRedactor,
+};
 
 const CONTENT: Lane = Lane { choice: 0, kind: DeltaKind::Content, index: 0 };
 const ARGS: Lane = Lane { kind: DeltaKind::ToolArgs, ..CONTENT };
@@ -69,7 +71,8 @@ fn calling(arguments: &str) -> Arc<RequestView> {
 
 /// The segment of the arguments, and their text.
 fn arguments(view: &RequestView) -> (u32, String) {
-    let calls = view.segments(0, u32::MAX).into_iter().filter(|segment| segment.kind == SegmentKind::ToolCall);
+    let calls =
+        view.segments(0, u32::MAX).into_iter().filter(|segment| segment.kind == SegmentKind::ToolCall);
     let all = calls.map(|segment| (segment.index, view.text(segment.index, 0, u32::MAX).unwrap()));
     all.max_by_key(|(_, text)| (text.starts_with(['{', '[']), text.len())).unwrap()
 }
@@ -136,12 +139,18 @@ fn a_redactor_refuses_by_rule_or_only_reports() {
     let mut trace = Trace::new();
     let refuses = Pipeline::new(vec![redactor("ada", Redaction::Refuse)]).unwrap();
     let refused = block_on(refuses.redact(&seen, Direction::Request, &mut trace)).err().unwrap();
-    assert_eq!((refused.deny.status, refused.deny.code.as_str(), refused.failed), (403, "sensitive_content", false));
+    assert_eq!(
+        (refused.deny.status, refused.deny.code.as_str(), refused.failed),
+        (403, "sensitive_content", false)
+    );
     assert!(refused.deny.message.contains("`word`") && !refused.deny.message.contains("ada"));
     assert_eq!((trace[0].verdict, trace[0].reason.as_deref()), ("block", Some("sensitive_content")));
     assert_eq!(trace[0].findings[0].rule, "word");
     let (left, trace) = redacted(&seen, redactor("ada", Redaction::Report));
-    assert_eq!((texts(&left), trace[0].verdict, trace[0].findings.len()), (vec!["dear ada".into()], "pass", 1));
+    assert_eq!(
+        (texts(&left), trace[0].verdict, trace[0].findings.len()),
+        (vec!["dear ada".into()], "pass", 1)
+    );
 }
 
 #[test]
@@ -289,7 +298,7 @@ proptest! {
     }
 
     #[test]
-    fn what_only_hides_is_given_back_as_it_was(text in "[a-z\"\\\\\n é{}]{1,12}", cuts in prop::array::uniform2(0_usize..24)) {
+    fn what_only_hides_is_given_back_as_it_was(text in "[a-z\"\\\\\n é][a-z\"\\\\\n é{}]{0,12}", cuts in prop::array::uniform2(0_usize..24)) {
         let given = json!({ "k": [format!("{text}"), 1] }).to_string();
         let inside = 7..given.len() - 5;
         let mut at = cuts.map(|cut| inside.start + cut % (inside.len() + 1));
@@ -368,7 +377,11 @@ fn who_watches_a_stream_sees_tokens_and_the_caller_gets_texts() {
     assert!(out.ends_with("{\"to\": \"ada\"}"), "{out}");
     let heard = heard.lock().unwrap().clone();
     assert!(heard.iter().all(|text| !text.contains("ada")), "{heard:?}");
-    assert_eq!(heard[3..], ["mail 0", "{\"to\": \"[EMAIL-1-case00]\"}"], "told of the call before its arguments");
+    assert_eq!(
+        heard[3..],
+        ["mail 0", "{\"to\": \"[EMAIL-1-case00]\"}"],
+        "told of the call before its arguments"
+    );
 }
 
 #[test]
@@ -377,13 +390,17 @@ fn a_redactor_that_refuses_ends_the_stream() {
     let mut out = String::new();
     streams.push(CONTENT, "it is ", false, &mut |text| out.push_str(text)).unwrap();
     let refused = streams.push(CONTENT, "enough", false, &mut |text| out.push_str(text)).unwrap_err();
-    assert_eq!((out.as_str(), refused.deny.code.as_str(), refused.deny.status), ("it is ", "sensitive_content", 403));
+    assert_eq!(
+        (out.as_str(), refused.deny.code.as_str(), refused.deny.status),
+        ("it is ", "sensitive_content", 403)
+    );
     assert!(streams.push(CONTENT, "more", true, &mut |_| panic!("nothing more leaves")).is_err());
 }
 
 #[test]
 fn a_stream_that_nobody_watches_is_restored_too() {
-    let view = of_cases(RequestView::new(Head { stream: true, ..head() }, fake::chat(&["to ada"]), Vec::new()));
+    let view =
+        of_cases(RequestView::new(Head { stream: true, ..head() }, fake::chat(&["to ada"]), Vec::new()));
     let _ = redacted(&view, redactor("ada", Redaction::Vault(0)));
     let mut streams = Streams::unwatched(&view).restoring();
     let mut out = String::new();
@@ -391,5 +408,8 @@ fn a_stream_that_nobody_watches_is_restored_too() {
     assert_eq!((out.as_str(), streams.due()), ("hi ", None));
     streams.push(CONTENT, "]", true, &mut |text| out.push_str(text)).unwrap();
     assert_eq!(out, "hi ada");
-    assert!(Restorer::new(view_of(head(), &["x"]).vault()).is_none(), "where nothing was hidden nothing is looked at");
+    assert!(
+        Restorer::new(view_of(head(), &["x"]).vault()).is_none(),
+        "where nothing was hidden nothing is looked at"
+    );
 }

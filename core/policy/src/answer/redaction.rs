@@ -8,7 +8,10 @@ use crate::policy::{Fault, FaultKind};
 use crate::request::RequestView;
 use crate::tracker::Tracker;
 use crate::vault::{MAX_CLASS_BYTES, VaultError};
-use crate::verdict::{Deny, Direction, Edit, Finding, Redaction, Replacement, Span, TextEdit};
+use crate::verdict::{
+    DeltaKind, Deny, Direction, Edit, Finding, Lane, Redaction, Replacement, Span, TextEdit,
+};
+use weir_llm::request::SegmentKind;
 
 /// The code of a refusal that a redactor asked for.
 pub(crate) const SENSITIVE: &str = "sensitive_content";
@@ -109,11 +112,15 @@ fn finding(span: &Span, manifest: &Manifest) -> Result<Finding, Fault> {
 pub(super) fn swapped(group: &[Edit], view: &RequestView, made: &mut Vec<Edit>) -> Result<(), Fault> {
     let Some(segment) = group.first().map(|edit| edit.segment) else { return Ok(()) };
     let text = view.decoded(segment).map_err(|_| bad(format!("segment {segment} is no text")))?;
+    let kind = view.kind(segment);
     let places = Places::whole(text);
     let direction = if view.shows_reply() { Direction::Reply } else { Direction::Request };
     let swaps = group.iter().map(|edit| (edit.start, edit.end, &edit.replace));
     let swaps = swap(text, &places, swaps, (view, direction))?;
-    places.check(&applied(text, &swaps))?;
+    // Who replaces all of a text says what it is to be; a tool's arguments are JSON all the same.
+    if !takes_all(text, &swaps) || kind == Some(SegmentKind::ToolCall) {
+        places.check(&applied(text, &swaps))?;
+    }
     made.extend(swaps.into_iter().map(|swap| Edit {
         segment,
         start: offset(swap.start),
@@ -123,13 +130,13 @@ pub(super) fn swapped(group: &[Edit], view: &RequestView, made: &mut Vec<Edit>) 
     Ok(())
 }
 
-/// A window's text after its edits; `None` if there are none. `text` is what of the window leaves, `before` has followed what
-/// left before it.
+/// A window's text after its edits; `None` if there are none. `text` is what of the lane's window leaves, `before` has followed
+/// what left before it.
 ///
 /// # Errors
 /// An edit overlaps another, is out of range, held back or amid a character; or would break the JSON that it stands in.
 pub(crate) fn edited_text(
-    text: &str,
+    (lane, text): (Lane, &str),
     before: &Tracker,
     edits: &[TextEdit],
     (view, most): (&RequestView, u64),
@@ -151,12 +158,16 @@ pub(crate) fn edited_text(
         return Err(bad("the edits are longer than output_bytes"));
     }
     let edited = applied(text, &swaps);
+    if lane.kind != DeltaKind::ToolArgs && takes_all(text, &swaps) {
+        return Ok(Some(edited));
+    }
     let followed = |text: &str| {
         let mut tracker = before.clone();
         tracker.follow(text);
         tracker
     };
-    if followed(text).is_json() && followed(&edited).is_plain() {
+    let whole = followed(text);
+    if whole.is_json() && !whole.is_where(&followed(&edited)) {
         return Err(broken());
     }
     Ok(Some(edited))
@@ -191,13 +202,19 @@ fn swap<'a>(
         let written = match replace {
             Replacement::Text(text) => Some(text.clone()),
             Replacement::Drop => None,
-            Replacement::Vault(class) if direction == Direction::Request => Some(minted(view, class, &original, number)?),
+            Replacement::Vault(class) if direction == Direction::Request => {
+                Some(minted(view, class, &original, number)?)
+            }
             // Whoever gets a reply could not give a token back.
             Replacement::Hash(class) | Replacement::Vault(class) => Some(hashed(view, class, &original)?),
         };
         swaps.push(Swap { start: spot.start, end: spot.end, text: spot.written(written.as_deref()) });
     }
     Ok(swaps)
+}
+
+fn takes_all(text: &str, swaps: &[Swap]) -> bool {
+    matches!(swaps, [all] if all.start == 0 && all.end == text.len())
 }
 
 fn applied(text: &str, swaps: &[Swap]) -> String {

@@ -64,7 +64,8 @@ impl Book {
 
     /// Whether a token may begin with this byte.
     pub(super) fn begins(&self, byte: u8) -> bool {
-        let letter = |label: &str| label.as_bytes().first().is_some_and(|first| first.eq_ignore_ascii_case(&byte));
+        let letter =
+            |label: &str| label.as_bytes().first().is_some_and(|first| first.eq_ignore_ascii_case(&byte));
         matches!(byte, b'[' | b'\\' | b'%') || self.labels.iter().any(|label| letter(label))
     }
 
@@ -193,7 +194,11 @@ impl Reader<'_> {
         let entry = number.checked_sub(1).ok_or(Stop::No)?;
         let known = book.entries.get(entry).ok_or(Stop::No)?;
         let whole = label_begins(&known.label, &self.text[start..end]);
-        if whole && letters(&self.text[start..end]).count() == known.label.len() { Ok(entry) } else { Err(Stop::No) }
+        if whole && letters(&self.text[start..end]).count() == known.label.len() {
+            Ok(entry)
+        } else {
+            Err(Stop::No)
+        }
     }
 
     /// Letters, digits and underlines, escaped or not, up to the dash before the number.
