@@ -19,8 +19,8 @@ const HIDES: &str = r#"//! name: hide
 //! declares: { rules: [email] }
 
 fn redact(direction, request, config) {
-    let with = if direction == "reply" { refuse() } else { vault("email") };
-    spans(request.scan("email"), "email", "high", with)
+    let action = if direction == "reply" { refuse() } else { vault("email") };
+    spans(request.scan("email"), "email", "high", action)
 }
 
 fn redact_stream(state, direction, lane, text, last, config) {

@@ -154,6 +154,11 @@ impl RequestView {
         &self.vault
     }
 
+    /// What a segment carries, without a note.
+    pub(crate) fn kind(&self, segment: u32) -> Option<SegmentKind> {
+        self.all_segments().get(segment as usize).map(|segment| segment.kind)
+    }
+
     /// Whether it shows a reply.
     pub(crate) const fn shows_reply(&self) -> bool {
         matches!(self.content, Content::Reply(..))

@@ -29,6 +29,15 @@ pub const MAX_BYTES: usize = 8 << 20;
 pub const MAX_CLASS_BYTES: usize = 32;
 
 /// The hidden texts of one exchange. It can be neither printed nor serialised, and is wiped when the exchange is over.
+///
+/// ```
+/// let vault = weir_policy::vault::Vault::default();
+/// assert!(vault.is_empty());
+/// ```
+///
+/// ```compile_fail
+/// println!("{:?}", weir_policy::vault::Vault::default());
+/// ```
 #[derive(Default)]
 pub struct Vault {
     tokens: OnceLock<Mutex<Tokens>>,

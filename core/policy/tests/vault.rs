@@ -8,6 +8,7 @@ use bytes::Bytes;
 use fake::{Fake, Now, guarded, head, texts, view, view_of};
 use futures::executor::block_on;
 use proptest::prelude::*;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use weir_llm::reply::Reply;
@@ -252,6 +253,11 @@ fn replacement() -> impl Strategy<Value = Replacement> {
     ]
 }
 
+/// By its form; a number may be larger than any that is known.
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
 /// Up to four places of a text, in order and apart.
 fn places(text: &str, cuts: &[usize]) -> Vec<(usize, usize)> {
     let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (text.len() + 1)).collect();
@@ -289,16 +295,16 @@ proptest! {
         let given = json!({ "a": value }).to_string();
         let edits: Vec<_> = places(&given, &cuts).into_iter().zip(replace).map(|((a, b), r)| (a, b, r)).collect();
         if let Some((left, view)) = edited(&given, &edits) {
-            prop_assert!(serde_json::from_str::<Value>(&left).is_ok(), "{given} became {left} by {edits:?}");
+            prop_assert!(is_json(&left), "{given} became {left} by {edits:?}");
             if let Some(restorer) = Restorer::new(view.vault()) {
                 let back = restorer.text(&left, true);
-                prop_assert!(serde_json::from_str::<Value>(&back).is_ok(), "{left} was restored as {back}");
+                prop_assert!(is_json(&back), "{left} was restored as {back}");
             }
         }
     }
 
     #[test]
-    fn what_only_hides_is_given_back_as_it_was(text in "[a-z\"\\\\\n é{}]{1,12}", cuts in prop::array::uniform2(0_usize..24)) {
+    fn what_only_hides_is_given_back_as_it_was(text in "[a-z\"\\\\\n é][a-z\"\\\\\n é{}]{0,12}", cuts in prop::array::uniform2(0_usize..24)) {
         let given = json!({ "k": [format!("{text}"), 1] }).to_string();
         let inside = 7..given.len() - 5;
         let mut at = cuts.map(|cut| inside.start + cut % (inside.len() + 1));
@@ -331,7 +337,7 @@ proptest! {
             streams.push(ARGS, &given[pair[0]..pair[1]], last, &mut |text| left.push_str(text)).is_ok()
         });
         if whole {
-            prop_assert!(serde_json::from_str::<Value>(&left).is_ok(), "{given} became {left}");
+            prop_assert!(is_json(&left), "{given} became {left}");
         }
     }
 }

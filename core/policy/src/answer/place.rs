@@ -80,6 +80,11 @@ impl<'a> Places<'a> {
         Spot { start: from.at, end: to.at, how }
     }
 
+    /// Whether the text is JSON, as far as is known.
+    pub(super) const fn is_json(&self) -> bool {
+        self.whole
+    }
+
     /// Whether what the edits made of the text is as good as the text was.
     ///
     /// # Errors
@@ -137,7 +142,12 @@ impl<'a> Places<'a> {
 }
 
 impl Spot {
-    /// What stands there, as it reads; and whether it is a number or literal of JSON.
+    /// Whether it changes what a JSON text is made of rather than one string or number.
+    pub(super) const fn is_plain(&self) -> bool {
+        matches!(self.how, How::Plain)
+    }
+
+    /// What stands there, as it reads, and whether it is a number or literal of JSON.
     pub(super) fn original(&self, text: &str) -> (String, bool) {
         let found = &text[self.start..self.end];
         match self.how {

@@ -312,7 +312,7 @@ impl Waiting {
             return Ok(LetGo { edited: None, keep: 0, next: step.next, findings: step.findings });
         }
         let within = (view, manifest.limits.output_bytes);
-        let edited = answer::edited_text(&self.text[..keep], &self.json, &step.edits, within)?;
+        let edited = answer::edited_text((self.lane, &self.text[..keep]), &self.json, &step.edits, within)?;
         Ok(LetGo { edited, keep, next: step.next, findings: step.findings })
     }
 }
