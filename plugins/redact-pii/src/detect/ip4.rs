@@ -68,6 +68,6 @@ fn is_version(text: &Text<'_>, place: usize, end: usize) -> bool {
     let (before, before2) = (text.before(place), text.before2(place));
     let is_product = before == b'/' && is(before2, ALNUM) && text.at(end) != b':';
     let is_pinned = before == b'=' && matches!(before2, b'=' | b'>' | b'<' | b'~' | b'^' | b'!');
-    let is_sign = matches!(before, b'~' | b'^' | b'@') || (before == b'-' && is(before2, ALNUM)) || text.behind(place, 3).starts_with("§".as_bytes());
+    let is_sign = matches!(before, b'~' | b'^' | b'@') || (before == b'-' && is(before2, ALNUM)) || text.behind(place, 2) == "§".as_bytes();
     is_product || is_pinned || is_sign || word::tells(text, place, |word| PARTS.contains(&word))
 }

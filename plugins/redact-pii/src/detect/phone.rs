@@ -159,13 +159,13 @@ fn told(text: &Text<'_>, place: usize) -> Option<usize> {
 
 /// Words before phone numbers, in the languages that we can read.
 fn is_telling(word: &str) -> bool {
-    const WHOLE: [&str; 24] = [
+    const WHOLE: [&str; 25] = [
         "tel", "tél", "call", "ring", "dial", "mob", "cell", "fax", "sms", "text", "handy", "mobil", "móvil", "portable", "ruf",
-        "cellulare", "celular", "тел", "телефон", "电话", "手机", "電話", "전화", "tlf",
+        "cellulare", "celular", "rufen", "тел", "телефон", "电话", "手机", "電話", "전화", "tlf",
     ];
     const PARTS: [&str; 8] = ["phone", "telef", "téléphone", "teléf", "mobile", "whatsapp", "rufnummer", "telnr"];
     WHOLE.contains(&word) || PARTS.iter().any(|part| word.contains(part))
-        || WHOLE[18..23].iter().any(|part| word.ends_with(part))
+        || WHOLE[19..24].iter().any(|part| word.ends_with(part))
 }
 
 /// Digits with signs between their groups.

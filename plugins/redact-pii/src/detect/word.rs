@@ -3,9 +3,9 @@
 use crate::text::{BEHIND, Text, is, ALNUM};
 
 /// Words that may stand between the telling word and the value.
-const FILLERS: [&str; 18] = [
+const FILLERS: [&str; 21] = [
     "number", "numbers", "no", "nr", "num", "is", "at", "me", "us", "on", "under", "unter", "au", "al", "to", "value",
-    "my", "key",
+    "my", "key", "an", "sie", "mich",
 ];
 
 /// Whether one of the last few words before a place tells what follows. Words are lower case, letters of other scripts
@@ -22,7 +22,7 @@ pub(crate) fn tells(text: &Text<'_>, place: usize, told: impl Fn(&str) -> bool) 
         }
         let start = line[..end].iter().rposition(|byte| !is_letter(*byte)).map_or(0, |before| before + 1);
         let word = String::from_utf8_lossy(&line[start..end]).to_lowercase();
-        if told(&word) {
+        if told(&word) || told(word.trim_start_matches(|c: char| !c.is_ascii())) {
             return true;
         }
         if !FILLERS.contains(&word.as_str()) {
