@@ -51,9 +51,9 @@ bench: ## Weir beside nginx and a bare pingora-proxy: a table and target/bench.j
 
 fuzz: ## each parser's fuzz target for FUZZ_SECONDS (60)
 	@.ci/setup fuzz
-	@cd core/llm && for target in $$(cargo +nightly fuzz list); do \
+	@for crate in core/llm plugins/redact-pii; do cd "$(CURDIR)/$$crate" && for target in $$(cargo +nightly fuzz list); do \
 	    echo "== $$target, $(FUZZ_SECONDS) s"; \
-	    cargo +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done
+	    cargo +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done; done
 
 docs: ## the book about policies and plugins, into target/book; what it shows is tried
 	@.ci/setup docs
