@@ -20,38 +20,38 @@ const FILES: [(Class, &str); 9] = [
 /// A text and what is in it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Line {
+pub(crate) struct Line {
     /// `dev` or `held`.
-    pub set: String,
+    pub(crate) set: String,
     /// `value` or `none`.
-    pub kind: String,
+    pub(crate) kind: String,
     /// The text.
-    pub text: String,
+    pub(crate) text: String,
     /// Class, start and end of each value.
-    pub spans: Vec<(Class, usize, usize)>,
+    pub(crate) spans: Vec<(Class, usize, usize)>,
 }
 
 /// Counts of a class.
 #[derive(Debug, Default, Clone, Copy)]
-pub struct Score {
+pub(crate) struct Score {
     /// Values that were found, from their first byte to their last.
-    pub right: usize,
+    pub(crate) right: usize,
     /// What was found and is no value, or not all of it, or more.
-    pub wrong: usize,
+    pub(crate) wrong: usize,
     /// Values that were not found as they are.
-    pub missed: usize,
+    pub(crate) missed: usize,
 }
 
 impl Score {
     /// The share of what was found that is right.
     #[must_use]
-    pub fn precision(&self) -> f64 {
+    pub(crate) fn precision(&self) -> f64 {
         share(self.right, self.wrong)
     }
 
     /// The share of the values that was found.
     #[must_use]
-    pub fn recall(&self) -> f64 {
+    pub(crate) fn recall(&self) -> f64 {
         share(self.right, self.missed)
     }
 }
@@ -63,14 +63,14 @@ fn share(right: usize, other: usize) -> f64 {
 
 /// All lines of all corpora.
 #[must_use]
-pub fn lines() -> Vec<Line> {
+pub(crate) fn lines() -> Vec<Line> {
     let lines = FILES.iter().flat_map(|(_, text)| text.lines());
     lines.map(|line| serde_json::from_str(line).expect("a line of the corpus")).collect()
 }
 
 /// Counts by set and class. `wrong` tells of each line that is not right.
 #[must_use]
-pub fn scores(mut wrong: impl FnMut(&Line, &[Found])) -> BTreeMap<(String, Class), Score> {
+pub(crate) fn scores(mut wrong: impl FnMut(&Line, &[Found])) -> BTreeMap<(String, Class), Score> {
     let mut scores = BTreeMap::new();
     for line in lines() {
         let found = scan(&line.text);

@@ -27,8 +27,10 @@ fn main() -> std::io::Result<()> {
     for line in std::io::stdin().lock().lines() {
         let asked: Asked = serde_json::from_str(&line?)?;
         let (found, decided) = answer(&mut streams, &asked);
-        let spans: Vec<_> =
-            found.iter().map(|found| (found.class.as_str(), found.start, found.end, found.continues)).collect();
+        let spans: Vec<_> = found
+            .iter()
+            .map(|found| (found.class.as_str(), found.start, found.end, found.continues))
+            .collect();
         writeln!(out, "{}", serde_json::json!({ "spans": spans, "decided": decided }))?;
         out.flush()?;
     }

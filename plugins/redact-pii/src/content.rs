@@ -19,7 +19,11 @@ pub enum Unread {
 }
 
 /// What to replace.
-pub(crate) fn spans(policy: &Rc<Policy>, direction: Direction, content: &dyn Request) -> Result<Vec<Span>, Unread> {
+pub(crate) fn spans(
+    policy: &Rc<Policy>,
+    direction: Direction,
+    content: &dyn Request,
+) -> Result<Vec<Span>, Unread> {
     let tenant: Rc<str> = if policy.knows_tenants() { content.head().tenant.into() } else { "".into() };
     let mut spans = Vec::new();
     for segment in content.segments() {
@@ -41,19 +45,27 @@ fn is_text(content: &dyn Request, segment: &SegInfo) -> Result<bool, Unread> {
     })
 }
 
-fn read(content: &dyn Request, segment: &SegInfo, mut reader: Reader, spans: &mut Vec<Span>) -> Result<(), Unread> {
+fn read(
+    content: &dyn Request,
+    segment: &SegInfo,
+    mut reader: Reader,
+    spans: &mut Vec<Span>,
+) -> Result<(), Unread> {
     let mut window = Vec::new();
     // Where the window begins in the segment, and how much has been fetched.
     let (mut start, mut fetched) = (0_u32, 0_u32);
     loop {
-        let piece = content.bytes(segment.index, fetched, fetched.saturating_add(PIECE)).map_err(|_| Unread::NotShown)?;
+        let piece = content
+            .bytes(segment.index, fetched, fetched.saturating_add(PIECE))
+            .map_err(|_| Unread::NotShown)?;
         fetched = fetched.saturating_add(length(&piece));
         let is_last = fetched >= segment.bytes || piece.is_empty();
         window.extend_from_slice(&piece);
         let text = whole_characters(&window, is_last)?;
         let Read { spans: found, decided } = if is_last { reader.finish(text) } else { reader.push(text) };
         for span in found {
-            let span = Span { segment: segment.index, start: span.start + start, end: span.end + start, ..span };
+            let span =
+                Span { segment: segment.index, start: span.start + start, end: span.end + start, ..span };
             add(spans, span);
         }
         if is_last {

@@ -6,11 +6,12 @@
 //! - [`email`], [`phone`], [`card`], [`iban`], [`ssn`], [`ip4`], [`ip6`], [`jwt`], [`pem`]: a class each (`ip`: two).
 //! - [`key`]: tokens by prefix, from the table in [`key_table`]; [`secret`]: those that only their neighbourhood tells.
 //! - [`base64`]: what is found in text that was encoded.
-//! - [`word`]: which word stands before a place.
+//! - [`groups`]: digits as phone numbers are written; [`word`]: which word stands before a place.
 
 pub(crate) mod base64;
 pub(crate) mod card;
 pub(crate) mod email;
+mod groups;
 pub(crate) mod iban;
 pub(crate) mod ip4;
 pub(crate) mod ip6;
@@ -70,21 +71,29 @@ pub(crate) struct How {
     pub(crate) layers: u8,
 }
 
-/// What begins at `place`, within a run that ends at `end`.
+/// From this length on a run may end in an address whose local part begins within a word.
+pub(crate) const LONG: usize = email::LONGEST_LOCAL;
+
+/// What begins at `place`, within a run that ends at `end`; `is_inner`: in the midst of a word.
 #[inline]
-pub(crate) fn within_run(text: &Text<'_>, place: usize, end: usize, how: How) -> Option<Match> {
+pub(crate) fn within_run(
+    text: &Text<'_>,
+    place: usize,
+    end: usize,
+    how: How,
+    is_inner: bool,
+) -> Option<Match> {
     let first = text.at(place);
-    if is(text.before(place), ALNUM) && is(first, ALNUM) {
+    if is_inner {
         return email::long(text, place, end);
     }
     let found = match first {
         b'-' => pem::find(text, place),
         b'+' => phone::international(text, place),
         b'0'..=b'9' => email::find(text, place, end).or_else(|| number(text, place, how)),
-        _ if is(first, ALNUM) => named(text, place, end, how),
-        _ => None,
+        _ if is(first, ALNUM) => named(text, place, end, how).or_else(|| email::find(text, place, end)),
+        _ => email::find(text, place, end),
     };
-    let found = found.or_else(|| email::find(text, place, end));
     match first {
         _ if found.is_some() || !is(first, ALNUM) => found,
         _ => secret::find(text, place).or_else(|| base64::find(text, place, how)),
@@ -101,24 +110,47 @@ pub(crate) fn outside(text: &Text<'_>, place: usize, how: How) -> Option<Match> 
     }
 }
 
+/// What begins with a digit: how many there are and what follows tells what it may be.
 fn number(text: &Text<'_>, place: usize, how: How) -> Option<Match> {
+    let end = text.run(place, card::MOST + 1, DIGIT);
+    let (count, next) = (end - place, text.at(end));
+    let address = |place| match next {
+        b'.' if count <= 3 => ip4::find(text, place, how.leave),
+        b':' if count <= 4 => ip6::find(text, place, how.leave),
+        _ if count <= 4 && is(next, HEX) => ip6::find(text, place, how.leave),
+        _ => None,
+    };
+    let token = || match count <= 3 || next == b':' {
+        true => key::find(text, place),
+        false => None,
+    };
+    let is_grouped = matches!(next, b' ' | b'-' | b'.' | b'/' | b'(' | b')');
+    if count < 7 && !is_grouped {
+        return address(place).or_else(token);
+    }
     card::find(text, place)
         .or_else(|| ssn::find(text, place))
-        .or_else(|| ip4::find(text, place, how.leave))
-        .or_else(|| ip6::find(text, place, how.leave))
-        .or_else(|| key::find(text, place))
+        .or_else(|| address(place))
+        .or_else(token)
         .or_else(|| phone::national(text, place))
 }
 
 fn named(text: &Text<'_>, place: usize, end: usize, how: How) -> Option<Match> {
+    let second = text.at(place + 1);
+    let iban = || match second.is_ascii_alphabetic() && text.at(place + 2).is_ascii_digit() {
+        true => iban::find(text, place),
+        false => None,
+    };
     let address = || match is(text.at(place), HEX) && end - place <= 4 && text.at(end) == b':' {
         true => ip6::find(text, place, how.leave),
         false => None,
     };
-    jwt::find(text, place)
-        .or_else(|| key::find(text, place))
-        .or_else(|| iban::find(text, place))
-        .or_else(address)
+    // Tokens are no shorter, but for the sign in the midst of Azure's.
+    let token = match end - place >= SHORTEST || text.at(end) == b'~' {
+        true => jwt::find(text, place).or_else(|| key::find(text, place)),
+        false => None,
+    };
+    token.or_else(iban).or_else(address)
 }
 
 /// Whether a run of so many bytes can hold nothing: what is shorter than this and has no digit and no dash is only looked

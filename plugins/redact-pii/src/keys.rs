@@ -75,8 +75,11 @@ mod tests {
 
     #[test]
     fn a_value_is_under_the_nearest_key() {
-        let json = r#"{"a": 1, "to": ["x", {"cc": "CC"}, "LIST"], "q\"{": "ODD", "b": {"c": ":{"}, "last": "END"}"#;
-        for (value, key) in [("x\"", "to"), ("CC", "cc"), ("LIST", "to"), ("ODD", "q{"), (":{", "c"), ("END", "last")] {
+        let json =
+            r#"{"a": 1, "to": ["x", {"cc": "CC"}, "LIST"], "q\"{": "ODD", "b": {"c": ":{"}, "last": "END"}"#;
+        for (value, key) in
+            [("x\"", "to"), ("CC", "cc"), ("LIST", "to"), ("ODD", "q{"), (":{", "c"), ("END", "last")]
+        {
             let mut keys = Keys::default();
             keys.read(&json[..json.find(value).expect("there")]);
             assert_eq!(keys.key(), Some(key), "{value}");

@@ -32,7 +32,9 @@ pub use stream::Stream;
 use config::Policy;
 use lane::Reader;
 use std::rc::Rc;
-use weir_sdk::{Config, DeltaKind, Direction, Lane, Plugin, Redact, RedactStep, RedactStream, Request, Role, Span};
+use weir_sdk::{
+    Config, DeltaKind, Direction, Lane, Plugin, Redact, RedactStep, RedactStream, Request, Role, Span,
+};
 
 /// What is in a text, in order, without overlap; offsets are bytes and lie on characters.
 #[must_use]
@@ -94,7 +96,8 @@ impl Lanes {
         let place = match self.lanes.iter().position(|(known, _)| *known == lane) {
             Some(place) => place,
             None => {
-                let reader = Reader::new(self.policy.clone(), self.tenant.clone(), self.direction, Role::Assistant);
+                let reader =
+                    Reader::new(self.policy.clone(), self.tenant.clone(), self.direction, Role::Assistant);
                 let reader = if lane.kind == DeltaKind::ToolArgs { reader.of_arguments() } else { reader };
                 self.lanes.push((lane, reader));
                 self.lanes.len() - 1

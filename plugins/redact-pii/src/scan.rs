@@ -3,7 +3,7 @@
 
 use crate::class::Class;
 use crate::detect::{self, How, LONGEST, Leave, Match, Tail};
-use crate::text::{self, KINDS, LOCAL, START, Text, is, is_continuation, is_latin_lead};
+use crate::text::{self, ALNUM, KINDS, LOCAL, START, Text, is, is_continuation, is_latin_lead};
 use crate::view::View;
 
 /// A value that was found: a range of bytes of the text, on characters.
@@ -58,7 +58,8 @@ impl State {
     fn try_step(&self, window: &str, leave: Leave, goes_on: bool) -> (Self, Step) {
         let view = View::new(&self.behind, window.as_bytes(), goes_on);
         let text = Text::new(view.bytes(), goes_on || view.is_cut());
-        let mut pass = Pass { text: &text, how: How { leave, layers: LAYERS }, tail: self.tail, hits: Vec::new() };
+        let mut pass =
+            Pass { text: &text, how: How { leave, layers: LAYERS }, tail: self.tail, hits: Vec::new() };
         let decided = pass.run(view.start());
         let found = pass.hits.iter().map(|hit| hit.found(&view, window)).collect();
         let state = Self { behind: text.behind(decided, text::BEHIND).to_vec(), tail: pass.tail };
@@ -85,7 +86,10 @@ pub(crate) fn worst(bytes: &[u8], how: How) -> Option<Class> {
     let text = Text::new(view.bytes(), false);
     let mut pass = Pass { text: &text, how, tail: None, hits: Vec::new() };
     pass.run(0);
-    pass.hits.iter().map(|hit| hit.class).max_by_key(|class| (class.severity() as u8, std::cmp::Reverse(class.index())))
+    pass.hits
+        .iter()
+        .map(|hit| hit.class)
+        .max_by_key(|class| (class.severity() as u8, std::cmp::Reverse(class.index())))
 }
 
 /// A value in decoded text.
@@ -139,6 +143,10 @@ impl Pass<'_, '_> {
                 continue;
             }
             let byte = self.text.at(place);
+            if !is(byte, START) {
+                place += 1;
+                continue;
+            }
             place = match self.next(place, byte) {
                 Next::Skip(next) => next,
                 Next::Wait(place) => return place,
@@ -176,11 +184,10 @@ impl Pass<'_, '_> {
 
     #[inline]
     fn next(&self, place: usize, byte: u8) -> Next {
-        if !is(byte, START) {
-            return Next::Skip(place + 1);
-        }
         match byte {
-            b'(' | b':' => self.asked(place, detect::outside(self.text, place, self.how)).unwrap_or(Next::Skip(place + 1)),
+            b'(' | b':' => self
+                .asked(place, detect::outside(self.text, place, self.how))
+                .unwrap_or(Next::Skip(place + 1)),
             _ => self.in_run(place),
         }
     }
@@ -208,9 +215,16 @@ impl Pass<'_, '_> {
         }
         // Of a run that is cut here because it is long, the last places are looked at with what follows them.
         let last = if run.is_cut { run.end - LONGEST / 8 } else { run.end };
-        let places = (start..last).filter(|place| !is_continuation(self.text.at(*place)));
-        for place in places {
-            let said = detect::within_run(self.text, place, run.end, self.how);
+        let is_long = run.end - start >= detect::LONG;
+        let mut before = self.text.before(start);
+        for place in start..last {
+            let byte = self.text.at(place);
+            let is_inner = is(before, ALNUM) && is(byte, ALNUM);
+            before = byte;
+            if (is_inner && !is_long) || is_continuation(byte) {
+                continue;
+            }
+            let said = detect::within_run(self.text, place, run.end, self.how, is_inner);
             if let Some(next) = self.asked(place, said) {
                 return next;
             }
@@ -231,8 +245,7 @@ struct Run {
 fn run(text: &Text<'_>, start: usize) -> Run {
     let bytes = text.slice(start, start + LONGEST);
     let (mut at, mut kinds) = (0, 0);
-    loop {
-        let Some(byte) = bytes.get(at) else { break };
+    while let Some(byte) = bytes.get(at) {
         let kind = KINDS[usize::from(*byte)];
         if kind & LOCAL != 0 {
             kinds |= kind;

@@ -22,7 +22,8 @@ pub(crate) struct View<'a> {
 impl<'a> View<'a> {
     /// Decodes a text. `behind` is decoded already. An escape that the end of a text that goes on may cut is left out.
     pub(crate) fn new(behind: &[u8], raw: &'a [u8], goes_on: bool) -> Self {
-        let mut view = Self { bytes: Cow::Borrowed(raw), behind: 0, maps: Vec::new(), raw_end: raw.len(), cut: false };
+        let mut view =
+            Self { bytes: Cow::Borrowed(raw), behind: 0, maps: Vec::new(), raw_end: raw.len(), cut: false };
         // What no layer changes, a second does not change either.
         while view.maps.len() < 2 && view.layer(goes_on) {}
         if !behind.is_empty() {
@@ -113,7 +114,10 @@ fn decode(raw: &[u8], goes_on: bool) -> Option<Layer> {
                 layer.bytes.extend_from_slice(&raw[taken..at]);
                 layer.map.stretches.push((layer.bytes.len(), at));
                 layer.cut = true;
-                return Some(std::mem::replace(layer, Layer { bytes: Vec::new(), map: Map::default(), cut: true }));
+                return Some(std::mem::replace(
+                    layer,
+                    Layer { bytes: Vec::new(), map: Map::default(), cut: true },
+                ));
             }
             Escape::Means(c, length) => {
                 layer.bytes.extend_from_slice(&raw[taken..at]);
@@ -252,7 +256,10 @@ fn entity(text: &[u8]) -> Escape {
 /// A character of no width; the ends of windows do not cut characters.
 fn widthless(text: &[u8]) -> Escape {
     let length = if text[0] == 0xC2 { 2 } else { 3 };
-    let c = text.get(..length).and_then(|bytes| std::str::from_utf8(bytes).ok()).and_then(|text| text.chars().next());
+    let c = text
+        .get(..length)
+        .and_then(|bytes| std::str::from_utf8(bytes).ok())
+        .and_then(|text| text.chars().next());
     match c {
         Some(c) if is_widthless(c) => Escape::Means(Meaning::NOTHING, length),
         _ => Escape::None,
@@ -335,7 +342,8 @@ mod tests {
 
     #[test]
     fn an_escape_that_the_end_cuts_is_left_out() {
-        for (raw, end) in [(r"a\", 1), (r"a\u00", 1), ("ab%4", 2), ("a&#6", 1), (r"a\\u00", 1), ("a%254", 1)] {
+        for (raw, end) in [(r"a\", 1), (r"a\u00", 1), ("ab%4", 2), ("a&#6", 1), (r"a\\u00", 1), ("a%254", 1)]
+        {
             let view = View::new(b"", raw.as_bytes(), true);
             assert!(view.is_cut(), "{raw}");
             assert_eq!(view.raw(view.bytes().len()), end, "{raw}");

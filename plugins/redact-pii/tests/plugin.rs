@@ -3,7 +3,8 @@
 use weir_plugin_redact_pii::RedactPii;
 use weir_sdk::testing::{FakeRequest, lane, split_everywhere_redacted};
 use weir_sdk::{
-    Config, DeltaKind, Direction, Lane, Plugin, Redact, RedactStream, Redaction, Request, Role, SegInfo, SegKind, Severity, Span,
+    Config, DeltaKind, Direction, Lane, Plugin, Redact, RedactStream, Redaction, Request, Role, SegInfo,
+    SegKind, Severity, Span,
 };
 
 const MASKS: [&str; 9] =
@@ -23,13 +24,24 @@ fn each_action_says_its_own() {
     let content = FakeRequest::new().user("ada@example.org").user("none").user("x 4111111111111111");
     let cases = [
         ("{}", Some(Redaction::Vault(0)), Some(Redaction::Vault(2))),
-        (r#"{"default": "hash", "classes": {"card": "drop"}}"#, Some(Redaction::Hash(0)), Some(Redaction::Drop)),
+        (
+            r#"{"default": "hash", "classes": {"card": "drop"}}"#,
+            Some(Redaction::Hash(0)),
+            Some(Redaction::Drop),
+        ),
         (r#"{"classes": {"email": "off", "card": "mask"}}"#, None, Some(Redaction::Mask(2))),
-        (r#"{"reply": {"email": "off"}, "request": {"card": "hash"}}"#, Some(Redaction::Vault(0)), Some(Redaction::Hash(2))),
+        (
+            r#"{"reply": {"email": "off"}, "request": {"card": "hash"}}"#,
+            Some(Redaction::Vault(0)),
+            Some(Redaction::Hash(2)),
+        ),
         (r#"{"roles": {"user": {"email": "mask"}}, "default": "off"}"#, Some(Redaction::Mask(0)), None),
     ];
     for (config, email, card) in cases {
-        let expected: Vec<_> = [email.map(|with| (0, 0, 15, with)), card.map(|with| (2, 2, 18, with))].into_iter().flatten().collect();
+        let expected: Vec<_> = [email.map(|with| (0, 0, 15, with)), card.map(|with| (2, 2, 18, with))]
+            .into_iter()
+            .flatten()
+            .collect();
         assert_eq!(asked(config, Direction::Request, &content), expected, "{config}");
     }
 }
@@ -59,7 +71,8 @@ fn arguments_of_tools_have_rules_by_name() {
     let json = r#"{"to": ["a1@example.org"], "cc": "b2@example.org", "mail": {"body": "c3@example.org"}, "to": "d4@example.org"}"#;
     let content = FakeRequest::new().segment(Role::Assistant, SegKind::ToolCall, json);
     let said = asked(config, Direction::Request, &content);
-    let shown: Vec<_> = said.iter().map(|(_, start, end, with)| (&json[*start as usize..*end as usize], *with)).collect();
+    let shown: Vec<_> =
+        said.iter().map(|(_, start, end, with)| (&json[*start as usize..*end as usize], *with)).collect();
     assert_eq!(shown, [("b2@example.org", Redaction::Mask(0)), ("c3@example.org", Redaction::Drop)]);
 
     let arguments = Lane { kind: DeltaKind::ToolArgs, ..lane() };
@@ -70,7 +83,12 @@ fn arguments_of_tools_have_rules_by_name() {
 }
 
 /// What is replaced when lanes get the same text in turn, in pieces; all lanes must say the same.
-fn fed<'a>(stream: &mut impl RedactStream, lanes: &[Lane], text: &'a str, size: usize) -> Vec<(&'a str, Redaction)> {
+fn fed<'a>(
+    stream: &mut impl RedactStream,
+    lanes: &[Lane],
+    text: &'a str,
+    size: usize,
+) -> Vec<(&'a str, Redaction)> {
     let mut seen = vec![Vec::new(); lanes.len()];
     let mut decided = vec![0; lanes.len()];
     for end in (size..text.len()).step_by(size) {
@@ -99,7 +117,10 @@ fn lanes_do_not_mix() {
     let text = "4111 1111 1111 1111 of ada@example.org";
     for size in [1, 4, 5, 30] {
         let said = fed(&mut plugin("{}").stream(Direction::Reply), &lanes, text, size);
-        assert_eq!(said, [("4111 1111 1111 1111", Redaction::Vault(2)), ("ada@example.org", Redaction::Vault(0))]);
+        assert_eq!(
+            said,
+            [("4111 1111 1111 1111", Redaction::Vault(2)), ("ada@example.org", Redaction::Vault(0))]
+        );
     }
 }
 
@@ -120,7 +141,8 @@ impl Request for Long {
     }
     fn segments_from(&self, first: u32, _: u32) -> Vec<SegInfo> {
         let bytes = u32::try_from(self.0.len()).expect("short");
-        let only = SegInfo { index: 0, role: Role::User, kind: SegKind::Text, bytes, tokens: None, name: None };
+        let only =
+            SegInfo { index: 0, role: Role::User, kind: SegKind::Text, bytes, tokens: None, name: None };
         if first == 0 { vec![only] } else { Vec::new() }
     }
     fn text(&self, _: u32, _: u32, _: u32) -> Result<String, weir_sdk::AccessError> {
@@ -155,7 +177,8 @@ fn a_text_of_many_pieces_is_read_as_one() {
         let value = "ada.lovelace@example.org";
         let text = format!("{}{filler}{value} {filler}{value}", "x ".repeat(shift));
         let said = asked("{}", Direction::Request, &Long(text.clone()));
-        let shown: Vec<_> = said.iter().map(|(_, start, end, _)| &text[*start as usize..*end as usize]).collect();
+        let shown: Vec<_> =
+            said.iter().map(|(_, start, end, _)| &text[*start as usize..*end as usize]).collect();
         assert_eq!(shown, [value, value], "shifted by {shift}");
     }
 }

@@ -8,7 +8,8 @@ use weir_plugin_redact_pii::Class;
 #[test]
 fn every_class_is_found_and_little_else() {
     let mut wrong = Vec::new();
-    let scores = corpus::scores(|line, found| wrong.push(format!("{:?}\n  {:?}\n  {found:?}", line.text, line.spans)));
+    let scores =
+        corpus::scores(|line, found| wrong.push(format!("{:?}\n  {:?}\n  {found:?}", line.text, line.spans)));
     for set in ["dev", "held"] {
         for class in Class::ALL {
             let score = scores.get(&(set.to_owned(), class)).copied().unwrap_or_default();

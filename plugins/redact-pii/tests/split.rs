@@ -61,7 +61,12 @@ fn every_cut_of_the_corpora_is_as_the_whole() {
         let places = line.text.chars().count();
         let step = if places > 400 { 37 } else { 1 };
         for place in (1..places).step_by(step) {
-            assert_eq!(streamed(cut(&line.text, |count| count == place)), whole, "cut at {place}: {:?}", line.text);
+            assert_eq!(
+                streamed(cut(&line.text, |count| count == place)),
+                whole,
+                "cut at {place}: {:?}",
+                line.text
+            );
         }
     }
 }
@@ -85,10 +90,16 @@ fn no_more_is_held_than_the_longest_value() {
 #[test]
 fn a_value_without_end_is_replaced_as_it_comes() {
     let body: String = (0..1000).map(|n| format!("{:064}\n", n * 7919)).collect();
-    let text = format!("before -----BEGIN RSA PRIVATE KEY-----\n{body}-----END RSA PRIVATE KEY----- after ada@example.org.");
+    let text = format!(
+        "before -----BEGIN RSA PRIVATE KEY-----\n{body}-----END RSA PRIVATE KEY----- after ada@example.org."
+    );
     assert_eq!(at_once(&text), "before <private-key> after <email>.");
     for size in [1, 7, 256, 5000] {
-        assert_eq!(streamed(cut(&text, |count| count % size == 0)), "before <private-key> after <email>.", "{size}");
+        assert_eq!(
+            streamed(cut(&text, |count| count % size == 0)),
+            "before <private-key> after <email>.",
+            "{size}"
+        );
     }
     let token = format!("eyJhbGciOiJIUzI1NiJ9.eyJ{}.{} and on", "abcd".repeat(3000), "Ab-_".repeat(500));
     assert_eq!(at_once(&token), "<jwt> and on");

@@ -30,10 +30,7 @@ fn each_is_found_where_it_is() {
         ("Tel. 030 901820, mobil: 0171/2345678", "Tel. <phone>, mobil: <phone>"),
         ("\"phone_number\": \"01712345678\"", "\"phone_number\": \"<phone>\""),
         ("AKIAIOSFODNN7EXAMPLE", "<key>"),
-        (
-            "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-            "aws_secret_access_key = <key>",
-        ),
+        ("aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "aws_secret_access_key = <key>"),
         ("xoxb-00000-00000-EXAMPLENOTAREALTOKEN", "<key>"),
     ];
     for (text, expected) in cases {
@@ -44,10 +41,20 @@ fn each_is_found_where_it_is() {
 #[test]
 fn what_only_looks_like_one_is_left() {
     let texts = [
-        "order 4111 1111 1111 1112", "float 0.4111111111111111", "id 550e8400-e29b-41d4-a716-446655440000", "GB83WEST12345698765432",
-        "version 1.2.3.4 of Agent/10.0.0.1", "std::fs and dead::beef at 12:34:56", "icon@2x.png left-pad@1.3.0", "git@github.com:ada/x.git",
-        "ISBN 978-3-16-148410-0 on 2024-11-28", "sk-learn-compatible-estimators-library", "ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
-        "ring 0 of 7", "a line -----BEGIN PRIVATE KEY----- and -----END PRIVATE KEY-----", "127.0.0.1 and ::1 and 255.255.255.0",
+        "order 4111 1111 1111 1112",
+        "float 0.4111111111111111",
+        "id 550e8400-e29b-41d4-a716-446655440000",
+        "GB83WEST12345698765432",
+        "version 1.2.3.4 of Agent/10.0.0.1",
+        "std::fs and dead::beef at 12:34:56",
+        "icon@2x.png left-pad@1.3.0",
+        "git@github.com:ada/x.git",
+        "ISBN 978-3-16-148410-0 on 2024-11-28",
+        "sk-learn-compatible-estimators-library",
+        "ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        "ring 0 of 7",
+        "a line -----BEGIN PRIVATE KEY----- and -----END PRIVATE KEY-----",
+        "127.0.0.1 and ::1 and 255.255.255.0",
     ];
     for text in texts {
         assert_eq!(shown(text), text);
@@ -78,7 +85,8 @@ fn what_is_encoded_is_found_and_goes_as_a_whole() {
 
 #[test]
 fn keys_in_pem_go_whole() {
-    let key = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIIKqJ2tQ0B4c5y8pS8m0\nAAAA==\n-----END EC PRIVATE KEY-----";
+    let key =
+        "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIIKqJ2tQ0B4c5y8pS8m0\nAAAA==\n-----END EC PRIVATE KEY-----";
     assert_eq!(shown(&format!("x {key}\nbye")), "x <private-key>\nbye");
     let in_json = format!("{{\"key\": \"{}\"}}", key.replace('\n', "\\n"));
     assert_eq!(shown(&in_json), "{\"key\": \"<private-key>\"}");
@@ -90,14 +98,36 @@ fn keys_in_pem_go_whole() {
 fn addresses_can_be_left_alone() {
     let text = "10.0.0.7 fd12:3456::1 192.0.2.1 2001:db8::5 8.8.4.4";
     let count = |private, documentation| scan_with(text, Leave { private, documentation }).len();
-    assert_eq!((count(false, false), count(true, false), count(false, true), count(true, true)), (5, 3, 3, 1));
+    assert_eq!(
+        (count(false, false), count(true, false), count(false, true), count(true, true)),
+        (5, 3, 3, 1)
+    );
 }
 
 /// What is decoded is bounded, and so is the time for it.
 #[test]
 fn hostile_texts_take_no_longer_than_others() {
     let size = 300_000;
-    let texts = ["eyJ-", "eyJ.", "a/", "-", "-----BEGIN ", "%25", "\\u005c", "a@", "4111 ", "1.", "::", "+1 ", "sk-", "\u{200b}", "YWRh", "0", "(", "tel "];
+    let texts = [
+        "eyJ-",
+        "eyJ.",
+        "a/",
+        "-",
+        "-----BEGIN ",
+        "%25",
+        "\\u005c",
+        "a@",
+        "4111 ",
+        "1.",
+        "::",
+        "+1 ",
+        "sk-",
+        "\u{200b}",
+        "YWRh",
+        "0",
+        "(",
+        "tel ",
+    ];
     for unit in texts {
         let text = unit.repeat(size / unit.len());
         let start = std::time::Instant::now();

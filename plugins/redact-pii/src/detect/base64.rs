@@ -30,14 +30,23 @@ fn run(text: &Text<'_>, place: usize, kind: u8, how: How) -> Option<Match> {
         return None;
     }
     let encoded = text.slice(place, end);
-    let probe = &encoded[..encoded.len().min(PROBE)];
-    if !decode(probe).is_some_and(|decoded| is_text(&decoded)) {
+    if !may_be_text(&encoded[..encoded.len().min(PROBE)]) {
         return None;
     }
     let decoded = decode(encoded)?;
     std::str::from_utf8(&decoded).ok()?;
     let class = scan::worst(&decoded, How { layers: how.layers - 1, ..how })?;
     Some(Match::new(class, padding_end(text, end)))
+}
+
+/// Whether the start of a run decodes to text. Text in base64 has capitals; most names of code, paths and words have none,
+/// and most that have some decode to control characters or to no UTF-8.
+fn may_be_text(encoded: &[u8]) -> bool {
+    let mut decoded = [0; PROBE];
+    if !encoded.iter().any(u8::is_ascii_uppercase) {
+        return false;
+    }
+    decode_into(encoded, &mut decoded).is_some_and(|length| is_text(&decoded[..length]))
 }
 
 fn padding_end(text: &Text<'_>, end: usize) -> usize {
@@ -59,19 +68,28 @@ fn is_text(bytes: &[u8]) -> bool {
 
 /// Decodes either alphabet, without padding. Bits that are left over are not looked at.
 pub(crate) fn decode(encoded: &[u8]) -> Option<Vec<u8>> {
+    let mut decoded = vec![0; encoded.len() / 4 * 3 + 3];
+    let length = decode_into(encoded, &mut decoded)?;
+    decoded.truncate(length);
+    Some(decoded)
+}
+
+/// Decodes to where there is room for it; how many bytes.
+fn decode_into(encoded: &[u8], room: &mut [u8]) -> Option<usize> {
     if encoded.len() % 4 == 1 {
         return None;
     }
-    let mut decoded = Vec::with_capacity(encoded.len() / 4 * 3 + 2);
-    for quad in encoded.chunks(4) {
+    let mut length = 0;
+    for (quad, place) in encoded.chunks(4).zip(room.chunks_mut(3)) {
         let mut bits = 0_u32;
         for byte in quad {
             bits = (bits << 6) | sextet(*byte)?;
         }
         let [_, bytes @ ..] = (bits << (6 * (4 - quad.len()))).to_be_bytes();
-        decoded.extend_from_slice(&bytes[..quad.len() - 1]);
+        place[..quad.len() - 1].copy_from_slice(&bytes[..quad.len() - 1]);
+        length += quad.len() - 1;
     }
-    Some(decoded)
+    Some(length)
 }
 
 fn sextet(byte: u8) -> Option<u32> {

@@ -6,15 +6,15 @@ use crate::class::Class;
 use crate::text::{ALNUM, LOCAL, Text, is, is_continuation, is_latin_lead};
 
 /// RFC 5321, 4.5.3.1.1.
-const LONGEST_LOCAL: usize = 64;
+pub(super) const LONGEST_LOCAL: usize = 64;
 /// RFC 1035, 2.3.4.
 const LONGEST_DOMAIN: usize = 253;
 const LONGEST_LABEL: usize = 63;
 
 /// What follows an `@` in names of files, packages and scales and is no top-level domain.
 const ENDINGS: [&str; 22] = [
-    "png", "jpg", "jpeg", "gif", "svg", "webp", "avif", "css", "scss", "js", "mjs", "jsx", "tsx", "json", "html", "xml",
-    "yaml", "yml", "txt", "beta", "alpha", "lock",
+    "png", "jpg", "jpeg", "gif", "svg", "webp", "avif", "css", "scss", "js", "mjs", "jsx", "tsx", "json",
+    "html", "xml", "yaml", "yml", "txt", "beta", "alpha", "lock",
 ];
 
 /// An address that begins at `place`, in a run that ends at `end`.
@@ -100,7 +100,8 @@ fn top(text: &Text<'_>, start: usize, end: usize) -> Option<usize> {
     if label.starts_with(b"xn--") {
         return Some(end);
     }
-    let letters = label.iter().position(|byte| !byte.is_ascii_alphabetic() && *byte < 0x80).unwrap_or(label.len());
+    let letters =
+        label.iter().position(|byte| !byte.is_ascii_alphabetic() && *byte < 0x80).unwrap_or(label.len());
     let is_whole = letters == label.len() || label[letters] == b'-';
     let name = std::str::from_utf8(&label[..letters]).ok()?;
     let is_ending = ENDINGS.iter().any(|ending| name.eq_ignore_ascii_case(ending));

@@ -6,9 +6,9 @@ use crate::class::Class;
 use crate::text::{ALNUM, DIGIT, Text, is};
 
 /// Words before something that is numbered in parts.
-const PARTS: [&str; 16] = [
-    "version", "versions", "ver", "v", "release", "build", "firmware", "section", "chapter", "clause", "sec", "rev", "revision",
-    "driver", "update", "oid",
+const PARTS: [&str; 17] = [
+    "version", "versions", "ver", "v", "rv", "release", "build", "firmware", "section", "chapter", "clause",
+    "sec", "rev", "revision", "driver", "update", "oid",
 ];
 
 /// An address that begins at `place`.
@@ -39,7 +39,9 @@ pub(crate) fn octets(text: &Text<'_>, place: usize) -> Option<([u8; 4], usize)> 
         at = end;
     }
     let next = text.at(at);
-    let goes_on = is(next, ALNUM) || matches!(next, b'_' | b'@') || (matches!(next, b'.' | b'-' | b'+') && is(text.at(at + 1), ALNUM));
+    let goes_on = is(next, ALNUM)
+        || matches!(next, b'_' | b'@')
+        || (matches!(next, b'.' | b'-' | b'+') && is(text.at(at + 1), ALNUM));
     (!goes_on).then_some((octets, at))
 }
 
@@ -68,6 +70,8 @@ fn is_version(text: &Text<'_>, place: usize, end: usize) -> bool {
     let (before, before2) = (text.before(place), text.before2(place));
     let is_product = before == b'/' && is(before2, ALNUM) && text.at(end) != b':';
     let is_pinned = before == b'=' && matches!(before2, b'=' | b'>' | b'<' | b'~' | b'^' | b'!');
-    let is_sign = matches!(before, b'~' | b'^' | b'@') || (before == b'-' && is(before2, ALNUM)) || text.behind(place, 2) == "§".as_bytes();
+    let is_sign = matches!(before, b'~' | b'^' | b'@')
+        || (before == b'-' && is(before2, ALNUM))
+        || text.behind(place, 2) == "§".as_bytes();
     is_product || is_pinned || is_sign || word::tells(text, place, |word| PARTS.contains(&word))
 }

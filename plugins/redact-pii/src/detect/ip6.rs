@@ -1,5 +1,5 @@
-//! IPv6 addresses (RFC 4291): eight groups, or fewer with one `::`, within the ranges that are assigned. Names of code
-//! (`std::fs`, `dead::beef`), times and MAC addresses are not.
+//! IPv6 addresses (RFC 4291): eight groups, or fewer with one `::` within the ranges that are assigned. Names of code
+//! (`std::fs`, `dead::beef`), times, fingerprints and MAC addresses are not.
 
 use super::{Leave, Match, ip4};
 use crate::class::Class;
@@ -12,6 +12,8 @@ struct Groups {
     count: usize,
     /// How many groups stand before the `::`.
     gap: Option<usize>,
+    /// Whether one has three digits or more: eight like that are nothing else.
+    has_wide: bool,
 }
 
 /// An address that begins at `place`.
@@ -27,7 +29,8 @@ pub(crate) fn find(text: &Text<'_>, place: usize, leave: Leave) -> Option<Match>
         return None;
     }
     let address = groups.address()?;
-    (is_somebody(address) && !is_left(address, leave)).then(|| Match::new(Class::Ip, end))
+    let is_full = groups.gap.is_none() && groups.has_wide;
+    ((is_full || is_somebody(address)) && !is_left(address, leave)).then(|| Match::new(Class::Ip, end))
 }
 
 /// Reads groups; where they end.
@@ -46,6 +49,7 @@ fn read(text: &Text<'_>, place: usize, groups: &mut Groups) -> Option<usize> {
         if text.at(end) == b'.' && text.at(end + 1).is_ascii_digit() {
             return embedded(text, at, groups);
         }
+        groups.has_wide |= end - at >= 3;
         groups.push(hex(text.slice(at, end)))?;
         if text.at(end) != b':' {
             return Some(end);

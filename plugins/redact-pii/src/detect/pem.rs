@@ -83,7 +83,9 @@ pub(crate) fn tail(text: &Text<'_>, place: usize) -> (usize, bool) {
 /// A key on one line has spaces for line ends; prose has words.
 fn goes_on_after_space(text: &Text<'_>, place: usize) -> bool {
     let next = text.at(place);
-    matches!(next, b' ' | b'-') || is_around(next) || text.run(place, SHORTEST_BODY, STD) == place + SHORTEST_BODY
+    matches!(next, b' ' | b'-')
+        || is_around(next)
+        || text.run(place, SHORTEST_BODY, STD) == place + SHORTEST_BODY
 }
 
 /// What stands between base64: line ends, padding, and what code puts around lines.

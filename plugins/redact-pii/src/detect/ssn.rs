@@ -18,7 +18,8 @@ pub(crate) fn find(text: &Text<'_>, place: usize) -> Option<Match> {
         _ => return None,
     };
     let next = text.at(end);
-    let is_over = !(is(next, ALNUM) || next == b'_' || (matches!(next, b'-' | b'.') && is(text.at(end + 1), ALNUM)));
+    let is_over =
+        !(is(next, ALNUM) || next == b'_' || (matches!(next, b'-' | b'.') && is(text.at(end + 1), ALNUM)));
     let says_so = |word: &str| matches!(word, "ssn" | "ssns" | "itin" | "tin" | "security");
     (is_over && is_issued(text.slice(place, end)) && (!needs_word || word::tells(text, place, says_so)))
         .then(|| Match::new(Class::Ssn, end))

@@ -1,11 +1,11 @@
 //! Which word stands before a place: `Tel. 030 …`, `"phone_number": "…"`, `version 1.2.3.4`.
 
-use crate::text::{BEHIND, Text, is, ALNUM};
+use crate::text::{ALNUM, BEHIND, Text, is};
 
 /// Words that may stand between the telling word and the value.
 const FILLERS: [&str; 21] = [
-    "number", "numbers", "no", "nr", "num", "is", "at", "me", "us", "on", "under", "unter", "au", "al", "to", "value",
-    "my", "key", "an", "sie", "mich",
+    "number", "numbers", "no", "nr", "num", "is", "at", "me", "us", "on", "under", "unter", "au", "al", "to",
+    "value", "my", "key", "an", "sie", "mich",
 ];
 
 /// Whether one of the last few words before a place tells what follows. Words are lower case, letters of other scripts
