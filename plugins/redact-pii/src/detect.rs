@@ -120,7 +120,7 @@ fn number(text: &Text<'_>, place: usize, how: How) -> Option<Match> {
         _ if count <= 4 && is(next, HEX) => ip6::find(text, place, how.leave),
         _ => None,
     };
-    let token = || match count <= 3 || next == b':' {
+    let token = || match count <= 4 || next == b':' {
         true => key::find(text, place),
         false => None,
     };

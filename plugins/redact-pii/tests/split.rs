@@ -1,5 +1,6 @@
 //! However a stream is cut, the same is found as in the whole.
 
+#[allow(dead_code, reason = "scores are for tests/quality.rs")]
 #[path = "../corpus/corpus.rs"]
 mod corpus;
 
