@@ -3,7 +3,7 @@
 
 #![allow(clippy::print_stdout, reason = "that is what it is for")]
 
-#[allow(clippy::expect_used, reason = "the corpora are ours")]
+#[allow(dead_code, clippy::expect_used, reason = "the corpora are ours; kinds are for tests/quality.rs")]
 #[path = "../corpus/corpus.rs"]
 mod corpus;
 

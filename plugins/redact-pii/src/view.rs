@@ -94,8 +94,7 @@ struct Layer {
 fn decode(raw: &[u8], goes_on: bool) -> Option<Layer> {
     let mut layer: Option<Layer> = None;
     let mut taken = 0;
-    let mut triggers = Triggers::new(raw);
-    while let Some(at) = triggers.next() {
+    for at in Triggers::new(raw) {
         if at < taken {
             continue;
         }

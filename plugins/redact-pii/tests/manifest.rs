@@ -1,5 +1,7 @@
 //! The manifest and the code name the same things in the same order.
 
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
 use serde::Deserialize;
 use weir_plugin_redact_pii::Class;
 

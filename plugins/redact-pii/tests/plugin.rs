@@ -1,5 +1,7 @@
 //! The plugin as the gateway asks it.
 
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
 use weir_plugin_redact_pii::RedactPii;
 use weir_sdk::testing::{FakeRequest, lane, split_everywhere_redacted};
 use weir_sdk::{

@@ -1,5 +1,6 @@
 //! Precision and recall by class over the corpora: what `redact_quality` prints.
 
+#[allow(clippy::expect_used, reason = "a test fails by panicking")]
 #[path = "../corpus/corpus.rs"]
 mod corpus;
 

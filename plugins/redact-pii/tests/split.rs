@@ -1,6 +1,6 @@
 //! However a stream is cut, the same is found as in the whole.
 
-#[allow(dead_code, reason = "scores are for tests/quality.rs")]
+#[allow(dead_code, clippy::expect_used, reason = "scores are for tests/quality.rs")]
 #[path = "../corpus/corpus.rs"]
 mod corpus;
 
@@ -41,7 +41,7 @@ fn at_once(text: &str) -> String {
 }
 
 /// Cuts a text before each character for which `cuts` says so.
-fn cut<'a>(text: &'a str, mut cuts: impl FnMut(usize) -> bool) -> Vec<&'a str> {
+fn cut(text: &str, mut cuts: impl FnMut(usize) -> bool) -> Vec<&str> {
     let mut pieces = Vec::new();
     let mut start = 0;
     for (count, (at, _)) in text.char_indices().enumerate().skip(1) {

@@ -7,7 +7,7 @@
 //!
 //! A plain run of digits without such a word is an order, an account, a time: it is left alone.
 
-use super::groups::{MOST, Number, read};
+use super::groups::{Number, read};
 use super::{Match, word};
 use crate::class::Class;
 use crate::text::{ALNUM, DIGIT, Text, is};
