@@ -102,7 +102,8 @@ struct Hit {
 
 impl Hit {
     fn found(&self, view: &View<'_>, raw: &str) -> Found {
-        let (mut start, mut end) = (view.raw(self.start).min(raw.len()), view.raw(self.end).min(raw.len()));
+        let (mut start, mut end) =
+            (view.raw(self.start).min(raw.len()), view.raw_end(self.end).min(raw.len()));
         while !raw.is_char_boundary(start) {
             start -= 1;
         }

@@ -57,6 +57,11 @@ impl<'a> View<'a> {
         self.maps.iter().rev().fold(text, |place, map| map.raw(place))
     }
 
+    /// The place in the raw text of the end of something in [`View::bytes`]: before what is left out after it.
+    pub(crate) fn raw_end(&self, place: usize) -> usize {
+        self.maps.iter().rev().fold(place.saturating_sub(self.behind), |place, map| map.raw_end(place))
+    }
+
     /// Resolves one layer of escapes; whether there was any.
     fn layer(&mut self, goes_on: bool) -> bool {
         let goes_on = goes_on || self.cut;
@@ -80,6 +85,19 @@ impl Map {
         match after.checked_sub(1).and_then(|last| self.stretches.get(last)) {
             Some((decoded, raw)) => raw + (place - decoded),
             None => place,
+        }
+    }
+}
+
+impl Map {
+    /// As `raw`, of an end.
+    fn raw_end(&self, place: usize) -> usize {
+        let at = self.stretches.partition_point(|(decoded, _)| *decoded < place);
+        let before = at.checked_sub(1).and_then(|last| self.stretches.get(last));
+        match (self.stretches.get(at), before) {
+            (Some((decoded, raw)), _) if *decoded == place => *raw,
+            (_, Some((decoded, raw))) => raw + (place - decoded),
+            (_, None) => place,
         }
     }
 }
@@ -337,6 +355,9 @@ mod tests {
         let end = text.find(',').expect("there");
         assert_eq!(&raw[view.raw(start)..view.raw(end)], r"\u0061da%40x.org");
         assert_eq!(view.raw(text.len()), raw.len());
+        let hidden = View::new(b"", "ab\u{200b}c\u{200b}".as_bytes(), false);
+        let places: Vec<_> = (0..=3).map(|place| (hidden.raw(place), hidden.raw_end(place))).collect();
+        assert_eq!(places, [(0, 0), (1, 1), (5, 2), (9, 6)]);
     }
 
     #[test]

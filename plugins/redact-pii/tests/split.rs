@@ -107,6 +107,18 @@ fn a_value_without_end_is_replaced_as_it_comes() {
     assert_eq!(streamed(cut(&token, |count| count % 100 == 0)), "<jwt> and on");
 }
 
+/// What is not seen after a value is not the value's, whether it has come already or not.
+#[test]
+fn hidden_signs_after_a_value_stay() {
+    let key = "-----BEGIN PRIVATE KEY-----\nMHcCAQEEIIKqJ2tQ0B4c5y8pS8m0\n-----END PRIVATE KEY-----";
+    for value in [key, "ada@example.org", "4111 1111 1111 1111"] {
+        let text = format!("{value}\u{200b}\u{200b}.");
+        let whole = at_once(&text);
+        assert!(whole.ends_with(">\u{200b}\u{200b}."), "{whole}");
+        assert_eq!(streamed(cut(&text, |_| true)), whole);
+    }
+}
+
 /// Pieces of values, their look-alikes and what stands between them.
 fn scrap() -> impl Strategy<Value = String> {
     let lines = corpus::lines();
