@@ -1,0 +1,53 @@
+//! What is done with what was found.
+
+use crate::class::Class;
+use serde::Deserialize;
+use weir_sdk::Redaction;
+
+/// What comes in place of a value, or happens because of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// A token that the host gives the value back for.
+    Vault,
+    /// A hash, the same for the same value within an organisation.
+    Hash,
+    /// The class in brackets.
+    Mask,
+    /// Nothing.
+    Drop,
+    /// The request or reply is refused.
+    Refuse,
+    /// The value stays, the finding is noted.
+    Report,
+    /// The value stays.
+    Off,
+}
+
+impl Action {
+    /// What is done with the rest of a value too long to be found as one: its beginning stands for all of it.
+    #[must_use]
+    pub const fn on_rest(self) -> Self {
+        match self {
+            Self::Vault | Self::Hash | Self::Mask | Self::Drop => Self::Drop,
+            Self::Refuse | Self::Report | Self::Off => self,
+        }
+    }
+}
+
+/// The action in the words of the contract; none if nothing is said of the value.
+#[must_use]
+pub const fn to_redaction(action: Action, class: Class) -> Option<Redaction> {
+    let index = class.index();
+    match action {
+        Action::Vault => Some(Redaction::Vault(index)),
+        Action::Hash => Some(Redaction::Hash(index)),
+        Action::Mask => Some(Redaction::Mask(index)),
+        Action::Drop => Some(Redaction::Drop),
+        Action::Off => None,
+        // JOIN with contract 0.3.0: `Redaction::Refuse` and `Redaction::Report`. In 0.2.0 there is neither: the value at least
+        // does not leave, and a report is not made.
+        Action::Refuse => Some(Redaction::Drop),
+        Action::Report => None,
+    }
+}
