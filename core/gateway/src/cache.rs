@@ -45,8 +45,8 @@ pub struct Scope<'a> {
     pub api: &'a str,
     /// The alias, or `provider/model`.
     pub alias: &'a str,
-    /// Retention class of the request.
-    pub retention: &'a str,
+    /// What the request asks of whoever gets its content.
+    pub terms: &'a str,
     /// Digest of the policies and config that can change content or route.
     pub digest: &'a [u8; 32],
     /// What the request's head asks for that changes the reply.
@@ -85,7 +85,7 @@ impl Replies {
     /// not count, nor whether a stream was asked for, since a reply is replayed either way.
     pub fn key(&self, scope: &Scope<'_>, body: Value<'_>) -> Key {
         let mut hash = self.secret.clone();
-        for part in [scope.tenant, scope.api, scope.alias, scope.retention, scope.asked] {
+        for part in [scope.tenant, scope.api, scope.alias, scope.terms, scope.asked] {
             hash.update(&(part.len() as u64).to_le_bytes());
             hash.update(part.as_bytes());
         }
@@ -167,7 +167,7 @@ mod tests {
     fn key(replies: &Replies, tenant: &str, body: &str) -> Key {
         let json = Json::parse(Bytes::copy_from_slice(body.as_bytes())).unwrap();
         let scope =
-            Scope { tenant, api: "chat", alias: "fast", retention: "unknown", digest: &[0; 32], asked: "" };
+            Scope { tenant, api: "chat", alias: "fast", terms: "unknown", digest: &[0; 32], asked: "" };
         replies.key(&scope, json.root())
     }
 

@@ -223,8 +223,13 @@ impl Exchange<'_> {
 
     /// Any of the APIs that models answer: the list that the design calls *the way of a request*.
     async fn converse(&mut self, api: Api) -> Result<(), End> {
-        let caller = self.identify()?;
-        let request = Arc::new(self.read(api).await?);
+        let mut caller = self.identify()?;
+        let mut request = self.read(api).await?;
+        if let Some(wishes) = request.data_wishes().map_err(Refusal::from)? {
+            caller.wishes.tighten(wishes);
+            request = request.without_data_wishes().map_err(Refusal::from)?;
+        }
+        let request = Arc::new(request);
         let admitted = self.admit(caller, &request).await?;
         let (request, view) = match self.guard(&admitted, Arc::clone(&request)).await {
             Ok(guarded) => guarded,

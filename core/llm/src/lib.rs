@@ -13,6 +13,7 @@
 //! - [`request`]: what callers send, strictly parsed.
 //! - [`chat`], [`responses`], [`anthropic`], [`gemini`]: the dialects: requests, replies, streams, errors.
 //! - [`schema`]: JSON Schemas as each dialect takes them.
+//! - [`terms`]: what providers do with content, and where they say so.
 //! - [`translate`]: from the caller's dialect to a target's and back.
 //! - [`units`]: the bill of what is no conversation.
 //! - [`usage`]: tokens and other units by disjoint class.
@@ -35,6 +36,7 @@ pub mod request;
 pub mod responses;
 pub mod schema;
 pub mod sse;
+pub mod terms;
 pub mod translate;
 pub mod units;
 pub mod usage;

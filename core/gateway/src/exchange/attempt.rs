@@ -235,6 +235,11 @@ impl Exchange<'_> {
             let why = "The plan names a target that the route does not have.";
             return Ok(Err(Refusal::busy("no_target", why, 1000)));
         };
+        // Whoever made the plan, whatever step this is: content goes only to whom admission found fit for it.
+        if !admitted.candidates.allowed.contains(&step.target) || admitted.terms.fits(target).is_err() {
+            let why = "The plan names a target that may not have this request.";
+            return Ok(Err(Refusal::busy("no_target", why, 1000)));
+        }
         let mut own = Own { request: Arc::clone(request), headers: Vec::new() };
         if admitted.route.asked.has(Hook::Attempt) {
             own = match self.own(admitted, view, step.target, target).await? {

@@ -47,7 +47,7 @@ impl Exchange<'_> {
         };
         // Content that may not be kept anywhere is not kept here either.
         // A conversation that the provider keeps goes on with each request: no two are the same.
-        let kept = admitted.retention != Retention::Zero
+        let kept = admitted.terms.retention != Retention::Zero
             && request.api().is_conversation()
             && request.state().is_none();
         let Some(ttl) = asked.filter(|_| kept) else {
@@ -59,7 +59,7 @@ impl Exchange<'_> {
                 tenant: &admitted.caller.principal.organisation_id,
                 api: request.api().as_str(),
                 alias: &admitted.route.name,
-                retention: &admitted.retention.name(),
+                terms: &admitted.terms.to_string(),
                 digest: &self.snapshot.digest,
                 asked: &self.asked(admitted),
             },
