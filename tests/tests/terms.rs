@@ -186,11 +186,18 @@ const STUBBORN: &str = r#"//! name: stubborn
 //! version: 1.0.0
 //! hooks: [route, on-error]
 //! capabilities: [targets]
-//! on_failure: { route: static-plan, on-error: open }
 
-fn wanted(head) { let tag = head.tag("index"); if tag == () { 0 } else { parse_int(tag) } }
-fn route(head, targets, config) { plan([step(wanted(head))]) }
-fn on_error(head, errors, targets, config) { switch_to(wanted(head)) }
+fn wanted(head) {
+    let tag = head.tag("index");
+    let index = 0;
+    for word in ["0", "1", "2", "3", "4", "5", "6", "7"] {
+        if word == tag { return index; }
+        index += 1;
+    }
+    0
+}
+fn route(head, targets, config) { plan([step(wanted(head))]).ask_on_error() }
+fn on_error(head, errors, targets, config) { switch_to(step(wanted(head))) }
 "#;
 
 #[tokio::test]

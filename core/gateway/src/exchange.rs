@@ -21,6 +21,7 @@
 //! - [`settle`]: the one posting.
 //! - [`summary`]: what `complete` learns of it.
 //! - [`explain`]: who decided what, for whoever asks.
+//! - [`words`]: what a provider says that policies get without reading content.
 //! - [`attend`]: waiting for work while watching the caller.
 
 pub mod admit;
@@ -43,6 +44,7 @@ pub mod settle;
 pub mod stream;
 pub mod summary;
 pub mod view;
+pub mod words;
 
 use crate::buffered::Held;
 use crate::gateway::Gateway;

@@ -5,7 +5,7 @@ use super::attend::attend;
 use super::outgoing::{Outgoing, Way};
 use super::plan::Planned;
 use super::relay::{Ended, Relay};
-use super::{End, Exchange, ask, limits};
+use super::{End, Exchange, ask, limits, words};
 use crate::buffered::Held;
 use crate::refusal::Refusal;
 use crate::snapshot::Bound;
@@ -185,7 +185,8 @@ impl Exchange<'_> {
                 Err(failed) => failed,
             };
             let class = failed.error.class;
-            progress.errors.push(failed.error);
+            let provider_code = words::code(failed.error.provider_code, admitted.terms.retention);
+            progress.errors.push(AttemptError { provider_code, ..failed.error });
             progress.refusal = Some(failed.refusal.clone());
             if self.record.attempts.len() >= usize::from(most) {
                 return Err(failed.refusal.into());
