@@ -1,6 +1,5 @@
 //! The response cache: complete, successful replies, in memory, bounded by bytes.
 
-use bytes::Bytes;
 use hmac::{Hmac, Mac};
 use http::HeaderValue;
 use moka::Expiry;
@@ -8,6 +7,7 @@ use moka::sync::Cache;
 use sha2::Sha256;
 use std::time::{Duration, Instant};
 use weir_llm::json::{Kind, Value};
+use weir_llm::payload::Payload;
 use weir_llm::price::Nanos;
 use weir_llm::usage::Usage;
 
@@ -18,7 +18,7 @@ pub type Key = [u8; 32];
 #[derive(Clone)]
 pub struct Entry {
     /// The complete reply.
-    pub body: Bytes,
+    pub body: Payload,
     /// Id of the target that gave it.
     pub target: std::sync::Arc<str>,
     /// The tokens that it took.
@@ -162,6 +162,7 @@ fn sized(hash: &mut Hmac<Sha256>, tag: u8, count: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
     use weir_llm::json::Json;
 
     fn key(replies: &Replies, tenant: &str, body: &str) -> Key {
@@ -193,7 +194,7 @@ mod tests {
         for n in 0..100_u8 {
             let entry = Entry {
                 dropped: None,
-                body: Bytes::from(vec![0; 1000]),
+                body: Payload::new(vec![0; 1000].into()),
                 target: "t".into(),
                 usage: Usage::default(),
                 paid: Nanos(0),

@@ -17,6 +17,7 @@
 //! - [`translate`]: from the caller's dialect to a target's and back.
 //! - [`units`]: the bill of what is no conversation.
 //! - [`usage`]: tokens and other units by disjoint class.
+//! - [`payload`]: content in memory: not to be printed, wiped when it is let go of.
 //! - [`price`]: rates, money, cost.
 //! - [`catalogue`]: what is known of models: limits, abilities, list prices with their source.
 //! - [`estimate`]: bounds and guesses of token counts where nobody has counted.
@@ -30,6 +31,7 @@ pub mod fault;
 pub mod gemini;
 pub mod json;
 pub mod neutral;
+pub mod payload;
 pub mod price;
 pub mod reply;
 pub mod request;

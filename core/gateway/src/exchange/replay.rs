@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::HeaderName;
 use std::sync::Arc;
 use std::time::Duration;
+use weir_llm::payload::Payload;
 use weir_llm::request::Request;
 use weir_llm::translate;
 use weir_llm::usage::Usage;
@@ -88,7 +89,7 @@ impl Exchange<'_> {
     pub fn store(&self, recording: Recording, body: &Bytes, served: &Served, usage: Usage, money: Money) {
         let entry = Entry {
             // The reply may be a slice of a larger read buffer, which must not be kept alive with it.
-            body: Bytes::copy_from_slice(body),
+            body: Payload::new(Bytes::copy_from_slice(body)),
             target: Arc::clone(&served.id),
             usage,
             paid: money.charged,
@@ -109,14 +110,14 @@ impl Exchange<'_> {
         self.record.status = 200;
         self.record.ttft = Some(self.started.elapsed());
         if request.stream() {
-            let frames = translate::replay(request.api(), &entry.body, &self.ask(request, &model));
+            let frames = translate::replay(request.api(), entry.body.expose(), &self.ask(request, &model));
             let mut head = respond::stream_head(&self.id)?;
             self.mark_hit(&mut head, entry);
             return Ok(respond::frames(self.session, head, frames).await?);
         }
         let mut head = respond::json_head(200, entry.body.len(), &self.id)?;
         self.mark_hit(&mut head, entry);
-        Ok(respond::whole(self.session, head, entry.body.clone()).await?)
+        Ok(respond::whole(self.session, head, entry.body.expose().clone()).await?)
     }
 
     fn mark_hit(&self, head: &mut pingora::http::ResponseHeader, entry: &Entry) {
