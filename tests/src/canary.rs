@@ -77,7 +77,8 @@ impl Mint {
             }
         }
         let automaton = AhoCorasick::builder().ascii_case_insensitive(true).build(&patterns);
-        Search { canaries, meaning, automaton: automaton.expect("an automaton") }
+        let packed = AhoCorasick::new([[0x1f, 0x8b, 8]]).expect("an automaton");
+        Search { canaries, meaning, automaton: automaton.expect("an automaton"), packed }
     }
 
     fn all(&self) -> std::sync::MutexGuard<'_, Vec<Canary>> {
@@ -112,15 +113,39 @@ pub struct Search {
     canaries: Vec<Canary>,
     meaning: Vec<(usize, &'static str)>,
     automaton: AhoCorasick,
+    /// Where gzip members may begin.
+    packed: AhoCorasick,
 }
 
+/// How much of a large file is looked at at once.
+const PIECE: usize = 8 << 20;
+
 impl Search {
+    /// Whether a file holds any canary, in a plain form: for files that are too large to be read whole.
+    #[must_use]
+    pub fn sees(&self, path: &std::path::Path) -> bool {
+        let mut file = std::fs::File::open(path).expect("a file");
+        let mut piece = Vec::new();
+        loop {
+            // What is cut by the edge of a piece is whole in the next one.
+            piece.drain(..piece.len().saturating_sub(8 * LENGTH));
+            let fresh = file.by_ref().take(PIECE as u64).read_to_end(&mut piece).expect("a piece");
+            if self.automaton.is_match(&piece) {
+                return true;
+            }
+            if fresh == 0 {
+                return false;
+            }
+        }
+    }
+
     /// Every canary in some bytes, and in whatever is compressed in them; each but once.
     #[must_use]
     pub fn hits(&self, sink: &str, bytes: &[u8]) -> Vec<Hit> {
         let mut hits = Vec::new();
         self.add(sink, bytes, "", &mut hits);
-        for at in memchr_gzip(bytes) {
+        for found in self.packed.find_iter(bytes) {
+            let at = found.start();
             let mut inner = Vec::new();
             // What only looked like the beginning of a gzip member ends in an error, after some bytes or none.
             let _ = flate2::read::MultiGzDecoder::new(&bytes[at..]).take(INFLATED).read_to_end(&mut inner);
@@ -144,11 +169,6 @@ impl Search {
             }
         }
     }
-}
-
-/// Where gzip members may begin.
-fn memchr_gzip(bytes: &[u8]) -> impl Iterator<Item = usize> + '_ {
-    bytes.windows(3).enumerate().filter(|(_, three)| *three == [0x1f, 0x8b, 8]).map(|(at, _)| at)
 }
 
 #[cfg(test)]
