@@ -10,6 +10,7 @@ WEIR ?= $(CARGO_TARGET_DIR)/release/weir
 DATA ?= .weir
 ARGS ?=
 FUZZ_SECONDS ?= 60
+PROFILE ?= dist
 FUZZED := $(patsubst %/fuzz,%,$(wildcard core/*/fuzz plugins/*/fuzz))
 
 PLUGINS := $(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/manifest.yaml))))
@@ -17,7 +18,7 @@ BENCH_GUESTS := kept waits every-hook
 PLUGIN_SOURCES := $(shell find sdk plugins -type f -not -path '*/target/*' -not -name '*.wasm' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-agents lint bench fuzz docs plugins clean-data
+.PHONY: help run test test-agents lint bench fuzz docs dist package plugins clean-data
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -67,6 +68,15 @@ docs: ## the book about policies and plugins, into target/book; what it shows is
 	@WEIR=$(CARGO_TARGET_DIR)/debug/weir docs/test_snippets.py
 	@mdbook build docs
 	@cp policies/*.rhai policies/*.cases.yaml target/book/   # pages link to them
+
+dist: ## an archive to ship, its bill of materials and checksums, into target/dist (PROFILE=release links sooner)
+	@.ci/setup dist
+	cargo build --profile $(PROFILE) --locked --workspace --bin weir
+	@$(MAKE) --no-print-directory package WEIR=$(CARGO_TARGET_DIR)/$(PROFILE)/weir
+
+package: ## what `make dist` does with a binary that is built already (WEIR=path)
+	@$(MAKE) --no-print-directory --silent plugins
+	@docs/packaging/dist.py --weir $(WEIR) --out target/dist
 
 plugins: $(PLUGINS:%=plugins/%.wasm) ## the shipped Wasm plugins, if their sources changed
 
