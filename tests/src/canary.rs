@@ -89,7 +89,8 @@ impl Mint {
 /// All forms in which a text may have left.
 fn forms(text: &str) -> Vec<(&'static str, Vec<u8>)> {
     let bytes = text.as_bytes();
-    let each = |write: fn(u8) -> String| bytes.iter().map(|byte| write(*byte)).collect::<String>().into_bytes();
+    let each =
+        |write: fn(u8) -> String| bytes.iter().map(|byte| write(*byte)).collect::<String>().into_bytes();
     let mut forms = vec![
         ("raw", bytes.to_vec()),
         ("hex", each(|byte| format!("{byte:02x}"))),

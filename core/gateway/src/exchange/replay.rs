@@ -16,7 +16,6 @@ use weir_llm::payload::Payload;
 use weir_llm::request::Request;
 use weir_llm::translate;
 use weir_llm::usage::Usage;
-use weir_policy::Retention;
 
 /// What was left out of the request is said on a hit, too.
 const DROPPED: &str = "x-weir-dropped-params";

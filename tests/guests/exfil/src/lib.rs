@@ -4,10 +4,10 @@
 use std::cell::RefCell;
 use weir_sdk::kv::{self, Scope};
 use weir_sdk::{
-    Admission, Admit, Attempt, AttemptError, AttemptFacts, Changes, Closing, Complete, Config, Decision, Deny,
-    Finding, Guard, GuardResponse, Head, Lane, Meta, OnError, Plan, Plugin, Preparation, Recovery, Request,
-    Route, Severity, Stream, StreamGuard, StreamStep, Summary, Targets, Usage, Verdict, annotate, telemetry,
-    tokens,
+    Admission, Admit, Attempt, AttemptError, AttemptFacts, Changes, Closing, Complete, Config, Decision,
+    Deny, Finding, Guard, GuardResponse, Head, Lane, Meta, OnError, Plan, Plugin, Preparation, Recovery,
+    Request, Route, Severity, Stream, StreamGuard, StreamStep, Summary, Targets, Usage, Verdict, annotate,
+    telemetry, tokens,
 };
 
 /// The plugin; it hoards what it has seen, in case an instance is used again.
@@ -129,7 +129,10 @@ impl Attempt for Exfil {
         if tag(head, "how") == Some("skip") {
             return Preparation::Skip(seen);
         }
-        Preparation::Edit(Changes { edits: Vec::new(), headers: vec![("x-exfil".into(), "to the provider".into())] })
+        Preparation::Edit(Changes {
+            edits: Vec::new(),
+            headers: vec![("x-exfil".into(), "to the provider".into())],
+        })
     }
 }
 
