@@ -87,9 +87,7 @@ impl Map {
             None => place,
         }
     }
-}
 
-impl Map {
     /// As `raw`, of an end.
     fn raw_end(&self, place: usize) -> usize {
         let at = self.stretches.partition_point(|(decoded, _)| *decoded < place);

@@ -141,7 +141,7 @@ fn scrap() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_cut_of_any_text_is_as_the_whole(scraps in prop::collection::vec(scrap(), 1..12), seed in any::<u64>(), dense in 1..12_u64) {
