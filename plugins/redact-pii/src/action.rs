@@ -2,13 +2,13 @@
 
 use crate::class::Class;
 use serde::Deserialize;
-use weir_sdk::Redaction;
+use weir_sdk::{Direction, Redaction};
 
 /// What comes in place of a value, or happens because of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
-    /// A token that the host gives the value back for.
+    /// A token that the host gives the value back for; in replies a report.
     Vault,
     /// A hash, the same for the same value within an organisation.
     Hash,
@@ -35,19 +35,18 @@ impl Action {
     }
 }
 
-/// The action in the words of the contract; none if nothing is said of the value.
+/// The action in the words of the contract; none if nothing is said of the value. What a model says is hidden from nobody
+/// who could give it back later: in replies `vault` is a report.
 #[must_use]
-pub const fn to_redaction(action: Action, class: Class) -> Option<Redaction> {
+pub const fn to_redaction(action: Action, class: Class, direction: Direction) -> Option<Redaction> {
     let index = class.index();
-    match action {
-        Action::Vault => Some(Redaction::Vault(index)),
-        Action::Hash => Some(Redaction::Hash(index)),
-        Action::Mask => Some(Redaction::Mask(index)),
-        Action::Drop => Some(Redaction::Drop),
-        Action::Off => None,
-        // JOIN with contract 0.3.0: `Redaction::Refuse` and `Redaction::Report`. In 0.2.0 there is neither: the value at least
-        // does not leave, and a report is not made.
-        Action::Refuse => Some(Redaction::Drop),
-        Action::Report => None,
+    match (action, direction) {
+        (Action::Vault, Direction::Request) => Some(Redaction::Vault(index)),
+        (Action::Hash, _) => Some(Redaction::Hash(index)),
+        (Action::Mask, _) => Some(Redaction::Mask(index)),
+        (Action::Drop, _) => Some(Redaction::Drop),
+        (Action::Refuse, _) => Some(Redaction::Refuse),
+        (Action::Report, _) | (Action::Vault, Direction::Reply) => Some(Redaction::Report),
+        (Action::Off, _) => None,
     }
 }

@@ -1,6 +1,6 @@
 //! One text of an exchange, read on and on: a segment of a request, a lane of a streamed reply.
 
-use crate::action::to_redaction;
+use crate::action::{Action, to_redaction};
 use crate::config::{Place, Policy};
 use crate::keys::Keys;
 use crate::scan::Found;
@@ -74,8 +74,10 @@ impl Reader {
         let argument = self.keys.as_ref().and_then(Keys::key);
         let place = Place { tenant: &self.tenant, direction: self.direction, role: self.role, argument };
         let action = self.policy.action(class, &place);
-        let action = if found.continues { action.on_rest() } else { action };
-        let replace = to_redaction(action, class)?;
+        // Of a reply nothing goes to a vault, so nothing of its rest is dropped for it either.
+        let kept = action == Action::Vault && self.direction == Direction::Reply;
+        let action = if found.continues && !kept { action.on_rest() } else { action };
+        let replace = to_redaction(action, class, self.direction)?;
         let span = Span::in_stream(found.start..found.end, class.index(), replace);
         Some(Span { severity: class.severity(), ..span })
     }

@@ -33,7 +33,7 @@ use config::Policy;
 use lane::Reader;
 use std::rc::Rc;
 use weir_sdk::{
-    Config, DeltaKind, Direction, Lane, Plugin, Redact, RedactStep, RedactStream, Request, Role, Span,
+    Config, DeltaKind, Direction, Head, Lane, Plugin, Redact, RedactStep, RedactStream, Request, Role, Span,
 };
 
 /// What is in a text, in order, without overlap; offsets are bytes and lie on characters.
@@ -75,10 +75,12 @@ impl Redact for RedactPii {
         content::spans(&self.policy, direction, content).map_err(|unread| unread as u16)
     }
 
-    // JOIN with contract 0.3.0: `stream_for(direction, head)` knows who asks; until then rules of an organisation are not
-    // for streams.
     fn stream(&self, direction: Direction) -> Lanes {
         Lanes { policy: self.policy.clone(), tenant: "".into(), direction, lanes: Vec::new() }
+    }
+
+    fn stream_for(&self, direction: Direction, head: &Head) -> Lanes {
+        Lanes { tenant: head.tenant.as_str().into(), ..self.stream(direction) }
     }
 }
 
