@@ -46,11 +46,12 @@ lint: ## format, clippy, docs, licences and sources of dependencies
 
 bench: ## Weir beside nginx and a bare pingora-proxy: a table and target/bench.json (ARGS=--quick for a look)
 	@.ci/setup bench
-	cargo build --release --locked --workspace --bin weir --bin weir-bench
+	cargo build --release --locked --workspace --bin weir --bin weir-bench --example redact_quality --example redact_stdio
 	@$(MAKE) --no-print-directory --silent plugins $(BENCH_GUESTS:%=target/bench/%.wasm)
 	@PATH="$$PATH:/usr/sbin:$(CACHE)/nginx/usr/sbin" $(CARGO_TARGET_DIR)/release/weir-bench run \
 	    --weir $(CARGO_TARGET_DIR)/release/weir --policies policies --guard plugins/mask-pii.wasm \
-	    --guests target/bench --out target/bench.json $(ARGS)
+	    --guests target/bench --quality $(CARGO_TARGET_DIR)/release/examples/redact_quality \
+	    --judge plugins/redact-pii/judge/run --out target/bench.json $(ARGS)
 
 fuzz: ## each parser's fuzz target for FUZZ_SECONDS (60); the shipped plugins are the seeds of one
 	@.ci/setup fuzz

@@ -8,6 +8,7 @@
 //! - [`weir`]: Weir's config for the benchmark, its keys and its admin API
 //! - [`audit`]: the ledger against what the clients and the upstream counted
 //! - [`memory`], [`startup`], [`reload`], [`swap`], [`hostile`]: the figures beside CPU time
+//! - [`redaction`]: how good the detector of personal data is
 //! - [`micro`]: what one call of a policy costs; [`translation`]: what turning requests, replies and deltas does
 //! - [`process`]: pinned children, their CPU time and memory as the operating system says
 //! - [`load`]: the load generator; [`hold`]: a thousand streams kept open
@@ -29,6 +30,7 @@ pub mod mock;
 pub mod passthrough;
 pub mod process;
 pub mod prompt;
+pub mod redaction;
 pub mod reload;
 pub mod reply;
 pub mod report;

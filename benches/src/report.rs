@@ -18,7 +18,24 @@ pub struct Report {
 struct Row {
     name: String,
     series: Series,
-    target: Option<f64>,
+    target: Option<Target>,
+}
+
+/// What a figure should be.
+#[derive(Clone, Copy)]
+enum Target {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+impl Target {
+    fn verdict(self, median: f64) -> String {
+        let (met, sign, bound) = match self {
+            Target::AtMost(most) => (median <= most, "<=", most),
+            Target::AtLeast(least) => (median >= least, ">=", least),
+        };
+        format!("{sign} {} {}", short(bound), if met { "met" } else { "MISSED" })
+    }
 }
 
 impl Report {
@@ -34,7 +51,12 @@ impl Report {
 
     /// Adds a figure that should be at most `target`.
     pub fn against(&mut self, name: impl Into<String>, series: Series, target: f64) {
-        self.rows.push(Row { name: name.into(), series, target: Some(target) });
+        self.rows.push(Row { name: name.into(), series, target: Some(Target::AtMost(target)) });
+    }
+
+    /// Adds a figure that should be at least `target`.
+    pub fn at_least(&mut self, name: impl Into<String>, series: Series, target: f64) {
+        self.rows.push(Row { name: name.into(), series, target: Some(Target::AtLeast(target)) });
     }
 
     /// Adds a line below the table.
@@ -71,10 +93,7 @@ impl Row {
             1 => String::new(),
             _ => format!("{} .. {}", short(series.min()), short(series.max())),
         };
-        let target = self.target.map_or(String::new(), |target| {
-            let verdict = if series.median() <= target { "met" } else { "MISSED" };
-            format!("<= {} {verdict}", short(target))
-        });
+        let target = self.target.map_or(String::new(), |target| target.verdict(series.median()));
         format!(
             "{:<32} {:>10} {spread:>22} {:>8} {:>4}  {target}",
             self.name,
@@ -110,6 +129,7 @@ mod tests {
         let mut report = Report::default();
         report.against("cpu_ratio_pipeline", Series(vec![1.4, 1.6, 1.51]), 1.5);
         report.once("reload_failed", 0.0);
+        report.at_least("redact_scan_mb_s", Series(vec![99.0]), 100.0);
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("target/bench.json");
         report.write(&file).expect("written");
@@ -117,6 +137,6 @@ mod tests {
         let figures: Map<String, Value> = serde_json::from_str(&text).expect("JSON");
         assert_eq!(figures["cpu_ratio_pipeline"], 1.51);
         assert_eq!(figures["reload_failed"], 0);
-        assert!(report.table().contains("MISSED"));
+        assert_eq!(report.table().matches("MISSED").count(), 2);
     }
 }

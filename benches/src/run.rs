@@ -13,7 +13,7 @@ use crate::report::Report;
 use crate::round::{Bench, Measured, Pace, Round};
 use crate::system::System;
 use crate::weir::{MASK, Shipped, Site, Variant};
-use crate::{hostile, memory, startup, swap};
+use crate::{hostile, memory, redaction, startup, swap};
 
 /// What to run.
 #[derive(Clone, Debug, clap::Args)]
@@ -21,6 +21,12 @@ pub struct Plan {
     /// Weir's parts; without them only the baselines are measured.
     #[command(flatten)]
     pub shipped: Option<Shipped>,
+    /// The example `redact_quality` of the plugin redact-pii, built.
+    #[arg(long)]
+    pub quality: Option<PathBuf>,
+    /// The script that asks the outside judge; it takes a minute.
+    #[arg(long)]
+    pub judge: Option<PathBuf>,
     /// File that gets the figures.
     #[arg(long, default_value = "target/bench.json")]
     pub out: PathBuf,
@@ -72,6 +78,12 @@ fn fill(bench: &Bench, plan: &Plan, report: &mut Report) -> Result<()> {
     let default = systems.iter().find(|system| system.variant() == Some(Variant::Default));
     let default = default.ok_or_else(|| Failure::new("the default variant is missing"))?;
     call_figures(shipped, report)?;
+    if let Some(program) = &plan.quality {
+        redaction::quality(program, report)?;
+    }
+    if let Some(script) = plan.judge.as_ref().filter(|_| !plan.quick) {
+        redaction::judge(script, &bench.work, report)?;
+    }
     memory_figures(bench, default, report)?;
     start_figures(bench, shipped, report)?;
     hostile_figures(bench, shipped, report)?;
