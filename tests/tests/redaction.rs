@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use serde_json::{Value, json};
-use weir_tests::{Act, Call, Gateway, Reply, Setup, Upstream, reply, soon};
+use weir_tests::{Act, Call, Gate, Gateway, Reply, Setup, Upstream, reply, soon};
 
 /// Hides e-mail addresses, and what stands in angle brackets. Where an address shows in a reply it refuses: nobody who
 /// watches replies may see what was hidden.
@@ -308,6 +308,40 @@ async fn a_stream_cut_at_every_byte_is_restored_the_same() {
         let reply = client.reply().await.unwrap();
         assert_eq!((reply.status(), reply.answer()), (200, format!("é {ADA}!")), "cut at byte {cut}");
     }
+}
+
+/// The text of one event of a chat's stream.
+fn delta(event: &str) -> String {
+    let event: Value = serde_json::from_str(event).unwrap_or_default();
+    event["choices"][0]["delta"]["content"].as_str().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn what_can_be_no_token_leaves_at_once() {
+    let gate = Gate::new();
+    let closed = gate.clone();
+    let upstream = Upstream::start(move |call| {
+        let (ada, _) = both(call);
+        let events = reply::events(&["Hello ", &ada[..9], &ada[9..]]);
+        let (now, later) = events.split_at(2);
+        let act = now.iter().fold(Act::stream(), Act::chunk).wait(&closed);
+        later.iter().fold(act, Act::chunk).end()
+    })
+    .await;
+    let (gateway, key) = house(&upstream, GUARDS, "").await;
+    let mut client = gateway.client().await;
+    client.chat(&key, &asked("chat", true).1, &[]).await.unwrap();
+    assert_eq!(client.head().await.unwrap().status, 200);
+    let mut text = String::new();
+    while text.is_empty() {
+        text += &delta(&soon("the first text", client.event()).await.unwrap().unwrap());
+    }
+    assert_eq!(text, "Hello ", "the provider has not gone on yet");
+    gate.open();
+    while let Some(event) = client.event().await.unwrap() {
+        text += &delta(&event);
+    }
+    assert_eq!(text, format!("Hello {ADA}"));
 }
 
 #[tokio::test]
