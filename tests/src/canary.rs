@@ -89,7 +89,8 @@ impl Mint {
 /// All forms in which a text may have left.
 fn forms(text: &str) -> Vec<(&'static str, Vec<u8>)> {
     let bytes = text.as_bytes();
-    let each = |write: fn(u8) -> String| bytes.iter().map(|byte| write(*byte)).collect::<String>().into_bytes();
+    let each =
+        |write: fn(u8) -> String| bytes.iter().map(|byte| write(*byte)).collect::<String>().into_bytes();
     let mut forms = vec![
         ("raw", bytes.to_vec()),
         ("hex", each(|byte| format!("{byte:02x}"))),
@@ -121,6 +122,12 @@ pub struct Search {
 const PIECE: usize = 8 << 20;
 
 impl Search {
+    /// How many are looked for.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.canaries.len()
+    }
+
     /// Whether a file holds any canary, in a plain form: for files that are too large to be read whole.
     #[must_use]
     pub fn sees(&self, path: &std::path::Path) -> bool {

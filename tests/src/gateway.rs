@@ -191,13 +191,16 @@ impl Gateway {
 
     /// `weir serve`, not started yet.
     fn serving(&self) -> Command {
-        let args: Vec<&str> = std::iter::once("serve").chain(self.start.args.iter().map(String::as_str)).collect();
+        let args: Vec<&str> =
+            std::iter::once("serve").chain(self.start.args.iter().map(String::as_str)).collect();
         let plain = self.command(&args);
         let mut command = match self.start.cores {
             false => plain,
             true => {
                 let mut shell = Command::new("sh");
-                shell.current_dir(self.folder.path()).args(["-c", "ulimit -c unlimited && exec \"$0\" \"$@\""]);
+                shell
+                    .current_dir(self.folder.path())
+                    .args(["-c", "ulimit -c unlimited && exec \"$0\" \"$@\""]);
                 shell.arg(plain.get_program()).args(plain.get_args());
                 shell
             }

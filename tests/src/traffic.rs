@@ -33,9 +33,7 @@ fn arguments(mint: &Mint, place: &str) -> String {
 #[must_use]
 pub fn request(mint: &Mint, path: &str, model: &str, stream: bool) -> Value {
     let new = |field: &str| mint.new(&format!("{path} {field}"));
-    let schema = |mint: &Mint| {
-        json!({ "type": "object", "properties": { "q": { "type": "string", "description": mint.new("a tool's schema") } } })
-    };
+    let schema = |mint: &Mint| json!({ "type": "object", "properties": { "q": { "type": "string", "description": mint.new("a tool's schema") } } });
     match path {
         "/v1/responses" => json!({
             "model": model, "stream": stream, "max_output_tokens": 50, "instructions": new("instructions"),
@@ -113,7 +111,8 @@ pub fn provider(mint: &Mint, call: &Call) -> Act {
 /// The headers of a provider's reply that may carry something.
 fn failure(status: u16, new: &dyn Fn(&str) -> String) -> Act {
     let (id, own) = (new("request id"), new("header"));
-    let headers = [("Content-Type", "application/json"), ("x-request-id", id.as_str()), ("x-own", own.as_str())];
+    let headers =
+        [("Content-Type", "application/json"), ("x-request-id", id.as_str()), ("x-own", own.as_str())];
     Act::reply(status, &headers, error(new).to_string())
 }
 
@@ -139,8 +138,10 @@ fn whole(new: &dyn Fn(&str) -> String, model: &str) -> Act {
 
 fn events(new: &dyn Fn(&str) -> String, model: &str) -> Vec<u8> {
     let chunk = |delta: Value| {
-        reply::event(&json!({ "id": new("reply id"), "object": "chat.completion.chunk", "created": 1, "model": new("model name"),
-            "choices": [{ "index": 0, "delta": delta, "finish_reason": null }] }))
+        reply::event(
+            &json!({ "id": new("reply id"), "object": "chat.completion.chunk", "created": 1, "model": new("model name"),
+            "choices": [{ "index": 0, "delta": delta, "finish_reason": null }] }),
+        )
     };
     let mut all = chunk(json!({ "reasoning_content": new("reasoning") }));
     all.extend(chunk(json!({ "content": new("output") })));
@@ -148,8 +149,10 @@ fn events(new: &dyn Fn(&str) -> String, model: &str) -> Vec<u8> {
     all.extend(chunk(json!({ "tool_calls": [{ "index": 0, "id": "call_9", "type": "function",
         "function": { "name": "look", "arguments": json!({ "q": new("called arguments") }).to_string() } }] })));
     if model == "odd" {
-        all.extend(reply::event(&json!({ "id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m",
-            "choices": [{ "index": 0, "delta": {}, "finish_reason": new("finish reason") }] })));
+        all.extend(reply::event(
+            &json!({ "id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m",
+            "choices": [{ "index": 0, "delta": {}, "finish_reason": new("finish reason") }] }),
+        ));
     } else {
         all.extend(reply::finish());
     }

@@ -56,7 +56,7 @@ impl House {
             Upstream::start(move |call| traffic::provider(&mint, call))
         };
         let (one, two, loose) = (provider().await, provider().await, Upstream::saying("loose").await);
-        let sink = Upstream::saying("thanks").await;
+        let sink = Upstream::start(|_| weir_tests::Act::says("thanks")).await;
         let timeouts = "timeouts: { connect: 2s, first_byte: 400ms, idle: 400ms, total: 5s }";
         let mut setup = Setup::new(format!(
             "providers:
@@ -106,7 +106,8 @@ policies:
     async fn send(&self, client: &mut Client, key: &str, path: &str, body: &Value, tags: &str) {
         let bearer = format!("Bearer {key}");
         let new = |place: &str| self.mint.new(place);
-        let (own, session, agent, cookie) = (new("a header"), new("x-session-id"), new("user-agent"), new("a cookie"));
+        let (own, session, agent, cookie) =
+            (new("a header"), new("x-session-id"), new("user-agent"), new("a cookie"));
         let address = format!("{path}?note={}&beta=true", new("the query"));
         let (baggage, state) = (format!("k={}", new("baggage")), format!("v={}", new("tracestate")));
         let headers = [
@@ -133,7 +134,9 @@ policies:
                 let body = traffic::request(&self.mint, path, model, stream);
                 let reply = self.ask(key, path, &body, &format!("how={how}")).await;
                 if (model, how) == ("ok", "pass") {
-                    assert_eq!(reply.status(), 200, "{path} {stream}: {reply:?}");
+                    let why = self.admin(&format!("/admin/v1/explain/{}", reply.id())).await;
+                    let why = String::from_utf8_lossy(&why);
+                    assert_eq!(reply.status(), 200, "{path} {stream}: {why}");
                     served += 1;
                 }
             }
@@ -160,7 +163,8 @@ policies:
             assert!((400..500).contains(&refused.status()), "{refused:?}");
         }
         let mut client = self.gateway.client().await;
-        let broken = format!("{{\"model\":\"ok\",\"messages\":[{{\"{}\" oops", self.mint.new("a broken body"));
+        let broken =
+            format!("{{\"model\":\"ok\",\"messages\":[{{\"{}\" oops", self.mint.new("a broken body"));
         let address = format!("/v1/{}", self.mint.new("an unknown path"));
         for (to, body) in [(path, broken.as_str()), (&address, "{}")] {
             let bearer = format!("Bearer {key}");
@@ -224,7 +228,10 @@ policies:
         let calls = self.sink.calls().into_iter().map(|call| (call.raw.into_bytes(), call.body));
         sinks.push(("http".to_owned(), calls.flat_map(|(head, body)| [head, body].concat()).collect()));
         sinks.push(("OTLP".to_owned(), self.collector.bytes()));
-        assert!(self.collector.texts().iter().any(|text| text == "weir.request_id"), "spans came and were read");
+        assert!(
+            self.collector.texts().iter().any(|text| text == "weir.request_id"),
+            "spans came and were read"
+        );
         Found { search: self.mint.search(), sinks, loose: self.loose.count() }
     }
 }
@@ -243,9 +250,20 @@ impl Found {
 
     fn is_clean(&self, what: &str) {
         let bytes: usize = self.sinks.iter().map(|(_, bytes)| bytes.len()).sum();
-        println!("{what}: {} sinks, {bytes} bytes searched", self.sinks.len());
+        println!(
+            "{what}: {} sinks, {bytes} bytes searched for {} canaries",
+            self.sinks.len(),
+            self.search.count()
+        );
         for needed in ["ledger.sqlite3", "stdout.1", "stderr.1", "OTLP", "metrics", "explain", "kv"] {
             assert!(self.sinks.iter().any(|(sink, _)| sink.contains(needed)), "{needed} was not searched");
+        }
+        // They did try: what they said stands there, without its words.
+        for tried in ["stdout.1", "metrics", "explain"] {
+            let said = |(sink, bytes): &(String, Vec<u8>)| {
+                sink.contains(tried) && bytes.windows(10).any(|ten| ten == b"undeclared")
+            };
+            assert!(self.sinks.iter().any(said), "{what}: no policy tried to write to {tried}");
         }
         let hits: Vec<String> = self.hits().iter().map(ToString::to_string).collect();
         assert!(hits.is_empty(), "{what}: content has leaked:\n{}", hits.join("\n"));
@@ -288,7 +306,10 @@ fn bound(files: &[&str]) -> String {
 fn component(name: &str) -> String {
     let guest = format!("{}/guests/{name}", env!("CARGO_MANIFEST_DIR"));
     let out = std::env::temp_dir().join(format!("weir-retention-{}-{name}.wasm", std::process::id()));
-    let built = Command::new(weir_tests::gateway::binary()).args(["plugin", "build", &guest, "--out"]).arg(&out).output();
+    let built = Command::new(weir_tests::gateway::binary())
+        .args(["plugin", "build", &guest, "--out"])
+        .arg(&out)
+        .output();
     let built = built.expect("weir runs");
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     out.display().to_string()
@@ -381,9 +402,9 @@ async fn aborted(privacy: &str) -> (Gateway, Vec<PathBuf>, Mint) {
     gateway.signal("-ABRT");
     let status = gateway.ended().await;
     assert!(!status.success());
-    let cores = files(gateway.folder()).into_iter().filter(|path| {
-        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("core"))
-    });
+    let cores = files(gateway.folder())
+        .into_iter()
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("core")));
     let cores = cores.collect();
     (gateway, cores, mint)
 }
@@ -400,7 +421,9 @@ async fn a_crash_leaves_no_core() {
 async fn a_core_that_is_allowed_is_found_with_content_in_it() {
     let pattern = core_pattern();
     if pattern.starts_with(['|', '/']) {
-        println!("SKIPPED, LOUDLY: core_pattern is `{pattern}`, so cores do not lie in the folder of the process");
+        println!(
+            "SKIPPED, LOUDLY: core_pattern is `{pattern}`, so cores do not lie in the folder of the process"
+        );
         return;
     }
     let (_gateway, cores, mint) = aborted("privacy: { core_dumps: true }").await;
@@ -441,7 +464,8 @@ policies: [{{ file: n.rhai, grants: [kv], models: [noted] }}]
     .await;
     let tenant = |name: &str, more: &[&str]| {
         let organisation = gateway.print(&["organisation", "create", name]).trim().to_owned();
-        let team = gateway.print(&["team", "create", "all", "--organisation", &organisation]).trim().to_owned();
+        let team =
+            gateway.print(&["team", "create", "all", "--organisation", &organisation]).trim().to_owned();
         let mut args = vec!["--team", team.as_str()];
         args.extend_from_slice(more);
         gateway.key(&args)

@@ -43,12 +43,14 @@ models:
   abroad: {{ targets: [far/f], retries: 0 }}
 {more}
 ",
-            at(&strict), at(&keeps), at(&trains), at(&far), at(&trains)
+            at(&strict),
+            at(&keeps),
+            at(&trains),
+            at(&far),
+            at(&trains)
         ));
         if let Some(policy) = policy {
-            setup = setup
-                .file("p.rhai", policy)
-                .also("policies: [{ file: p.rhai, grants: [targets] }]");
+            setup = setup.file("p.rhai", policy).also("policies: [{ file: p.rhai, grants: [targets] }]");
         }
         let gateway = setup.start().await;
         Self { strict, keeps, trains, far, gateway }
@@ -69,7 +71,12 @@ models:
 
     async fn models(&self, key: &str, headers: &[(&str, &str)]) -> Vec<String> {
         let listed = self.get(key, "/v1/models", headers).await.json();
-        listed["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap().to_owned()).collect()
+        listed["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|model| model["id"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     async fn get(&self, key: &str, path: &str, headers: &[(&str, &str)]) -> Reply {
@@ -110,11 +117,16 @@ async fn every_wish_leads_past_who_does_not_fit() {
 async fn organisation_team_key_and_request_hold_together() {
     let house = House::new("", None).await;
     let gateway = &house.gateway;
-    let organisation = gateway.print(&["organisation", "create", "acme", "--region", "eu,us"]).trim().to_owned();
+    let organisation =
+        gateway.print(&["organisation", "create", "acme", "--region", "eu,us"]).trim().to_owned();
     let args = ["team", "create", "research", "--organisation", &organisation, "--no-training"];
     let team = gateway.print(&args).trim().to_owned();
     let plain = gateway.key(&["--team", &team]);
-    assert_eq!(gateway.chat(&plain, &ask("all")).await.answer(), "keeps", "in eu or us, and trains on nothing");
+    assert_eq!(
+        gateway.chat(&plain, &ask("all")).await.answer(),
+        "keeps",
+        "in eu or us, and trains on nothing"
+    );
     let zero = gateway.key(&["--team", &team, "--retention", "zero"]);
     assert_eq!(gateway.chat(&zero, &ask("all")).await.answer(), "far");
     let near = gateway.key(&["--team", &team, "--retention", "zero", "--region", "eu"]);
@@ -122,7 +134,8 @@ async fn organisation_team_key_and_request_hold_together() {
     let before = house.counts();
     // A request only tightens.
     let loose = with("loose", json!({ "provider": { "zdr": false, "data_collection": "allow" } }));
-    let headers = [("x-weir-retention", "unknown"), ("x-weir-training", "allow"), ("x-weir-region", "us,eu,ap")];
+    let headers =
+        [("x-weir-retention", "unknown"), ("x-weir-training", "allow"), ("x-weir-region", "us,eu,ap")];
     let reply = gateway.chat_with(&near, &loose, &headers).await;
     assert_eq!(reply.refused(403), "zdr_no_eligible_endpoint");
     let reply = gateway.chat_with(&near, &ask("all"), &[("x-weir-region", "us")]).await;
@@ -152,7 +165,11 @@ async fn nobody_eligible_is_said_in_each_callers_words_and_nothing_is_sent() {
         for stream in [false, true] {
             body["stream"] = json!(stream);
             let reply = house.post(&zero, api, &body, &[]).await;
-            assert_eq!((reply.status(), reply.get("content-type")), (403, Some("application/json")), "{api} {stream}");
+            assert_eq!(
+                (reply.status(), reply.get("content-type")),
+                (403, Some("application/json")),
+                "{api} {stream}"
+            );
         }
     }
     let far = house.post(&zero, "/v1/chat/completions", &ask("abroad"), &[("x-weir-region", "eu")]).await;
@@ -175,7 +192,9 @@ async fn a_key_sees_the_models_that_it_may_use() {
     assert_eq!(house.models(&any, &[("x-weir-region", "eu")]).await, ["all", "loose"]);
     let near = house.gateway.key(&["--retention", "zero", "--region", "eu"]);
     assert_eq!(house.models(&near, &[]).await, ["all"]);
-    for (path, status) in [("all", 200), ("loose", 404), ("abroad", 404), ("strict%2Fs", 200), ("trains%2Ft", 404)] {
+    for (path, status) in
+        [("all", 200), ("loose", 404), ("abroad", 404), ("strict%2Fs", 200), ("trains%2Ft", 404)]
+    {
         let reply = house.get(&near, &format!("/v1/models/{path}"), &[]).await;
         assert_eq!(reply.status(), status, "{path}: {reply:?}");
     }
@@ -261,7 +280,10 @@ async fn state_files_and_hosted_tools_are_refused_by_field_under_zero_retention(
         (json!({ "background": true }), "background"),
         (json!({ "store": true }), "store"),
         (json!({ "tools": [{ "type": "web_search" }] }), "tools[0]"),
-        (json!({ "tools": [{ "type": "mcp", "server_label": "x", "server_url": "https://x.example" }] }), "tools[0]"),
+        (
+            json!({ "tools": [{ "type": "mcp", "server_label": "x", "server_url": "https://x.example" }] }),
+            "tools[0]",
+        ),
         (json!({ "input": file }), "input[0].content[0].file_id"),
     ] {
         let mut body = base.clone();

@@ -153,9 +153,8 @@ mod tests {
 
     fn terms() -> impl Strategy<Value = Terms> {
         let list = proptest::sample::select(vec!["eu", "eu,ch", "us", "eu-west-1,us"]).prop_map(Arc::from);
-        (retention(), any::<bool>(), proptest::collection::vec(list, 0..3)).prop_map(
-            |(retention, no_training, regions)| Terms { retention, no_training, regions },
-        )
+        (retention(), any::<bool>(), proptest::collection::vec(list, 0..3))
+            .prop_map(|(retention, no_training, regions)| Terms { retention, no_training, regions })
     }
 
     proptest! {

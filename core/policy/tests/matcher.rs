@@ -105,7 +105,7 @@ fn the_names_of_tools_and_speakers_taint() {
     let body = r#"{"model":"m","messages":[{"role":"user","content":"x"}],
         "tools":[{"type":"function","function":{"name":"look_up_jane_doe","description":"d"}}]}"#;
     let request = Request::parse(Api::Chat, body.into()).unwrap();
-    let view = RequestView::new(view(&[]).head().clone(), Arc::new(request), Vec::new());
+    let view = RequestView::new(view(&["x"]).head().clone(), Arc::new(request), Vec::new());
     assert!(view.segments(0, 1).iter().all(|segment| segment.name.is_none()));
     assert!(!view.tainted(), "nobody is named there");
     let named = view.segments(0, 9).into_iter().filter_map(|segment| segment.name);

@@ -123,11 +123,7 @@ impl Wanted {
             expires_ms: self.expires_ms,
             rpm: self.rpm,
             budget,
-            wishes: Wishes {
-                retention: self.retention,
-                region: self.region,
-                no_training: self.no_training,
-            },
+            wishes: Wishes { retention: self.retention, region: self.region, no_training: self.no_training },
             tags: self.tags,
             scopes: known(self.scopes)?,
             models: (!self.models.is_empty()).then_some(self.models),

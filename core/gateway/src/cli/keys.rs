@@ -173,7 +173,12 @@ fn table(listed: &Value) -> String {
 
 /// Lists that all hold, with `+` between them.
 fn regions(key: &Value) -> String {
-    let lists: Vec<&str> =
-        key.get("regions").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let lists: Vec<&str> = key
+        .get("regions")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     if lists.is_empty() { "-".to_owned() } else { lists.join("+") }
 }

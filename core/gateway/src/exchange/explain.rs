@@ -141,7 +141,9 @@ impl Routed {
 
 fn misfit_in_words(misfit: Misfit, target: &Target, terms: &Terms) -> String {
     match misfit {
-        Misfit::Keeps => format!("it keeps content ({}); the request asks for {terms}", target.retention.name()),
+        Misfit::Keeps => {
+            format!("it keeps content ({}); the request asks for {terms}", target.retention.name())
+        }
         Misfit::Trains => format!("it may train on content; the request asks for {terms}"),
         Misfit::Elsewhere if target.region.is_empty() => {
             format!("nobody says where it is; the request asks for {terms}")

@@ -177,8 +177,7 @@ fn same(request: &Request, step: &Step, target: &Target, bound: &Bound, retentio
         model: &target.model,
         ask_usage: request.api() == Api::Chat && !request.include_usage(),
         max_tokens: capped(request, step.max_tokens),
-        force_store_false: retention.is_zero()
-            && matches!(request.api(), Api::Chat | Api::Responses),
+        force_store_false: retention.is_zero() && matches!(request.api(), Api::Chat | Api::Responses),
         vendor: (vendor.name != vendor::UNKNOWN.name).then_some(vendor),
         unseal: true,
         edits: &[],

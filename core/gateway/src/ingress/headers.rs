@@ -156,7 +156,11 @@ fn training(value: &str) -> Result<bool, Refusal> {
 
 fn region(value: &str) -> Result<Arc<str>, Refusal> {
     let list: String = value.chars().filter(|c| *c != ' ').map(|c| c.to_ascii_lowercase()).collect();
-    if is_region_list(&list) { Ok(list.into()) } else { Err(misunderstood("region", "names such as eu, or eu,ch")) }
+    if is_region_list(&list) {
+        Ok(list.into())
+    } else {
+        Err(misunderstood("region", "names such as eu, or eu,ch"))
+    }
 }
 
 fn cache(value: &str) -> Result<CacheWish, Refusal> {

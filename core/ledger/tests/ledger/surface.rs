@@ -112,8 +112,14 @@ fn what_is_not_valid_is_refused_and_leaves_nothing() {
     let lost = NewKey { team: Some("team_x".into()), budget: budget(1, true, Period::None), ..named() };
     assert_eq!(make(lost), StoreError::Missing { what: "team", name: "team_x".into() });
     assert!(matches!(ledger.revoke_key("key_x"), Err(StoreError::Missing { what: "key", .. })));
-    assert!(matches!(ledger.create_organisation("default", &Wishes::default()), Err(StoreError::Exists { .. })));
-    assert!(matches!(ledger.create_team(None, "default", &Wishes::default()), Err(StoreError::Exists { .. })));
+    assert!(matches!(
+        ledger.create_organisation("default", &Wishes::default()),
+        Err(StoreError::Exists { .. })
+    ));
+    assert!(matches!(
+        ledger.create_team(None, "default", &Wishes::default()),
+        Err(StoreError::Exists { .. })
+    ));
     assert_eq!(ledger.list_keys().unwrap(), []);
     let conn = rusqlite::Connection::open(dir.path().join("ledger.sqlite3")).unwrap();
     let budgets: i64 = conn.query_row("SELECT count(*) FROM budgets", [], |row| row.get(0)).unwrap();

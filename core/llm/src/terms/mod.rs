@@ -126,7 +126,10 @@ impl Feature {
         Some(match kind {
             "function" | "custom" | "" => return None,
             // What Anthropic only defines, the caller runs.
-            _ if ["bash_", "text_editor_", "memory_", "computer_"].iter().any(|own| kind.starts_with(own)) => {
+            _ if ["bash_", "text_editor_", "memory_", "computer_"]
+                .iter()
+                .any(|own| kind.starts_with(own)) =>
+            {
                 return None;
             }
             "local_shell" | "apply_patch" | "computer_use_preview" => return None,
@@ -247,7 +250,9 @@ mod tests {
         for feature in Feature::ALL {
             assert_eq!(Feature::parse(feature.name()), Some(feature));
         }
-        for retention in [Retention::Zero, Retention::ZeroExceptSafety, Retention::Days(30), Retention::Unknown] {
+        for retention in
+            [Retention::Zero, Retention::ZeroExceptSafety, Retention::Days(30), Retention::Unknown]
+        {
             assert_eq!(Retention::parse(&retention.name()), Some(retention));
         }
     }
