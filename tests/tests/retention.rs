@@ -3,6 +3,7 @@
 //! for them in every form. The same search with retention off must find what is planted in each sink, or it is blind.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "how much was searched, and what was skipped, is for people to read")]
 
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
