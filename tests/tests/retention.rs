@@ -106,7 +106,7 @@ policies:
 
     async fn send(&self, client: &mut Client, key: &str, path: &str, body: &Value, tags: &str) {
         let bearer = format!("Bearer {key}");
-        let new = |place: &str| self.mint.new(place);
+        let new = |place: &str| self.mint.fresh(place);
         let (own, session, agent, cookie) =
             (new("a header"), new("x-session-id"), new("user-agent"), new("a cookie"));
         let address = format!("{path}?note={}&beta=true", new("the query"));
@@ -151,7 +151,7 @@ policies:
 
     /// Requests that never reach a provider, for reasons that stand next to content.
     async fn be_refused(&mut self, key: &str, path: &str) {
-        let new = |place: &str| self.mint.new(place);
+        let new = |place: &str| self.mint.fresh(place);
         let mut bodies = vec![
             json!({ "model": new("the model"), "max_tokens": 5, "messages": [{ "role": new("a role"), "content": "x" }], "input": "x" }),
             json!({ "model": "ok", "max_tokens": new("max_tokens"), "max_output_tokens": new("max_output_tokens"), "messages": new("messages"), "input": 7 }),
@@ -165,15 +165,15 @@ policies:
         }
         let mut client = self.gateway.client().await;
         let broken =
-            format!("{{\"model\":\"ok\",\"messages\":[{{\"{}\" oops", self.mint.new("a broken body"));
-        let address = format!("/v1/{}", self.mint.new("an unknown path"));
+            format!("{{\"model\":\"ok\",\"messages\":[{{\"{}\" oops", self.mint.fresh("a broken body"));
+        let address = format!("/v1/{}", self.mint.fresh("an unknown path"));
         for (to, body) in [(path, broken.as_str()), (&address, "{}")] {
             let bearer = format!("Bearer {key}");
             client.send("POST", to, &[("Authorization", &bearer)], body.as_bytes()).await.unwrap();
             let refused = soon("a refusal", client.reply()).await.unwrap();
             assert!((400..500).contains(&refused.status()), "{refused:?}");
         }
-        let wrong = format!("Bearer weir_sk_{}", self.mint.new("a wrong key"));
+        let wrong = format!("Bearer weir_sk_{}", self.mint.fresh("a wrong key"));
         let mut client = self.gateway.client().await;
         client.send("POST", path, &[("Authorization", &wrong)], b"{}").await.unwrap();
         assert_eq!(soon("a refusal", client.reply()).await.unwrap().status(), 401);
@@ -346,8 +346,8 @@ async fn nothing_of_a_request_under_zero_retention_is_anywhere_components() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_search_sees_into_every_sink() {
     let plants = Mint::default();
-    let (alias, declared) = (plants.new("a model's name"), plants.new("a declared word"));
-    let (owner, kept) = (plants.new("a key's name"), plants.new("a tag"));
+    let (alias, declared) = (plants.fresh("a model's name"), plants.fresh("a declared word"));
+    let (owner, kept) = (plants.fresh("a key's name"), plants.fresh("a tag"));
     let policies = bound(&["exfil.rhai", "exfil-replies.rhai"]);
     let mut house = House::new(&policies, &alias, &scripts(&declared)).await;
     let key = house.gateway.print(&["key", "create", &owner, "-q"]).trim().to_owned();
