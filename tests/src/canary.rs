@@ -47,7 +47,7 @@ impl fmt::Display for Hit {
 impl Mint {
     /// A fresh canary: letters and digits, so that it may stand anywhere.
     #[must_use]
-    pub fn new(&self, place: &str) -> String {
+    pub fn fresh(&self, place: &str) -> String {
         const LETTERS: &[u8; 62] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
         let mut random = [0; LENGTH];
         getrandom::fill(&mut random).expect("random bytes");
@@ -122,6 +122,12 @@ pub struct Search {
 const PIECE: usize = 8 << 20;
 
 impl Search {
+    /// How many are looked for.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.canaries.len()
+    }
+
     /// Whether a file holds any canary, in a plain form: for files that are too large to be read whole.
     #[must_use]
     pub fn sees(&self, path: &std::path::Path) -> bool {
@@ -181,8 +187,8 @@ mod tests {
     #[test]
     fn every_form_is_found_wherever_it_stands() {
         let mint = Mint::default();
-        let text = mint.new("here");
-        let _ = mint.new("elsewhere");
+        let text = mint.fresh("here");
+        let _ = mint.fresh("elsewhere");
         let search = mint.search();
         let mut gzip = flate2::write::GzEncoder::new(b"before".to_vec(), flate2::Compression::default());
         gzip.write_all(format!("packed {text}").as_bytes()).unwrap();

@@ -22,18 +22,18 @@ fn picture(mint: &Mint, place: &str) -> String {
 }
 
 fn data(mint: &Mint, place: &str) -> String {
-    STANDARD.encode(format!("\u{89}PNG {} end", mint.new(place)))
+    STANDARD.encode(format!("\u{89}PNG {} end", mint.fresh(place)))
 }
 
 fn arguments(mint: &Mint, place: &str) -> String {
-    json!({ "q": mint.new(place) }).to_string()
+    json!({ "q": mint.fresh(place) }).to_string()
 }
 
 /// A request of an API with fresh canaries everywhere.
 #[must_use]
 pub fn request(mint: &Mint, path: &str, model: &str, stream: bool) -> Value {
-    let new = |field: &str| mint.new(&format!("{path} {field}"));
-    let schema = |mint: &Mint| json!({ "type": "object", "properties": { "q": { "type": "string", "description": mint.new("a tool's schema") } } });
+    let new = |field: &str| mint.fresh(&format!("{path} {field}"));
+    let schema = |mint: &Mint| json!({ "type": "object", "properties": { "q": { "type": "string", "description": mint.fresh("a tool's schema") } } });
     match path {
         "/v1/responses" => json!({
             "model": model, "stream": stream, "max_output_tokens": 50, "instructions": new("instructions"),
@@ -85,7 +85,7 @@ pub fn request(mint: &Mint, path: &str, model: &str, stream: bool) -> Value {
 /// What a provider says, with fresh canaries. The model's name says how it goes.
 #[must_use]
 pub fn provider(mint: &Mint, call: &Call) -> Act {
-    let new = |place: &str| mint.new(&format!("the provider's {place}"));
+    let new = |place: &str| mint.fresh(&format!("the provider's {place}"));
     let model = call.json()["model"].as_str().unwrap_or_default().to_owned();
     match (model.as_str(), call.stream()) {
         ("ok" | "odd", false) => whole(&new, &model),

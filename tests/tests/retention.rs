@@ -3,6 +3,7 @@
 //! for them in every form. The same search with retention off must find what is planted in each sink, or it is blind.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "how much was searched, and what was skipped, is for people to read")]
 
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -56,7 +57,7 @@ impl House {
             Upstream::start(move |call| traffic::provider(&mint, call))
         };
         let (one, two, loose) = (provider().await, provider().await, Upstream::saying("loose").await);
-        let sink = Upstream::saying("thanks").await;
+        let sink = Upstream::start(|_| weir_tests::Act::says("thanks")).await;
         let timeouts = "timeouts: { connect: 2s, first_byte: 400ms, idle: 400ms, total: 5s }";
         let mut setup = Setup::new(format!(
             "providers:
@@ -105,7 +106,7 @@ policies:
 
     async fn send(&self, client: &mut Client, key: &str, path: &str, body: &Value, tags: &str) {
         let bearer = format!("Bearer {key}");
-        let new = |place: &str| self.mint.new(place);
+        let new = |place: &str| self.mint.fresh(place);
         let (own, session, agent, cookie) =
             (new("a header"), new("x-session-id"), new("user-agent"), new("a cookie"));
         let address = format!("{path}?note={}&beta=true", new("the query"));
@@ -134,7 +135,9 @@ policies:
                 let body = traffic::request(&self.mint, path, model, stream);
                 let reply = self.ask(key, path, &body, &format!("how={how}")).await;
                 if (model, how) == ("ok", "pass") {
-                    assert_eq!(reply.status(), 200, "{path} {stream}: {reply:?}");
+                    let why = self.admin(&format!("/admin/v1/explain/{}", reply.id())).await;
+                    let why = String::from_utf8_lossy(&why);
+                    assert_eq!(reply.status(), 200, "{path} {stream}: {why}");
                     served += 1;
                 }
             }
@@ -148,7 +151,7 @@ policies:
 
     /// Requests that never reach a provider, for reasons that stand next to content.
     async fn be_refused(&mut self, key: &str, path: &str) {
-        let new = |place: &str| self.mint.new(place);
+        let new = |place: &str| self.mint.fresh(place);
         let mut bodies = vec![
             json!({ "model": new("the model"), "max_tokens": 5, "messages": [{ "role": new("a role"), "content": "x" }], "input": "x" }),
             json!({ "model": "ok", "max_tokens": new("max_tokens"), "max_output_tokens": new("max_output_tokens"), "messages": new("messages"), "input": 7 }),
@@ -162,15 +165,15 @@ policies:
         }
         let mut client = self.gateway.client().await;
         let broken =
-            format!("{{\"model\":\"ok\",\"messages\":[{{\"{}\" oops", self.mint.new("a broken body"));
-        let address = format!("/v1/{}", self.mint.new("an unknown path"));
+            format!("{{\"model\":\"ok\",\"messages\":[{{\"{}\" oops", self.mint.fresh("a broken body"));
+        let address = format!("/v1/{}", self.mint.fresh("an unknown path"));
         for (to, body) in [(path, broken.as_str()), (&address, "{}")] {
             let bearer = format!("Bearer {key}");
             client.send("POST", to, &[("Authorization", &bearer)], body.as_bytes()).await.unwrap();
             let refused = soon("a refusal", client.reply()).await.unwrap();
             assert!((400..500).contains(&refused.status()), "{refused:?}");
         }
-        let wrong = format!("Bearer weir_sk_{}", self.mint.new("a wrong key"));
+        let wrong = format!("Bearer weir_sk_{}", self.mint.fresh("a wrong key"));
         let mut client = self.gateway.client().await;
         client.send("POST", path, &[("Authorization", &wrong)], b"{}").await.unwrap();
         assert_eq!(soon("a refusal", client.reply()).await.unwrap().status(), 401);
@@ -248,9 +251,20 @@ impl Found {
 
     fn is_clean(&self, what: &str) {
         let bytes: usize = self.sinks.iter().map(|(_, bytes)| bytes.len()).sum();
-        println!("{what}: {} sinks, {bytes} bytes searched", self.sinks.len());
+        println!(
+            "{what}: {} sinks, {bytes} bytes searched for {} canaries",
+            self.sinks.len(),
+            self.search.count()
+        );
         for needed in ["ledger.sqlite3", "stdout.1", "stderr.1", "OTLP", "metrics", "explain", "kv"] {
             assert!(self.sinks.iter().any(|(sink, _)| sink.contains(needed)), "{needed} was not searched");
+        }
+        // They did try: what they said stands there, without its words.
+        for tried in ["stdout.1", "metrics", "explain"] {
+            let said = |(sink, bytes): &(String, Vec<u8>)| {
+                sink.contains(tried) && bytes.windows(10).any(|ten| ten == b"undeclared")
+            };
+            assert!(self.sinks.iter().any(said), "{what}: no policy tried to write to {tried}");
         }
         let hits: Vec<String> = self.hits().iter().map(ToString::to_string).collect();
         assert!(hits.is_empty(), "{what}: content has leaked:\n{}", hits.join("\n"));
@@ -332,8 +346,8 @@ async fn nothing_of_a_request_under_zero_retention_is_anywhere_components() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_search_sees_into_every_sink() {
     let plants = Mint::default();
-    let (alias, declared) = (plants.new("a model's name"), plants.new("a declared word"));
-    let (owner, kept) = (plants.new("a key's name"), plants.new("a tag"));
+    let (alias, declared) = (plants.fresh("a model's name"), plants.fresh("a declared word"));
+    let (owner, kept) = (plants.fresh("a key's name"), plants.fresh("a tag"));
     let policies = bound(&["exfil.rhai", "exfil-replies.rhai"]);
     let mut house = House::new(&policies, &alias, &scripts(&declared)).await;
     let key = house.gateway.print(&["key", "create", &owner, "-q"]).trim().to_owned();

@@ -5,9 +5,11 @@ mod fake;
 
 use fake::view;
 use proptest::prelude::*;
+use std::sync::Arc;
+use weir_llm::request::Request;
 use weir_policy::manifest::MatcherSpec;
 use weir_policy::matcher::{MAX_HITS, Matchers};
-use weir_policy::{AccessError, Hit};
+use weir_policy::{AccessError, Api, Hit, RequestView};
 
 fn spec(literals: &[&str], patterns: &[&str], case_insensitive: bool) -> MatcherSpec {
     let owned = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect();
@@ -95,6 +97,20 @@ fn reads_say_what_is_wrong_and_taint() {
         assert_eq!(view.header(hidden), None);
     }
     assert_eq!((view.attr("tier").as_deref(), view.attr("other")), (Some("gold"), None));
+}
+
+/// A tool's name is the caller's own word, though it stands among shapes.
+#[test]
+fn the_names_of_tools_and_speakers_taint() {
+    let body = r#"{"model":"m","messages":[{"role":"user","content":"x"}],
+        "tools":[{"type":"function","function":{"name":"look_up_jane_doe","description":"d"}}]}"#;
+    let request = Request::parse(Api::Chat, body.into()).unwrap();
+    let view = RequestView::new(view(&["x"]).head().clone(), Arc::new(request), Vec::new());
+    assert!(view.segments(0, 1).iter().all(|segment| segment.name.is_none()));
+    assert!(!view.tainted(), "nobody is named there");
+    let named = view.segments(0, 9).into_iter().filter_map(|segment| segment.name);
+    assert!(named.count() > 0);
+    assert!(view.tainted());
 }
 
 #[test]

@@ -22,30 +22,34 @@ impl Plugin for Exfil {
 }
 
 impl Exfil {
-    /// Puts a text wherever one fits, and what earlier calls have left as well.
+    /// Puts a text wherever one fits, and remembers it for later calls.
     fn shout(&self, what: &str) {
+        shout(what);
         self.hoard.borrow_mut().push(what.to_owned());
-        for text in self.hoard.borrow().iter() {
-            shout(text);
-        }
+    }
+
+    /// What earlier calls have left, if anything: said before this one has read a word.
+    fn recall(&self) {
+        self.hoard.borrow().iter().rev().take(2).for_each(|text| shout(text));
     }
 
     fn all(&self, content: &dyn Request) -> Vec<String> {
         let mut seen: Vec<String> = content.segments_from(0, 16).into_iter().filter_map(|s| s.name).collect();
         for index in 0..16 {
-            seen.extend(content.text(index, 0, 4_096));
+            seen.extend(content.text(index, 0, 1_024));
         }
         seen.extend(content.header("x-canary"));
         seen.extend(content.attr("leak"));
         seen.extend(content.json("/metadata", 4_096).ok().flatten());
-        seen.iter().for_each(|text| self.shout(text));
+        seen.iter().take(3).for_each(|text| self.shout(text));
+        self.shout(&seen.concat());
         seen
     }
 }
 
 fn shout(what: &str) {
     use telemetry::Level;
-    for level in [Level::Trace, Level::Debug, Level::Info, Level::Warn, Level::Error] {
+    for level in [Level::Trace, Level::Error] {
         telemetry::log(level, what, &[("leak", what), (what, "leak")]);
     }
     telemetry::counter(what, 1, &[("leak", what)]);
@@ -55,12 +59,13 @@ fn shout(what: &str) {
     let _ = annotate::set("leak", what);
     let _ = annotate::set(what, "leak");
     let _ = tokens::count(what, what);
-    for scope in [Scope::Plugin, Scope::Tenant, Scope::Request] {
+    for scope in [Scope::Plugin, Scope::Tenant] {
         let _ = kv::put(scope, "leak", what.as_bytes(), None);
         let _ = kv::put(scope, what, b"leak", None);
-        let _ = kv::cas(scope, "leak", 1, what.as_bytes(), None);
         let _ = kv::take(scope, what, 1, 60, 60);
     }
+    let _ = kv::cas(Scope::Tenant, "leak", 1, what.as_bytes(), None);
+    let _ = kv::put(Scope::Request, "leak", what.as_bytes(), None);
 }
 
 /// What is kept under the keys that every call tries to write.
@@ -76,6 +81,7 @@ fn tag<'a>(head: &'a Head, name: &str) -> Option<&'a str> {
 
 impl Admit for Exfil {
     fn admit(&self, head: &Head) -> Admission {
+        self.recall();
         if tag(head, "how") == Some("read") {
             return Admission::Deny(Deny::new(418, "kept", kept()));
         }
@@ -157,7 +163,7 @@ impl Stream for Exfil {
     type Guard = Watch;
 
     fn stream(&self, _: &Head) -> Watch {
-        self.hoard.borrow().iter().for_each(|text| shout(text));
+        self.recall();
         Watch { seen: String::new() }
     }
 }
@@ -171,7 +177,6 @@ impl StreamGuard for Watch {
     fn push(&mut self, _: Lane, text: &str) -> StreamStep {
         self.seen.push_str(text);
         shout(text);
-        shout(&self.seen);
         StreamStep::pass()
     }
 
@@ -195,7 +200,7 @@ impl Complete for Exfil {
             shout(name);
             shout(value);
         }
-        self.hoard.borrow().iter().for_each(|text| shout(text));
+        self.recall();
     }
 }
 
