@@ -132,7 +132,8 @@ class Archive(unittest.TestCase):
         with open(home / "log", "w") as log:
             weir = subprocess.Popen([home / "weir", "serve"], cwd=home, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
-            eventually(lambda: weir.poll() is not None or ready(admin), "the unpacked Weir is ready")
+            # A debug build takes its time to compile a plugin.
+            eventually(lambda: weir.poll() is not None or ready(admin), "the unpacked Weir is ready", 120)
             self.assertIsNone(weir.poll(), (home / "log").read_text())
         finally:
             weir.terminate()
