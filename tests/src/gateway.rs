@@ -29,6 +29,9 @@ pub struct Setup {
     server: String,
     rest: String,
     files: Vec<(String, String)>,
+    args: Vec<String>,
+    env: Vec<(String, String)>,
+    cores: bool,
 }
 
 impl Setup {
@@ -84,6 +87,27 @@ models:
         self
     }
 
+    /// Adds an argument of `weir serve`.
+    #[must_use]
+    pub fn arg(mut self, arg: &str) -> Self {
+        self.args.push(arg.to_owned());
+        self
+    }
+
+    /// Sets a variable of its environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The shell that starts it allows core dumps of any size.
+    #[must_use]
+    pub fn cores(mut self) -> Self {
+        self.cores = true;
+        self
+    }
+
     /// Starts a gateway with it and waits until it is ready.
     pub async fn start(self) -> Gateway {
         Gateway::start(self).await
@@ -99,6 +123,15 @@ pub struct Gateway {
     pub admin: SocketAddr,
     child: Option<Child>,
     starts: u32,
+    start: Start,
+}
+
+/// How the process is started.
+#[derive(Debug, Clone, Default)]
+struct Start {
+    args: Vec<String>,
+    env: Vec<(String, String)>,
+    cores: bool,
 }
 
 impl Gateway {
@@ -111,7 +144,8 @@ impl Gateway {
             fs::create_dir_all(path.parent().expect("a file has a folder")).expect("its folder");
             fs::write(path, text).expect("a file");
         }
-        let mut gateway = Self { folder, address, admin, child: None, starts: 0 };
+        let start = Start { args: setup.args.clone(), env: setup.env.clone(), cores: setup.cores };
+        let mut gateway = Self { folder, address, admin, child: None, starts: 0, start };
         gateway.write_config(&setup);
         gateway.serve().await;
         gateway
@@ -134,7 +168,7 @@ impl Gateway {
         self.starts += 1;
         let log = |name: String| File::create(self.folder.path().join(name)).expect("a log file");
         let mut child = self
-            .command(&["serve"])
+            .serving()
             .stdin(Stdio::null())
             .stdout(log(format!("stdout.{}", self.starts)))
             .stderr(log(format!("stderr.{}", self.starts)))
@@ -153,6 +187,26 @@ impl Gateway {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
         self.child = Some(child);
+    }
+
+    /// `weir serve`, not started yet.
+    fn serving(&self) -> Command {
+        let args: Vec<&str> =
+            std::iter::once("serve").chain(self.start.args.iter().map(String::as_str)).collect();
+        let plain = self.command(&args);
+        let mut command = match self.start.cores {
+            false => plain,
+            true => {
+                let mut shell = Command::new("sh");
+                shell
+                    .current_dir(self.folder.path())
+                    .args(["-c", "ulimit -c unlimited && exec \"$0\" \"$@\""]);
+                shell.arg(plain.get_program()).args(plain.get_args());
+                shell
+            }
+        };
+        command.envs(self.start.env.iter().map(|(name, value)| (name, value)));
+        command
     }
 
     /// `weir ARGS` with this gateway's config, not started yet.
@@ -278,7 +332,8 @@ impl Gateway {
         child.wait().expect("a child");
     }
 
-    fn signal(&self, name: &str) {
+    /// Sends a signal, such as `-ABRT`.
+    pub fn signal(&self, name: &str) {
         let status = Command::new("kill").args([name, &self.pid().to_string()]).status().expect("kill runs");
         assert!(status.success());
     }

@@ -7,6 +7,9 @@
 //! - [`upstream`]: a provider that does what its script says, and remembers what it was sent.
 //! - [`reply`]: chat completions and streams as a provider writes them.
 //! - [`ledger`]: the postings, read from outside.
+//! - [`traffic`]: requests and replies with such a text in every field.
+//! - [`canary`]: texts that stand in for content, and the search for them.
+//! - [`collector`]: where traces go.
 //!
 //! Nothing here sleeps to wait: what is waited for is an event, and [`soon`] is only how long it may take to come.
 
@@ -18,13 +21,18 @@
     reason = "a harness fails its test by panicking"
 )]
 
+pub mod canary;
 pub mod client;
+pub mod collector;
 pub mod gateway;
 pub mod ledger;
 pub mod reply;
+pub mod traffic;
 pub mod upstream;
 
+pub use canary::{Mint, Search};
 pub use client::{Client, Head, Reply};
+pub use collector::Collector;
 pub use gateway::{Gateway, Setup};
 pub use ledger::Posting;
 pub use upstream::{Act, Call, Gate, Upstream};

@@ -444,16 +444,16 @@ models:
 
     assert_eq!(
         gateway.chat_with(&any, &ask("only-keeps", 0), &tighten).await.refused(403),
-        "no_eligible_target"
+        "zdr_no_eligible_endpoint"
     );
-    assert_eq!(gateway.chat(&zero, &ask("only-keeps", 0)).await.refused(403), "no_eligible_target");
+    assert_eq!(gateway.chat(&zero, &ask("only-keeps", 0)).await.refused(403), "zdr_no_eligible_endpoint");
     assert_eq!(
         gateway.chat(&zero, &ask("keeps/a", 0)).await.refused(403),
-        "no_eligible_target",
+        "zdr_no_eligible_endpoint",
         "nor directly"
     );
     let reply = gateway.chat_with(&zero, &ask("only-keeps", 0), &loosen).await;
-    assert_eq!(reply.refused(403), "no_eligible_target", "a request may not loosen");
+    assert_eq!(reply.refused(403), "zdr_no_eligible_endpoint", "a request may not loosen");
     assert_eq!((keeps.count(), forgets.count()), (0, 0), "nothing was sent");
 
     assert_eq!(gateway.chat(&zero, &ask("both", 0)).await.answer(), "forgot");

@@ -19,8 +19,8 @@ const HIDES: &str = r#"//! name: hide
 //! declares: { rules: [email] }
 
 fn redact(direction, request, config) {
-    let with = if direction == "reply" { refuse() } else { vault("email") };
-    spans(request.scan("email"), "email", "high", with)
+    let action = if direction == "reply" { refuse() } else { vault("email") };
+    spans(request.scan("email"), "email", "high", action)
 }
 
 fn redact_stream(state, direction, lane, text, last, config) {
@@ -141,7 +141,9 @@ fn said(api: &str, reply: &Reply) -> Said {
         },
         "responses" => {
             assert_eq!(json["instructions"], format!("you serve {ADA}"), "the caller's own, as he said it");
-            let of = |kind: &str| list("/output").into_iter().find(|item| item["type"] == kind).unwrap_or_default();
+            let of = |kind: &str| {
+                list("/output").into_iter().find(|item| item["type"] == kind).unwrap_or_default()
+            };
             Said {
                 text: of("message")["content"][0]["text"].as_str().unwrap_or_default().to_owned(),
                 arguments: of("function_call")["arguments"].as_str().unwrap_or_default().to_owned(),
@@ -188,16 +190,18 @@ fn streamed(text: &str) -> Said {
 fn acts(call: &Call, text: &str, arguments: &str) -> Act {
     if !call.stream() {
         let mut body = reply::completion(text, 100, 40, 10);
-        body["choices"][0]["message"]["tool_calls"] =
-            json!([{ "id": "call_1", "type": "function", "function": { "name": "mail", "arguments": arguments } }]);
+        body["choices"][0]["message"]["tool_calls"] = json!([{ "id": "call_1", "type": "function", "function": { "name": "mail", "arguments": arguments } }]);
         body["choices"][0]["finish_reason"] = "tool_calls".into();
         return Act::json(200, &body);
     }
     let chunk = |delta: Value, finish: Value| {
-        reply::event(&json!({ "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m1",
-            "choices": [{ "index": 0, "delta": delta, "finish_reason": finish }] }))
+        reply::event(
+            &json!({ "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m1",
+            "choices": [{ "index": 0, "delta": delta, "finish_reason": finish }] }),
+        )
     };
-    let small = |text: &str| text.chars().collect::<Vec<_>>().chunks(3).map(String::from_iter).collect::<Vec<_>>();
+    let small =
+        |text: &str| text.chars().collect::<Vec<_>>().chunks(3).map(String::from_iter).collect::<Vec<_>>();
     let mut act = Act::stream();
     for piece in small(text) {
         act = act.chunk(chunk(json!({ "content": piece }), Value::Null));
@@ -221,8 +225,13 @@ fn clean(call: &Call) {
 async fn the_provider_sees_tokens_and_the_caller_gets_texts_in_every_api() {
     let upstream = Upstream::start(|call| {
         let (ada, key) = both(call);
-        let arguments = json!({ "to": ada, "body": format!("I {key}"), "raw": json!({ "k": key }).to_string() });
-        acts(call, &format!("To {ada}: {} \\{}\\]", key.to_lowercase(), ada.trim_end_matches(']')), &arguments.to_string())
+        let arguments =
+            json!({ "to": ada, "body": format!("I {key}"), "raw": json!({ "k": key }).to_string() });
+        acts(
+            call,
+            &format!("To {ada}: {} \\{}\\]", key.to_lowercase(), ada.trim_end_matches(']')),
+            &arguments.to_string(),
+        )
     })
     .await;
     for policy in [HIDES, GUARDS] {
@@ -232,8 +241,13 @@ async fn the_provider_sees_tokens_and_the_caller_gets_texts_in_every_api() {
             let said = said(api, &reply);
             let place = format!("{api} {stream}: {}", reply.text());
             assert_eq!(said.text, format!("To {ADA}: {KEY} {ADA}"), "{place}");
-            let arguments: Value = serde_json::from_str(&said.arguments).unwrap_or_else(|error| panic!("{error}: {place}"));
-            assert_eq!((&arguments["to"], &arguments["body"]), (&json!(ADA), &json!(format!("I {KEY}"))), "{place}");
+            let arguments: Value =
+                serde_json::from_str(&said.arguments).unwrap_or_else(|error| panic!("{error}: {place}"));
+            assert_eq!(
+                (&arguments["to"], &arguments["body"]),
+                (&json!(ADA), &json!(format!("I {KEY}"))),
+                "{place}"
+            );
             let raw: Value = serde_json::from_str(arguments["raw"].as_str().unwrap()).unwrap();
             assert_eq!(raw, json!({ "k": KEY }), "{place}");
             assert!(!reply.text().contains("[EMAIL-"), "{place}");
@@ -261,7 +275,8 @@ async fn a_structured_answer_stays_json() {
     for (api, stream) in SURFACES {
         let reply = ask(&gateway, &key, asked(api, stream)).await;
         let text = said(api, &reply).text;
-        let answer: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {api} {stream}: {text}"));
+        let answer: Value =
+            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {api} {stream}: {text}"));
         assert_eq!(answer, json!({ "to": [ADA], "words": KEY }), "{api} {stream}");
     }
 }
@@ -337,7 +352,11 @@ async fn a_redactor_refuses_in_the_callers_envelope_and_nothing_leaves() {
     let plain = |stream: bool| json!({ "model": "m", "stream": stream, "messages": [{ "role": "user", "content": "hi" }] });
     assert_eq!(gateway.chat(&key, &plain(false)).await.refused(403), "sensitive_content");
     let stopped = gateway.chat(&key, &plain(true)).await;
-    assert!(!stopped.text().contains("eve@") && stopped.text().contains("sensitive_content"), "{}", stopped.text());
+    assert!(
+        !stopped.text().contains("eve@") && stopped.text().contains("sensitive_content"),
+        "{}",
+        stopped.text()
+    );
     gateway.ledger_check();
 }
 

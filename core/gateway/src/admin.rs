@@ -17,7 +17,9 @@ use subtle::ConstantTimeEq;
 
 pub mod explain;
 pub mod keys;
+pub mod people;
 pub mod policies;
+pub mod terms;
 
 /// Longest body that the admin API reads.
 const BODY: usize = 64 << 10;
@@ -78,7 +80,7 @@ impl Admin {
             }
             _ => body_of(
                 StatusCode::NOT_FOUND,
-                &json!({ "error": { "message": "Known paths: /livez, /readyz, /metrics, /admin/v1/{version,policies,policies/NAME,reload,rollback,keys,explain}." } }),
+                &json!({ "error": { "message": "Known paths: /livez, /readyz, /metrics, /admin/v1/{version,policies,policies/NAME,providers,reload,rollback,organisations,teams,keys,explain}." } }),
             ),
         }
     }
@@ -108,6 +110,11 @@ impl Admin {
             (&Method::GET, rest) if rest.starts_with("explain/") => {
                 self.explain(rest.trim_start_matches("explain/"))
             }
+            (&Method::GET, "providers") => Ok(terms::list(&self.gateway.snapshot.load().config)),
+            (&Method::POST, "organisations") => {
+                self.blocking(move |ledger| people::organisation(ledger, &body)).await
+            }
+            (&Method::POST, "teams") => self.blocking(move |ledger| people::team(ledger, &body)).await,
             (&Method::GET, "keys") => self.blocking(keys::list).await,
             (&Method::POST, "keys") => self.blocking(move |ledger| keys::create(ledger, &body)).await,
             (&Method::DELETE, rest) if rest.starts_with("keys/") => {

@@ -1,6 +1,5 @@
 //! The response cache: complete, successful replies, in memory, bounded by bytes.
 
-use bytes::Bytes;
 use hmac::{Hmac, Mac};
 use http::HeaderValue;
 use moka::Expiry;
@@ -8,6 +7,7 @@ use moka::sync::Cache;
 use sha2::Sha256;
 use std::time::{Duration, Instant};
 use weir_llm::json::{Kind, Value};
+use weir_llm::payload::Payload;
 use weir_llm::price::Nanos;
 use weir_llm::usage::Usage;
 
@@ -18,7 +18,7 @@ pub type Key = [u8; 32];
 #[derive(Clone)]
 pub struct Entry {
     /// The complete reply.
-    pub body: Bytes,
+    pub body: Payload,
     /// Id of the target that gave it.
     pub target: std::sync::Arc<str>,
     /// The tokens that it took.
@@ -45,8 +45,8 @@ pub struct Scope<'a> {
     pub api: &'a str,
     /// The alias, or `provider/model`.
     pub alias: &'a str,
-    /// Retention class of the request.
-    pub retention: &'a str,
+    /// What the request asks of whoever gets its content.
+    pub terms: &'a str,
     /// Digest of the policies and config that can change content or route.
     pub digest: &'a [u8; 32],
     /// What the request's head asks for that changes the reply.
@@ -85,7 +85,7 @@ impl Replies {
     /// not count, nor whether a stream was asked for, since a reply is replayed either way.
     pub fn key(&self, scope: &Scope<'_>, body: Value<'_>) -> Key {
         let mut hash = self.secret.clone();
-        for part in [scope.tenant, scope.api, scope.alias, scope.retention, scope.asked] {
+        for part in [scope.tenant, scope.api, scope.alias, scope.terms, scope.asked] {
             hash.update(&(part.len() as u64).to_le_bytes());
             hash.update(part.as_bytes());
         }
@@ -162,12 +162,13 @@ fn sized(hash: &mut Hmac<Sha256>, tag: u8, count: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
     use weir_llm::json::Json;
 
     fn key(replies: &Replies, tenant: &str, body: &str) -> Key {
         let json = Json::parse(Bytes::copy_from_slice(body.as_bytes())).unwrap();
         let scope =
-            Scope { tenant, api: "chat", alias: "fast", retention: "unknown", digest: &[0; 32], asked: "" };
+            Scope { tenant, api: "chat", alias: "fast", terms: "unknown", digest: &[0; 32], asked: "" };
         replies.key(&scope, json.root())
     }
 
@@ -193,7 +194,7 @@ mod tests {
         for n in 0..100_u8 {
             let entry = Entry {
                 dropped: None,
-                body: Bytes::from(vec![0; 1000]),
+                body: Payload::new(vec![0; 1000].into()),
                 target: "t".into(),
                 usage: Usage::default(),
                 paid: Nanos(0),

@@ -6,16 +6,20 @@
 //! - [`client`]: talks to the admin API of a running gateway.
 //! - [`explain`]: `weir explain`.
 //! - [`keys`]: `weir key …`.
+//! - [`people`]: `weir organisation …`, `weir team …`.
 //! - [`plugin`]: `weir plugin …`.
 //! - [`policy`]: `weir policy …`.
+//! - [`providers`]: `weir providers`.
 //! - [`usage`]: `weir usage`.
 
 pub mod author;
 pub mod client;
 pub mod explain;
 pub mod keys;
+pub mod people;
 pub mod plugin;
 pub mod policy;
+pub mod providers;
 pub mod usage;
 
 use crate::config::{self, Config};
@@ -54,6 +58,14 @@ enum Command {
     /// Make, list and revoke API keys
     #[command(subcommand)]
     Key(keys::Key),
+    /// Make organisations, whose wishes hold for all their keys
+    #[command(subcommand)]
+    Organisation(people::Organisation),
+    /// Make teams of an organisation
+    #[command(subcommand)]
+    Team(people::Team),
+    /// Show what each provider does with content, and who says so
+    Providers(providers::Providers),
     /// Show tokens by class, cost, and what caches saved
     Usage(usage::Usage),
     /// Work on Wasm plugins
@@ -130,6 +142,9 @@ fn run(cli: Cli) -> Printed {
         Command::Serve { new_key } => serve(file, new_key),
         Command::Check => check(file.as_ref()),
         Command::Key(command) => keys::run(&read(file.as_ref())?, command),
+        Command::Organisation(command) => people::organisation(&read(file.as_ref())?, command),
+        Command::Team(command) => people::team(&read(file.as_ref())?, command),
+        Command::Providers(command) => providers::run(&read(file.as_ref())?, &command),
         Command::Usage(command) => usage::run(&read(file.as_ref())?, &command),
         Command::Plugin(command) => plugin::run(&command),
         Command::Policy(command) => policy::run(file.as_ref(), command),

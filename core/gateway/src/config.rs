@@ -43,8 +43,8 @@ pub(crate) use nearest::nearest;
 pub use problem::{ConfigErrors, Pos, Problem};
 pub use program::{
     Alias, CanaryOptions, Engine, HttpAlias, LedgerSync, Level, Limits, Log, Otlp, PolicyBinding, Provider,
-    ProviderKind, ProviderTimeouts, Server, ServerTimeouts, ShadowOptions, ShipOptions, Signing, Speaks,
-    TargetRef, Tls,
+    ProviderKind, ProviderTerms, ProviderTimeouts, Server, ServerTimeouts, ShadowOptions, ShipOptions,
+    Signing, Speaks, TargetRef, Tls,
 };
 pub use public::is_public;
 pub use reference::{reference_markdown, schema};
@@ -87,6 +87,8 @@ pub struct Config {
     pub catalogue: Catalogue,
     /// Bytes that all kept replies together may take.
     pub cache_bytes: u64,
+    /// Whether a crash may write memory to disk.
+    pub core_dumps: bool,
     /// What is logged.
     pub log: Log,
     /// Where traces go; `None`: nowhere.

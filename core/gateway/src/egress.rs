@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use weir_llm::api::{Api, Dialect};
 use weir_llm::gemini;
+use weir_llm::terms::{Feature, Terms};
 use weir_llm::vendor::Vendor;
 use weir_policy::Retention;
 
@@ -27,6 +28,10 @@ pub struct Endpoint {
     pub retention: Retention,
     /// Whether it may train on content.
     pub trains: bool,
+    /// What it does beside the model for which `retention` does not hold.
+    pub excluded: Box<[Feature]>,
+    /// The public terms that the two are of; `None`: the operator's word, or nobody's.
+    pub public: Option<&'static Terms>,
     /// What it speaks.
     pub speaks: Speaks,
     /// Where it differs from the maker of its dialect.

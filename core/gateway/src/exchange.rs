@@ -22,6 +22,7 @@
 //! - [`settle`]: the one posting.
 //! - [`summary`]: what `complete` learns of it.
 //! - [`explain`]: who decided what, for whoever asks.
+//! - [`words`]: what a provider says that policies get without reading content.
 //! - [`attend`]: waiting for work while watching the caller.
 
 pub mod admit;
@@ -45,6 +46,7 @@ pub mod settle;
 pub mod stream;
 pub mod summary;
 pub mod view;
+pub mod words;
 
 use crate::buffered::Held;
 use crate::gateway::Gateway;
@@ -232,8 +234,13 @@ impl Exchange<'_> {
 
     /// Any of the APIs that models answer: the list that the design calls *the way of a request*.
     async fn converse(&mut self, api: Api) -> Result<(), End> {
-        let caller = self.identify()?;
-        let request = Arc::new(self.read(api).await?);
+        let mut caller = self.identify()?;
+        let mut request = self.read(api).await?;
+        if let Some(wishes) = request.data_wishes().map_err(Refusal::from)? {
+            caller.wishes.tighten(wishes);
+            request = request.without_data_wishes().map_err(Refusal::from)?;
+        }
+        let request = Arc::new(request);
         let admitted = self.admit(caller, &request).await?;
         let (request, view) = match self.guard(&admitted, Arc::clone(&request)).await {
             Ok(guarded) => guarded,

@@ -11,6 +11,8 @@
 //! - [`exchange`]: the way of a request, one sentence a step.
 //! - [`completions`]: finished exchanges on their way to the policies that want to know of them.
 //! - [`ingress`], [`egress`], [`cache`], [`upstream`]: the caller's side, the provider's side.
+//! - [`terms`]: what an exchange asks of whoever gets its content, and who fits.
+//! - [`privacy`]: no core dumps, no content in panics.
 //! - [`services`]: what the gateway does for policies: keys, calls out, metrics, traces.
 //! - [`sim`]: the built-in simulated provider.
 //! - [`config`], [`telemetry`]: the file and the figures.
@@ -27,6 +29,7 @@ pub mod exchange;
 pub mod gateway;
 pub mod ingress;
 pub mod models;
+pub mod privacy;
 pub mod refusal;
 pub mod reload;
 pub mod server;
@@ -35,4 +38,5 @@ pub mod ship;
 pub mod sim;
 pub mod snapshot;
 pub mod telemetry;
+pub mod terms;
 pub mod upstream;

@@ -4,20 +4,23 @@ use crate::exchange::{End, Exchange};
 use crate::ingress::respond;
 use crate::refusal::Refusal;
 use crate::telemetry::record::Model;
+use crate::terms::Terms;
 use serde_json::{Value, json};
 
-/// Lists the aliases that the key may use.
+/// Lists the aliases that the key may use, less those of which no target may have its content.
 ///
 /// # Errors
 /// 401, or the caller has gone.
 pub async fn list(exchange: &mut Exchange<'_>) -> Result<(), End> {
     let caller = exchange.identify()?;
+    let terms = Terms::of(&caller.principal, &caller.wishes);
     let mut names: Vec<&str> = exchange
         .snapshot
         .routes
         .keys()
         .map(|name| &**name)
         .filter(|name| caller.principal.may_use(name))
+        .filter(|name| exchange.snapshot.route(name).is_some_and(|route| route.reachable(&terms)))
         .collect();
     names.sort_unstable();
     if exchange.voice.is_anthropic() {
@@ -39,7 +42,9 @@ pub async fn list(exchange: &mut Exchange<'_>) -> Result<(), End> {
 /// 401, 404, or the caller has gone.
 pub async fn one(exchange: &mut Exchange<'_>, id: &str) -> Result<(), End> {
     let caller = exchange.identify()?;
+    let terms = Terms::of(&caller.principal, &caller.wishes);
     let route = exchange.snapshot.route(id).filter(|_| caller.principal.may_use(id));
+    let route = route.filter(|route| route.reachable(&terms));
     let route = route.ok_or_else(|| Refusal::unknown_model(id))?;
     if exchange.voice.is_anthropic() {
         return write(exchange, &anthropic_card(id)).await;

@@ -7,6 +7,7 @@ use crate::completions;
 use crate::config::{Config, LedgerSync};
 use crate::drain::{Drain, Phase};
 use crate::gateway::{Gateway, Ids};
+use crate::privacy;
 use crate::reload::build::{Builder, Refused};
 use crate::reload::policies::Compiled;
 use crate::reload::{self, Reloader};
@@ -89,6 +90,8 @@ pub struct Ready<'a> {
 /// [`ServeError`] says what is missing.
 pub fn serve(file: Option<PathBuf>, ready: impl FnOnce(&Ready<'_>)) -> Result<(), ServeError> {
     let config = reload::read(file.as_ref())?;
+    privacy::apply(&config)
+        .map_err(|error| ServeError::System(format!("core dumps cannot be forbidden: {error}")))?;
     check_listen(config.server.listen, "listen")?;
     check_listen(config.server.admin, "admin")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -98,20 +101,11 @@ pub fn serve(file: Option<PathBuf>, ready: impl FnOnce(&Ready<'_>)) -> Result<()
         .build()
         .map_err(|error| ServeError::System(format!("no threads: {error}")))?;
     let server = Server::new(config, file)?;
-    quiet_panics();
     ready(&Ready { ledger: &server.gateway.ledger, config: &server.config });
     runtime.block_on(server.run())?;
     // Whatever still waits is an idle connection.
     runtime.shutdown_timeout(Duration::from_millis(100));
     Ok(())
-}
-
-/// A panic's message may hold content; its place does not.
-fn quiet_panics() {
-    std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(place, "a panic: please report it");
-    }));
 }
 
 /// Says at once and in one sentence what pingora would say by a panic on another thread.

@@ -5,13 +5,15 @@ use crate::egress::Endpoint;
 use crate::telemetry::live::Live;
 use crate::telemetry::meters::Meters;
 use crate::telemetry::record::Model;
+use crate::terms::Terms;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use weir_llm::api::Api;
 use weir_llm::price::Prices;
+use weir_llm::request::Hosted;
 use weir_policy::pipeline::Asked;
-use weir_policy::{LiveFacts, Pipeline, Plan, Retention, TargetTable};
+use weir_policy::{LiveFacts, Pipeline, Plan, TargetTable};
 
 /// One generation of config, policies, prices and targets. Its parts are shared with the generations that have them
 /// too, so a copy is a handful of pointers.
@@ -68,6 +70,17 @@ pub struct Route {
     pub asked: Asked,
     /// The longest that an attempt at one of its targets may take.
     pub deadline: Duration,
+}
+
+/// What a request asks for, as far as it decides who may have it.
+#[derive(Clone, Copy)]
+pub struct Asks<'a> {
+    /// What may be done with content.
+    pub terms: &'a Terms,
+    /// What is asked beside the model; empty where that does not matter.
+    pub hosted: &'a [Hosted],
+    /// The API that the caller speaks.
+    pub api: Api,
 }
 
 /// How to reach and bill one target.
@@ -152,20 +165,38 @@ impl Snapshot {
 }
 
 impl Route {
-    /// The targets that serve an API and may serve a request with this wish, and under a hard budget only those with a
+    /// The targets that serve an API and may have the content of a request, and under a hard budget only those with a
     /// known price of what the API uses.
-    pub fn eligible(&self, retention: Retention, priced: bool, api: Api) -> Arc<[u16]> {
+    pub fn eligible(&self, asks: &Asks<'_>, priced: bool) -> Arc<[u16]> {
         let fits = |index: u16| {
             let at = usize::from(index);
-            self.table.get(at).is_some_and(|target| target.retention.satisfies(retention))
-                && self.bound.get(at).is_some_and(|bound| {
-                    bound.endpoint.speaks.serves(api)
-                        && (!priced || bound.prices.as_ref().is_some_and(|prices| prices.covers(api)))
-                })
+            let (Some(target), Some(bound)) = (self.table.get(at), self.bound.get(at)) else { return false };
+            bound.endpoint.speaks.serves(asks.api)
+                && asks.terms.fits(target).is_ok()
+                && asks.terms.uncovered(asks.hosted, &bound.endpoint.excluded).is_none()
+                && (!priced || bound.prices.as_ref().is_some_and(|prices| prices.covers(asks.api)))
         };
         if self.allowed.iter().all(|&index| fits(index)) {
             return Arc::clone(&self.allowed);
         }
         self.allowed.iter().copied().filter(|&index| fits(index)).collect()
+    }
+
+    /// Whether some target may have content under these terms, whatever the API.
+    pub fn reachable(&self, terms: &Terms) -> bool {
+        let target = |index: &u16| self.table.get(usize::from(*index));
+        self.allowed.iter().filter_map(target).any(|target| terms.fits(target).is_ok())
+    }
+
+    /// The first use of a feature that no target which fits otherwise has under its terms.
+    pub fn uncovered<'a>(&self, asks: &Asks<'a>) -> Option<&'a Hosted> {
+        let fitting = self.eligible(&Asks { hosted: &[], ..*asks }, false);
+        let bound = |index: &u16| self.bound.get(usize::from(*index));
+        let uncovered: Option<Vec<&Hosted>> = fitting
+            .iter()
+            .filter_map(bound)
+            .map(|bound| asks.terms.uncovered(asks.hosted, &bound.endpoint.excluded))
+            .collect();
+        uncovered.and_then(|all| all.first().copied())
     }
 }

@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
+use weir_llm::payload::Payload;
 use weir_policy::ErrorClass;
 
 /// How long a resolved name is believed.
@@ -137,9 +138,9 @@ impl Failure {
 /// A request in the form in which it goes over the wire.
 pub struct Request {
     /// Head, and the body too unless it is large.
-    first: Bytes,
+    first: Payload,
     /// A body that is too large to be copied behind its head.
-    rest: Bytes,
+    rest: Payload,
 }
 
 /// Bodies up to this are sent with their head in one write; a copy costs less than a system call.
@@ -149,16 +150,16 @@ impl Request {
     /// `head` ends in its empty line.
     pub fn new(mut head: BytesMut, body: &Bytes) -> Self {
         if body.len() > ONE_WRITE {
-            return Self { first: head.freeze(), rest: body.clone() };
+            return Self { first: Payload::new(head.freeze()), rest: Payload::new(body.clone()) };
         }
         head.extend_from_slice(body);
-        Self { first: head.freeze(), rest: Bytes::new() }
+        Self { first: Payload::new(head.freeze()), rest: Payload::default() }
     }
 
     async fn write(&self, stream: &mut Stream) -> std::io::Result<()> {
-        stream.write_all(&self.first).await?;
+        stream.write_all(self.first.expose()).await?;
         if !self.rest.is_empty() {
-            stream.write_all(&self.rest).await?;
+            stream.write_all(self.rest.expose()).await?;
         }
         stream.flush().await
     }

@@ -23,11 +23,11 @@ use crate::pepper::{self, Pepper};
 use crate::principal::Principal;
 use crate::reader::Reader;
 use crate::reservation::{Desk, Refused, Reservation};
-use crate::retention;
 use crate::store::{
     Changed, Counters, Hold, Loaded, PendingRow, People, SqliteStore, Store, StoreError, Write,
 };
 use crate::usage::{Query, UsageRow};
+use crate::wishes::Wishes;
 
 /// Figures for metrics and readiness.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -196,11 +196,11 @@ impl Ledger {
     ///
     /// # Errors
     /// If the name is taken or the wish is not valid.
-    pub fn create_organisation(&self, name: &str, wish: Option<&str>) -> Result<String, StoreError> {
-        check_wish(wish)?;
+    pub fn create_organisation(&self, name: &str, wishes: &Wishes) -> Result<String, StoreError> {
+        check(wishes)?;
         let id = key::public_id("org_").map_err(no_random)?;
-        let retention = wish.map(str::to_owned);
-        self.change(People::Organisation(Organisation { id: id.clone(), name: name.to_owned(), retention }))?;
+        let (name, wishes) = (name.to_owned(), wishes.clone());
+        self.change(People::Organisation(Organisation { id: id.clone(), name, wishes }))?;
         Ok(id)
     }
 
@@ -212,13 +212,13 @@ impl Ledger {
         &self,
         organisation: Option<&str>,
         name: &str,
-        wish: Option<&str>,
+        wishes: &Wishes,
     ) -> Result<String, StoreError> {
-        check_wish(wish)?;
+        check(wishes)?;
         let id = key::public_id("team_").map_err(no_random)?;
         let organisation = organisation.unwrap_or(people::DEFAULT_ORGANISATION).to_owned();
-        let retention = wish.map(str::to_owned);
-        self.change(People::Team(Team { id: id.clone(), organisation, name: name.to_owned(), retention }))?;
+        let (name, wishes) = (name.to_owned(), wishes.clone());
+        self.change(People::Team(Team { id: id.clone(), organisation, name, wishes }))?;
         Ok(id)
     }
 
@@ -306,13 +306,8 @@ fn reopen(budget: &Budget, last: Option<&(i64, i64)>, pending: &[PendingRow], no
     Account::new(budget.clone(), period, posted, held)
 }
 
-fn check_wish(wish: Option<&str>) -> Result<(), StoreError> {
-    match wish.filter(|name| !retention::is_valid(name)) {
-        None => Ok(()),
-        Some(name) => Err(StoreError::Invalid(format!(
-            "retention {name:?} is none of zero, zero-except-safety, days-N"
-        ))),
-    }
+fn check(wishes: &Wishes) -> Result<(), StoreError> {
+    wishes.problem().map_or(Ok(()), |problem| Err(StoreError::Invalid(problem)))
 }
 
 fn no_random(error: getrandom::Error) -> StoreError {

@@ -35,7 +35,8 @@
 //! - [`usage`]: sums over postings.
 //! - [`mod@check`]: looks for broken invariants.
 //! - [`store`]: what is asked of a database, and SQLite's answer.
-//! - [`retention`]: names of wishes and their order.
+//! - [`retention`]: names of retention wishes and their order.
+//! - [`wishes`]: what organisation, team and key ask for together.
 //! - `answer`: from the ledger's thread to those who wait.
 //! - `lock`: one process owns a ledger. `clock`: the time.
 
@@ -59,6 +60,7 @@ mod reservation;
 pub mod retention;
 pub mod store;
 pub mod usage;
+pub mod wishes;
 
 pub use account::{Account, Budget, Period};
 pub use answer::{Answer, Answerer};
@@ -78,3 +80,4 @@ pub use reader::Reader;
 pub use reservation::{Refused, Reservation, SettleError, Settled};
 pub use store::StoreError;
 pub use usage::{GroupBy, Query, UsageRow};
+pub use wishes::Wishes;

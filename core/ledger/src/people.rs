@@ -8,7 +8,7 @@ use weir_llm::price::Nanos;
 use crate::account::{Account, Budget, Period};
 use crate::limit::Limiter;
 use crate::principal::Principal;
-use crate::retention;
+use crate::wishes::Wishes;
 
 /// The team of keys that name none.
 pub const DEFAULT_TEAM: &str = "team_default";
@@ -22,8 +22,8 @@ pub struct Organisation {
     pub id: String,
     /// Unique name.
     pub name: String,
-    /// Its retention wish.
-    pub retention: Option<String>,
+    /// What it asks of whoever gets its content.
+    pub wishes: Wishes,
 }
 
 /// A new team.
@@ -35,8 +35,8 @@ pub struct Team {
     pub organisation: String,
     /// Name, unique in the organisation.
     pub name: String,
-    /// Its retention wish.
-    pub retention: Option<String>,
+    /// What it asks of whoever gets its content.
+    pub wishes: Wishes,
 }
 
 /// What a new key may do. The default: everything, for ever, without limits, in the default team.
@@ -52,8 +52,8 @@ pub struct NewKey {
     pub rpm: Option<u32>,
     /// What it may spend.
     pub budget: Option<NewBudget>,
-    /// Its retention wish.
-    pub retention: Option<String>,
+    /// What it asks of whoever gets its content.
+    pub wishes: Wishes,
     /// Tags: name and value.
     pub tags: Vec<(String, String)>,
     /// `x-weir-*` request headers it may send.
@@ -96,6 +96,10 @@ pub struct KeyRow {
     pub budget: Option<Budget>,
     /// The strictest wish of organisation, team and key.
     pub retention: String,
+    /// The regions that organisation, team and key ask for: a list each, and all hold.
+    pub regions: Vec<String>,
+    /// Whether one of them says that nobody may train on content.
+    pub no_training: bool,
     /// Tags, sorted by name.
     pub tags: Vec<(String, String)>,
     /// `x-weir-*` request headers it may send.
@@ -118,12 +122,9 @@ pub struct KeyRecord {
 impl NewKey {
     /// What is wrong with it, if something is.
     pub(crate) fn problem(&self) -> Option<String> {
-        let retention = self.retention.as_deref().filter(|name| !retention::is_valid(name));
         let negative = self.budget.filter(|budget| budget.limit.0 < 0);
-        match (retention, negative) {
-            (Some(name), _) => {
-                Some(format!("retention {name:?} is none of zero, zero-except-safety, days-N"))
-            }
+        match (self.wishes.problem(), negative) {
+            (Some(problem), _) => Some(problem),
             (None, Some(_)) => Some("a budget's limit is not negative".into()),
             (None, None) if self.name.trim().is_empty() => Some("a key needs a name".into()),
             (None, None) => None,
@@ -141,6 +142,8 @@ impl KeyRecord {
             team_id: key.team.as_str().into(),
             organisation_id: key.organisation.as_str().into(),
             retention: key.retention.as_str().into(),
+            regions: key.regions.clone().into(),
+            no_training: key.no_training,
             tags: key.tags.clone().into(),
             rpm: key.rpm,
             budget: key.budget.clone(),

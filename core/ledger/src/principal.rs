@@ -19,6 +19,10 @@ pub struct Principal {
     pub organisation_id: Arc<str>,
     /// The strictest wish of organisation, team and key: `zero`, `zero-except-safety`, `days-N` or `unknown` (none).
     pub retention: Arc<str>,
+    /// The regions that organisation, team and key ask for: a list each (`eu,ch`), and all hold.
+    pub regions: Arc<[String]>,
+    /// Whether one of them says that nobody may train on content.
+    pub no_training: bool,
     /// Tags of the key, sorted by name.
     pub tags: Arc<[(String, String)]>,
     /// Requests per minute.

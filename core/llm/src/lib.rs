@@ -13,9 +13,11 @@
 //! - [`request`]: what callers send, strictly parsed.
 //! - [`chat`], [`responses`], [`anthropic`], [`gemini`]: the dialects: requests, replies, streams, errors.
 //! - [`schema`]: JSON Schemas as each dialect takes them.
+//! - [`terms`]: what providers do with content, and where they say so.
 //! - [`translate`]: from the caller's dialect to a target's and back.
 //! - [`units`]: the bill of what is no conversation.
 //! - [`usage`]: tokens and other units by disjoint class.
+//! - [`payload`]: content in memory: not to be printed, wiped when it is let go of.
 //! - [`price`]: rates, money, cost.
 //! - [`catalogue`]: what is known of models: limits, abilities, list prices with their source.
 //! - [`estimate`]: bounds and guesses of token counts where nobody has counted.
@@ -29,12 +31,14 @@ pub mod fault;
 pub mod gemini;
 pub mod json;
 pub mod neutral;
+pub mod payload;
 pub mod price;
 pub mod reply;
 pub mod request;
 pub mod responses;
 pub mod schema;
 pub mod sse;
+pub mod terms;
 pub mod translate;
 pub mod units;
 pub mod usage;

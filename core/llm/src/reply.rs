@@ -96,7 +96,12 @@ impl Reply {
             .collect();
         let edits: Vec<SegmentEdit<'_>> = texts
             .iter()
-            .map(|(segment, end, text)| SegmentEdit { segment: *segment, start: 0, end: *end, text: Some(text) })
+            .map(|(segment, end, text)| SegmentEdit {
+                segment: *segment,
+                start: 0,
+                end: *end,
+                text: Some(text),
+            })
             .collect();
         let mut splices = Vec::new();
         if self.json.root().get("output").is_some() {

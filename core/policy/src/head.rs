@@ -6,50 +6,7 @@ use weir_llm::price::Nanos;
 
 pub use weir_llm::api::Api;
 pub use weir_llm::request::Needs;
-
-/// What a target does with content; ordered from strictest to loosest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub enum Retention {
-    /// Nothing is stored at rest once the reply has been sent.
-    Zero,
-    /// Nothing is stored but what abuse screening flags.
-    ZeroExceptSafety,
-    /// Stored for this many days.
-    Days(u16),
-    /// Not known: counts as retained.
-    #[default]
-    Unknown,
-}
-
-impl Retention {
-    /// `zero`, `zero-except-safety`, `days-30`, `unknown`.
-    #[must_use]
-    pub fn name(self) -> String {
-        match self {
-            Self::Zero => "zero".into(),
-            Self::ZeroExceptSafety => "zero-except-safety".into(),
-            Self::Days(n) => format!("days-{n}"),
-            Self::Unknown => "unknown".into(),
-        }
-    }
-
-    /// The inverse of [`Retention::name`].
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        match name {
-            "zero" => Some(Self::Zero),
-            "zero-except-safety" => Some(Self::ZeroExceptSafety),
-            "unknown" => Some(Self::Unknown),
-            _ => name.strip_prefix("days-")?.parse().ok().map(Self::Days),
-        }
-    }
-
-    /// Whether a target with terms `self` may serve a request that asks for `wanted`.
-    #[must_use]
-    pub fn satisfies(self, wanted: Self) -> bool {
-        self <= wanted
-    }
-}
+pub use weir_llm::terms::Retention;
 
 /// How sensitive the caller's data is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]

@@ -154,6 +154,11 @@ impl RequestView {
         &self.vault
     }
 
+    /// What a segment carries, without a note.
+    pub(crate) fn kind(&self, segment: u32) -> Option<SegmentKind> {
+        self.all_segments().get(segment as usize).map(|segment| segment.kind)
+    }
+
     /// Whether it shows a reply.
     pub(crate) const fn shows_reply(&self) -> bool {
         matches!(self.content, Content::Reply(..))
@@ -269,10 +274,14 @@ impl RequestView {
         u32::try_from(self.all_segments().len()).unwrap_or(u32::MAX)
     }
 
-    /// What the segments are, at most `max` from `first` on. Shapes only: does not taint.
+    /// What the segments are, at most `max` from `first` on. Shapes do not taint; names of tools and speakers are the
+    /// caller's own words, and do.
     #[must_use]
     pub fn segments(&self, first: u32, max: u32) -> Vec<SegmentInfo> {
         let page = self.all_segments().iter().zip(0u32..).skip(first as usize).take(max as usize);
+        if page.clone().any(|(segment, _)| segment.name.is_some()) {
+            self.read_other();
+        }
         page.map(|(segment, index)| SegmentInfo {
             index,
             role: segment.role,

@@ -1,8 +1,5 @@
 //! Follows a text character by character and knows, as long as it is JSON, where in it one stands: inside of a string (and
 //! inside of JSON that stands in that string), at a value, elsewhere. It never fails: a text that is no JSON is plain.
-//!
-//! It accepts a little more than JSON (`1-2` passes for a number): what is written must be checked by a parser, what is
-//! read is only to be rendered rightly.
 
 /// Deepest nesting of objects and arrays that is followed.
 const DEPTH: usize = 128;
@@ -39,7 +36,7 @@ enum At {
     FirstValue,
     /// A comma or an end.
     Next,
-    Number,
+    Number(Digits),
     /// What is left of `true`, `false` or `null`.
     Literal(&'static str),
     Text {
@@ -62,6 +59,49 @@ enum At {
     },
 }
 
+/// How much of a number has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Digits {
+    Minus,
+    Zero,
+    Whole,
+    Dot,
+    Fraction,
+    Exponent,
+    Sign,
+    Power,
+}
+
+impl Digits {
+    const fn first(c: char) -> Option<Self> {
+        match c {
+            '-' => Some(Self::Minus),
+            '0' => Some(Self::Zero),
+            '1'..='9' => Some(Self::Whole),
+            _ => None,
+        }
+    }
+
+    /// With one more character; `None`: it does not go on with it.
+    const fn then(self, c: char) -> Option<Self> {
+        match (self, c) {
+            (Self::Minus, '0') => Some(Self::Zero),
+            (Self::Minus | Self::Whole, '0'..='9') => Some(Self::Whole),
+            (Self::Zero | Self::Whole, '.') => Some(Self::Dot),
+            (Self::Dot | Self::Fraction, '0'..='9') => Some(Self::Fraction),
+            (Self::Zero | Self::Whole | Self::Fraction, 'e' | 'E') => Some(Self::Exponent),
+            (Self::Exponent, '+' | '-') => Some(Self::Sign),
+            (Self::Exponent | Self::Sign | Self::Power, '0'..='9') => Some(Self::Power),
+            _ => None,
+        }
+    }
+
+    /// Whether a number may end here.
+    const fn is_whole(self) -> bool {
+        matches!(self, Self::Zero | Self::Whole | Self::Fraction | Self::Power)
+    }
+}
+
 impl Tracker {
     /// Whether what came can still become JSON, or is.
     pub(crate) const fn is_json(&self) -> bool {
@@ -73,6 +113,15 @@ impl Tracker {
         matches!(self.at, At::Plain { .. })
     }
 
+    /// Whether it stands where another one does: what can follow is the same.
+    pub(crate) fn is_where(&self, other: &Self) -> bool {
+        let same = match (self.at, other.at) {
+            (At::Text { key, .. }, At::Text { key: theirs, .. }) => key == theirs,
+            (one, two) => one == two,
+        };
+        same && self.open == other.open
+    }
+
     /// Whether a value may begin here. Not at the very beginning.
     pub(crate) const fn at_value(&self) -> bool {
         matches!(self.at, At::Value | At::FirstValue)
@@ -80,7 +129,7 @@ impl Tracker {
 
     /// Whether it is inside of a number or a literal, or at its end; of the innermost level.
     pub(crate) fn in_scalar(&self) -> bool {
-        matches!(self.innermost().at, At::Number | At::Literal(_))
+        matches!(self.innermost().at, At::Number(_) | At::Literal(_))
     }
 
     /// Whether a value may begin here, of the innermost level.
@@ -118,10 +167,9 @@ impl Tracker {
             At::Escape { key } => self.escape(key, c),
             At::Code { key, digits, code } => self.code(key, (digits, code), c),
             At::Plain { fence } => fenced(fence, c),
-            At::Number if matches!(c, '0'..='9' | '+' | '-' | '.' | 'e' | 'E') => At::Number,
+            At::Number(digits) => self.number(digits, c),
             At::Literal(rest) if rest.starts_with(c) => At::Literal(&rest[1..]),
-            At::Number | At::Literal("") if SPACE.contains(&c) => At::Next,
-            At::Number | At::Literal("") => self.between(At::Next, c),
+            At::Literal("") => self.after(c),
             at if SPACE.contains(&c) && !matches!(at, At::Literal(_)) => at,
             at => self.between(at, c),
         };
@@ -174,7 +222,6 @@ impl Tracker {
             (At::Start | At::Done | At::Value | At::FirstValue, '{' | '[') => self.opened(c == '{'),
             (At::Start | At::Done, _) => fenced(Some(0), c),
             (At::Value | At::FirstValue, '"') => self.quoted(false),
-            (At::Value | At::FirstValue, '-' | '0'..='9') => At::Number,
             (At::Value | At::FirstValue, 't') => At::Literal("rue"),
             (At::Value | At::FirstValue, 'f') => At::Literal("alse"),
             (At::Value | At::FirstValue, 'n') => At::Literal("ull"),
@@ -186,8 +233,22 @@ impl Tracker {
             },
             (At::Next | At::FirstKey, '}') if self.open.last() == Some(&true) => self.closed(),
             (At::Next | At::FirstValue, ']') if self.open.last() == Some(&false) => self.closed(),
+            (At::Value | At::FirstValue, c) => Digits::first(c).map_or(At::Plain { fence: None }, At::Number),
             _ => At::Plain { fence: (c == '\n').then_some(0) },
         }
+    }
+
+    fn number(&mut self, digits: Digits, c: char) -> At {
+        match digits.then(c) {
+            Some(digits) => At::Number(digits),
+            None if digits.is_whole() => self.after(c),
+            None => At::Plain { fence: None },
+        }
+    }
+
+    /// After a number or a literal.
+    fn after(&mut self, c: char) -> At {
+        if SPACE.contains(&c) { At::Next } else { self.between(At::Next, c) }
     }
 
     fn opened(&mut self, object: bool) -> At {
@@ -215,6 +276,7 @@ impl Tracker {
                 if key { At::Colon } else { At::Next }
             }
             '\\' => At::Escape { key },
+            c if c < ' ' => At::Plain { fence: (c == '\n').then_some(0) },
             c => {
                 if empty && matches!(c, '{' | '[') && self.level < LEVELS {
                     self.inner = Some(Box::new(Self { level: self.level + 1, ..Self::default() }));
@@ -233,7 +295,8 @@ impl Tracker {
             'r' => '\r',
             'b' => '\u{8}',
             'f' => '\u{c}',
-            c => c,
+            '"' | '\\' | '/' => c,
+            _ => return At::Plain { fence: None },
         };
         self.decoded(decoded);
         At::Text { key, empty: false }
@@ -315,6 +378,19 @@ mod tests {
             ("```json\n{}\n```\nso \"", "a\"b"),
         ] {
             assert_eq!(after(before).render(said, (true, false)), written, "after {before:?}");
+        }
+    }
+
+    #[test]
+    fn only_json_is_followed() {
+        for text in ["{", "[1", "[-1.5e+3", "[tr", "[{\"a\": [0.1, null, \"x\"], \"b\": {}}", "{}\n[1]"] {
+            assert!(after(text).is_json(), "{text}");
+        }
+        for text in [
+            "[01", "[1-", "[1. ", "[+1", "[.5", "[truth", "[1 2", "{a", "[\"\n", "[\"\\x", "[]]", "{\"a\",",
+            "hi",
+        ] {
+            assert!(after(text).is_plain(), "{text}");
         }
     }
 

@@ -29,6 +29,15 @@ pub const MAX_BYTES: usize = 8 << 20;
 pub const MAX_CLASS_BYTES: usize = 32;
 
 /// The hidden texts of one exchange. It can be neither printed nor serialised, and is wiped when the exchange is over.
+///
+/// ```
+/// let vault = weir_policy::vault::Vault::default();
+/// assert!(vault.is_empty());
+/// ```
+///
+/// ```compile_fail
+/// println!("{:?}", weir_policy::vault::Vault::default());
+/// ```
 #[derive(Default)]
 pub struct Vault {
     tokens: OnceLock<Mutex<Tokens>>,
@@ -111,7 +120,8 @@ impl Tokens {
     }
 
     fn mint(&mut self, label: Box<str>, text: &str, number: bool) -> Result<String, VaultError> {
-        let key = Sha256::new_with_prefix(label.as_bytes()).chain_update([0]).chain_update(text).finalize().into();
+        let key =
+            Sha256::new_with_prefix(label.as_bytes()).chain_update([0]).chain_update(text).finalize().into();
         if let Some(&at) = self.known.get(&key) {
             if self.entries[at].number && !number {
                 let text = Zeroizing::clone(&self.entries[at].text);

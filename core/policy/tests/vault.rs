@@ -8,6 +8,7 @@ use bytes::Bytes;
 use fake::{Fake, Now, guarded, head, texts, view, view_of};
 use futures::executor::block_on;
 use proptest::prelude::*;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use weir_llm::reply::Reply;
@@ -18,7 +19,9 @@ use weir_policy::verdict::{
     DeltaKind, Direction, Edit, Guarded, Lane, Next, RedactStep, Redaction, Replacement, Severity, Span,
     StreamStep, TextEdit,
 };
-use weir_policy::{Answer, Api, Fault, Head, Question, RequestView, SegmentKind, StreamGuard, StreamRedactor};
+use weir_policy::{
+    Answer, Api, Fault, Head, Question, RequestView, SegmentKind, StreamGuard, StreamRedactor,
+};
 
 const CONTENT: Lane = Lane { choice: 0, kind: DeltaKind::Content, index: 0 };
 const ARGS: Lane = Lane { kind: DeltaKind::ToolArgs, ..CONTENT };
@@ -69,7 +72,8 @@ fn calling(arguments: &str) -> Arc<RequestView> {
 
 /// The segment of the arguments, and their text.
 fn arguments(view: &RequestView) -> (u32, String) {
-    let calls = view.segments(0, u32::MAX).into_iter().filter(|segment| segment.kind == SegmentKind::ToolCall);
+    let calls =
+        view.segments(0, u32::MAX).into_iter().filter(|segment| segment.kind == SegmentKind::ToolCall);
     let all = calls.map(|segment| (segment.index, view.text(segment.index, 0, u32::MAX).unwrap()));
     all.max_by_key(|(_, text)| (text.starts_with(['{', '[']), text.len())).unwrap()
 }
@@ -136,12 +140,18 @@ fn a_redactor_refuses_by_rule_or_only_reports() {
     let mut trace = Trace::new();
     let refuses = Pipeline::new(vec![redactor("ada", Redaction::Refuse)]).unwrap();
     let refused = block_on(refuses.redact(&seen, Direction::Request, &mut trace)).err().unwrap();
-    assert_eq!((refused.deny.status, refused.deny.code.as_str(), refused.failed), (403, "sensitive_content", false));
+    assert_eq!(
+        (refused.deny.status, refused.deny.code.as_str(), refused.failed),
+        (403, "sensitive_content", false)
+    );
     assert!(refused.deny.message.contains("`word`") && !refused.deny.message.contains("ada"));
     assert_eq!((trace[0].verdict, trace[0].reason.as_deref()), ("block", Some("sensitive_content")));
     assert_eq!(trace[0].findings[0].rule, "word");
     let (left, trace) = redacted(&seen, redactor("ada", Redaction::Report));
-    assert_eq!((texts(&left), trace[0].verdict, trace[0].findings.len()), (vec!["dear ada".into()], "pass", 1));
+    assert_eq!(
+        (texts(&left), trace[0].verdict, trace[0].findings.len()),
+        (vec!["dear ada".into()], "pass", 1)
+    );
 }
 
 #[test]
@@ -243,6 +253,11 @@ fn replacement() -> impl Strategy<Value = Replacement> {
     ]
 }
 
+/// By its form; a number may be larger than any that is known.
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
 /// Up to four places of a text, in order and apart.
 fn places(text: &str, cuts: &[usize]) -> Vec<(usize, usize)> {
     let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (text.len() + 1)).collect();
@@ -280,16 +295,16 @@ proptest! {
         let given = json!({ "a": value }).to_string();
         let edits: Vec<_> = places(&given, &cuts).into_iter().zip(replace).map(|((a, b), r)| (a, b, r)).collect();
         if let Some((left, view)) = edited(&given, &edits) {
-            prop_assert!(serde_json::from_str::<Value>(&left).is_ok(), "{given} became {left} by {edits:?}");
+            prop_assert!(is_json(&left), "{given} became {left} by {edits:?}");
             if let Some(restorer) = Restorer::new(view.vault()) {
                 let back = restorer.text(&left, true);
-                prop_assert!(serde_json::from_str::<Value>(&back).is_ok(), "{left} was restored as {back}");
+                prop_assert!(is_json(&back), "{left} was restored as {back}");
             }
         }
     }
 
     #[test]
-    fn what_only_hides_is_given_back_as_it_was(text in "[a-z\"\\\\\n é{}]{1,12}", cuts in prop::array::uniform2(0_usize..24)) {
+    fn what_only_hides_is_given_back_as_it_was(text in "[a-z\"\\\\\n é][a-z\"\\\\\n é{}]{0,12}", cuts in prop::array::uniform2(0_usize..24)) {
         let given = json!({ "k": [format!("{text}"), 1] }).to_string();
         let inside = 7..given.len() - 5;
         let mut at = cuts.map(|cut| inside.start + cut % (inside.len() + 1));
@@ -322,7 +337,7 @@ proptest! {
             streams.push(ARGS, &given[pair[0]..pair[1]], last, &mut |text| left.push_str(text)).is_ok()
         });
         if whole {
-            prop_assert!(serde_json::from_str::<Value>(&left).is_ok(), "{given} became {left}");
+            prop_assert!(is_json(&left), "{given} became {left}");
         }
     }
 }
@@ -368,7 +383,11 @@ fn who_watches_a_stream_sees_tokens_and_the_caller_gets_texts() {
     assert!(out.ends_with("{\"to\": \"ada\"}"), "{out}");
     let heard = heard.lock().unwrap().clone();
     assert!(heard.iter().all(|text| !text.contains("ada")), "{heard:?}");
-    assert_eq!(heard[3..], ["mail 0", "{\"to\": \"[EMAIL-1-case00]\"}"], "told of the call before its arguments");
+    assert_eq!(
+        heard[3..],
+        ["mail 0", "{\"to\": \"[EMAIL-1-case00]\"}"],
+        "told of the call before its arguments"
+    );
 }
 
 #[test]
@@ -377,13 +396,17 @@ fn a_redactor_that_refuses_ends_the_stream() {
     let mut out = String::new();
     streams.push(CONTENT, "it is ", false, &mut |text| out.push_str(text)).unwrap();
     let refused = streams.push(CONTENT, "enough", false, &mut |text| out.push_str(text)).unwrap_err();
-    assert_eq!((out.as_str(), refused.deny.code.as_str(), refused.deny.status), ("it is ", "sensitive_content", 403));
+    assert_eq!(
+        (out.as_str(), refused.deny.code.as_str(), refused.deny.status),
+        ("it is ", "sensitive_content", 403)
+    );
     assert!(streams.push(CONTENT, "more", true, &mut |_| panic!("nothing more leaves")).is_err());
 }
 
 #[test]
 fn a_stream_that_nobody_watches_is_restored_too() {
-    let view = of_cases(RequestView::new(Head { stream: true, ..head() }, fake::chat(&["to ada"]), Vec::new()));
+    let view =
+        of_cases(RequestView::new(Head { stream: true, ..head() }, fake::chat(&["to ada"]), Vec::new()));
     let _ = redacted(&view, redactor("ada", Redaction::Vault(0)));
     let mut streams = Streams::unwatched(&view).restoring();
     let mut out = String::new();
@@ -391,5 +414,8 @@ fn a_stream_that_nobody_watches_is_restored_too() {
     assert_eq!((out.as_str(), streams.due()), ("hi ", None));
     streams.push(CONTENT, "]", true, &mut |text| out.push_str(text)).unwrap();
     assert_eq!(out, "hi ada");
-    assert!(Restorer::new(view_of(head(), &["x"]).vault()).is_none(), "where nothing was hidden nothing is looked at");
+    assert!(
+        Restorer::new(view_of(head(), &["x"]).vault()).is_none(),
+        "where nothing was hidden nothing is looked at"
+    );
 }

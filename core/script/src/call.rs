@@ -153,7 +153,7 @@ impl Call {
 
     /// Whether a key of this scope may be written: what was read must not outlive the exchange.
     pub(crate) fn may_write(&self, scope: Scope, origin: &Origin) -> bool {
-        scope == Scope::Request || !(origin.tainted || origin.retention == Retention::Zero)
+        scope == Scope::Request || !(origin.tainted || origin.retention.is_zero())
     }
 
     /// The same for the whole call.

@@ -17,8 +17,8 @@ use weir_policy::manifest::Isolation;
 use weir_policy::services::Later;
 use weir_policy::{
     Admission, Answer, AttemptError, AttemptFacts, Base, Candidates, Charge, Decision, Direction, Fault,
-    FaultKind, GuardVerdict, Manifest, Policy, Preparation, Question, Recovery, ReplyMeta, RequestView,
-    Retention, Span, StreamGuard, StreamRedactor, Summary,
+    FaultKind, GuardVerdict, Manifest, Policy, Preparation, Question, Recovery, ReplyMeta, RequestView, Span,
+    StreamGuard, StreamRedactor, Summary,
 };
 
 /// A loaded component.
@@ -201,9 +201,9 @@ impl Loaded {
             Question::Admit { view }
             | Question::Route { view, .. }
             | Question::Attempt { view, .. }
-            | Question::OnError { view, .. } => (view.head(), view.head().retention == Retention::Zero),
+            | Question::OnError { view, .. } => (view.head(), view.head().retention.is_zero()),
             Question::Complete { batch } => {
-                let zero = batch.iter().any(|summary| summary.head.retention == Retention::Zero);
+                let zero = batch.iter().any(|summary| summary.head.retention.is_zero());
                 (&*batch.first()?.head, zero)
             }
             Question::Guard { .. }

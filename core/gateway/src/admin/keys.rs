@@ -4,7 +4,7 @@
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use weir_ledger::{KeyRow, Ledger, NewBudget, NewKey, Period, StoreError};
+use weir_ledger::{KeyRow, Ledger, NewBudget, NewKey, Period, StoreError, Wishes};
 use weir_llm::price::Nanos;
 
 /// What a new key may do, as the admin API takes it.
@@ -31,6 +31,12 @@ pub struct Wanted {
     /// Retention wish.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention: Option<String>,
+    /// Regions that it asks for, with commas between them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// Nobody may train on its content.
+    #[serde(default)]
+    pub no_training: bool,
     /// Tags: name and value.
     #[serde(default)]
     pub tags: Vec<(String, String)>,
@@ -117,7 +123,7 @@ impl Wanted {
             expires_ms: self.expires_ms,
             rpm: self.rpm,
             budget,
-            retention: self.retention,
+            wishes: Wishes { retention: self.retention, region: self.region, no_training: self.no_training },
             tags: self.tags,
             scopes: known(self.scopes)?,
             models: (!self.models.is_empty()).then_some(self.models),
@@ -151,6 +157,8 @@ fn show(row: &KeyRow) -> Value {
             "period": budget.period.as_str(),
         })),
         "retention": row.retention,
+        "regions": row.regions,
+        "no_training": row.no_training,
         "tags": row.tags,
         "scopes": row.scopes,
         "models": row.models,

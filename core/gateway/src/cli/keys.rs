@@ -1,6 +1,7 @@
 //! `weir key create | list | revoke`: through the admin API of a running gateway, or on the ledger itself when none runs.
 
 use super::client::Client;
+use super::people::Terms;
 use super::{Failed, Printed};
 use crate::admin::keys::{self, KeyError, Wanted};
 use crate::config::Config;
@@ -41,9 +42,11 @@ pub struct Create {
     /// Do not refuse what goes over the budget
     #[arg(long, requires = "budget")]
     soft: bool,
-    /// zero, zero-except-safety or days-N: only providers that keep content for no longer
-    #[arg(long)]
-    retention: Option<String>,
+    /// Id of its team, `team_…`; the default one unless named
+    #[arg(long, value_name = "ID")]
+    team: Option<String>,
+    #[command(flatten)]
+    wishes: Terms,
     /// A tag for policies, NAME=VALUE; may be repeated
     #[arg(long = "tag", value_name = "NAME=VALUE", value_parser = tag)]
     tags: Vec<(String, String)>,
@@ -97,7 +100,7 @@ pub fn run(config: &Config, command: Key) -> Printed {
 }
 
 /// On the ledger itself, or through the process that has it.
-fn either(
+pub(super) fn either(
     config: &Config,
     remote: impl FnOnce(Client) -> Result<Value, Failed>,
     local: impl FnOnce(&Ledger) -> Result<Value, KeyError>,
@@ -117,12 +120,14 @@ impl Create {
     fn wanted(self) -> Wanted {
         Wanted {
             name: self.name,
-            team: None,
+            team: self.team,
             rpm: self.rpm,
             budget_usd: self.budget,
             budget_period: self.budget_period,
             soft: self.soft,
-            retention: self.retention,
+            retention: self.wishes.retention,
+            region: self.wishes.region,
+            no_training: self.wishes.no_training,
             tags: self.tags,
             scopes: self.scopes,
             models: self.models,
@@ -141,8 +146,8 @@ fn created(made: &Value, quiet: bool) -> String {
 
 fn table(listed: &Value) -> String {
     let mut out = format!(
-        "{:<22} {:<24} {:>8} {:>18} {:<20} {}\n",
-        "ID", "NAME", "RPM", "BUDGET USD", "RETENTION", "STATE"
+        "{:<22} {:<24} {:>8} {:>18} {:<20} {:<12} {}\n",
+        "ID", "NAME", "RPM", "BUDGET USD", "RETENTION", "REGION", "STATE"
     );
     for key in listed.get("keys").and_then(Value::as_array).into_iter().flatten() {
         let text = |name: &str| key.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -153,14 +158,27 @@ fn table(listed: &Value) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(
             out,
-            "{:<22} {:<24} {:>8} {:>18} {:<20} {}",
+            "{:<22} {:<24} {:>8} {:>18} {:<20} {:<12} {}",
             text("id"),
             text("name"),
             rpm,
             budget,
             text("retention"),
+            regions(key),
             if revoked { "revoked" } else { "active" }
         );
     }
     out
+}
+
+/// Lists that all hold, with `+` between them.
+fn regions(key: &Value) -> String {
+    let lists: Vec<&str> = key
+        .get("regions")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    if lists.is_empty() { "-".to_owned() } else { lists.join("+") }
 }

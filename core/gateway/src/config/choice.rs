@@ -6,6 +6,7 @@ use super::scalar::Scalar;
 use schemars::{Schema, json_schema};
 use serde_json::json;
 use weir_llm::api::Dialect;
+use weir_llm::terms::Feature;
 use weir_policy::Capability;
 use weir_policy::manifest::Surface;
 
@@ -91,6 +92,23 @@ impl Choice for Grant {
         ("kv", Self(Capability::Kv)),
         ("http", Self(Capability::Http)),
     ];
+}
+
+/// What a provider does beside the model.
+#[derive(Clone, Copy)]
+pub(super) struct FeatureName(pub(super) Feature);
+
+impl Choice for FeatureName {
+    const NAME: &'static str = "feature";
+    const WORDS: &'static [(&'static str, Self)] = &{
+        let mut words = [("", Self(Feature::Batch)); Feature::ALL.len()];
+        let mut at = 0;
+        while at < words.len() {
+            words[at] = (Feature::ALL[at].name(), Self(Feature::ALL[at]));
+            at += 1;
+        }
+        words
+    };
 }
 
 /// Where a request belongs.

@@ -1,6 +1,6 @@
 //! The file's shape. The doc comments of the fields are the reference: `weir schema` and the README are made of them.
 
-use super::choice::{BuiltinName, Grant, SurfaceName};
+use super::choice::{BuiltinName, FeatureName, Grant, SurfaceName};
 use super::place::{At, Table};
 use super::program::{LedgerSync, Level, Speaks};
 use super::scalar::VendorName;
@@ -30,7 +30,7 @@ pub(super) mod default {
     pub(crate) const SYNC: &str = "normal";
     pub(crate) const STRICT: &str = "false";
     pub(crate) const RETENTION: &str = "unknown";
-    pub(crate) const TRAINS: &str = "false";
+    pub(crate) const CORE_DUMPS: &str = "false";
     pub(crate) const CONNECT: &str = "5s";
     pub(crate) const FIRST_BYTE: &str = "60s";
     pub(crate) const IDLE: &str = "60s";
@@ -100,6 +100,9 @@ pub(super) struct File {
     /// The response cache, shared by all models that switch it on.
     #[serde(default)]
     pub(super) cache: CacheFile,
+    /// What may be left behind of content on this machine.
+    #[serde(default)]
+    pub(super) privacy: PrivacyFile,
     /// Logs and traces.
     #[serde(default)]
     pub(super) telemetry: TelemetryFile,
@@ -208,15 +211,21 @@ pub(super) struct ProviderFile {
     /// Headers added to every request.
     #[serde(default)]
     pub(super) headers: Table<At<Hidden>>,
-    /// Where it runs; policies see it.
+    /// Where it runs, such as `eu-west-1`: requests that ask for a region go only to providers that lie in it.
     #[schemars(extend("default" = ""))]
     pub(super) region: Option<At<Text>>,
-    /// How long it keeps content: `zero`, `zero-except-safety`, `days-N` or `unknown`.
-    #[schemars(extend("default" = default::RETENTION))]
+    /// How long it keeps content: `zero`, `zero-except-safety`, `days-N` or `unknown`. Unless set: its public terms, by the
+    /// host of `base_url` (`weir providers` lists them with evidence), and `unknown` where Weir knows none.
     pub(super) retention: Option<At<Kept>>,
-    /// Whether it may train on content.
-    #[schemars(extend("default" = literal(default::TRAINS)))]
+    /// Whether it may train on content. Unless set: its public terms; true where Weir knows none, false where nothing is
+    /// kept.
     pub(super) trains: Option<At<Flag>>,
+    /// What it does beside the model under the same terms: `web-search`, `code-execution`, `files`, …. Under zero retention
+    /// a request that asks for anything else is refused.
+    #[serde(default)]
+    pub(super) covers: Vec<At<FeatureName>>,
+    /// What `retention`, `trains` and `covers` rest on, for people: `our contract of 2026-05`.
+    pub(super) attested: Option<At<Text>>,
     /// A PEM file with one more root certificate to trust.
     pub(super) ca: Option<At<FilePath>>,
     /// How long Weir waits for it.
@@ -444,6 +453,15 @@ pub(super) struct CacheFile {
     /// Bytes that all kept replies together may take. Needs a restart.
     #[schemars(extend("default" = default::CACHE_BYTES))]
     pub(super) max_bytes: Option<At<Size>>,
+}
+
+/// What may be left behind of content on this machine.
+#[derive(serde::Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PrivacyFile {
+    /// Whether a crash may write the memory of the process to disk, for all requests alike. Needs a restart.
+    #[schemars(extend("default" = literal(default::CORE_DUMPS)))]
+    pub(super) core_dumps: Option<At<Flag>>,
 }
 
 /// Logs and traces.

@@ -71,6 +71,7 @@ impl<'a> Lower<'a> {
         let signing = self.signing(&file.signing);
         let catalogue = self.catalogue(file.catalogue);
         let cache_bytes = self.or(file.cache.max_bytes, default::CACHE_BYTES);
+        let core_dumps = self.or(file.privacy.core_dumps, default::CORE_DUMPS);
         let level = self.or(file.telemetry.log.level, default::LEVEL);
         let access = self.or(file.telemetry.log.access, default::ACCESS);
         let otlp = file.telemetry.otlp.as_ref().and_then(|otlp| self.value(otlp.endpoint));
@@ -90,6 +91,7 @@ impl<'a> Lower<'a> {
             signing: signing?,
             catalogue: catalogue?,
             cache_bytes: cache_bytes?,
+            core_dumps: core_dumps?,
             log: Log { level: level?, access: access? },
             otlp: otlp.map(|endpoint| Otlp { endpoint }),
             admin_token,

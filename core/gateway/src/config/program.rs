@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use weir_llm::api::{Api, Dialect};
 use weir_llm::price::Rate;
+use weir_llm::terms::{Feature, Terms};
 use weir_llm::vendor::Vendor;
 use weir_policy::manifest::Surface;
 use weir_policy::{Capability, Retention};
@@ -97,10 +98,25 @@ pub struct Provider {
     pub retention: Retention,
     /// Whether it may train on content.
     pub trains: bool,
+    /// Where the two come from, and what they do not extend to.
+    pub terms: ProviderTerms,
     /// One more root certificate (PEM).
     pub ca: Option<PathBuf>,
     /// How long to wait for it.
     pub timeouts: ProviderTimeouts,
+}
+
+/// Whose word a provider's terms are, and how far they go.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ProviderTerms {
+    /// What the provider does beside the model for which `retention` does not hold.
+    pub excluded: Vec<Feature>,
+    /// The provider's public terms, where `retention` and `trains` are those.
+    pub public: Option<&'static Terms>,
+    /// Whether the operator said them.
+    pub operators: bool,
+    /// What the operator's word rests on.
+    pub attested: Option<String>,
 }
 
 /// What kind of provider.

@@ -14,6 +14,7 @@ impl Config {
             ("data", old.data != new.data),
             ("ledger.sync", old.ledger_sync != new.ledger_sync),
             ("cache.max_bytes", old.cache_bytes != new.cache_bytes),
+            ("privacy.core_dumps", old.core_dumps != new.core_dumps),
             ("telemetry.log.level", old.log.level != new.log.level),
             ("telemetry.otlp", old.otlp != new.otlp),
         ];

@@ -4,6 +4,7 @@ use super::*;
 use proptest::prelude::*;
 use std::fmt::Write as _;
 use std::time::Duration;
+use weir_llm::terms::Feature;
 use weir_llm::usage::Class;
 use weir_policy::manifest::Surface;
 use weir_policy::{Capability, Retention};
@@ -84,14 +85,36 @@ fn every_key_arrives() {
     assert_eq!(config.otlp.unwrap().endpoint.to_string(), "http://127.0.0.1:4318");
     assert_eq!(config.admin_token.unwrap().expose(), "file-SECRET-0123456789");
     assert!(config.catalogue.version.contains("mine"));
-    assert!(!config.direct);
+    assert!(!config.direct && config.core_dumps);
+}
+
+/// Public terms hold for the host that they are of; what the operator says goes first; unknown is kept and trained on.
+#[test]
+fn terms_come_from_the_operator_then_from_the_host_then_from_nobody() {
+    let file = "providers:
+  public: { base_url: 'https://api.openai.com/v1' }
+  signed: { base_url: 'https://api.openai.com/v1', retention: zero, attested: our contract }
+  openai: { base_url: 'https://proxy.example/v1' }
+  groq: { vendor: groq }
+";
+    let config = parse(file).unwrap();
+    let terms = |name: &str| {
+        let provider = config.providers.iter().find(|provider| provider.name == name).unwrap();
+        (provider.retention, provider.trains, provider.terms.public.map(|terms| terms.provider))
+    };
+    assert_eq!(terms("public"), (Retention::Days(30), false, Some("openai")));
+    assert_eq!(terms("signed"), (Retention::Zero, false, None));
+    assert_eq!(terms("openai"), (Retention::Unknown, true, None), "a name proves nothing");
+    assert_eq!(terms("groq"), (Retention::ZeroExceptSafety, true, Some("groq")));
+    let nothing = "providers: { a: { base_url: 'https://x.example', attested: hearsay } }";
+    assert!(parse(nothing).unwrap_err().to_string().contains("nothing that it could attest"));
 }
 
 #[test]
 fn a_provider_and_its_model_arrive() {
     let config = parse(&full()).unwrap();
     let [sim, openai] = config.providers.as_slice() else { panic!("two providers") };
-    assert_eq!((sim.kind.clone(), sim.retention), (ProviderKind::Sim, Retention::Unknown));
+    assert_eq!((sim.kind.clone(), sim.retention, sim.trains), (ProviderKind::Sim, Retention::Zero, false));
     let ProviderKind::Http(endpoint) = &openai.kind else { panic!("on the network") };
     assert_eq!(
         (endpoint.host.as_str(), endpoint.port, endpoint.prefix.as_str()),
@@ -107,6 +130,10 @@ fn a_provider_and_its_model_arrive() {
         ("openai-organization", &b"org-acme"[..], true)
     );
     assert_eq!((openai.retention, openai.trains), (Retention::Days(30), false));
+    assert_eq!(openai.terms.attested.as_deref(), Some("our contract of 2026-05"));
+    assert!(openai.terms.operators && openai.terms.public.is_none());
+    assert!(!openai.terms.excluded.contains(&Feature::WebSearch), "covers takes it out");
+    assert!(openai.terms.excluded.contains(&Feature::State));
     assert_eq!(openai.timeouts.total, Duration::from_secs(4));
 
     let fast = &config.models[0];

@@ -4,17 +4,18 @@ use super::attend::attend;
 use super::identify::Caller;
 use super::{End, Exchange};
 use crate::refusal::Refusal;
-use crate::snapshot::Route;
+use crate::snapshot::{Asks, Route};
+use crate::terms::{Misfit, Terms};
 use std::sync::Arc;
 use std::time::Instant;
-use weir_ledger::{Principal, Refused, Reservation};
+use weir_ledger::{Refused, Reservation};
 use weir_llm::api::Api;
 use weir_llm::estimate;
 use weir_llm::price::Nanos;
 use weir_llm::request::Request;
 use weir_llm::units;
 use weir_llm::usage::Usage;
-use weir_policy::{Base, Candidates, Hook, RequestView, Retention, Target};
+use weir_policy::{Base, Candidates, Hook, RequestView, Target};
 
 /// An exchange that has been let in. It ends in exactly one [`Exchange::settle`].
 pub struct Admitted {
@@ -24,8 +25,8 @@ pub struct Admitted {
     pub route: Arc<Route>,
     /// The eligible targets with their live facts.
     pub candidates: Arc<Candidates>,
-    /// What a target may do with content at most.
-    pub retention: Retention,
+    /// What a target may do with content at most, and where.
+    pub terms: Arc<Terms>,
     /// The money held.
     pub reservation: Reservation,
     /// What policies see of it.
@@ -58,14 +59,14 @@ impl Exchange<'_> {
                 ),
             )
         })?;
-        let retention = strictest(principal, caller.wishes.retention);
+        let terms = Arc::new(Terms::of(principal, &caller.wishes));
         self.wants_explanation = caller.wishes.explain;
         self.explains =
             caller.wishes.explain || self.snapshot.config.explain_kept > 0 && !route.asked.is_empty();
         if self.explains {
             self.gateway.services.explain_begin(&self.id);
         }
-        let view = self.view(&caller, &route, retention, request);
+        let view = self.view(&caller, &route, terms.retention, request);
         self.seen = (!route.asked.is_empty()).then(|| Arc::clone(&view));
         let snapshot = Arc::clone(&self.snapshot);
         if route.asked.has(Hook::Admit) {
@@ -75,9 +76,12 @@ impl Exchange<'_> {
                 .map_err(|refused| Refusal::from(refused.deny))?;
         }
         let hard = principal.budget.as_ref().is_some_and(|budget| budget.hard);
-        let allowed = route.eligible(retention, hard, request.api());
+        // What a provider does beside the model matters only where nothing may be kept.
+        let hosted = if terms.retention.is_zero() { request.hosted() } else { Vec::new() };
+        let asks = Asks { terms: &terms, hosted: &hosted, api: request.api() };
+        let allowed = route.eligible(&asks, hard);
         if allowed.is_empty() {
-            return Err(none_eligible(&route, retention, hard, request.api()).into());
+            return Err(none_eligible(&route, &asks, hard).into());
         }
         let hold = if hard { self.hold(&route, &allowed, request, &view).await? } else { Nanos(0) };
         let reservation =
@@ -87,7 +91,7 @@ impl Exchange<'_> {
             allowed,
             facts: Arc::clone(&route.facts),
         });
-        Ok(Admitted { caller, route, candidates, retention, reservation, view })
+        Ok(Admitted { caller, route, candidates, terms, reservation, view })
     }
 
     /// The most that the request can cost at any eligible target, by whoever prices it.
@@ -111,37 +115,64 @@ impl Exchange<'_> {
     }
 }
 
-/// A request may tighten what organisation, team and key say, never loosen it.
-fn strictest(principal: &Principal, wished: Option<Retention>) -> Retention {
-    let stored = Retention::parse(&principal.retention).unwrap_or(Retention::Zero);
-    wished.map_or(stored, |wished| wished.min(stored))
-}
-
-fn none_eligible(route: &Route, retention: Retention, hard: bool, api: Api) -> Refusal {
-    if route.eligible(Retention::Unknown, false, api).is_empty() {
+/// Why nobody may have the request: the API first, then where, then what is kept, then what is asked beside the model,
+/// then the price.
+fn none_eligible(route: &Route, asks: &Asks<'_>, hard: bool) -> Refusal {
+    let name = &route.name;
+    let anyone = Terms::default();
+    if route.eligible(&Asks { terms: &anyone, hosted: &[], ..*asks }, false).is_empty() {
         return Refusal::invalid(
             "unsupported_api",
-            format!("No target of `{}` serves {}; ask for another model.", route.name, api.as_str()),
+            format!("No target of `{name}` serves {}; ask for another model.", asks.api.as_str()),
         )
         .about("model");
     }
-    let kept = route.eligible(retention, false, api);
-    if hard && !kept.is_empty() {
+    let near = Terms { regions: asks.terms.regions.clone(), ..anyone };
+    if route.eligible(&Asks { terms: &near, hosted: &[], ..*asks }, false).is_empty() {
         return Refusal::forbidden(
-            "no_priced_target",
+            "no_eligible_region",
             format!(
-                "This key has a hard budget, and no target of `{}` has a known price for {}. Give it one under `prices` in weir.yaml, or in a catalogue of your own.",
-                route.name,
-                api.as_str()
+                "No target of `{name}` is known to be where this request may go ({near}). Nothing was sent. Ask for another model, or give its provider a `region` in weir.yaml."
             ),
         );
     }
+    if route.eligible(&Asks { hosted: &[], ..*asks }, false).is_empty() {
+        return keeps_or_trains(route, asks.terms);
+    }
+    if let Some(uncovered) = route.uncovered(asks) {
+        return Refusal::invalid(
+            "zdr_feature_not_covered",
+            format!(
+                "`{}` asks the provider for more than the model ({}), and no target of `{name}` has that under its zero-retention terms. Nothing was sent. Leave it out.",
+                uncovered.field,
+                uncovered.feature.name()
+            ),
+        )
+        .about(uncovered.field.clone());
+    }
+    debug_assert!(hard, "only the price is left");
     Refusal::forbidden(
-        "no_eligible_target",
+        "no_priced_target",
         format!(
-            "No target of `{}` keeps content for as short a time as {} asks. Nothing was sent.",
-            route.name,
-            retention.name()
+            "This key has a hard budget, and no target of `{name}` has a known price for {}. Give it one under `prices` in weir.yaml, or in a catalogue of your own.",
+            asks.api.as_str()
+        ),
+    )
+}
+
+fn keeps_or_trains(route: &Route, terms: &Terms) -> Refusal {
+    let of = |index: &u16| route.table.get(usize::from(*index)).map(|target| terms.fits(target));
+    let trains = route.allowed.iter().filter_map(of).any(|fits| fits == Err(Misfit::Trains));
+    let why = if trains {
+        "keeps content for so short a time, does not train on it and is where it may go"
+    } else {
+        "keeps content for so short a time"
+    };
+    Refusal::forbidden(
+        "zdr_no_eligible_endpoint",
+        format!(
+            "This request asks for: {terms}. No target of `{}` {why}. Nothing was sent. `weir providers` lists the terms of each, with evidence.",
+            route.name
         ),
     )
 }

@@ -5,7 +5,7 @@ use super::attend::attend;
 use super::outgoing::{Outgoing, Way};
 use super::plan::Planned;
 use super::relay::{Ended, Relay};
-use super::{End, Exchange, ask, limits, told};
+use super::{End, Exchange, ask, limits, told, words};
 use crate::buffered::Held;
 use crate::refusal::Refusal;
 use crate::snapshot::Bound;
@@ -185,7 +185,8 @@ impl Exchange<'_> {
                 Err(failed) => failed,
             };
             let class = failed.error.class;
-            progress.errors.push(failed.error);
+            let provider_code = words::code(failed.error.provider_code, admitted.terms.retention);
+            progress.errors.push(AttemptError { provider_code, ..failed.error });
             progress.refusal = Some(failed.refusal.clone());
             if self.record.attempts.len() >= usize::from(most) {
                 return Err(failed.refusal.into());
@@ -235,6 +236,11 @@ impl Exchange<'_> {
             let why = "The plan names a target that the route does not have.";
             return Ok(Err(Refusal::busy("no_target", why, 1000)));
         };
+        // Whoever made the plan, whatever step this is: content goes only to whom admission found fit for it.
+        if !admitted.candidates.allowed.contains(&step.target) || admitted.terms.fits(target).is_err() {
+            let why = "The plan names a target that may not have this request.";
+            return Ok(Err(Refusal::busy("no_target", why, 1000)));
+        }
         let mut own = Own { request: Arc::clone(request), headers: Vec::new() };
         if admitted.route.asked.has(Hook::Attempt) {
             own = match self.own(admitted, view, step.target, target).await? {

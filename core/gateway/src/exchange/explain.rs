@@ -4,16 +4,17 @@ use super::Exchange;
 use super::admit::Admitted;
 use crate::snapshot::Route;
 use crate::telemetry::record;
+use crate::terms::{Misfit, Terms};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use weir_policy::pipeline::{Trace, TraceLine};
-use weir_policy::{Api, Plan, Retention, Target};
+use weir_policy::{Api, Plan, Target};
 
 /// What an exchange knew when it was routed.
 pub struct Routed {
     route: Arc<Route>,
-    retention: Retention,
+    terms: Arc<Terms>,
     /// Whether only targets with a known price were eligible.
     priced: bool,
     plan: Option<Plan>,
@@ -44,7 +45,7 @@ impl Exchange<'_> {
         }
         self.routed = Some(Routed {
             route: Arc::clone(&admitted.route),
-            retention: admitted.retention,
+            terms: Arc::clone(&admitted.terms),
             priced: admitted.caller.principal.has_hard_budget(),
             plan: Some(plan.clone()),
         });
@@ -123,9 +124,8 @@ impl Routed {
         if !bound.endpoint.speaks.serves(api) {
             return Some(format!("its provider does not serve {}", api.as_str()));
         }
-        if !target.retention.satisfies(self.retention) {
-            let (keeps, asked) = (target.retention.name(), self.retention.name());
-            return Some(format!("it keeps content ({keeps}); the request asks for {asked}"));
+        if let Err(misfit) = self.terms.fits(target) {
+            return Some(misfit_in_words(misfit, target, &self.terms));
         }
         let priced = bound.prices.as_ref().is_some_and(|prices| prices.covers(api));
         (self.priced && !priced).then(|| "its price is not known, and the budget is hard".to_owned())
@@ -136,6 +136,19 @@ impl Routed {
         let id = |target: u16| self.route.table.get(usize::from(target)).map(|target| &*target.id);
         let steps: Vec<&str> = plan.steps.iter().filter_map(|step| id(step.target)).collect();
         Some(json!({ "reason": &*plan.reason, "steps": steps }))
+    }
+}
+
+fn misfit_in_words(misfit: Misfit, target: &Target, terms: &Terms) -> String {
+    match misfit {
+        Misfit::Keeps => {
+            format!("it keeps content ({}); the request asks for {terms}", target.retention.name())
+        }
+        Misfit::Trains => format!("it may train on content; the request asks for {terms}"),
+        Misfit::Elsewhere if target.region.is_empty() => {
+            format!("nobody says where it is; the request asks for {terms}")
+        }
+        Misfit::Elsewhere => format!("it is in {}; the request asks for {terms}", target.region),
     }
 }
 

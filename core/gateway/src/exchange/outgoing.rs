@@ -9,7 +9,7 @@ use bytes::Bytes;
 use std::borrow::Cow;
 use weir_llm::api::{Api, Dialect};
 use weir_llm::neutral::Target as Toward;
-use weir_llm::request::{Patch, Request};
+use weir_llm::request::{Patch, Request, told};
 use weir_llm::translate::{self, Back};
 use weir_llm::vendor;
 use weir_policy::{Retention, Step, Target};
@@ -69,11 +69,11 @@ impl Exchange<'_> {
         let (target, bound, span) = to;
         let api = request.api();
         let dialect = bound.endpoint.speaks.toward(api);
-        stateless(request, dialect, &target.id, admitted.retention)?;
+        stateless(request, dialect, &target.id, admitted.terms.retention)?;
         let body = if !api.is_conversation() && api != Api::CountTokens {
             self.opaque(request, target)?
         } else if translate::dialect_of(api) == Some(dialect) {
-            same(request, step, target, bound, admitted.retention)
+            same(request, step, target, bound, admitted.terms.retention)
         } else {
             turned(request, dialect, step, target, bound)?
         };
@@ -99,7 +99,12 @@ impl Exchange<'_> {
             lines: &lines,
             traceparent: parent.as_deref(),
         };
-        let request = bound.endpoint.request(&call, &body.bytes);
+        // Who chooses providers in its turn is told what holds.
+        let bytes = match bound.endpoint.vendor.name {
+            "openrouter" => told(&body.bytes, admitted.terms.to_hand_on()),
+            _ => body.bytes,
+        };
+        let request = bound.endpoint.request(&call, &bytes);
         Ok(Outgoing { request, way: body.way, dropped: body.dropped })
     }
 
@@ -152,7 +157,7 @@ fn stateless(request: &Request, dialect: Dialect, id: &str, retention: Retention
     let why = match dialect {
         // Its end would be seen by nobody who could settle it.
         _ if field == "background" => "asks for a reply that is made later, which Weir does not wait for",
-        Dialect::OpenAiResponses if retention == Retention::Zero => {
+        Dialect::OpenAiResponses if retention.is_zero() => {
             "asks the provider to keep state, and this request is under zero retention"
         }
         Dialect::OpenAiResponses => return Ok(()),
@@ -172,8 +177,7 @@ fn same(request: &Request, step: &Step, target: &Target, bound: &Bound, retentio
         model: &target.model,
         ask_usage: request.api() == Api::Chat && !request.include_usage(),
         max_tokens: capped(request, step.max_tokens),
-        force_store_false: retention == Retention::Zero
-            && matches!(request.api(), Api::Chat | Api::Responses),
+        force_store_false: retention.is_zero() && matches!(request.api(), Api::Chat | Api::Responses),
         vendor: (vendor.name != vendor::UNKNOWN.name).then_some(vendor),
         unseal: true,
         edits: &[],

@@ -12,10 +12,10 @@ use bytes::Bytes;
 use http::HeaderName;
 use std::sync::Arc;
 use std::time::Duration;
+use weir_llm::payload::Payload;
 use weir_llm::request::Request;
 use weir_llm::translate;
 use weir_llm::usage::Usage;
-use weir_policy::Retention;
 
 /// What was left out of the request is said on a hit, too.
 const DROPPED: &str = "x-weir-dropped-params";
@@ -48,7 +48,7 @@ impl Exchange<'_> {
         // Content that may not be kept anywhere is not kept here either.
         // A conversation that the provider keeps goes on with each request: no two are the same.
         // What was hidden from a model is in its reply only as this exchange's tokens.
-        let kept = admitted.retention != Retention::Zero
+        let kept = !admitted.terms.retention.is_zero()
             && admitted.view.vault().is_empty()
             && request.api().is_conversation()
             && request.state().is_none();
@@ -61,7 +61,7 @@ impl Exchange<'_> {
                 tenant: &admitted.caller.principal.organisation_id,
                 api: request.api().as_str(),
                 alias: &admitted.route.name,
-                retention: &admitted.retention.name(),
+                terms: &admitted.terms.to_string(),
                 digest: &self.snapshot.digest,
                 asked: &self.asked(admitted),
             },
@@ -90,7 +90,7 @@ impl Exchange<'_> {
     pub fn store(&self, recording: Recording, body: &Bytes, served: &Served, usage: Usage, money: Money) {
         let entry = Entry {
             // The reply may be a slice of a larger read buffer, which must not be kept alive with it.
-            body: Bytes::copy_from_slice(body),
+            body: Payload::new(Bytes::copy_from_slice(body)),
             target: Arc::clone(&served.id),
             usage,
             paid: money.charged,
@@ -111,14 +111,14 @@ impl Exchange<'_> {
         self.record.status = 200;
         self.record.ttft = Some(self.started.elapsed());
         if request.stream() {
-            let frames = translate::replay(request.api(), &entry.body, &self.ask(request, &model));
+            let frames = translate::replay(request.api(), entry.body.expose(), &self.ask(request, &model));
             let mut head = respond::stream_head(&self.id)?;
             self.mark_hit(&mut head, entry);
             return Ok(respond::frames(self.session, head, frames).await?);
         }
         let mut head = respond::json_head(200, entry.body.len(), &self.id)?;
         self.mark_hit(&mut head, entry);
-        Ok(respond::whole(self.session, head, entry.body.clone()).await?)
+        Ok(respond::whole(self.session, head, entry.body.expose().clone()).await?)
     }
 
     fn mark_hit(&self, head: &mut pingora::http::ResponseHeader, entry: &Entry) {

@@ -5,7 +5,7 @@ use super::attempt::Served;
 use super::attend::attend;
 use super::restore::restored_text;
 use super::settle::{Close, Outcome};
-use super::{End, Exchange};
+use super::{End, Exchange, words};
 use crate::refusal::Refusal;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -138,7 +138,7 @@ impl Exchange<'_> {
         ReplyMeta {
             target: served.target,
             target_id: Arc::clone(&served.id),
-            finish_reason: Arc::from(view.finish_reason()),
+            finish_reason: words::end(&view.finish_reason(), view.head().retention).into(),
             usage,
             source,
             ttft_ms: ms(self.record.ttft.unwrap_or_else(|| self.started.elapsed())),

@@ -2,7 +2,8 @@
 //!
 //! Pingora hands over a header map in which two equal `Content-Length` lines have become one and a `Content-Length`
 //! beside a `Transfer-Encoding` is gone, and its parser takes a bare LF for a line end. Each of these is a way for two
-//! parsers to disagree on where a request ends, so the raw bytes are looked at before anything else.
+//! parsers to disagree on where a request ends, so the raw bytes are looked at before anything else: the request line, the
+//! names and values of all headers, and the three headers that say whose the request is and where it ends.
 
 use crate::refusal::Refusal;
 
@@ -20,77 +21,150 @@ pub fn check(raw: &[u8], limit: usize) -> Result<(), Refusal> {
         )
         .closing());
     }
-    let mut seen = Seen::default();
-    let mut start = 0;
-    for end in memchr::memchr_iter(b'\n', raw) {
-        let Some(line) = raw.get(start..end).and_then(|line| line.strip_suffix(b"\r")) else {
-            return Err(Refusal::framing("A header line ends in a bare LF; end it in CRLF."));
-        };
-        if start > 0 && !line.is_empty() {
-            seen.line(line)?;
+    let mut lines = raw.split_inclusive(|byte| *byte == b'\n').map(whole_line);
+    let mut seen = Seen::of(lines.next().unwrap_or(Ok(b""))?)?;
+    for line in lines {
+        match line? {
+            b"" => break,
+            line => seen.line(line)?,
         }
-        start = end + 1;
     }
-    seen.verdict(raw)
+    seen.verdict()
+}
+
+/// A line without its CRLF, in which no control byte but a tab stands.
+fn whole_line(line: &[u8]) -> Result<&[u8], Refusal> {
+    let Some(line) = line.strip_suffix(b"\r\n") else {
+        return Err(Refusal::framing("A header line ends in a bare LF; end it in CRLF."));
+    };
+    let control = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
+    if line.iter().any(control) {
+        return Err(Refusal::framing("A control character stands in the head of the request."));
+    }
+    Ok(line)
 }
 
 /// The framing headers of one request.
 #[derive(Default)]
-struct Seen {
+struct Seen<'a> {
+    http11: bool,
+    /// The authority of an absolute-form target.
+    authority: Option<&'a [u8]>,
+    host: Option<&'a [u8]>,
     content_length: bool,
     transfer_encoding: bool,
-    host: bool,
 }
 
-impl Seen {
-    fn line(&mut self, line: &[u8]) -> Result<(), Refusal> {
+impl<'a> Seen<'a> {
+    /// From the request line: three words with one space between them.
+    fn of(line: &'a [u8]) -> Result<Self, Refusal> {
+        let mut words = line.split(|byte| *byte == b' ');
+        let (Some(method), Some(target), Some(version), None) =
+            (words.next(), words.next(), words.next(), words.next())
+        else {
+            return Err(Refusal::framing("The request line is not a method, a target and a version."));
+        };
+        let version = match version {
+            b"HTTP/1.1" => true,
+            b"HTTP/1.0" => false,
+            _ => {
+                return Err(Refusal::framing("The request line's version is neither HTTP/1.1 nor HTTP/1.0."));
+            }
+        };
+        if !is_token(method) || target.is_empty() || target.contains(&b'\t') {
+            return Err(Refusal::framing("The request line is not a method, a target and a version."));
+        }
+        Ok(Self { http11: version, authority: authority(target)?, ..Self::default() })
+    }
+
+    fn line(&mut self, line: &'a [u8]) -> Result<(), Refusal> {
         if line.first().is_some_and(|b| matches!(b, b' ' | b'\t')) {
             return Err(Refusal::framing("A header is folded over two lines; write it on one."));
         }
-        // Only three names matter; they differ in their length, so most lines are dismissed by it alone.
         let Some(colon) = memchr::memchr(b':', line) else {
             return Err(Refusal::framing("A header line has no colon."));
         };
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        if !is_token(name) {
+            return Err(Refusal::framing("A header's name is not made of the characters of a token."));
+        }
+        // Only three names matter; they differ in their length, so most lines are dismissed by it alone.
         if name.len() == 4 && name.eq_ignore_ascii_case(b"host") {
-            once(&mut self.host, "Host")
+            host(value)?;
+            once(self.host.replace(value).is_some(), "Host")
         } else if name.len() == 14 && name.eq_ignore_ascii_case(b"content-length") {
-            if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-                return Err(Refusal::framing("Content-Length is not a number."));
+            // Eighteen digits are more than any body has, and fewer than overflow any reader.
+            if value.is_empty() || value.len() > 18 || !value.iter().all(u8::is_ascii_digit) {
+                return Err(Refusal::framing("Content-Length is not a number of bytes."));
             }
-            once(&mut self.content_length, "Content-Length")
+            once(std::mem::replace(&mut self.content_length, true), "Content-Length")
         } else if name.len() == 17 && name.eq_ignore_ascii_case(b"transfer-encoding") {
             if !value.eq_ignore_ascii_case(b"chunked") {
                 return Err(Refusal::framing(
                     "The only Transfer-Encoding that this gateway takes is chunked.",
                 ));
             }
-            once(&mut self.transfer_encoding, "Transfer-Encoding")
+            once(std::mem::replace(&mut self.transfer_encoding, true), "Transfer-Encoding")
         } else {
             Ok(())
         }
     }
 
-    fn verdict(&self, raw: &[u8]) -> Result<(), Refusal> {
+    fn verdict(&self) -> Result<(), Refusal> {
         if self.content_length && self.transfer_encoding {
             return Err(Refusal::framing(
                 "Content-Length and Transfer-Encoding exclude each other; send one.",
             ));
         }
-        let request_line = raw.split(|b| *b == b'\r').next().unwrap_or_default();
-        let http11 = request_line.ends_with(b"HTTP/1.1");
-        if http11 && !self.host {
+        if self.http11 && self.host.is_none() {
             return Err(Refusal::framing("An HTTP/1.1 request needs a Host header."));
         }
-        if !http11 && self.transfer_encoding {
+        if !self.http11 && self.transfer_encoding {
             return Err(Refusal::framing("Transfer-Encoding needs HTTP/1.1."));
         }
-        Ok(())
+        match (self.authority, self.host) {
+            (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => {
+                Err(Refusal::framing("The request's target and its Host header name two hosts."))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
-fn once(seen: &mut bool, name: &str) -> Result<(), Refusal> {
-    if std::mem::replace(seen, true) {
+/// The host of a target in absolute form; `None` in any other form that this gateway serves.
+fn authority(target: &[u8]) -> Result<Option<&[u8]>, Refusal> {
+    if target.starts_with(b"/") || target == b"*" {
+        return Ok(None);
+    }
+    let scheme = target.len() >= 7 && target[..7].eq_ignore_ascii_case(b"http://");
+    let secure = target.len() >= 8 && target[..8].eq_ignore_ascii_case(b"https://");
+    let rest = match (scheme, secure) {
+        (true, _) => &target[7..],
+        (_, true) => &target[8..],
+        _ => return Err(Refusal::framing("The request's target is neither a path nor an http URL.")),
+    };
+    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
+    host(&rest[..end])?;
+    Ok(Some(&rest[..end]))
+}
+
+/// A host and perhaps a port: no user, no list, no path.
+fn host(value: &[u8]) -> Result<(), Refusal> {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+;=".contains(byte);
+    if value.is_empty() || !value.iter().all(plain) {
+        return Err(Refusal::framing("The Host is empty or is no host."));
+    }
+    Ok(())
+}
+
+/// RFC 9110, 5.6.2.
+fn is_token(word: &[u8]) -> bool {
+    let part = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    !word.is_empty() && word.iter().all(part)
+}
+
+fn once(before: bool, name: &str) -> Result<(), Refusal> {
+    if before {
         return Err(Refusal::framing(format!("{name} stands in the request twice.")));
     }
     Ok(())
@@ -109,6 +183,8 @@ mod tests {
         verdict("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n").unwrap();
         verdict("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding:  chunked \r\n\r\n").unwrap();
         verdict("GET / HTTP/1.0\r\n\r\n").unwrap();
+        verdict("GET http://A:8080/v1?x HTTP/1.1\r\nHost: a:8080\r\nX:\ta\tb\r\n\r\n").unwrap();
+        verdict("GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n").unwrap();
     }
 
     #[test]
@@ -125,6 +201,20 @@ mod tests {
             "POST / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
             "POST / HTTP/1.1\r\nAccept: a\r\n\r\n",
             "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: \r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a, b\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: u@a\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost : a\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length : 3\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nX\0: 3\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nX: a\rContent-Length: 3\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 18446744073709551619\r\n\r\n",
+            "POST http://b/ HTTP/1.1\r\nHost: a\r\n\r\n",
+            "POST //a b HTTP/1.1\r\nHost: a\r\n\r\n",
+            "POST  / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "POST / HTTP/1.1 \r\nHost: a\r\n\r\n",
+            "POST a HTTP/1.1\r\nHost: a\r\n\r\n",
+            "P(ST / HTTP/1.1\r\nHost: a\r\n\r\n",
         ] {
             let refusal = check(head.as_bytes(), 1024).expect_err(head);
             assert_eq!((refusal.status, refusal.close), (400, true), "{head:?}");

@@ -2,7 +2,10 @@
 
 use crate::refusal::Refusal;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use std::sync::Arc;
+use weir_ledger::wishes::is_region_list;
 use weir_llm::api::Api;
+use weir_llm::request::DataWishes;
 use weir_policy::Retention;
 
 /// What the caller asked of the gateway itself, by header.
@@ -10,14 +13,28 @@ use weir_policy::Retention;
 pub struct Wishes {
     /// `x-weir-cache`.
     pub cache: CacheWish,
-    /// `x-weir-retention`: may only tighten.
+    /// `x-weir-retention`, or `provider.zdr` of the body: may only tighten.
     pub retention: Option<Retention>,
+    /// `x-weir-training: deny`, or `provider.data_collection` of the body.
+    pub no_training: bool,
+    /// `x-weir-region`: a list of regions with commas between them; may only tighten.
+    pub region: Option<Arc<str>>,
     /// `x-weir-tags: name=value, …`.
     pub tags: Vec<(String, String)>,
     /// `x-weir-strict`: whether to be refused rather than served in part.
     pub strict: Option<bool>,
     /// `x-weir-explain`: whether to be told who decided what.
     pub explain: bool,
+}
+
+impl Wishes {
+    /// Adds what the body asks for. Both only tighten.
+    pub fn tighten(&mut self, body: DataWishes) {
+        if body.zero {
+            self.retention = Some(Retention::Zero);
+        }
+        self.no_training |= body.no_training;
+    }
 }
 
 /// What the caller wants of the response cache.
@@ -103,6 +120,8 @@ pub fn wishes(headers: &HeaderMap) -> Result<Wishes, Refusal> {
                         .ok_or_else(|| misunderstood(ours, "zero, zero-except-safety, days-N or unknown"))?,
                 );
             }
+            "training" => wishes.no_training = training(value)?,
+            "region" => wishes.region = Some(region(value)?),
             "tags" => wishes.tags = tags(value)?,
             "strict" => wishes.strict = Some(flag(ours, value)?),
             "explain" => wishes.explain = flag(ours, value)?,
@@ -110,7 +129,7 @@ pub fn wishes(headers: &HeaderMap) -> Result<Wishes, Refusal> {
                 return Err(Refusal::invalid(
                     "unknown_header",
                     format!(
-                        "x-weir-{ours} is not a header of this version of Weir; it knows x-weir-cache, x-weir-explain, x-weir-retention, x-weir-strict and x-weir-tags."
+                        "x-weir-{ours} is not a header of this version of Weir; it knows x-weir-cache, x-weir-explain, x-weir-region, x-weir-retention, x-weir-strict, x-weir-tags and x-weir-training."
                     ),
                 ));
             }
@@ -124,6 +143,23 @@ fn flag(name: &str, value: &str) -> Result<bool, Refusal> {
         "true" => Ok(true),
         "false" => Ok(false),
         _ => Err(misunderstood(name, "true or false")),
+    }
+}
+
+fn training(value: &str) -> Result<bool, Refusal> {
+    match value {
+        "deny" => Ok(true),
+        "allow" => Ok(false),
+        _ => Err(misunderstood("training", "deny or allow")),
+    }
+}
+
+fn region(value: &str) -> Result<Arc<str>, Refusal> {
+    let list: String = value.chars().filter(|c| *c != ' ').map(|c| c.to_ascii_lowercase()).collect();
+    if is_region_list(&list) {
+        Ok(list.into())
+    } else {
+        Err(misunderstood("region", "names such as eu, or eu,ch"))
     }
 }
 
@@ -206,11 +242,15 @@ mod tests {
                 .unwrap();
         assert_eq!(read.cache, CacheWish::Refresh);
         assert_eq!(read.tags, [("a".into(), "1".into()), ("b".into(), "2".into())]);
+        let terms = wishes(&headers(&[("x-weir-region", "EU, ch"), ("x-weir-training", "deny")])).unwrap();
+        assert_eq!((terms.region.as_deref(), terms.no_training), (Some("eu,ch"), true));
         for (name, value) in [
             ("x-weir-cash", "on"),
             ("x-weir-cache", "yes"),
             ("x-weir-retention", "never"),
             ("x-weir-tags", "a"),
+            ("x-weir-region", "e u!"),
+            ("x-weir-training", "no"),
         ] {
             let refusal = wishes(&headers(&[(name, value)])).unwrap_err();
             assert_eq!(refusal.status, 400);

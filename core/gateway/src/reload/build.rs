@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use weir_llm::catalogue::Catalogue;
 use weir_llm::price::{OPERATOR, Prices};
-use weir_policy::{LiveFacts, Pipeline, Plan, Step, Strategy, Target, TargetTable};
+use weir_policy::{LiveFacts, Pipeline, Plan, Retention, Step, Strategy, Target, TargetTable};
 
 /// Why no snapshot was built: everything that is wrong, one line each.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, serde::Serialize)]
@@ -181,6 +181,8 @@ impl Builder {
             region: provider.region.as_str().into(),
             retention: provider.retention,
             trains: provider.trains,
+            excluded: provider.terms.excluded.as_slice().into(),
+            public: provider.terms.public,
             speaks: provider.speaks,
             vendor: provider.vendor,
             dialer: self.upstreams.dialer(&key),
@@ -294,13 +296,18 @@ fn describe(endpoint: &Endpoint, said: &TargetRef, catalogue: &Catalogue) -> (Ta
         // The vendor's own price; where Weir knows no such vendor, the list price of the model's maker.
         None => priced.or(known).and_then(|model| model.prices(catalogue)),
     };
+    // A host that serves models of others has terms for its own only.
+    let (retention, trains) = match endpoint.public {
+        Some(terms) if !terms.covers_model(plain) => (Retention::Unknown, true),
+        _ => (endpoint.retention, endpoint.trains),
+    };
     let target = Target {
         id: format!("{}/{}", endpoint.name, said.model).into(),
         provider: Arc::clone(&endpoint.name),
         model: said.model.as_str().into(),
         region: Arc::clone(&endpoint.region),
-        retention: endpoint.retention,
-        trains: endpoint.trains,
+        retention,
+        trains,
         ctx_tokens: said.context.or(known.map(|model| model.ctx_tokens)).unwrap_or(0),
         max_output_tokens: said.max_output.or(known.map(|model| model.max_output_tokens)).unwrap_or(0),
         quality: said.quality,
@@ -370,7 +377,13 @@ fn content_digest(config: &Config, pipeline: &Pipeline) -> [u8; 32] {
         hash.update(
             format!(
                 "{:?}",
-                (&provider.name, &provider.kind, provider.retention, provider.speaks, provider.vendor.name)
+                (
+                    &provider.name,
+                    &provider.kind,
+                    (provider.retention, provider.trains, &provider.region, &provider.terms.excluded),
+                    provider.speaks,
+                    provider.vendor.name
+                )
             )
             .as_bytes(),
         );

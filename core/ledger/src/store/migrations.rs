@@ -2,8 +2,11 @@
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
-const STEPS: &[&str] =
-    &[include_str!("../../migrations/0001_ledger.sql"), include_str!("../../migrations/0002_units.sql")];
+const STEPS: &[&str] = &[
+    include_str!("../../migrations/0001_ledger.sql"),
+    include_str!("../../migrations/0002_units.sql"),
+    include_str!("../../migrations/0003_terms.sql"),
+];
 
 /// What this binary reads and writes.
 pub const SCHEMA_VERSION: i64 = STEPS.len() as i64;

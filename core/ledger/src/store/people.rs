@@ -9,7 +9,8 @@ use crate::people::{DEFAULT_TEAM, KeyRecord, KeyRow, NewKey, Organisation, Team}
 use crate::retention;
 
 const KEYS: &str = "SELECT k.id, k.tag, k.uid, k.name, t.uid, o.uid, k.created_ms, k.expires_ms, k.revoked_ms, k.rpm, \
-    b.id, b.spend, b.hard, b.period, o.retention, t.retention, k.retention, k.tags, k.scopes, k.models \
+    b.id, b.spend, b.hard, b.period, o.retention, t.retention, k.retention, k.tags, k.scopes, k.models, \
+    o.region, t.region, k.region, o.no_training OR t.no_training OR k.no_training \
     FROM keys k JOIN teams t ON t.id = k.team JOIN organisations o ON o.id = t.organisation \
     LEFT JOIN budgets b ON b.id = k.budget";
 
@@ -35,8 +36,9 @@ fn organisation(conn: &Connection, new: &Organisation, now_ms: i64) -> Result<Ch
         return Err(StoreError::Exists { what: "organisation", name: new.name.clone() });
     }
     conn.execute(
-        "INSERT INTO organisations (uid, name, retention, created_ms) VALUES (?1, ?2, ?3, ?4)",
-        params![new.id, new.name, new.retention, now_ms],
+        "INSERT INTO organisations (uid, name, retention, created_ms, region, no_training) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![new.id, new.name, new.wishes.retention, now_ms, new.wishes.region, new.wishes.no_training],
     )?;
     Ok(Changed::Done)
 }
@@ -49,8 +51,17 @@ fn team(conn: &Connection, new: &Team, now_ms: i64) -> Result<Changed, StoreErro
         return Err(StoreError::Exists { what: "team", name: new.name.clone() });
     }
     conn.execute(
-        "INSERT INTO teams (uid, organisation, name, retention, created_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
-        params![new.id, organisation, new.name, new.retention, now_ms],
+        "INSERT INTO teams (uid, organisation, name, retention, created_ms, region, no_training) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![
+            new.id,
+            organisation,
+            new.name,
+            new.wishes.retention,
+            now_ms,
+            new.wishes.region,
+            new.wishes.no_training
+        ],
     )?;
     Ok(Changed::Done)
 }
@@ -74,8 +85,8 @@ fn key(
     let mut tags = new.tags.clone();
     tags.sort();
     conn.execute(
-        "INSERT INTO keys (uid, tag, team, name, created_ms, expires_ms, rpm, budget, retention, tags, scopes, models) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        "INSERT INTO keys (uid, tag, team, name, created_ms, expires_ms, rpm, budget, retention, tags, scopes, models, \
+         region, no_training) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         params![
             uid,
             tag,
@@ -85,10 +96,12 @@ fn key(
             new.expires_ms,
             new.rpm,
             budget.transpose()?,
-            new.retention,
+            new.wishes.retention,
             json(&tags)?,
             json(&new.scopes)?,
             new.models.as_ref().map(json).transpose()?,
+            new.wishes.region,
+            new.wishes.no_training,
         ],
     )?;
     let record = conn.query_row(&format!("{KEYS} WHERE k.uid = ?1"), [uid], read_key)?;
@@ -124,6 +137,8 @@ fn read_key(row: &Row<'_>) -> rusqlite::Result<KeyRecord> {
             rpm: row.get(9)?,
             budget: read_budget(row)?,
             retention: retention::strictest(wishes.iter().map(Option::as_deref)),
+            regions: [text(20)?, text(21)?, text(22)?].into_iter().flatten().collect(),
+            no_training: row.get(23)?,
             tags: parse(17, &row.get::<_, String>(17)?)?,
             scopes: parse(18, &row.get::<_, String>(18)?)?,
             models: text(19)?.map(|models| parse(19, &models)).transpose()?,

@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::common::{NOON, block_on, budget, key, open, posting};
 use weir_ledger::{
     Clock, GroupBy, IdentifyError, Ledger, NewKey, OpenError, Options, Outcome, Pepper, Period, Posting,
-    Query, Refused, SecretKey, SettleError, StoreError, UsageRow,
+    Query, Refused, SecretKey, SettleError, StoreError, UsageRow, Wishes,
 };
 use weir_llm::price::Nanos;
 
@@ -13,15 +13,16 @@ use weir_llm::price::Nanos;
 fn a_key_is_what_it_was_made_as_also_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let ledger = open(dir.path(), &Clock::manual(NOON));
-    let organisation = ledger.create_organisation("acme", Some("days-7")).unwrap();
-    let team = ledger.create_team(Some(&organisation), "research", None).unwrap();
+    let organisation = ledger.create_organisation("acme", &Wishes::retention("days-7")).unwrap();
+    let research = Wishes { region: Some("eu,ch".into()), no_training: true, ..Wishes::default() };
+    let team = ledger.create_team(Some(&organisation), "research", &research).unwrap();
     let new = NewKey {
         name: "ci".into(),
         team: Some(team.clone()),
         expires_ms: Some(NOON + 10),
         rpm: Some(2),
         budget: budget(5, true, Period::Day),
-        retention: Some("days-30".into()),
+        wishes: Wishes { region: Some("eu".into()), ..Wishes::retention("days-30") },
         tags: vec![("tier".into(), "gold".into()), ("app".into(), "ci".into())],
         scopes: vec!["tags".into()],
         models: Some(vec!["fast".into()]),
@@ -33,6 +34,7 @@ fn a_key_is_what_it_was_made_as_also_after_a_restart() {
         assert_eq!((&*principal.key_id, &*principal.key_name), (&*row.id, "ci"));
         assert_eq!((&*principal.team_id, &*principal.organisation_id), (&*team, &*organisation));
         assert_eq!((&*principal.retention, principal.rpm), ("days-7", Some(2)));
+        assert_eq!((&*principal.regions, principal.no_training), (&["eu,ch".into(), "eu".into()][..], true));
         assert_eq!(principal.tags.iter().map(|tag| &*tag.0).collect::<Vec<_>>(), ["app", "tier"]);
         assert!(principal.may_use("fast") && !principal.may_use("slow"));
         assert!(principal.has_scope("tags") && !principal.has_scope("cache") && principal.has_hard_budget());
@@ -101,7 +103,7 @@ fn what_is_not_valid_is_refused_and_leaves_nothing() {
     let ledger = open(dir.path(), &Clock::manual(NOON));
     let make = |new| ledger.create_key(new).map(|(row, _)| row.id).unwrap_err();
     let named = || NewKey { name: "n".into(), ..NewKey::default() };
-    assert!(matches!(make(NewKey { retention: Some("week".into()), ..named() }), StoreError::Invalid(_)));
+    assert!(matches!(make(NewKey { wishes: Wishes::retention("week"), ..named() }), StoreError::Invalid(_)));
     assert!(matches!(
         make(NewKey { budget: budget(-1, true, Period::None), ..named() }),
         StoreError::Invalid(_)
@@ -110,8 +112,14 @@ fn what_is_not_valid_is_refused_and_leaves_nothing() {
     let lost = NewKey { team: Some("team_x".into()), budget: budget(1, true, Period::None), ..named() };
     assert_eq!(make(lost), StoreError::Missing { what: "team", name: "team_x".into() });
     assert!(matches!(ledger.revoke_key("key_x"), Err(StoreError::Missing { what: "key", .. })));
-    assert!(matches!(ledger.create_organisation("default", None), Err(StoreError::Exists { .. })));
-    assert!(matches!(ledger.create_team(None, "default", None), Err(StoreError::Exists { .. })));
+    assert!(matches!(
+        ledger.create_organisation("default", &Wishes::default()),
+        Err(StoreError::Exists { .. })
+    ));
+    assert!(matches!(
+        ledger.create_team(None, "default", &Wishes::default()),
+        Err(StoreError::Exists { .. })
+    ));
     assert_eq!(ledger.list_keys().unwrap(), []);
     let conn = rusqlite::Connection::open(dir.path().join("ledger.sqlite3")).unwrap();
     let budgets: i64 = conn.query_row("SELECT count(*) FROM budgets", [], |row| row.get(0)).unwrap();

@@ -25,6 +25,7 @@ pub use write::Writer;
 pub(crate) use parse::{Rules, Tape};
 pub(crate) use string::{decoded_len, string_end};
 
+use crate::payload::Payload;
 use bytes::Bytes;
 use std::fmt;
 
@@ -38,7 +39,7 @@ pub const MAX_VALUES: usize = 1 << 20;
 /// A parsed document: the bytes and the spans of its values.
 #[derive(Clone)]
 pub struct Json {
-    bytes: Bytes,
+    bytes: Payload,
     tape: Tape,
 }
 
@@ -49,7 +50,7 @@ impl Json {
     /// [`JsonError`] says what is wrong and at which byte.
     pub fn parse(bytes: Bytes) -> Result<Self, JsonError> {
         let tape = Tape::parse(&bytes, Rules::Strict)?;
-        Ok(Self { bytes, tape })
+        Ok(Self { bytes: Payload::new(bytes), tape })
     }
 
     /// Parses what a provider sent: duplicate keys (the last counts) and lone surrogates (U+FFFD) are let through.
@@ -58,19 +59,19 @@ impl Json {
     /// As [`Json::parse`], for the rest.
     pub fn parse_lenient(bytes: Bytes) -> Result<Self, JsonError> {
         let tape = Tape::parse(&bytes, Rules::Lenient)?;
-        Ok(Self { bytes, tape })
+        Ok(Self { bytes: Payload::new(bytes), tape })
     }
 
     /// The outermost value.
     #[must_use]
     pub fn root(&self) -> Value<'_> {
-        self.tape.root(&self.bytes)
+        self.tape.root(self.bytes.expose())
     }
 
     /// The bytes as they came.
     #[must_use]
     pub const fn bytes(&self) -> &Bytes {
-        &self.bytes
+        self.bytes.expose()
     }
 }
 

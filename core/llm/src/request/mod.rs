@@ -4,13 +4,16 @@
 //!
 //! - `read`: typed fields, with errors that say where.
 //! - `needs`: what a request asks a model to be able to do.
+//! - `hosted`: what it asks of the provider beside the model.
 //! - `segments`: every string that carries content to the model, for guards.
 //! - `patch`: splices into the body as it came: model name, usage wish, token limit, guards' edits.
 //! - `plain`: APIs of which only the model is read.
 //! - `seals`: proofs of other providers, cut out.
+//! - `wishes`: terms asked for in the body.
 //!
 //! What the fields are called and where they stand is each dialect's own knowledge.
 
+mod hosted;
 mod needs;
 pub(crate) mod patch;
 mod plain;
@@ -18,10 +21,13 @@ pub(crate) mod read;
 mod seals;
 
 pub(crate) mod segments;
+mod wishes;
 
+pub use hosted::Hosted;
 pub use needs::Needs;
 pub use patch::{Patch, SegmentEdit};
 pub use segments::{Role, Segment, SegmentKind};
+pub use wishes::{DataWishes, told};
 
 use crate::api::Api;
 use crate::json::{Json, JsonError, Kind, Value};

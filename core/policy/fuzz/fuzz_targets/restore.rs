@@ -18,7 +18,10 @@ fuzz_target!(|data: &[u8]| {
 
     // Control characters stand for what models make of a token; a fuzzer seldom guesses one.
     let written = token.replace('[', "\\[").replace(']', "\\]");
-    let said = around.replace('\u{1}', &token).replace('\u{2}', &written).replace('\u{3}', &token[1..token.len() - 1]);
+    let said = around
+        .replace('\u{1}', &token)
+        .replace('\u{2}', &written)
+        .replace('\u{3}', &token[1..token.len() - 1]);
     let whole = restorer.text(&said, arguments);
     let kind = if arguments { DeltaKind::ToolArgs } else { DeltaKind::Content };
     let lane = Lane { choice: 0, kind, index: 0 };

@@ -47,7 +47,8 @@ impl<'a> Places<'a> {
     /// A whole text.
     pub(super) fn whole(text: &'a str) -> Self {
         let whole = text.trim_start().starts_with(['{', '[']) && is_json(text);
-        let marks = if whole || text.contains("```json") { marks(text, Tracker::default()) } else { Vec::new() };
+        let marks =
+            if whole || text.contains("```json") { marks(text, Tracker::default()) } else { Vec::new() };
         Self { text, marks, whole }
     }
 
@@ -79,6 +80,11 @@ impl<'a> Places<'a> {
         Spot { start: from.at, end: to.at, how }
     }
 
+    /// Whether the text is JSON, as far as is known.
+    pub(super) const fn is_json(&self) -> bool {
+        self.whole
+    }
+
     /// Whether what the edits made of the text is as good as the text was.
     ///
     /// # Errors
@@ -90,10 +96,16 @@ impl<'a> Places<'a> {
     /// The marks of a range; a string's quotes are no part of what is replaced.
     fn unquoted(&self, start: usize, end: usize) -> (usize, usize) {
         let (first, last) = (self.mark(start), self.mark(end));
-        let quotes = end - start >= 2 && self.text[start..end].starts_with('"') && self.text[start..end].ends_with('"');
+        let quotes = end - start >= 2
+            && self.text[start..end].starts_with('"')
+            && self.text[start..end].ends_with('"');
         let inside = first + 1 < last && self.marks[first + 1].strings[0] != 0;
         let same = inside && self.marks[first + 1].strings[0] == self.marks[last - 1].strings[0];
-        if quotes && same && self.marks[first].strings[0] == 0 { (first + 1, last - 1) } else { (first, last) }
+        if quotes && same && self.marks[first].strings[0] == 0 {
+            (first + 1, last - 1)
+        } else {
+            (first, last)
+        }
     }
 
     /// What inserts takes nothing away: no number, nor the rest of an escape sequence.
@@ -130,7 +142,12 @@ impl<'a> Places<'a> {
 }
 
 impl Spot {
-    /// What stands there, as it reads; and whether it is a number or literal of JSON.
+    /// Whether it changes what a JSON text is made of rather than one string or number.
+    pub(super) const fn is_plain(&self) -> bool {
+        matches!(self.how, How::Plain)
+    }
+
+    /// What stands there, as it reads, and whether it is a number or literal of JSON.
     pub(super) fn original(&self, text: &str) -> (String, bool) {
         let found = &text[self.start..self.end];
         match self.how {

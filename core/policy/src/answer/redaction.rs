@@ -8,7 +8,10 @@ use crate::policy::{Fault, FaultKind};
 use crate::request::RequestView;
 use crate::tracker::Tracker;
 use crate::vault::{MAX_CLASS_BYTES, VaultError};
-use crate::verdict::{Deny, Direction, Edit, Finding, Redaction, Replacement, Span, TextEdit};
+use crate::verdict::{
+    DeltaKind, Deny, Direction, Edit, Finding, Lane, Redaction, Replacement, Span, TextEdit,
+};
+use weir_llm::request::SegmentKind;
 
 /// The code of a refusal that a redactor asked for.
 pub(crate) const SENSITIVE: &str = "sensitive_content";
@@ -109,11 +112,18 @@ fn finding(span: &Span, manifest: &Manifest) -> Result<Finding, Fault> {
 pub(super) fn swapped(group: &[Edit], view: &RequestView, made: &mut Vec<Edit>) -> Result<(), Fault> {
     let Some(segment) = group.first().map(|edit| edit.segment) else { return Ok(()) };
     let text = view.decoded(segment).map_err(|_| bad(format!("segment {segment} is no text")))?;
+    let kind = view.kind(segment);
     let places = Places::whole(text);
     let direction = if view.shows_reply() { Direction::Reply } else { Direction::Request };
     let swaps = group.iter().map(|edit| (edit.start, edit.end, &edit.replace));
-    let swaps = swap(text, &places, swaps, (view, direction))?;
-    places.check(&applied(text, &swaps))?;
+    let Swapped { swaps, tangled } = swap(text, &places, swaps, (view, direction))?;
+    // Who replaces all of a text says what it is to be; a tool's arguments are JSON all the same.
+    if !takes_all(text, &swaps) || kind == Some(SegmentKind::ToolCall) {
+        if tangled && places.is_json() {
+            return Err(broken());
+        }
+        places.check(&applied(text, &swaps))?;
+    }
     made.extend(swaps.into_iter().map(|swap| Edit {
         segment,
         start: offset(swap.start),
@@ -123,13 +133,13 @@ pub(super) fn swapped(group: &[Edit], view: &RequestView, made: &mut Vec<Edit>) 
     Ok(())
 }
 
-/// A window's text after its edits; `None` if there are none. `text` is what of the window leaves, `before` has followed what
-/// left before it.
+/// A window's text after its edits; `None` if there are none. `text` is what of the lane's window leaves, `before` has followed
+/// what left before it.
 ///
 /// # Errors
 /// An edit overlaps another, is out of range, held back or amid a character; or would break the JSON that it stands in.
 pub(crate) fn edited_text(
-    text: &str,
+    (lane, text): (Lane, &str),
     before: &Tracker,
     edits: &[TextEdit],
     (view, most): (&RequestView, u64),
@@ -145,18 +155,22 @@ pub(crate) fn edited_text(
         return Err(bad("an edit overlaps another, is out of range or held back, or cuts a character"));
     }
     let swaps = order.into_iter().map(|edit| (edit.start, edit.end, &edit.replace));
-    let swaps = swap(text, &Places::window(text, before), swaps, (view, Direction::Reply))?;
+    let swaps = swap(text, &Places::window(text, before), swaps, (view, Direction::Reply))?.swaps;
     let written: u64 = swaps.iter().filter_map(|swap| swap.text.as_ref()).map(|text| text.len() as u64).sum();
     if written > most {
         return Err(bad("the edits are longer than output_bytes"));
     }
     let edited = applied(text, &swaps);
+    if lane.kind != DeltaKind::ToolArgs && takes_all(text, &swaps) {
+        return Ok(Some(edited));
+    }
     let followed = |text: &str| {
         let mut tracker = before.clone();
         tracker.follow(text);
         tracker
     };
-    if followed(text).is_json() && followed(&edited).is_plain() {
+    let whole = followed(text);
+    if whole.is_json() && !whole.is_where(&followed(&edited)) {
         return Err(broken());
     }
     Ok(Some(edited))
@@ -169,14 +183,22 @@ struct Swap {
     text: Option<String>,
 }
 
+/// The edits of one text.
+struct Swapped {
+    swaps: Vec<Swap>,
+    /// Some change what JSON is made of and some hide: what is given back would not find the place that it was taken from.
+    tangled: bool,
+}
+
 /// The edits are in order and apart. Where they go they may touch: what one takes is no longer there for the next.
 fn swap<'a>(
     text: &str,
     places: &Places<'_>,
     edits: impl Iterator<Item = (u32, u32, &'a Replacement)>,
     (view, direction): (&RequestView, Direction),
-) -> Result<Vec<Swap>, Fault> {
+) -> Result<Swapped, Fault> {
     let mut swaps: Vec<Swap> = Vec::new();
+    let (mut structure, mut hides) = (false, false);
     for (start, end, replace) in edits {
         let mut spot = places.spot(start as usize, end as usize);
         let taken = swaps.last().map_or(0, |swap| swap.end);
@@ -187,17 +209,25 @@ fn swap<'a>(
             spot.start = taken;
             spot.end = spot.end.max(taken);
         }
+        structure |= spot.is_plain();
+        hides |= matches!(replace, Replacement::Vault(_));
         let (original, number) = spot.original(text);
         let written = match replace {
             Replacement::Text(text) => Some(text.clone()),
             Replacement::Drop => None,
-            Replacement::Vault(class) if direction == Direction::Request => Some(minted(view, class, &original, number)?),
+            Replacement::Vault(class) if direction == Direction::Request => {
+                Some(minted(view, class, &original, number)?)
+            }
             // Whoever gets a reply could not give a token back.
             Replacement::Hash(class) | Replacement::Vault(class) => Some(hashed(view, class, &original)?),
         };
         swaps.push(Swap { start: spot.start, end: spot.end, text: spot.written(written.as_deref()) });
     }
-    Ok(swaps)
+    Ok(Swapped { swaps, tangled: structure && hides })
+}
+
+fn takes_all(text: &str, swaps: &[Swap]) -> bool {
+    matches!(swaps, [all] if all.start == 0 && all.end == text.len())
 }
 
 fn applied(text: &str, swaps: &[Swap]) -> String {

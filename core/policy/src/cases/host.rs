@@ -9,7 +9,6 @@ mod store;
 
 pub(super) use script::{Script, value_text};
 
-use crate::head::Retention;
 use crate::services::{
     Entry, HttpError, Inbound, KvError, Later, Offline, Origin, Outbound, Put, Record, Scope, Services, Take,
 };
@@ -87,7 +86,7 @@ impl Host {
     }
 
     fn writable(origin: &Origin, scope: Scope) -> Result<(), KvError> {
-        let closed = origin.tainted || origin.retention == Retention::Zero;
+        let closed = origin.tainted || origin.retention.is_zero();
         if closed && scope != Scope::Request { Err(KvError::Closed) } else { Ok(()) }
     }
 }

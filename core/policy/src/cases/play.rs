@@ -112,7 +112,11 @@ pub(super) fn pieces(deltas: &[DeltaFile]) -> Vec<Piece> {
             LaneName::ToolArgs => DeltaKind::ToolArgs,
             LaneName::Refusal => DeltaKind::Refusal,
         };
-        Piece { lane: Lane { choice: delta.choice, kind, index: delta.index }, tool: delta.tool.clone(), text: delta.text.clone() }
+        Piece {
+            lane: Lane { choice: delta.choice, kind, index: delta.index },
+            tool: delta.tool.clone(),
+            text: delta.text.clone(),
+        }
     };
     deltas.iter().map(piece).collect()
 }

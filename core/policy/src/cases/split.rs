@@ -82,7 +82,11 @@ fn cut(runs: &[Piece], cuts: &[usize]) -> Vec<Piece> {
         let end = start + run.text.len();
         let (mut from, mut tool) = (start, run.tool.clone());
         for &at in cuts.iter().filter(|&&at| start < at && at < end) {
-            pieces.push(Piece { lane: run.lane, tool: tool.take(), text: run.text[from - start..at - start].to_owned() });
+            pieces.push(Piece {
+                lane: run.lane,
+                tool: tool.take(),
+                text: run.text[from - start..at - start].to_owned(),
+            });
             from = at;
         }
         pieces.push(Piece { lane: run.lane, tool: tool.take(), text: run.text[from - start..].to_owned() });

@@ -170,7 +170,13 @@ impl Link {
     fn lane(&mut self, lane: Lane, now: Instant) -> usize {
         let known = self.lanes.iter().position(|waiting| waiting.lane == lane);
         known.unwrap_or_else(|| {
-            self.lanes.push(Waiting { lane, text: String::new(), json: Tracker::default(), fresh: 0, since: now });
+            self.lanes.push(Waiting {
+                lane,
+                text: String::new(),
+                json: Tracker::default(),
+                fresh: 0,
+                since: now,
+            });
             self.lanes.len() - 1
         })
     }
@@ -187,7 +193,8 @@ impl Link {
         let waiting = &self.lanes[at];
         let told = self.calls.iter().position(|(lane, _)| *lane == waiting.lane);
         let told = told.map_or(Ok(()), |call| self.watcher.call(&self.calls.swap_remove(call)));
-        let step = told.and_then(|()| self.watcher.push(waiting.lane, &waiting.text, last, self.policy.manifest()));
+        let step =
+            told.and_then(|()| self.watcher.push(waiting.lane, &waiting.text, last, self.policy.manifest()));
         let checked = step.and_then(|step| waiting.let_go(step, last, self.policy.manifest(), view));
         self.line.elapsed += start.elapsed();
         let LetGo { edited, keep, next, findings } = match checked {
@@ -305,7 +312,7 @@ impl Waiting {
             return Ok(LetGo { edited: None, keep: 0, next: step.next, findings: step.findings });
         }
         let within = (view, manifest.limits.output_bytes);
-        let edited = answer::edited_text(&self.text[..keep], &self.json, &step.edits, within)?;
+        let edited = answer::edited_text((self.lane, &self.text[..keep]), &self.json, &step.edits, within)?;
         Ok(LetGo { edited, keep, next: step.next, findings: step.findings })
     }
 }

@@ -51,6 +51,8 @@ pub(super) struct Book {
     labels: Vec<Box<str>>,
     /// Whether some text stood as a number in JSON.
     pub(super) numbers: bool,
+    /// Bytes that a token may begin with.
+    begins: [bool; 256],
 }
 
 impl Book {
@@ -59,13 +61,18 @@ impl Book {
         labels.sort_unstable();
         labels.dedup();
         let numbers = entries.iter().any(|entry| entry.number);
-        Self { nonce, entries, labels, numbers }
+        let mut begins = [false; 256];
+        let first = labels.iter().filter_map(|label| label.bytes().next());
+        for byte in first.chain(*b"[\\%") {
+            begins[usize::from(byte.to_ascii_lowercase())] = true;
+            begins[usize::from(byte)] = true;
+        }
+        Self { nonce, entries, labels, numbers, begins }
     }
 
     /// Whether a token may begin with this byte.
-    pub(super) fn begins(&self, byte: u8) -> bool {
-        let letter = |label: &str| label.as_bytes().first().is_some_and(|first| first.eq_ignore_ascii_case(&byte));
-        matches!(byte, b'[' | b'\\' | b'%') || self.labels.iter().any(|label| letter(label))
+    pub(super) const fn begins(&self, byte: u8) -> bool {
+        self.begins[byte as usize]
     }
 
     /// Whether there may be tokens in these bytes at all.
@@ -193,7 +200,11 @@ impl Reader<'_> {
         let entry = number.checked_sub(1).ok_or(Stop::No)?;
         let known = book.entries.get(entry).ok_or(Stop::No)?;
         let whole = label_begins(&known.label, &self.text[start..end]);
-        if whole && letters(&self.text[start..end]).count() == known.label.len() { Ok(entry) } else { Err(Stop::No) }
+        if whole && letters(&self.text[start..end]).count() == known.label.len() {
+            Ok(entry)
+        } else {
+            Err(Stop::No)
+        }
     }
 
     /// Letters, digits and underlines, escaped or not, up to the dash before the number.

@@ -161,6 +161,9 @@ fn wanted(value: Dynamic) -> Answer<Wanted> {
         Ok(Replacement::Text(_)) => {
             Err(misuse("a redactor writes no text of its own; mask(name) stands for one of the manifest's"))
         }
-        Err(value) => Err(misuse(format!("{} where mask(…), vault(…), hash(…), drop(), refuse() or report() is needed", kind(&value)))),
+        Err(value) => Err(misuse(format!(
+            "{} where mask(…), vault(…), hash(…), drop(), refuse() or report() is needed",
+            kind(&value)
+        ))),
     }
 }

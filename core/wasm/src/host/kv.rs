@@ -3,7 +3,6 @@
 use crate::state::State;
 use crate::wit::weir::policy::kv::{Entry, Host, KvError, Scope};
 use wasmtime::Result;
-use weir_policy::Retention;
 use weir_policy::services::{self, Put, Take};
 
 type Kv<T> = Result<std::result::Result<T, KvError>>;
@@ -24,7 +23,7 @@ impl State {
 
     /// Every write begins with this: what a call has read, and what may not be kept, stays within the exchange.
     fn writes(&mut self, scope: Scope) -> Result<std::result::Result<services::Scope, KvError>> {
-        let closed = self.call.tainted || self.call.who.retention == Retention::Zero;
+        let closed = self.call.tainted || self.call.who.retention.is_zero();
         let open = |scope: &services::Scope| !closed || *scope == services::Scope::Request;
         Ok(self.reads(scope)?.and_then(|scope| if open(&scope) { Ok(scope) } else { Err(KvError::Closed) }))
     }

@@ -101,6 +101,15 @@ fn request_limits_passes_its_cases() {
     passes("request-limits", Capability::Tokens);
 }
 
+/// It has no capability, and no sink to import.
+#[test]
+fn redact_pii_passes_its_cases() {
+    let (component, manifest) = built("redact-pii");
+    assert!(manifest.capabilities.is_empty());
+    assert!(component.len() < 400_000, "{} bytes", component.len());
+    pass_their_cases("redact-pii", &component, &[]);
+}
+
 #[test]
 fn route_slo_passes_its_cases() {
     passes("route-slo", Capability::Targets);

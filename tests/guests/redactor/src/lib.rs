@@ -5,8 +5,8 @@ mod misdeeds;
 
 use misdeeds::Misdeeds;
 use weir_sdk::{
-    Config, Direction, Head, Lane, Plugin, Redact, RedactStep, RedactStream, Redaction, Request, Span, StreamStep,
-    env,
+    Config, Direction, Head, Lane, Plugin, Redact, RedactStep, RedactStream, Redaction, Request, Span,
+    StreamStep, env,
 };
 
 const WORD: &str = "swordfish";
@@ -19,7 +19,8 @@ pub struct Redactor {
 
 /// What the config wants done.
 fn action(config: &str) -> Option<Redaction> {
-    let actions = [("vault", Redaction::Vault(0)), ("refuse", Redaction::Refuse), ("report", Redaction::Report)];
+    let actions =
+        [("vault", Redaction::Vault(0)), ("refuse", Redaction::Refuse), ("report", Redaction::Report)];
     let named = |name: &str| config.contains(&format!("\"action\":\"{name}\""));
     actions.into_iter().find(|(name, _)| named(name)).map(|(_, action)| action)
 }

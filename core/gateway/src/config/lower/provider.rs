@@ -5,10 +5,11 @@ use crate::config::endpoint::{self, Endpoint};
 use crate::config::file::{ProviderFile, ProviderTimeoutsFile, default};
 use crate::config::nearest::did_you_mean;
 use crate::config::place::{At, Table};
-use crate::config::program::{Provider, ProviderKind, ProviderTimeouts, Speaks};
+use crate::config::program::{Provider, ProviderKind, ProviderTerms, ProviderTimeouts, Speaks};
 use crate::config::scalar::{Hidden, Name, Span};
 use http::{HeaderName, HeaderValue};
 use std::time::Duration;
+use weir_llm::terms::{self, Feature, Terms};
 use weir_llm::vendor::{self, Vendor};
 use weir_policy::Retention;
 
@@ -61,17 +62,14 @@ impl Lower<'_> {
             .map(|(name, value)| self.header(*name, *value, !file.keys.is_empty()))
             .collect();
         let region = self.or(file.region, "");
-        let retention = self.or(file.retention, default::RETENTION);
-        let trains = self.or(file.trains, default::TRAINS);
+        let terms = self.terms(file, kind.as_ref());
         let ca = file.ca.map(|at| self.file(at));
         let timeouts = self.provider_timeouts(&file.timeouts);
-        if let (Some(Retention::Zero), Some(true), Some(at)) = (retention, trains, file.trains) {
-            self.error(at.id, "who trains on content keeps it: this contradicts `retention: zero`");
-        }
         let ca = match ca {
             None => None,
             Some(ca) => Some(ca?),
         };
+        let (retention, trains, terms) = terms?;
         Some(Provider {
             name: name?,
             kind: kind?,
@@ -80,11 +78,53 @@ impl Lower<'_> {
             keys: keys.into_iter().collect::<Option<_>>()?,
             headers: headers.into_iter().collect::<Option<_>>()?,
             region: region?,
-            retention: retention?,
-            trains: trains?,
+            retention,
+            trains,
+            terms,
             ca,
             timeouts: timeouts?,
         })
+    }
+
+    /// How long it keeps content, whether it trains on it, and who says so: the operator, else the public terms of the
+    /// host, else nobody. A name proves nothing: whoever answers under another host has terms of its own.
+    fn terms(
+        &mut self,
+        file: &ProviderFile,
+        kind: Option<&ProviderKind>,
+    ) -> Option<(Retention, bool, ProviderTerms)> {
+        let public = match kind {
+            Some(ProviderKind::Http(at)) => terms::of_host(&at.host),
+            _ => None,
+        };
+        let builtin = matches!(kind, Some(ProviderKind::Sim));
+        let retention = match file.retention {
+            Some(at) => self.value(at)?,
+            // It runs in this process and keeps nothing.
+            None if builtin => Retention::Zero,
+            None => public.map_or(Retention::Unknown, |terms| terms.retention),
+        };
+        let trains = match file.trains {
+            Some(at) => self.value(at)?,
+            None if retention == Retention::Zero => false,
+            None => public.is_none_or(Terms::may_train),
+        };
+        if let (Retention::Zero, true, Some(at)) = (retention, trains, file.trains) {
+            self.error(at.id, "who trains on content keeps it: this contradicts `retention: zero`");
+        }
+        let covers: Vec<Feature> = self.all(&file.covers)?.into_iter().map(|name| name.0).collect();
+        let attested = self.maybe(file.attested);
+        let operators = file.retention.is_some() || file.trains.is_some();
+        if let Some(at) = file.attested.filter(|_| !operators && covers.is_empty()) {
+            self.error(at.id, "there is nothing that it could attest: say `retention` or `trains` beside it");
+        }
+        let own: &[Feature] = match public.filter(|_| file.retention.is_none()) {
+            Some(terms) => terms.excluded,
+            None => &Feature::ALL,
+        };
+        let excluded = own.iter().copied().filter(|feature| !covers.contains(feature)).collect();
+        let public = public.filter(|_| file.retention.is_none());
+        Some((retention, trains, ProviderTerms { excluded, public, operators, attested }))
     }
 
     fn kind(&mut self, key: At<Name>, file: &ProviderFile, vendor: &Vendor) -> Option<ProviderKind> {

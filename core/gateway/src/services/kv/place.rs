@@ -1,6 +1,5 @@
 //! Whose key it is, and whether it may be written.
 
-use weir_policy::Retention;
 use weir_policy::services::{KvError, Origin, Scope};
 
 /// Longest key.
@@ -27,7 +26,7 @@ pub(super) enum Kind {
 impl Place<'_> {
     /// Engines have refused this before; a store that would take it would be one bug away from a leak.
     pub(super) fn writable(&self) -> Result<(), KvError> {
-        let closed = self.origin.tainted || self.origin.retention == Retention::Zero;
+        let closed = self.origin.tainted || self.origin.retention.is_zero();
         if closed && self.scope != Scope::Request { Err(KvError::Closed) } else { Ok(()) }
     }
 

@@ -90,10 +90,12 @@ fn a_text_is_escaped_where_json_wants_it_and_nowhere_else() {
     assert_eq!(json(json(&two)["body"].as_str().unwrap()), json!({ "key": format!("<{key}>") }));
     let unquoted = restorer.text("{\"key\": [EMAIL-1-case00], \"n\": 1}", true);
     assert_eq!(json(&unquoted), json!({ "key": key, "n": 1 }));
-    let escaped = restorer.text(r#"{"key": "\\[EMAIL-1-case00\\]", "b": "\u005bEMAIL-1-case00\u005d"}"#, false);
+    let escaped =
+        restorer.text(r#"{"key": "\\[EMAIL-1-case00\\]", "b": "\u005bEMAIL-1-case00\u005d"}"#, false);
     assert_eq!(json(&escaped), json!({ "key": key, "b": key }));
     assert_eq!(restorer.text("Dear [EMAIL-1-case00],", false), format!("Dear {key},"));
-    let fenced = restorer.text("So:\n```json\n{\"key\": \"[EMAIL-1-case00]\"}\n```\nor [EMAIL-1-case00]", false);
+    let fenced =
+        restorer.text("So:\n```json\n{\"key\": \"[EMAIL-1-case00]\"}\n```\nor [EMAIL-1-case00]", false);
     let block = fenced.split("```").nth(1).unwrap().trim_start_matches("json");
     assert_eq!(json(block), json!({ "key": key }));
     assert!(fenced.ends_with(&format!("or {key}")));
@@ -109,7 +111,10 @@ fn a_number_of_a_tools_arguments_is_given_back_as_one() {
     let said = r#"{"card": "[CARD-1-case00]", "note": "my [CARD-1-case00]", "other": "[CARD-2-case00]"}"#;
     let wanted = r#"{"card": 4111111111111111, "note": "my 4111111111111111", "other": "5500005555555559"}"#;
     assert_eq!(restorer.text(said, true), wanted, "the second stood as a text, too");
-    assert_eq!(restorer.text(said, false), said.replace("[CARD-1-case00]", "4111111111111111").replace("[CARD-2-case00]", "5500005555555559"));
+    assert_eq!(
+        restorer.text(said, false),
+        said.replace("[CARD-1-case00]", "4111111111111111").replace("[CARD-2-case00]", "5500005555555559")
+    );
     for cut in 0..=said.len() {
         let left = streamed(&mut restorer, ARGS, &[&said[..cut], &said[cut..]]).concat();
         assert_eq!(left, wanted, "cut at {cut}");
@@ -131,7 +136,8 @@ fn lanes_do_not_mix_and_what_is_held_is_let_go_at_the_end() {
 #[test]
 fn no_more_is_held_than_the_beginning_of_a_token() {
     let mut restorer = restorer(&["a@b.c"]);
-    let left = streamed(&mut restorer, CONTENT, &["Everything [see", " below] [EM", "AIL-1-case0", "0", "] x", ""]);
+    let left =
+        streamed(&mut restorer, CONTENT, &["Everything [see", " below] [EM", "AIL-1-case0", "0", "] x", ""]);
     assert_eq!(left, ["Everything [see", " below] ", "", "", "a@b.c x", ""]);
 }
 
@@ -151,11 +157,16 @@ fn a_whole_reply_is_restored_in_every_place() {
     assert_eq!(arguments, json!({ "to": "a\"b" }));
     let messages = json!({ "content": [{ "type": "text", "text": token },
         { "type": "tool_use", "id": "t", "name": "mail", "input": { "to": [token] } }] });
-    let out: Value = serde_json::from_slice(&restorer.reply(Api::Messages, &messages.to_string().into())).unwrap();
-    assert_eq!((&out["content"][0]["text"], &out["content"][1]["input"]["to"][0]), (&json!("a\"b"), &json!("a\"b")));
+    let out: Value =
+        serde_json::from_slice(&restorer.reply(Api::Messages, &messages.to_string().into())).unwrap();
+    assert_eq!(
+        (&out["content"][0]["text"], &out["content"][1]["input"]["to"][0]),
+        (&json!("a\"b"), &json!("a\"b"))
+    );
     let responses = json!({ "instructions": format!("you are {token}"), "metadata": { "k": token },
         "output": [{ "type": "message", "content": [{ "type": "output_text", "text": token }] }] });
-    let out: Value = serde_json::from_slice(&restorer.reply(Api::Responses, &responses.to_string().into())).unwrap();
+    let out: Value =
+        serde_json::from_slice(&restorer.reply(Api::Responses, &responses.to_string().into())).unwrap();
     assert_eq!(out["output"][0]["content"][0]["text"], "a\"b");
     assert_eq!((&out["instructions"], &out["metadata"]["k"]), (&json!("you are a\"b"), &json!("a\"b")));
     let without = Bytes::from_static(b"{\"choices\": [ ]}");
@@ -165,10 +176,37 @@ fn a_whole_reply_is_restored_in_every_place() {
 /// Pieces of what a model may say about two hidden texts.
 fn saying() -> impl Strategy<Value = String> {
     let pieces = prop::sample::select(vec![
-        "[EMAIL-1-case00]", "[EMAIL-2-case00]", "[EMAIL-3-case00]", "\\[EMAIL-1-case00\\]", "EMAIL-2-case00",
-        "[email-1-CASE00]", "\\u005bEMAIL-1-case00\\u005d", "%5BEMAIL-1-case00%5D", "[EMAIL-1-", "case00]", "[", "]",
-        "\\", "\"", "{", "}", ":", ",", " ", "\n", "{\"k\":\"", "\"}", "{\"k\":", "é", "😀", "EM", "-1-", "u005b",
-        "```json\n", "x", "1",
+        "[EMAIL-1-case00]",
+        "[EMAIL-2-case00]",
+        "[EMAIL-3-case00]",
+        "\\[EMAIL-1-case00\\]",
+        "EMAIL-2-case00",
+        "[email-1-CASE00]",
+        "\\u005bEMAIL-1-case00\\u005d",
+        "%5BEMAIL-1-case00%5D",
+        "[EMAIL-1-",
+        "case00]",
+        "[",
+        "]",
+        "\\",
+        "\"",
+        "{",
+        "}",
+        ":",
+        ",",
+        " ",
+        "\n",
+        "{\"k\":\"",
+        "\"}",
+        "{\"k\":",
+        "é",
+        "😀",
+        "EM",
+        "-1-",
+        "u005b",
+        "```json\n",
+        "x",
+        "1",
     ]);
     prop::collection::vec(pieces, 0..24).prop_map(|pieces| pieces.concat())
 }

@@ -1,0 +1,499 @@
+//! Zero data retention, proved from outside: canaries go into every field that can carry content, through success,
+//! failure, timeout, abort, retry, fallback, reload and policies that try to carry them out; then every sink is searched
+//! for them in every form. The same search with retention off must find what is planted in each sink, or it is blind.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use weir_tests::canary::Hit;
+use weir_tests::traffic::{self, SURFACES};
+use weir_tests::{Client, Collector, Gateway, Mint, Reply, Search, Setup, Upstream, soon, until};
+
+const EXFIL: &str = include_str!("../policies/exfil.rhai");
+const REPLIES: &str = include_str!("../policies/exfil-replies.rhai");
+const REDACT: &str = include_str!("../policies/exfil-redact.rhai");
+const PRICE: &str = include_str!("../policies/exfil-price.rhai");
+
+/// How a provider fares, and how a policy answers.
+const WAYS: [(&str, &str); 14] = [
+    ("ok", "pass"),
+    ("odd", "pass"),
+    ("echo", "pass"),
+    ("flaky", "pass"),
+    ("boom", "pass"),
+    ("hang", "pass"),
+    ("cut", "pass"),
+    ("garbage", "pass"),
+    ("said", "pass"),
+    ("loose", "pass"),
+    ("ok", "block"),
+    ("ok", "answer"),
+    ("ok", "panic"),
+    ("ok", "skip"),
+];
+
+/// A gateway with everything around it that content could reach.
+struct House {
+    mint: Mint,
+    gateway: Gateway,
+    collector: Collector,
+    /// Where policies may call, on looser terms.
+    sink: Upstream,
+    /// A provider on looser terms.
+    loose: Upstream,
+    providers: [Upstream; 2],
+    /// Request ids that the gateway gave.
+    ids: Vec<String>,
+}
+
+impl House {
+    async fn new(policies: &str, first: &str, files: &[(&str, String)]) -> Self {
+        let (mint, collector) = (Mint::default(), Collector::start().await);
+        let provider = || {
+            let mint = mint.clone();
+            Upstream::start(move |call| traffic::provider(&mint, call))
+        };
+        let (one, two, loose) = (provider().await, provider().await, Upstream::saying("loose").await);
+        let sink = Upstream::saying("thanks").await;
+        let timeouts = "timeouts: { connect: 2s, first_byte: 400ms, idle: 400ms, total: 5s }";
+        let mut setup = Setup::new(format!(
+            "providers:
+  one: {{ base_url: 'http://{}/v1', keys: [sk-1], retention: zero, {timeouts} }}
+  two: {{ base_url: 'http://{}/v1', keys: [sk-2], retention: zero, {timeouts} }}
+  loose: {{ base_url: 'http://{}/v1', keys: [sk-3], retention: days-30, trains: false }}
+models:
+  {first}: {{ targets: [one/ok] }}
+  ok: {{ targets: [one/ok, two/ok], cache: {{ ttl: 60s }} }}
+  odd: {{ targets: [one/odd, loose/x] }}
+  echo: {{ targets: [one/echo] }}
+  flaky: {{ targets: [one/boom, two/ok], retries: 1 }}
+  boom: {{ targets: [one/boom, loose/x], retries: 1 }}
+  hang: {{ targets: [one/hang], retries: 0 }}
+  cut: {{ targets: [one/cut], retries: 0 }}
+  garbage: {{ targets: [one/garbage], retries: 0 }}
+  said: {{ targets: [one/said], retries: 0 }}
+  slow: {{ targets: [one/slow] }}
+  loose: {{ targets: [loose/x] }}
+http: {{ sink: {{ base_url: 'http://{}', allow_private: true }}, moderation: {{ base_url: 'http://{}', allow_private: true }}, other: {{ base_url: 'http://{}', allow_private: true }} }}
+telemetry: {{ log: {{ level: trace, access: true }}, otlp: {{ endpoint: '{}' }} }}
+policies:
+{policies}
+",
+            one.address, two.address, loose.address, sink.address, sink.address, sink.address, collector.endpoint()
+        ))
+        .env("RUST_LOG", "trace")
+        .arg("--new-key");
+        for (name, text) in files {
+            setup = setup.file(name, text.clone());
+        }
+        let gateway = setup.start().await;
+        Self { mint, gateway, collector, sink, loose, providers: [one, two], ids: Vec::new() }
+    }
+
+    /// One request with canaries in its body, its headers and its address.
+    async fn ask(&mut self, key: &str, path: &str, body: &Value, tags: &str) -> Reply {
+        let mut client = self.gateway.client().await;
+        self.send(&mut client, key, path, body, tags).await;
+        let head = soon("a head", client.head()).await.expect("a head");
+        self.ids.extend(head.get("x-weir-request-id").map(str::to_owned));
+        // A stream that is cut on the way ends in an error of the connection.
+        let body = soon("a body", client.rest()).await.unwrap_or_default();
+        Reply { head, body }
+    }
+
+    async fn send(&self, client: &mut Client, key: &str, path: &str, body: &Value, tags: &str) {
+        let bearer = format!("Bearer {key}");
+        let new = |place: &str| self.mint.new(place);
+        let (own, session, agent, cookie) =
+            (new("a header"), new("x-session-id"), new("user-agent"), new("a cookie"));
+        let address = format!("{path}?note={}&beta=true", new("the query"));
+        let (baggage, state) = (format!("k={}", new("baggage")), format!("v={}", new("tracestate")));
+        let headers = [
+            ("Authorization", bearer.as_str()),
+            ("Content-Type", "application/json"),
+            ("anthropic-version", "2023-06-01"),
+            ("x-canary", &own),
+            ("x-session-id", &session),
+            ("User-Agent", &agent),
+            ("Cookie", &cookie),
+            ("baggage", &baggage),
+            ("tracestate", &state),
+            ("x-weir-tags", tags),
+            ("x-weir-cache", "on"),
+        ];
+        client.send("POST", &address, &headers, body.to_string().as_bytes()).await.unwrap();
+    }
+
+    /// Everything that can happen to a request, in every API, whole and streamed.
+    async fn live_through_it(&mut self, key: &str) {
+        let mut served = 0;
+        for (path, stream) in SURFACES {
+            for (model, how) in WAYS {
+                let body = traffic::request(&self.mint, path, model, stream);
+                let reply = self.ask(key, path, &body, &format!("how={how}")).await;
+                if (model, how) == ("ok", "pass") {
+                    assert_eq!(reply.status(), 200, "{path} {stream}: {reply:?}");
+                    served += 1;
+                }
+            }
+            self.be_refused(key, path).await;
+            self.leave(key, path, stream).await;
+            self.reload();
+        }
+        assert_eq!(served, SURFACES.len(), "what is proved of requests that never ran is nothing");
+        assert!(self.mint.count() >= 300, "only {} canaries", self.mint.count());
+    }
+
+    /// Requests that never reach a provider, for reasons that stand next to content.
+    async fn be_refused(&mut self, key: &str, path: &str) {
+        let new = |place: &str| self.mint.new(place);
+        let mut bodies = vec![
+            json!({ "model": new("the model"), "max_tokens": 5, "messages": [{ "role": new("a role"), "content": "x" }], "input": "x" }),
+            json!({ "model": "ok", "max_tokens": new("max_tokens"), "max_output_tokens": new("max_output_tokens"), "messages": new("messages"), "input": 7 }),
+            json!({ "model": "ok", "max_tokens": 5, "store": true, "messages": [{ "role": "user", "content": new("a stored prompt") }], "input": new("a stored prompt") }),
+        ];
+        let unknown = new("an unknown model");
+        bodies.push(json!({ "model": unknown, "max_tokens": 5, "messages": [{ "role": "user", "content": "x" }], "input": "x" }));
+        for body in bodies {
+            let refused = self.ask(key, path, &body, "how=pass").await;
+            assert!((400..500).contains(&refused.status()), "{refused:?}");
+        }
+        let mut client = self.gateway.client().await;
+        let broken =
+            format!("{{\"model\":\"ok\",\"messages\":[{{\"{}\" oops", self.mint.new("a broken body"));
+        let address = format!("/v1/{}", self.mint.new("an unknown path"));
+        for (to, body) in [(path, broken.as_str()), (&address, "{}")] {
+            let bearer = format!("Bearer {key}");
+            client.send("POST", to, &[("Authorization", &bearer)], body.as_bytes()).await.unwrap();
+            let refused = soon("a refusal", client.reply()).await.unwrap();
+            assert!((400..500).contains(&refused.status()), "{refused:?}");
+        }
+        let wrong = format!("Bearer weir_sk_{}", self.mint.new("a wrong key"));
+        let mut client = self.gateway.client().await;
+        client.send("POST", path, &[("Authorization", &wrong)], b"{}").await.unwrap();
+        assert_eq!(soon("a refusal", client.reply()).await.unwrap().status(), 401);
+    }
+
+    /// A caller that goes away while the model speaks.
+    async fn leave(&mut self, key: &str, path: &str, stream: bool) {
+        let body = traffic::request(&self.mint, path, "slow", stream);
+        let (before, calls) = (self.gateway.postings().len(), self.providers[0].count());
+        let mut client = self.gateway.client().await;
+        self.send(&mut client, key, path, &body, "how=pass").await;
+        let _ = self.providers[0].call(calls).await;
+        drop(client);
+        until("the gateway settles", || (self.gateway.postings().len() > before).then_some(())).await;
+    }
+
+    fn reload(&self) {
+        self.gateway.print(&["reload"]);
+    }
+
+    async fn admin(&self, path: &str) -> Vec<u8> {
+        let token = std::fs::read_to_string(self.gateway.data().join("admin.token")).unwrap();
+        let mut client = Client::connect(self.gateway.admin).await.unwrap();
+        let bearer = format!("Bearer {}", token.trim());
+        client.send("GET", path, &[("Authorization", &bearer)], b"").await.unwrap();
+        client.reply().await.unwrap().body
+    }
+
+    /// What can be asked of the gateway while it runs: metrics, every GET of the admin API, every explanation, and what
+    /// policies have kept.
+    async fn asked(&mut self, key: &str) -> Vec<(String, Vec<u8>)> {
+        let mut sinks = vec![("metrics".to_owned(), self.gateway.get_admin("/metrics").await.body)];
+        for path in ["version", "policies", "policies/exfil", "policies/exfil-replies", "providers", "keys"] {
+            sinks.push((format!("admin {path}"), self.admin(&format!("/admin/v1/{path}")).await));
+        }
+        for id in &self.ids {
+            sinks.push(("explain".to_owned(), self.admin(&format!("/admin/v1/explain/{id}")).await));
+        }
+        let body = json!({ "model": "ok", "messages": [{ "role": "user", "content": "x" }] });
+        let read = self.gateway.chat_with(key, &body, &[("x-weir-tags", "how=read")]).await;
+        assert_eq!(read.status(), 418, "{read:?}");
+        sinks.push(("kv".to_owned(), read.body));
+        sinks
+    }
+
+    /// Stops the gateway and gathers what it leaves: files, output, what others were sent.
+    async fn left(mut self, mut sinks: Vec<(String, Vec<u8>)>) -> Found {
+        self.gateway.stop().await;
+        for path in files(self.gateway.folder()) {
+            let name = path.strip_prefix(self.gateway.folder()).unwrap().display().to_string();
+            sinks.push((name, std::fs::read(&path).unwrap()));
+        }
+        let calls = self.sink.calls().into_iter().map(|call| (call.raw.into_bytes(), call.body));
+        sinks.push(("http".to_owned(), calls.flat_map(|(head, body)| [head, body].concat()).collect()));
+        sinks.push(("OTLP".to_owned(), self.collector.bytes()));
+        assert!(
+            self.collector.texts().iter().any(|text| text == "weir.request_id"),
+            "spans came and were read"
+        );
+        Found { search: self.mint.search(), sinks, loose: self.loose.count() }
+    }
+}
+
+/// All that was gathered.
+struct Found {
+    search: Search,
+    sinks: Vec<(String, Vec<u8>)>,
+    loose: usize,
+}
+
+impl Found {
+    fn hits(&self) -> Vec<Hit> {
+        self.sinks.iter().flat_map(|(sink, bytes)| self.search.hits(sink, bytes)).collect()
+    }
+
+    fn is_clean(&self, what: &str) {
+        let bytes: usize = self.sinks.iter().map(|(_, bytes)| bytes.len()).sum();
+        println!("{what}: {} sinks, {bytes} bytes searched", self.sinks.len());
+        for needed in ["ledger.sqlite3", "stdout.1", "stderr.1", "OTLP", "metrics", "explain", "kv"] {
+            assert!(self.sinks.iter().any(|(sink, _)| sink.contains(needed)), "{needed} was not searched");
+        }
+        let hits: Vec<String> = self.hits().iter().map(ToString::to_string).collect();
+        assert!(hits.is_empty(), "{what}: content has leaked:\n{}", hits.join("\n"));
+        assert_eq!(self.loose, 0, "{what}: a provider on looser terms was asked");
+    }
+}
+
+/// Every file below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let kind = entry.file_type().unwrap();
+        if kind.is_dir() {
+            found.extend(files(&entry.path()));
+        } else if kind.is_file() {
+            found.push(entry.path());
+        }
+    }
+    found
+}
+
+const GRANTS: &str = "grants: [targets, env, telemetry, annotate, tokens, kv, http]";
+
+/// The scripts, with what they declare.
+fn scripts(declared: &str) -> Vec<(&'static str, String)> {
+    let with = |text: &str| text.replace("DECLARED", declared);
+    vec![
+        ("exfil.rhai", with(EXFIL)),
+        ("exfil-replies.rhai", with(REPLIES)),
+        ("exfil-redact.rhai", with(REDACT)),
+        ("exfil-price.rhai", with(PRICE)),
+    ]
+}
+
+fn bound(files: &[&str]) -> String {
+    files.iter().map(|file| format!("  - {{ file: '{file}', {GRANTS} }}\n")).collect()
+}
+
+/// Plugins are built once; whoever comes first builds.
+fn component(name: &str) -> String {
+    let guest = format!("{}/guests/{name}", env!("CARGO_MANIFEST_DIR"));
+    let out = std::env::temp_dir().join(format!("weir-retention-{}-{name}.wasm", std::process::id()));
+    let built = Command::new(weir_tests::gateway::binary())
+        .args(["plugin", "build", &guest, "--out"])
+        .arg(&out)
+        .output();
+    let built = built.expect("weir runs");
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    out.display().to_string()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_of_a_request_under_zero_retention_is_anywhere_scripts() {
+    let policies = bound(&["exfil.rhai", "exfil-replies.rhai", "exfil-price.rhai"]);
+    let policies = format!("{policies}  - {{ file: exfil-redact.rhai, models: [odd, cut, echo] }}\n");
+    let mut house = House::new(&policies, "first", &scripts("declared")).await;
+    let key = house.gateway.key(&["--retention", "zero"]);
+    house.live_through_it(&key).await;
+    let asked = house.asked(&key).await;
+    house.left(asked).await.is_clean("scripts");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_of_a_request_under_zero_retention_is_anywhere_components() {
+    let (exfil, hostile, webhook) = (component("exfil"), component("hostile"), component("webhook"));
+    let policies = format!(
+        "{}  - {{ file: '{hostile}', config: {{ how: panic }}, models: [echo] }}\n  - {{ file: '{webhook}', {GRANTS}, models: [said] }}\n",
+        bound(&[&exfil])
+    );
+    let mut house = House::new(&policies, "first", &[]).await;
+    let key = house.gateway.key(&["--retention", "zero", "--tag", "hostile=yes"]);
+    house.live_through_it(&key).await;
+    let asked = house.asked(&key).await;
+    house.left(asked).await.is_clean("components");
+}
+
+/// The same search, retention off, and something planted where each sink takes it: a sink in which nothing is found is
+/// one into which the search cannot see.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_search_sees_into_every_sink() {
+    let plants = Mint::default();
+    let (alias, declared) = (plants.new("a model's name"), plants.new("a declared word"));
+    let (owner, kept) = (plants.new("a key's name"), plants.new("a tag"));
+    let policies = bound(&["exfil.rhai", "exfil-replies.rhai"]);
+    let mut house = House::new(&policies, &alias, &scripts(&declared)).await;
+    let key = house.gateway.print(&["key", "create", &owner, "-q"]).trim().to_owned();
+    let body = json!({ "model": alias, "messages": [{ "role": "user", "content": declared }] });
+    for tags in ["how=pass".to_owned(), format!("how=pass,plant={kept}")] {
+        let reply = house.ask(&key, "/v1/chat/completions", &body, &tags).await;
+        assert_eq!(reply.status(), 200, "{reply:?}");
+    }
+    let asked = house.asked(&key).await;
+    let found = house.left(asked).await;
+    let search = plants.search();
+    let hits: Vec<Hit> = found.sinks.iter().flat_map(|(sink, bytes)| search.hits(sink, bytes)).collect();
+    for (sink, place) in [
+        ("stdout.1", "a declared word"),
+        ("stdout.1", "a model's name"),
+        ("stderr.1", "a model's name"),
+        ("metrics", "a declared word"),
+        ("explain", "a declared word"),
+        ("admin keys", "a key's name"),
+        ("data/ledger.sqlite3", "a key's name"),
+        ("data/policies", "a declared word"),
+        ("OTLP", "a model's name"),
+        ("http", "a declared word"),
+        ("kv", "a tag"),
+    ] {
+        let seen = hits.iter().any(|hit| hit.sink.contains(sink) && hit.place == place);
+        let all: Vec<_> = hits.iter().map(|hit| (&hit.sink, &hit.place)).collect();
+        assert!(seen, "the search is blind in {sink}: {place} is not found among {all:?}");
+    }
+    // With retention off a policy's calls may carry content: the exchange's own canaries are found there.
+    assert!(found.hits().iter().any(|hit| hit.sink == "http"), "content went to the alias");
+}
+
+/// What the kernel would do with a core.
+fn core_pattern() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap_or_default().trim().to_owned()
+}
+
+/// A gateway that is killed by SIGABRT with content in its memory; the cores in its folder, and the content.
+async fn aborted(privacy: &str) -> (Gateway, Vec<PathBuf>, Mint) {
+    let mint = Mint::default();
+    let provider = Upstream::start(|_| weir_tests::Act::new().hang()).await;
+    let setup = Setup::new(format!(
+        "providers: {{ one: {{ base_url: 'http://{}/v1', keys: [sk-1], retention: zero }} }}\nmodels: {{ ok: {{ targets: [one/ok] }} }}\n{privacy}\n",
+        provider.address
+    ));
+    let mut gateway = setup.cores().start().await;
+    let key = gateway.key(&["--retention", "zero"]);
+    let mut client = gateway.client().await;
+    let body = traffic::request(&mint, "/v1/chat/completions", "ok", false);
+    client.chat(&key, &body, &[]).await.unwrap();
+    let _ = provider.call(0).await;
+    gateway.signal("-ABRT");
+    let status = gateway.ended().await;
+    assert!(!status.success());
+    let cores = files(gateway.folder())
+        .into_iter()
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("core")));
+    let cores = cores.collect();
+    (gateway, cores, mint)
+}
+
+#[tokio::test]
+async fn a_crash_leaves_no_core() {
+    let (_gateway, cores, _) = aborted("").await;
+    assert_eq!(cores, Vec::<PathBuf>::new());
+}
+
+/// The control: where the operator allows cores, there is one, and content is in it. So the test above looks where one
+/// would lie.
+#[tokio::test]
+async fn a_core_that_is_allowed_is_found_with_content_in_it() {
+    let pattern = core_pattern();
+    if pattern.starts_with(['|', '/']) {
+        println!(
+            "SKIPPED, LOUDLY: core_pattern is `{pattern}`, so cores do not lie in the folder of the process"
+        );
+        return;
+    }
+    let (_gateway, cores, mint) = aborted("privacy: { core_dumps: true }").await;
+    assert_eq!(cores.len(), 1, "a core with core_pattern `{pattern}`");
+    assert!(mint.search().sees(&cores[0]), "memory holds the request that is under way");
+}
+
+const NOTES: &str = r#"//! name: notes
+//! version: 1.0.0
+//! hooks: [admit]
+//! capabilities: [kv]
+
+fn admit(head, config) {
+    let note = head.tag("note");
+    if note != () { kv_put("tenant", "note", note); return allow(); }
+    let entry = kv_get("tenant", "note");
+    deny(418, "note", if entry == () { "nothing" } else { entry.value })
+}
+"#;
+
+/// Nothing of one organisation is visible to another: not a cached reply, not what policies keep, not its models, not
+/// what it spent.
+#[tokio::test]
+async fn nothing_of_one_organisation_is_visible_to_another() {
+    let provider = Upstream::saying("shared words").await;
+    let gateway = Setup::new(format!(
+        "providers: {{ one: {{ base_url: 'http://{}/v1', keys: [sk-1] }} }}
+models:
+  m: {{ targets: [one/m1], cache: {{ ttl: 60s }} }}
+  secret: {{ targets: [one/m2] }}
+  noted: {{ targets: [one/m3] }}
+policies: [{{ file: n.rhai, grants: [kv], models: [noted] }}]
+",
+        provider.address
+    ))
+    .file("n.rhai", NOTES)
+    .start()
+    .await;
+    let tenant = |name: &str, more: &[&str]| {
+        let organisation = gateway.print(&["organisation", "create", name]).trim().to_owned();
+        let team =
+            gateway.print(&["team", "create", "all", "--organisation", &organisation]).trim().to_owned();
+        let mut args = vec!["--team", team.as_str()];
+        args.extend_from_slice(more);
+        gateway.key(&args)
+    };
+    let (a, b) = (tenant("a", &[]), tenant("b", &["--model", "m", "--model", "noted"]));
+    let ask = json!({ "model": "m", "messages": [{ "role": "user", "content": "the same words" }] });
+    let cache = |reply: Reply| reply.get("x-weir-cache").map(str::to_owned);
+    assert_eq!(cache(gateway.chat(&a, &ask).await).as_deref(), Some("miss"));
+    assert_eq!(cache(gateway.chat(&a, &ask).await).as_deref(), Some("hit"), "its own");
+    assert_eq!(cache(gateway.chat(&b, &ask).await).as_deref(), Some("miss"), "never another's");
+    assert_eq!(provider.count(), 2, "b's request went to the provider");
+    assert_eq!(cache(gateway.chat(&b, &ask).await).as_deref(), Some("hit"), "its own");
+
+    let note = json!({ "model": "noted", "messages": [{ "role": "user", "content": "x" }] });
+    assert_eq!(gateway.chat_with(&a, &note, &[("x-weir-tags", "note=of-a")]).await.status(), 200);
+    let seen = async |key: &str| gateway.chat(key, &note).await.text();
+    assert!(seen(&a).await.contains("of-a"));
+    assert!(seen(&b).await.contains("nothing") && !seen(&b).await.contains("of-a"));
+
+    let models = async |key: &str| {
+        let mut client = gateway.client().await;
+        let bearer = format!("Bearer {key}");
+        client.send("GET", "/v1/models", &[("Authorization", &bearer)], b"").await.unwrap();
+        client.reply().await.unwrap().text()
+    };
+    assert!(models(&a).await.contains("secret") && !models(&b).await.contains("secret"));
+    let secret = json!({ "model": "secret", "messages": ask["messages"] });
+    assert_eq!(gateway.chat(&b, &secret).await.refused(404), "model_not_found");
+    // Explanations and usage are the operator's; callers have no way to them, whoever's they are.
+    for path in ["/admin/v1/explain/req_1", "/admin/v1/keys", "/v1/usage"] {
+        for key in [&a, &b] {
+            let mut client = gateway.client().await;
+            let bearer = format!("Bearer {key}");
+            client.send("GET", path, &[("Authorization", &bearer)], b"").await.unwrap();
+            assert_eq!(client.reply().await.unwrap().status(), 404, "{path}");
+            let mut admin = Client::connect(gateway.admin).await.unwrap();
+            admin.send("GET", path, &[("Authorization", &bearer)], b"").await.unwrap();
+            assert!(matches!(admin.reply().await.unwrap().status(), 401 | 404), "{path}");
+        }
+    }
+    let refused = gateway.chat_with(&b, &ask, &[("x-weir-explain", "true")]).await;
+    assert_eq!(refused.refused(403), "header_not_allowed");
+    gateway.ledger_check();
+}
