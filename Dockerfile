@@ -27,8 +27,9 @@ LABEL org.opencontainers.image.title="Weir" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /image/usr /usr
 COPY --from=build /image/etc/weir /etc/weir
-# The ledger, the pepper, the admin token, compiled plugins: a new volume begins as a copy of this folder, with its owner.
-COPY --from=build --chown=65532:65532 /image/var/lib/weir /var/lib/weir
+# The ledger, the pepper, the admin token, compiled plugins: a new volume begins as a copy of this folder, with its owner
+# and mode. (Copied by its parent, since COPY gives a folder that it makes itself the mode 755.)
+COPY --from=build --chown=65532:65532 /image/var/lib /var/lib
 ENV WEIR_CONFIG=/etc/weir/weir.yaml
 WORKDIR /var/lib/weir
 VOLUME ["/var/lib/weir"]
