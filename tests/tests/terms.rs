@@ -6,6 +6,9 @@
 use serde_json::{Value, json};
 use weir_tests::{Act, Gateway, Reply, Setup, Upstream, reply};
 
+/// Names and values.
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
 fn ask(model: &str) -> Value {
     json!({ "model": model, "max_tokens": 20, "messages": [{ "role": "user", "content": "hi" }] })
 }
@@ -93,8 +96,8 @@ models:
 async fn every_wish_leads_past_who_does_not_fit() {
     let house = House::new("", None).await;
     let any = house.gateway.key(&[]);
-    let none: &[(&str, &str)] = &[];
-    let cases: [(&[(&str, &str)], Value, &str); 7] = [
+    let none: Headers<'_> = &[];
+    let cases: [(Headers<'_>, Value, &str); 7] = [
         (none, json!({}), "trains"),
         (&[("x-weir-training", "deny")], json!({}), "keeps"),
         (none, json!({ "provider": { "data_collection": "deny" } }), "keeps"),

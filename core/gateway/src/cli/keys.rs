@@ -15,7 +15,7 @@ use weir_ledger::{Ledger, OpenError};
 #[derive(Debug, Subcommand)]
 pub enum Key {
     /// Make a key; it is shown once
-    Create(Create),
+    Create(Box<Create>),
     /// List the keys, without their text
     List,
     /// Take a key back
