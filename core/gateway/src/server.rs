@@ -270,7 +270,6 @@ fn start_telemetry(config: &Config) -> Result<Telemetry, telemetry::SetupError> 
 /// # Errors
 /// Another process has it, or it cannot be read.
 pub fn open_ledger(config: &Config) -> Result<Ledger, OpenError> {
-    std::fs::create_dir_all(&config.data)?;
     let mut options = weir_ledger::Options::new(Pepper::load_or_create(&config.data)?);
     options.sync = match config.ledger_sync {
         LedgerSync::Normal => weir_ledger::Sync::Normal,
