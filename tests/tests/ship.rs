@@ -217,15 +217,15 @@ policies: [{ file: cheapest.wasm, grants: [targets], optional: true }]
     std::fs::write(&next, [&*component, &[0, 2, 1, b'x']].concat()).unwrap();
     let pushed = gateway.print(&["policy", "push", "next.wasm", "--shadow", "3"]);
     assert!(pushed.contains("is in shadow"), "{pushed}");
+    // Three questions on which both agree are enough: it goes live by itself.
     let mut sent = 0;
-    while !status()["candidate"]["waits"].is_string() {
+    while status()["live"]["digest"] == first {
         assert_eq!(target(&gateway, &key).await, "sim/sim-small");
         sent += 1;
         assert!(sent < 500, "{}", status());
     }
-    assert_eq!(status()["candidate"]["shadow"]["changed_percent"], "0%", "{}", status());
-    let _ = gateway.print(&["policy", "promote", "route-cheapest"]);
-    assert_ne!(status()["live"]["digest"], first);
+    assert!(sent > 2, "it was asked before");
+    assert_eq!(status()["live"]["source"], "push");
     assert_eq!(target(&gateway, &key).await, "sim/sim-small");
     let _ = gateway.print(&["policy", "rollback", "route-cheapest"]);
     assert_eq!(status()["live"]["digest"], first);
