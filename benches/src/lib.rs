@@ -9,6 +9,7 @@
 //! - [`audit`]: the ledger against what the clients and the upstream counted
 //! - [`memory`], [`startup`], [`reload`], [`swap`], [`hostile`]: the figures beside CPU time
 //! - [`redaction`]: how good the detector of personal data is
+//! - [`timing`]: whether the cache's times tell one organisation of another
 //! - [`micro`]: what one call of a policy costs; [`translation`]: what turning requests, replies and deltas does
 //! - [`process`]: pinned children, their CPU time and memory as the operating system says
 //! - [`load`]: the load generator; [`hold`]: a thousand streams kept open
@@ -39,6 +40,7 @@ pub mod run;
 pub mod startup;
 pub mod swap;
 pub mod system;
+pub mod timing;
 pub mod translation;
 pub mod weir;
 pub mod wire;

@@ -13,7 +13,7 @@ use crate::report::Report;
 use crate::round::{Bench, Measured, Pace, Round};
 use crate::system::System;
 use crate::weir::{MASK, Shipped, Site, Variant};
-use crate::{hostile, memory, redaction, startup, swap};
+use crate::{hostile, memory, redaction, startup, swap, timing};
 
 /// What to run.
 #[derive(Clone, Debug, clap::Args)]
@@ -87,6 +87,9 @@ fn fill(bench: &Bench, plan: &Plan, report: &mut Report) -> Result<()> {
     memory_figures(bench, default, report)?;
     start_figures(bench, shipped, report)?;
     hostile_figures(bench, shipped, report)?;
+    let same = timing::across_organisations(bench, shipped, plan.quick)?;
+    report.at_least("cache_timing_ks_p", Series(vec![same]), 0.01);
+    report.note("cache_timing_ks_p: that the times of what another organisation has asked, and of what nobody has, are alike");
     swap_figures(bench, shipped, report)?;
     reload_figures(bench, default, report)
 }

@@ -26,6 +26,8 @@ pub enum Variant {
     Bare,
     /// Five policies of the catalogue in place of the shipped ones, each asked for every request.
     Five,
+    /// The response cache, switched on.
+    Cached,
     /// A second model, `hostile`, with a guard that does its worst.
     Hostile,
 }
@@ -104,6 +106,7 @@ impl Variant {
             Variant::Responses => "weir_responses",
             Variant::Bare => "weir_bare",
             Variant::Five => "weir_five",
+            Variant::Cached => "weir_cached",
             Variant::Hostile => "weir_hostile",
         }
     }
@@ -180,14 +183,15 @@ impl Site {
             writeln!(targets, "      - {{ target: mock/m{n}, prices: {prices} }}").context("config")?;
         }
         let policies = self.policies(shipped)?;
-        let hostile = match self.variant {
+        let more = match self.variant {
+            Variant::Cached => "    cache: { ttl: 1h }\n".to_owned(),
             Variant::Hostile => format!("  hostile:\n    targets:\n{targets}"),
             _ => String::new(),
         };
         Ok(format!(
             "server:\n  listen: {}\n  admin: {}\ndata: {}\n\
              providers:\n  mock:\n    base_url: http://{upstream}/v1\n    keys: [mock-key]\n\
-             models:\n  chat:\n    targets:\n{targets}{hostile}\
+             models:\n  chat:\n    targets:\n{targets}{more}\
              policies:{policies}",
             self.address,
             self.admin,
