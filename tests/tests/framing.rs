@@ -54,112 +54,113 @@ struct Case {
     sound: bool,
 }
 
+const LENGTHS: [&str; 20] = [
+    "{n}",
+    " {n}",
+    "{n} ",
+    "\t{n}",
+    "+{n}",
+    "-{n}",
+    "0x{x}",
+    "{n},{n}",
+    "{n}, {n}",
+    "{n} {n}",
+    "0{n}",
+    "{n}.0",
+    "{n}e0",
+    "",
+    " ",
+    "٤",
+    "{n}\0",
+    "99999999999999999999",
+    "18446744073709551616",
+    "0",
+];
+const CODINGS: [&str; 26] = [
+    "chunked",
+    " chunked",
+    "chunked ",
+    "\tchunked",
+    "CHUNKED",
+    "Chunked",
+    "chunked, chunked",
+    "chunked,chunked",
+    "gzip, chunked",
+    "chunked, gzip",
+    "identity",
+    "identity, chunked",
+    "xchunked",
+    "chunkedx",
+    "chunked;q=1",
+    "\"chunked\"",
+    "'chunked'",
+    "",
+    " ",
+    "chunked\0",
+    "\x0bchunked",
+    "\x0cchunked",
+    "chunked,",
+    ",chunked",
+    "deflate",
+    "cow",
+];
+const NAMES_OF_LENGTH: [&str; 11] = [
+    "Content-Length",
+    "content-length",
+    "CONTENT-LENGTH",
+    "Content-Length ",
+    " Content-Length",
+    "Content-Length\t",
+    "Content_Length",
+    "Content-Length\0",
+    "\0Content-Length",
+    "Content\rLength",
+    "Content-Lengt\u{7f}h",
+];
+const NAMES_OF_CODING: [&str; 11] = [
+    "Transfer-Encoding",
+    "transfer-encoding",
+    "TRANSFER-ENCODING",
+    "Transfer-Encoding ",
+    " Transfer-Encoding",
+    "Transfer-Encoding\t",
+    "Transfer_Encoding",
+    "Transfer-Encoding\0",
+    "\0Transfer-Encoding",
+    "Transfer\rEncoding",
+    "\x0bTransfer-Encoding",
+];
+
 /// Lines that say where the body ends, and whether together they are sound for a body that is sent by length, or chunked.
 fn framings(length: usize) -> Vec<(String, Vec<String>, Option<bool>)> {
     let n = length.to_string();
-    let lengths = [
-        "{n}",
-        " {n}",
-        "{n} ",
-        "\t{n}",
-        "+{n}",
-        "-{n}",
-        "0x{x}",
-        "{n},{n}",
-        "{n}, {n}",
-        "{n} {n}",
-        "0{n}",
-        "{n}.0",
-        "{n}e0",
-        "",
-        " ",
-        "٤",
-        "{n}\0",
-        "99999999999999999999",
-        "18446744073709551616",
-        "0",
-    ];
-    let codings = [
-        "chunked",
-        " chunked",
-        "chunked ",
-        "\tchunked",
-        "CHUNKED",
-        "Chunked",
-        "chunked, chunked",
-        "chunked,chunked",
-        "gzip, chunked",
-        "chunked, gzip",
-        "identity",
-        "identity, chunked",
-        "xchunked",
-        "chunkedx",
-        "chunked;q=1",
-        "\"chunked\"",
-        "'chunked'",
-        "",
-        " ",
-        "chunked\0",
-        "\x0bchunked",
-        "\x0cchunked",
-        "chunked,",
-        ",chunked",
-        "deflate",
-        "cow",
-    ];
-    let names_of_length = [
-        "Content-Length",
-        "content-length",
-        "CONTENT-LENGTH",
-        "Content-Length ",
-        " Content-Length",
-        "Content-Length\t",
-        "Content_Length",
-        "Content-Length\0",
-        "\0Content-Length",
-        "Content\rLength",
-        "Content-Lengt\u{7f}h",
-    ];
-    let names_of_coding = [
-        "Transfer-Encoding",
-        "transfer-encoding",
-        "TRANSFER-ENCODING",
-        "Transfer-Encoding ",
-        " Transfer-Encoding",
-        "Transfer-Encoding\t",
-        "Transfer_Encoding",
-        "Transfer-Encoding\0",
-        "\0Transfer-Encoding",
-        "Transfer\rEncoding",
-        "\x0bTransfer-Encoding",
-    ];
     let filled = |text: &str| text.replace("{n}", &n).replace("{x}", &format!("{length:x}"));
     let mut all = Vec::new();
     let mut add =
         |what: &str, lines: Vec<String>, chunked: Option<bool>| all.push((what.to_owned(), lines, chunked));
-    for value in lengths {
+    for value in LENGTHS {
         let sound = matches!(value, "{n}" | " {n}" | "{n} " | "\t{n}" | "0{n}");
         add("a length", vec![format!("Content-Length:{}", filled(value))], sound.then_some(false));
     }
-    for value in codings {
+    for value in CODINGS {
         let sound = value.trim_matches([' ', '\t']).eq_ignore_ascii_case("chunked");
         add("a coding", vec![format!("Transfer-Encoding:{value}")], sound.then_some(true));
     }
-    for name in names_of_length {
+    for name in NAMES_OF_LENGTH {
         let sound = name.eq_ignore_ascii_case("content-length");
         add("a name of a length", vec![format!("{name}: {n}")], sound.then_some(false));
     }
-    for name in names_of_coding {
+    for name in NAMES_OF_CODING {
         let sound = name.eq_ignore_ascii_case("transfer-encoding");
         add("a name of a coding", vec![format!("{name}: chunked")], sound.then_some(true));
     }
     // Both, in either order, each in all its spellings beside a sound one of the other.
-    for value in codings {
+    for value in CODINGS {
         let (length, coding) = (format!("Content-Length: {n}"), format!("Transfer-Encoding: {value}"));
         add("both, length first", vec![length.clone(), coding.clone()], None);
         add("both, coding first", vec![coding, length], None);
     }
-    for name in names_of_coding {
+    for name in NAMES_OF_CODING {
         let (length, coding) = (format!("Content-Length: {n}"), format!("{name}: chunked"));
         // An underscore makes another name of it: such a line says nothing about the body.
         let sound = (name == "Transfer_Encoding").then_some(false);
@@ -167,15 +168,15 @@ fn framings(length: usize) -> Vec<(String, Vec<String>, Option<bool>)> {
         add("both, by name, coding first", vec![coding, length], sound);
     }
     // Twice.
-    for value in lengths {
+    for value in LENGTHS {
         let (one, two) = (format!("Content-Length: {n}"), format!("Content-Length:{}", filled(value)));
-        add("two lengths", vec![one.clone(), two.clone()], None);
-        add("two lengths, turned", vec![two, one], None);
+        add("two LENGTHS", vec![one.clone(), two.clone()], None);
+        add("two LENGTHS, turned", vec![two, one], None);
     }
-    for value in codings {
+    for value in CODINGS {
         let (one, two) = ("Transfer-Encoding: chunked".to_owned(), format!("Transfer-Encoding: {value}"));
-        add("two codings", vec![one.clone(), two.clone()], None);
-        add("two codings, turned", vec![two, one], None);
+        add("two CODINGS", vec![one.clone(), two.clone()], None);
+        add("two CODINGS, turned", vec![two, one], None);
     }
     all
 }
@@ -201,101 +202,113 @@ fn cases(house: &House) -> Vec<Case> {
             });
         }
     }
+    cases.extend(lined(house));
+    cases.extend(in_chunks(house));
+    cases
+}
+
+const LINES: [(&str, bool); 23] = [
+    ("POST /v1/chat/completions HTTP/1.1", true),
+    ("POST  /v1/chat/completions HTTP/1.1", false),
+    ("POST /v1/chat/completions  HTTP/1.1", false),
+    ("POST\t/v1/chat/completions HTTP/1.1", false),
+    ("POST /v1/chat/completions HTTP/1.1 ", false),
+    (" POST /v1/chat/completions HTTP/1.1", false),
+    ("POST /v1/chat/completions HTTP/1.2", false),
+    ("POST /v1/chat/completions HTTP/2.0", false),
+    ("POST /v1/chat/completions http/1.1", false),
+    ("POST /v1/chat/completions", false),
+    ("POST", false),
+    ("POST /v1/chat/completions HTTP/1.1x", false),
+    ("P\0ST /v1/chat/completions HTTP/1.1", false),
+    ("POST /v1/chat\0/completions HTTP/1.1", false),
+    ("POST /v1/chat\r/completions HTTP/1.1", false),
+    ("POST v1/chat/completions HTTP/1.1", false),
+    ("POST http://b/v1/chat/completions HTTP/1.1", false),
+    ("POST http://a@b/v1/chat/completions HTTP/1.1", false),
+    ("POST ftp://a/v1/chat/completions HTTP/1.1", false),
+    ("POST http:///v1/chat/completions HTTP/1.1", false),
+    ("POST http://a/v1/chat/completions HTTP/1.1", true),
+    ("PO(ST /v1/chat/completions HTTP/1.1", false),
+    ("POST /v1/chat/completions HTTP/1.1\u{b}", false),
+];
+const HOSTS: [(&str, bool); 21] = [
+    ("Host: a\r\n", true),
+    ("host:a\r\n", true),
+    ("", false),
+    ("Host:\r\n", false),
+    ("Host: \r\n", false),
+    ("Host: a\r\nHost: a\r\n", false),
+    ("Host: a\r\nHost: b\r\n", false),
+    ("Host: a, b\r\n", false),
+    ("Host: a b\r\n", false),
+    ("Host : a\r\n", false),
+    ("Host: a\0\r\n", false),
+    ("Host: u@a\r\n", false),
+    ("Host: a/b\r\n", false),
+    ("Host: a#b\r\n", false),
+    ("Host: a?b\r\n", false),
+    ("Host: a\\b\r\n", false),
+    ("\tHost: a\r\n", false),
+    ("Host: a\r\n Host: b\r\n", false),
+    ("Host: a:80\r\n", true),
+    ("Host: [::1]\r\n", true),
+    ("Host\u{b}: a\r\n", false),
+];
+const MORE: [(&str, bool); 28] = [
+    ("X: y\r\n", true),
+    ("X: y\n", false),
+    ("X: y\r\r\n", false),
+    ("X: y\r\n z\r\n", false),
+    ("X: y\r\n\tz\r\n", false),
+    ("X\r\n", false),
+    (": y\r\n", false),
+    ("X y: z\r\n", false),
+    ("X: y\0z\r\n", false),
+    ("X: y\rContent-Length: 0\r\n", false),
+    ("X: y\u{7f}\r\n", false),
+    ("X: y\u{1}\r\n", false),
+    ("(X): y\r\n", false),
+    ("X: y\tz\r\n", true),
+    ("X: ü\r\n", true),
+    ("\r\n", false),
+    ("\n", false),
+    ("X: y\n\r\n", false),
+    ("Content-Length\r\n: 0\r\n", false),
+    ("X: y\r\nTransfer-Encoding: chunked\n", false),
+    ("Trailer: Content-Length\r\n", true),
+    ("Connection: Content-Length\r\n", true),
+    ("Connection: Transfer-Encoding\r\n", true),
+    ("TE: trailers\r\n", true),
+    ("Upgrade: h2c\r\n", true),
+    ("Keep-Alive: 1\r\n", true),
+    ("X-HTTP-Method-Override: GET\r\n", true),
+    ("X-Forwarded-Host: b\r\n", true),
+];
+
+/// One way each to write the request line, the host, or another header.
+fn lined(house: &House) -> Vec<Case> {
+    let body = House::body(SEEN);
+    let (hidden, auth) = (house.hidden(), format!("Authorization: Bearer {}", house.key));
+    let kind = "Content-Type: application/json";
+    let mut cases = Vec::new();
     let n = body.len();
     let whole = |line: &str, host: &str, end: &str, more: &str| {
         format!("{line}{end}{host}{auth}{end}{kind}{end}{more}Content-Length: {n}{end}{end}{body}{hidden}")
             .into_bytes()
     };
-    let lines = [
-        ("POST /v1/chat/completions HTTP/1.1", true),
-        ("POST  /v1/chat/completions HTTP/1.1", false),
-        ("POST /v1/chat/completions  HTTP/1.1", false),
-        ("POST\t/v1/chat/completions HTTP/1.1", false),
-        ("POST /v1/chat/completions HTTP/1.1 ", false),
-        (" POST /v1/chat/completions HTTP/1.1", false),
-        ("POST /v1/chat/completions HTTP/1.2", false),
-        ("POST /v1/chat/completions HTTP/2.0", false),
-        ("POST /v1/chat/completions http/1.1", false),
-        ("POST /v1/chat/completions", false),
-        ("POST", false),
-        ("POST /v1/chat/completions HTTP/1.1x", false),
-        ("P\0ST /v1/chat/completions HTTP/1.1", false),
-        ("POST /v1/chat\0/completions HTTP/1.1", false),
-        ("POST /v1/chat\r/completions HTTP/1.1", false),
-        ("POST v1/chat/completions HTTP/1.1", false),
-        ("POST http://b/v1/chat/completions HTTP/1.1", false),
-        ("POST http://a@b/v1/chat/completions HTTP/1.1", false),
-        ("POST ftp://a/v1/chat/completions HTTP/1.1", false),
-        ("POST http:///v1/chat/completions HTTP/1.1", false),
-        ("POST http://a/v1/chat/completions HTTP/1.1", true),
-        ("PO(ST /v1/chat/completions HTTP/1.1", false),
-        ("POST /v1/chat/completions HTTP/1.1\u{b}", false),
-    ];
-    for (line, sound) in lines {
+    for (line, sound) in LINES {
         cases.push(Case {
             name: format!("the line {line:?}"),
             bytes: whole(line, "Host: a\r\n", "\r\n", ""),
             sound,
         });
     }
-    let hosts = [
-        ("Host: a\r\n", true),
-        ("host:a\r\n", true),
-        ("", false),
-        ("Host:\r\n", false),
-        ("Host: \r\n", false),
-        ("Host: a\r\nHost: a\r\n", false),
-        ("Host: a\r\nHost: b\r\n", false),
-        ("Host: a, b\r\n", false),
-        ("Host: a b\r\n", false),
-        ("Host : a\r\n", false),
-        ("Host: a\0\r\n", false),
-        ("Host: u@a\r\n", false),
-        ("Host: a/b\r\n", false),
-        ("Host: a#b\r\n", false),
-        ("Host: a?b\r\n", false),
-        ("Host: a\\b\r\n", false),
-        ("\tHost: a\r\n", false),
-        ("Host: a\r\n Host: b\r\n", false),
-        ("Host: a:80\r\n", true),
-        ("Host: [::1]\r\n", true),
-        ("Host\u{b}: a\r\n", false),
-    ];
-    for (host, sound) in hosts {
+    for (host, sound) in HOSTS {
         let bytes = whole("POST /v1/chat/completions HTTP/1.1", host, "\r\n", "");
         cases.push(Case { name: format!("the host {host:?}"), bytes, sound });
     }
-    let more = [
-        ("X: y\r\n", true),
-        ("X: y\n", false),
-        ("X: y\r\r\n", false),
-        ("X: y\r\n z\r\n", false),
-        ("X: y\r\n\tz\r\n", false),
-        ("X\r\n", false),
-        (": y\r\n", false),
-        ("X y: z\r\n", false),
-        ("X: y\0z\r\n", false),
-        ("X: y\rContent-Length: 0\r\n", false),
-        ("X: y\u{7f}\r\n", false),
-        ("X: y\u{1}\r\n", false),
-        ("(X): y\r\n", false),
-        ("X: y\tz\r\n", true),
-        ("X: ü\r\n", true),
-        ("\r\n", false),
-        ("\n", false),
-        ("X: y\n\r\n", false),
-        ("Content-Length\r\n: 0\r\n", false),
-        ("X: y\r\nTransfer-Encoding: chunked\n", false),
-        ("Trailer: Content-Length\r\n", true),
-        ("Connection: Content-Length\r\n", true),
-        ("Connection: Transfer-Encoding\r\n", true),
-        ("TE: trailers\r\n", true),
-        ("Upgrade: h2c\r\n", true),
-        ("Keep-Alive: 1\r\n", true),
-        ("X-HTTP-Method-Override: GET\r\n", true),
-        ("X-Forwarded-Host: b\r\n", true),
-    ];
-    for (line, sound) in more {
+    for (line, sound) in MORE {
         let bytes = whole("POST /v1/chat/completions HTTP/1.1", "Host: a\r\n", "\r\n", line);
         cases.push(Case { name: format!("the header {line:?}"), bytes, sound });
     }
@@ -304,6 +317,15 @@ fn cases(house: &House) -> Vec<Case> {
         bytes: whole("POST /v1/chat/completions HTTP/1.1", "Host: a\n", "\n", ""),
         sound: false,
     });
+    cases
+}
+
+/// One way each to write a chunk, or the end of all.
+fn in_chunks(house: &House) -> Vec<Case> {
+    let body = House::body(SEEN);
+    let (n, hidden, auth) = (body.len(), house.hidden(), format!("Authorization: Bearer {}", house.key));
+    let kind = "Content-Type: application/json";
+    let mut cases = Vec::new();
     for size in [
         "{x}",
         "0{x}",

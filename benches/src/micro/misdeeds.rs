@@ -33,7 +33,7 @@ pub(super) fn of_components(
     request: &Arc<RequestView>,
 ) -> Result<Vec<f64>> {
     let of = |way: &&str| over(&*component(engine, guest, &json!({ "hook": "guard", "how": way }))?, request);
-    worst(WAYS.iter().map(|way| of(way)))
+    worst(WAYS.iter().map(of))
 }
 
 /// As [`of_components`], of scripts.
