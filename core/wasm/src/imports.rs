@@ -84,7 +84,7 @@ pub(crate) fn check(
     Ok(Links { always, capabilities, at_load: false })
 }
 
-/// The interface and version of an import of ours: `weir:policy/kv@0.3.0` → `kv`, `0.2.0`.
+/// The interface and version of an import of ours: `weir:policy/kv@0.3.0` → `kv`, `0.3.0`.
 pub(crate) fn ours(import: &str) -> Option<(&str, &str)> {
     import.strip_prefix("weir:policy/")?.split_once('@')
 }

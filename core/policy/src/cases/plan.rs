@@ -1,7 +1,6 @@
 //! What a case says of a plan beside the order of its targets.
 
-use crate::target::Candidates;
-use crate::verdict::{ErrorClass, Plan, Step, Strategy};
+use crate::verdict::{ErrorClass, Plan, Strategy};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -42,17 +41,12 @@ struct StepFile {
 
 /// What came, as far as cases can speak of it.
 pub(super) struct Planned {
-    plan: Plan,
-    ids: Vec<String>,
+    pub(super) plan: Plan,
+    /// The target of each step.
+    pub(super) ids: Vec<String>,
 }
 
 impl Planned {
-    pub(super) fn new(plan: &Plan, candidates: &Candidates) -> Self {
-        let id =
-            |step: &Step| candidates.table.get(usize::from(step.target)).map(|target| target.id.to_string());
-        Self { ids: plan.steps.iter().map(|step| id(step).unwrap_or_default()).collect(), plan: plan.clone() }
-    }
-
     /// The first thing in which the plan is not as it was said.
     pub(super) fn mismatch(&self, wanted: &PlanFile) -> Option<String> {
         let plan = &self.plan;

@@ -75,9 +75,10 @@ impl Seen {
     pub(super) fn routed(decision: Routed, candidates: &Candidates) -> Self {
         match decision {
             Routed::Plan(plan) => {
-                let ids = plan.steps.iter().map(|step| id(step.target, candidates)).collect();
-                let planned = Some(Planned::new(&plan, candidates));
-                Self { reason: Some(plan.reason.to_string()), plan: planned, ..Self::new(Answer::Plan(ids)) }
+                let ids: Vec<String> = plan.steps.iter().map(|step| id(step.target, candidates)).collect();
+                let reason = Some(plan.reason.to_string());
+                let planned = Some(Planned { plan, ids: ids.clone() });
+                Self { reason, plan: planned, ..Self::new(Answer::Plan(ids)) }
             }
             Routed::Refused(refused) => Self::new(Answer::Refused(refused.deny)),
             Routed::Static => Self::new(Answer::Abstained),
