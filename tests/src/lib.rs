@@ -4,6 +4,7 @@
 //!
 //! - [`gateway`]: a running `weir serve` in a folder of its own, and the commands beside it.
 //! - [`client`]: a caller: HTTP/1.1 by hand, so that it can also do what no library would.
+//! - [`frames`]: HTTP/2 by hand.
 //! - [`upstream`]: a provider that does what its script says, and remembers what it was sent.
 //! - [`reply`]: chat completions and streams as a provider writes them.
 //! - [`ledger`]: the postings, read from outside.
@@ -24,6 +25,7 @@
 pub mod canary;
 pub mod client;
 pub mod collector;
+pub mod frames;
 pub mod gateway;
 pub mod ledger;
 pub mod reply;

@@ -172,3 +172,76 @@ async fn one_callers_leaving_does_not_touch_the_others() {
 fn rest(_: bool) -> Act {
     reply::events(&["second"]).into_iter().fold(Act::new(), Act::chunk).end()
 }
+
+/// Two pieces, then a pause, then the rest with its usage.
+async fn paused(gate: &Gate) -> Upstream {
+    let held = gate.clone();
+    Upstream::start(move |_| {
+        let begun = Act::stream().chunk(reply::delta("one ")).chunk(reply::delta("two "));
+        begun.wait(&held).then(rest(true))
+    })
+    .await
+}
+
+/// A caller of a stream that leaves after two pieces.
+async fn leaves(gateway: &Gateway, key: &str) {
+    let mut client = gateway.client().await;
+    client.chat(key, &ask(true), &[]).await.unwrap();
+    assert_eq!(soon("a head", client.head()).await.unwrap().status, 200);
+    for _ in 0..2 {
+        assert!(soon("an event", client.event()).await.unwrap().is_some());
+    }
+}
+
+/// Waits until the gateway knows that the caller has left.
+async fn noticed(gateway: &Gateway) {
+    let line = "weir_drained_streams_total{result=\"begun\"} 1";
+    while !gateway.get_admin("/metrics").await.text().contains(line) {}
+}
+
+async fn draining(upstream: &Upstream, drain: &str) -> (Gateway, String) {
+    let provider = format!("on_disconnect: drain, drain: {drain}, {PATIENT}");
+    let setup = Setup::pair(upstream.address, Upstream::refusing(), "", &provider);
+    let gateway = setup.start().await;
+    // A hard budget, so that the hold has to stand until the end.
+    let key = gateway.key(&["--budget", "1"]);
+    (gateway, key)
+}
+
+#[tokio::test]
+async fn a_provider_that_bills_all_of_it_anyway_is_read_to_its_end() {
+    let gate = Gate::new();
+    let upstream = paused(&gate).await;
+    let (mut gateway, key) = draining(&upstream, "{ max: 60s }").await;
+    leaves(&gateway, &key).await;
+    noticed(&gateway).await;
+    // It is under way, and shutdown waits for it.
+    gateway.terminate();
+    gate.open();
+    assert!(gateway.ended().await.success());
+    let posting = gateway.postings().remove(0);
+    assert_eq!(posting.outcome, "client-abort", "{posting:?}");
+    assert!(posting.counted, "what the provider counted: {posting:?}");
+    assert_eq!((posting.input, posting.cached_input, posting.output), (60, 40, 10));
+    assert_eq!((posting.charged, posting.provider_cost), (180_000, Some(180_000)), "{posting:?}");
+    gateway.ledger_check();
+}
+
+#[tokio::test]
+async fn reading_on_ends_at_its_caps() {
+    for (drain, opens) in [("{ max: 100ms }", false), ("{ max: 60s, bytes: 100 }", true)] {
+        let gate = Gate::new();
+        let upstream = paused(&gate).await;
+        let (gateway, key) = draining(&upstream, drain).await;
+        leaves(&gateway, &key).await;
+        noticed(&gateway).await;
+        if opens {
+            gate.open();
+        }
+        upstream.ended(0).await;
+        let posting = aborted(&gateway).await;
+        assert!(!posting.counted && posting.output > 0, "{drain}: the usage so far: {posting:?}");
+        let metrics = gateway.get_admin("/metrics").await.text();
+        assert!(metrics.contains("weir_drained_streams_total{result=\"cut\"} 1"), "{metrics}");
+    }
+}

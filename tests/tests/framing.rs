@@ -424,3 +424,54 @@ async fn never_two_requests_of_one() {
     assert!(wrong.is_empty(), "{} of {} cases: {wrong:#?}", wrong.len(), cases.len());
     house.gateway.ledger_check();
 }
+
+#[tokio::test]
+async fn trailers_of_a_request_go_nowhere() {
+    let house = house().await;
+    let body = House::body(SEEN);
+    let trailers =
+        "Authorization: Bearer other\r\nContent-Length: 1\r\nX-Trailer: 1\r\nTransfer-Encoding: gzip\r\n";
+    let request = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\nTrailer: X-Trailer\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n{trailers}\r\n",
+        house.key,
+        body.len()
+    );
+    let mut client = house.gateway.client().await;
+    for turn in 0..2 {
+        client.write(request.as_bytes()).await.unwrap();
+        let reply = soon("a reply", client.reply()).await.unwrap();
+        assert_eq!((reply.status(), reply.answer().as_str()), (200, "fine"), "{reply:?}");
+        let call = house.upstream.call(turn).await;
+        let seen = call.raw.to_ascii_lowercase();
+        for name in ["trailer", "other", "gzip", "\r\nte:"] {
+            assert!(!seen.contains(name), "{name}: {seen}");
+        }
+        assert_eq!(call.body, body.as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn trailers_of_a_reply_go_nowhere() {
+    let stream = || {
+        let events = weir_tests::reply::events(&["fine"]).into_iter();
+        events
+            .fold(weir_tests::Act::stream(), weir_tests::Act::chunk)
+            .send("0\r\nX-Trailer: 1\r\nSet-Cookie: a=b\r\n\r\n")
+    };
+    let upstream = Upstream::start(move |_| stream()).await;
+    let config = format!(
+        "providers: {{ p: {{ base_url: 'http://{}/v1', keys: [k] }} }}\nmodels: {{ m: {{ targets: [p/x] }} }}\n",
+        upstream.address
+    );
+    let gateway = Setup::new(config).start().await;
+    let key = gateway.key(&[]);
+    let mut client = gateway.client().await;
+    for _ in 0..2 {
+        let body = json!({ "model": "m", "stream": true, "messages": [{ "role": "user", "content": SEEN }] });
+        client.chat(&key, &body, &[]).await.unwrap();
+        // A trailer would stand where the client looks for the empty line at the end of the chunks.
+        let reply = soon("a reply", client.reply()).await.unwrap();
+        assert_eq!((reply.status(), reply.answer().as_str()), (200, "fine"), "{reply:?}");
+        assert!(reply.get("set-cookie").is_none() && reply.get("trailer").is_none(), "{reply:?}");
+    }
+}

@@ -363,6 +363,32 @@ async fn a_slow_header_is_closed_and_a_slow_body_is_408() {
 }
 
 #[tokio::test]
+async fn a_header_has_a_deadline_of_its_own_and_who_only_waits_may_wait() {
+    let upstream = Upstream::saying("fine").await;
+    let server = "  timeouts: { idle: 10m, header: 400ms }";
+    let gateway = Setup::pair(upstream.address, upstream.address, "", "").server(server).start().await;
+    let key = gateway.key(&[]);
+    let mut waits = gateway.client().await;
+    let (mut fresh, mut kept) = (gateway.client().await, gateway.client().await);
+    for client in [&mut waits, &mut kept] {
+        client.chat(&key, &ask(), &[]).await.unwrap();
+        assert_eq!(soon("a reply", client.reply()).await.unwrap().answer(), "fine");
+    }
+    fresh.write(b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nX-Slow: ").await.unwrap();
+    soon("the end of half a header", fresh.closed()).await;
+    // A byte now and then, on a connection that has had a request.
+    kept.write(b"GET /v1/models HTTP/1.1\r\nHost: a\r\nX-Slow: ").await.unwrap();
+    let drip = async {
+        while kept.write(b"a").await.is_ok() {
+            tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+        }
+    };
+    soon("the end of a slow header", drip).await;
+    waits.chat(&key, &ask(), &[]).await.unwrap();
+    assert_eq!(soon("a reply", waits.reply()).await.unwrap().answer(), "fine");
+}
+
+#[tokio::test]
 async fn expect_continue_is_answered_after_the_key_was_checked() {
     let house = house().await;
     let body = ask().to_string();
@@ -374,7 +400,11 @@ async fn expect_continue_is_answered_after_the_key_was_checked() {
     };
     let mut client = house.gateway.client().await;
     client.write(head("Bearer weir_sk_wrong").as_bytes()).await.unwrap();
-    assert_eq!(soon("a head", client.any_head()).await.unwrap().status, 401, "no body is asked for");
+    let refused = soon("a head", client.any_head()).await.unwrap();
+    assert_eq!((refused.status, refused.get("connection")), (401, Some("close")), "no body is asked for");
+    // Whether what comes now is the body or a request, nobody can tell.
+    let _ = client.write(body.as_bytes()).await;
+    soon("the end of the connection", client.closed()).await;
 
     let mut client = house.gateway.client().await;
     client.write(head(&house.bearer()).as_bytes()).await.unwrap();

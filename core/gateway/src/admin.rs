@@ -1,8 +1,8 @@
 //! The second listener: health and metrics for machines, an authenticated API for operators.
 
 use crate::config::Config;
-use crate::drain::Phase;
 use crate::gateway::Gateway;
+use crate::readiness::{self, Readiness};
 use crate::reload::build::Refused;
 use crate::reload::{Reloader, Shown};
 use http::{Method, Response, StatusCode};
@@ -70,7 +70,7 @@ impl Admin {
         let (method, path) = (head.method.clone(), head.uri.path().to_owned());
         match (&method, path.as_str()) {
             (&Method::GET, "/livez") => text(StatusCode::OK, "ok\n"),
-            (&Method::GET, "/readyz") => self.ready(),
+            (&Method::GET, "/readyz") => ready(&readiness::judge(&self.gateway)),
             (&Method::GET, "/metrics") => text(StatusCode::OK, &self.gateway.telemetry.metrics().render()),
             (_, path) if path.starts_with("/admin/v1/") => {
                 match self.authenticated(session, &method, path).await {
@@ -82,14 +82,6 @@ impl Admin {
                 StatusCode::NOT_FOUND,
                 &json!({ "error": { "message": "Known paths: /livez, /readyz, /metrics, /admin/v1/{version,policies,policies/NAME,providers,reload,rollback,organisations,teams,keys,explain}." } }),
             ),
-        }
-    }
-
-    fn ready(&self) -> Response<Vec<u8>> {
-        if self.gateway.drain.phase() == Phase::Open {
-            text(StatusCode::OK, "ready\n")
-        } else {
-            text(StatusCode::SERVICE_UNAVAILABLE, "draining\n")
         }
     }
 
@@ -183,6 +175,11 @@ impl Admin {
             open.map(|(policy, hook)| json!({ "policy": policy, "hook": hook.as_str() })).collect();
         Ok(shown)
     }
+}
+
+fn ready(readiness: &Readiness) -> Response<Vec<u8>> {
+    let status = if readiness.status.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    body_of(status, &json!(readiness))
 }
 
 fn answer_of(result: Result<crate::reload::Swapped, Refused>) -> Result<Value, No> {

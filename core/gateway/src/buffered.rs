@@ -32,6 +32,11 @@ impl Budget {
 }
 
 impl Held<'_> {
+    /// Whether `more` bytes could be taken now.
+    pub fn fits(&self, more: usize) -> bool {
+        self.budget.used().saturating_add(more) <= self.budget.limit
+    }
+
     /// Takes `more` bytes; `false`, and nothing taken, if the process is out of them.
     #[must_use]
     pub fn grow(&mut self, more: usize) -> bool {
@@ -62,7 +67,7 @@ mod tests {
             let mut one = budget.open();
             let mut two = budget.open();
             assert!(one.grow(7));
-            assert!(!two.grow(4));
+            assert!(!two.grow(4) && !two.fits(4) && two.fits(3));
             assert!(two.grow(3));
             assert_eq!(budget.used(), 10);
         }

@@ -1,5 +1,12 @@
 //! The response cache: complete, successful replies, in memory, bounded by bytes.
+//!
+//! # Layout
+//!
+//! - [`flight`]: one request at a time for one reply.
 
+pub mod flight;
+
+use flight::Flights;
 use hmac::{Hmac, Mac};
 use http::HeaderValue;
 use moka::Expiry;
@@ -33,6 +40,8 @@ pub struct Entry {
 
 /// Replies by key.
 pub struct Replies {
+    /// The replies that are being fetched.
+    pub flights: Flights,
     entries: Cache<Key, Entry>,
     secret: Hmac<Sha256>,
 }
@@ -78,7 +87,7 @@ impl Replies {
             .weigher(|_, entry: &Entry| u32::try_from(entry.body.len() + OVERHEAD).unwrap_or(u32::MAX))
             .expire_after(PerEntry)
             .build();
-        Ok(Self { entries, secret: keyed(&secret) })
+        Ok(Self { flights: Flights::default(), entries, secret: keyed(&secret) })
     }
 
     /// The key of a request. Two bodies that mean the same share it: member order, white space and string escapes do

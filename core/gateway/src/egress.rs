@@ -1,7 +1,8 @@
 //! What goes to a provider: the request head, with the provider's own key and nothing of the caller's but what its API
 //! says is the caller's to choose.
 
-use crate::config::Speaks;
+use crate::config::{DrainBounds, Speaks};
+use crate::crowd::Room;
 use crate::upstream::{Dialer, Patience, Request};
 use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HOST, USER_AGENT};
@@ -40,6 +41,10 @@ pub struct Endpoint {
     pub dialer: Arc<Dialer>,
     /// Until the first byte, and between two.
     pub patience: Patience,
+    /// How far a stream is read on when its caller has left; `None`: it is cancelled.
+    pub drain: Option<DrainBounds>,
+    /// How many requests it takes at one time, if that is bounded.
+    pub room: Option<Room>,
     /// For one attempt as a whole.
     pub total: Duration,
     /// What its requests begin with.

@@ -16,6 +16,7 @@
 //! - [`reply`]: a whole reply.
 //! - [`relay`]: a stream on its way: cut at its events, turned where the target speaks another dialect.
 //! - [`stream`]: a streamed reply.
+//! - [`ear`]: who listens to it.
 //! - [`raw`]: a reply that is no conversation.
 //! - [`count`]: tokens counted without asking a model.
 //! - [`price`]: what the customer pays, by the policy that prices.
@@ -29,6 +30,7 @@ pub mod admit;
 pub mod attempt;
 pub mod attend;
 pub mod count;
+pub mod ear;
 pub mod explain;
 pub mod guard;
 pub mod identify;
@@ -190,17 +192,23 @@ fn told(admitted: &Admitted) -> Option<Arc<Request>> {
 }
 
 impl Exchange<'_> {
-    /// Runs the exchange to its end and records it.
-    pub async fn run(mut self) {
+    /// Runs the exchange to its end and records it; whether the caller left before that.
+    pub async fn run(mut self) -> bool {
+        let mut left = false;
         if let Err(end) = self.answer().await {
             match end {
                 End::Refused(refusal) => {
                     self.record.status = refusal.status_for(self.voice);
+                    if let Some(why) = refusal.shed {
+                        self.gateway.telemetry.metrics().shed(why);
+                    }
                     if respond::refuse(self.session, &refusal, self.voice, &self.id).await.is_err() {
+                        left = true;
                         self.session.set_keepalive(None);
                     }
                 }
                 End::Gone => {
+                    left = true;
                     self.record.outcome = record::Outcome::ClientAbort;
                     self.session.set_keepalive(None);
                 }
@@ -214,6 +222,7 @@ impl Exchange<'_> {
         }
         self.complete();
         self.gateway.telemetry.record(self.record);
+        left
     }
 
     async fn answer(&mut self) -> Result<(), End> {
@@ -246,9 +255,10 @@ impl Exchange<'_> {
             Ok(guarded) => guarded,
             Err(stop) => return self.stopped(admitted, &request, stop).await,
         };
-        let replay = match self.look_up(&admitted, &request) {
-            replay::Found::Hit(reply) => return self.replay(admitted, &request, &reply).await,
-            replay::Found::Miss(replay) => replay,
+        let replay = match self.look_up(&admitted, &request).await {
+            Ok(replay::Found::Hit(reply)) => return self.replay(admitted, &request, &reply).await,
+            Ok(replay::Found::Miss(replay)) => replay,
+            Err(end) => return self.ended(admitted, end, Outcome::Refused).await,
         };
         let mut planned = match self.plan(&admitted, &view).await {
             Ok(planned) => planned,
@@ -316,7 +326,11 @@ impl Exchange<'_> {
     /// Reads and parses the body.
     async fn read(&mut self, api: Api) -> Result<Request, End> {
         let server = &self.snapshot.config.server;
-        let bounds = body::Bounds { limit: server.limits.body, deadline: server.timeouts.body };
+        let bounds = body::Bounds {
+            limit: server.limits.body,
+            deadline: server.timeouts.body,
+            min_rate: server.limits.min_rate,
+        };
         let headers = &self.session.req_header().headers;
         body::check_head(headers, bounds, api == Api::Transcription)?;
         let boundary = (api == Api::Transcription).then(|| form::boundary(headers)).transpose()?;

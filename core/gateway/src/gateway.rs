@@ -3,11 +3,13 @@
 use crate::buffered::Budget;
 use crate::cache::Replies;
 use crate::completions::Completions;
+use crate::connections::{Connection, Connections};
 use crate::drain::{Drain, Phase};
 use crate::exchange::explain::Explained;
 use crate::exchange::{self, Exchange};
+use crate::ingress::head::{self, Head, Patience};
 use crate::ingress::{self, respond};
-use crate::refusal::Refusal;
+use crate::overload::Pressure;
 use crate::services::Host;
 use crate::services::traces::Traces;
 use crate::snapshot::Snapshot;
@@ -16,12 +18,12 @@ use crate::upstream::Upstreams;
 use arc_swap::ArcSwap;
 use hmac::{Hmac, Mac};
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream};
+use pingora::protocols::SocketDigest;
 use pingora::protocols::http::ServerSession;
+use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora::server::ShutdownWatch;
-use pingora::time::timeout;
 use sha2::Sha256;
 use std::fmt::Write;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -46,6 +48,10 @@ pub struct Gateway {
     pub buffered: Budget,
     /// What is under way.
     pub drain: Drain,
+    /// The callers' connections.
+    pub connections: Connections,
+    /// How late the runtime runs.
+    pub pressure: Pressure,
     /// Makes ids and random numbers.
     pub ids: Ids,
     /// Takes HTTP/2 without TLS too, and bounds idle connections.
@@ -121,25 +127,47 @@ impl Gateway {
         hex::encode(&hash.finalize().into_bytes()[..16]).into()
     }
 
-    /// One exchange on a session whose head has been read.
-    async fn exchange(&self, session: &mut ServerSession) {
+    /// How long to wait for callers.
+    pub fn patience(&self) -> Patience {
+        let timeouts = self.snapshot.load().config.server.timeouts;
+        Patience { idle: timeouts.idle, header: timeouts.header }
+    }
+
+    /// The connection that a session is on, and what carries it to the next request of HTTP/1.
+    fn connection(&self, session: &mut ServerSession) -> (Option<Context>, Option<Arc<Connection>>) {
+        let carried = session.take_connection_user_context();
+        if let Some(connection) =
+            carried.as_ref().and_then(|context| context.downcast_ref::<Arc<Connection>>())
+        {
+            let connection = Arc::clone(connection);
+            return (carried, Some(connection));
+        }
+        let socket = session.digest().and_then(|digest| digest.socket_digest.as_ref());
+        let found = socket.and_then(|socket| self.connections.find(key(socket)));
+        let context = found.as_ref().map(|connection| Box::new(Arc::clone(connection)) as Context);
+        (context, found)
+    }
+
+    /// One exchange on a session whose head has been read; whether its caller left before its end.
+    async fn exchange(&self, session: &mut ServerSession) -> bool {
         let id = self.ids.request();
         let snapshot = self.snapshot.load_full();
         let timeouts = &snapshot.config.server.timeouts;
         if self.drain.phase() == Phase::Open {
-            session.set_keepalive(Some(timeouts.header.as_secs().max(1)));
+            session.set_keepalive(Some(timeouts.idle.as_secs().max(1)));
         } else {
             session.set_keepalive(None);
         }
         session.set_write_timeout(Some(timeouts.write));
+        session.set_total_drain_timeout(Some(respond::DRAIN));
         let head = session.req_header();
         let voice = ingress::voice(head.uri.path(), &head.headers);
-        let Some(_guest) = self.drain.enter() else {
-            let refusal =
-                Refusal::busy("overloaded", "The gateway has as many requests under way as it may.", 1000);
-            // A caller that cannot be told has gone.
-            let _ = respond::refuse(session, &refusal.closing(), voice, &id).await;
-            return;
+        let _guest = match self.enter() {
+            Ok(guest) => guest,
+            Err(refusal) => {
+                self.telemetry.metrics().shed(refusal.shed.unwrap_or_default());
+                return respond::refuse(session, &refusal.closing(), voice, &id).await.is_err();
+            }
         };
         let started = Instant::now();
         let traceparent =
@@ -165,7 +193,7 @@ impl Gateway {
             wants_explanation: false,
             routed: None,
         };
-        exchange.run().await;
+        exchange.run().await
     }
 }
 
@@ -176,31 +204,67 @@ impl HttpServerApp for Gateway {
         mut session: ServerSession,
         _shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        let patience = self.snapshot.load().config.server.timeouts.header;
-        // Pingora times each read; only a deadline around them all stops a caller that sends a byte a minute.
-        let head = timeout(patience, pin!(session.read_request())).await;
-        match head {
-            Ok(Ok(true)) => {}
-            Ok(Ok(false)) | Err(_) => return None,
-            Ok(Err(_)) => {
+        let (context, connection) = self.connection(&mut session);
+        // Pingora times each read; only deadlines around them all stop a caller that sends a byte a minute.
+        match head::read(&mut session, self.patience()).await {
+            Head::Come => {}
+            Head::Nothing => return None,
+            Head::Broken => {
                 session.set_keepalive(None);
                 // Nothing of the head can be trusted, so the answer is fixed.
                 let _ = session.respond_error(400).await;
                 return None;
             }
         }
-        self.exchange(&mut session).await;
+        let busy = match &connection {
+            Some(connection) => Some(self.connections.busy(connection)?),
+            None => None,
+        };
+        let left = self.exchange(&mut session).await;
+        if let Some(connection) = connection.as_ref().filter(|_| session.is_http2()) {
+            self.connections.ended(connection, left);
+        }
         if self.drain.phase() != Phase::Open {
             session.set_keepalive(None);
         }
-        let settings = HttpPersistentSettings::for_session(&session);
+        if !left {
+            respond::linger(&mut session).await;
+        }
+        let mut settings = HttpPersistentSettings::for_session(&session);
         let stream = session.finish().await.ok()??;
+        drop(busy);
+        if let Some(context) = context {
+            settings.set_user_context(context);
+        }
         Some(ReusedHttpStream::from_reusable_stream(stream, settings))
     }
 
     fn server_options(&self) -> Option<&HttpServerOptions> {
         Some(&self.options)
     }
+
+    fn h2_options(&self) -> Option<H2Options> {
+        let mut options = default_h2_options();
+        let header = self.snapshot.load().config.server.limits.header;
+        options
+            .max_header_list_size(u32::try_from(header).unwrap_or(u32::MAX))
+            .max_send_buffer_size(H2_SEND_BUFFER)
+            .max_local_error_reset_streams(Some(H2_OWN_RESETS));
+        Some(options)
+    }
+}
+
+/// Bytes of replies that a stream may hold for a caller that does not read.
+const H2_SEND_BUFFER: usize = 64 << 10;
+/// Streams of one connection that may end because the caller broke the protocol in them.
+const H2_OWN_RESETS: usize = 100;
+
+/// What is carried from one request of a connection to the next.
+type Context = Box<dyn std::any::Any + Send + Sync>;
+
+/// A connection's own number as long as it lives: where its socket's facts are.
+pub fn key(socket: &Arc<SocketDigest>) -> usize {
+    Arc::as_ptr(socket).addr()
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@
 pub mod body;
 pub mod form;
 pub mod framing;
+pub mod head;
 pub mod headers;
 pub mod respond;
 

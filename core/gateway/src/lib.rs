@@ -11,6 +11,9 @@
 //! - [`exchange`]: the way of a request, one sentence a step.
 //! - [`completions`]: finished exchanges on their way to the policies that want to know of them.
 //! - [`ingress`], [`egress`], [`cache`], [`upstream`]: the caller's side, the provider's side.
+//! - [`overload`], [`connections`], [`buffered`], [`drain`], [`crowd`]: how much may be under way at one time.
+//! - [`recover`]: what a process that was killed has left.
+//! - [`readiness`]: what is wrong, if something is.
 //! - [`terms`]: what an exchange asks of whoever gets its content, and who fits.
 //! - [`privacy`]: no core dumps, no content in panics.
 //! - [`services`]: what the gateway does for policies: keys, calls out, metrics, traces.
@@ -23,13 +26,18 @@ pub mod cache;
 pub mod cli;
 pub mod completions;
 pub mod config;
+pub mod connections;
+pub mod crowd;
 pub mod drain;
 pub mod egress;
 pub mod exchange;
 pub mod gateway;
 pub mod ingress;
 pub mod models;
+pub mod overload;
 pub mod privacy;
+pub mod readiness;
+pub mod recover;
 pub mod refusal;
 pub mod reload;
 pub mod server;

@@ -26,6 +26,8 @@ pub struct Refusal {
     pub allow: Option<&'static str>,
     /// Headers of the provider that the official SDKs read: rate limits, a date to retry after.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// What was too much, if it was refused for load alone; a label of a metric.
+    pub shed: Option<&'static str>,
     /// The connection cannot be used again: its framing is in doubt or its body was not read.
     pub close: bool,
 }
@@ -46,6 +48,7 @@ impl Refusal {
             retry_after_ms: None,
             allow: None,
             headers: Vec::new(),
+            shed: None,
             close: false,
         }
     }
@@ -144,6 +147,13 @@ impl Refusal {
     #[must_use]
     pub fn about(mut self, param: impl Into<String>) -> Self {
         self.param = Some(param.into());
+        self
+    }
+
+    /// The same refusal, for load alone.
+    #[must_use]
+    pub const fn shed(mut self, why: &'static str) -> Self {
+        self.shed = Some(why);
         self
     }
 

@@ -5,9 +5,13 @@ use crate::buffered::Budget;
 use crate::cache::Replies;
 use crate::completions;
 use crate::config::{Config, LedgerSync};
+use crate::connections::{Connection, Connections};
 use crate::drain::{Drain, Phase};
-use crate::gateway::{Gateway, Ids};
+use crate::gateway::{self, Gateway, Ids};
+use crate::ingress::head::Watch;
+use crate::overload::{self, Pressure};
 use crate::privacy;
+use crate::recover;
 use crate::reload::build::{Builder, Refused};
 use crate::reload::policies::Compiled;
 use crate::reload::{self, Reloader};
@@ -19,7 +23,9 @@ use crate::upstream::Upstreams;
 use arc_swap::ArcSwap;
 use hmac::{Hmac, Mac};
 use pingora::apps::{HttpServerOptions, ServerApp};
+use pingora::listeners::TcpSocketOptions;
 use pingora::listeners::tls::TlsSettings;
+use pingora::protocols::TcpKeepalive;
 use pingora::services::Service as _;
 use pingora::services::listening::Service;
 use sha2::Sha256;
@@ -28,14 +34,16 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use weir_ledger::{Ledger, OpenError, Pepper};
 
 /// Most instances of Wasm policies at one time.
 const INSTANCES: u32 = 256;
-/// Length of HTTP/2's connection preface.
-const PREFACE: usize = 24;
+/// When an idle connection is asked whether somebody is still there, how often, and how often in vain.
+const PROBE_AFTER: Duration = Duration::from_secs(60);
+const PROBE_EVERY: Duration = Duration::from_secs(10);
+const PROBES: usize = 3;
 /// How long the ledger may take to write what is queued, at the very end.
 const FLUSH: Duration = Duration::from_secs(5);
 
@@ -117,7 +125,11 @@ impl Server {
     fn new(config: Config, file: Option<PathBuf>) -> Result<Self, ServeError> {
         let system = |error: &dyn std::fmt::Display| ServeError::System(error.to_string());
         let telemetry = Arc::new(start_telemetry(&config).map_err(|error| system(&error))?);
+        let wal_bytes = recover::wal_bytes(&config.data);
         let ledger = open_ledger(&config)?;
+        let (files, sockets) = recover::sweep(&config.data, &std::env::temp_dir());
+        let holds = ledger.stats().adopted as u64;
+        recover::Found { wal_bytes, holds, files, sockets }.tell(telemetry.metrics());
         let token = admin::token(&config).map_err(|error| system(&error))?;
         let sim = Socket::new().map_err(|error| system(&error))?;
         let upstreams = Arc::new(Upstreams::default());
@@ -155,6 +167,8 @@ impl Server {
             telemetry,
             buffered: Budget::new(limits.buffered),
             drain: Drain::new(limits.in_flight as usize),
+            connections: Connections::new(limits.connections as usize),
+            pressure: Pressure::default(),
             ids: Ids::new().map_err(|error| system(&error))?,
             options: options(&config),
             users: Hmac::new_from_slice(&users).map_err(|error| system(&error))?,
@@ -173,13 +187,13 @@ impl Server {
         let listen = self.config.server.listen.to_string();
         let mut callers = Service::new("weir".to_owned(), Shared(Arc::clone(&self.gateway)));
         match &self.config.server.tls {
-            None => callers.add_tcp(&listen),
+            None => callers.add_tcp_with_settings(&listen, socket_options(&self.config)),
             Some(tls) => {
                 let path = |path: &Path| path.to_string_lossy().into_owned();
                 let mut settings = TlsSettings::intermediate(&path(&tls.cert), &path(&tls.key))
                     .map_err(|error| ServeError::Tls(error.to_string()))?;
                 settings.enable_h2();
-                callers.add_tls_with_settings(&listen, None, settings);
+                callers.add_tls_with_settings(&listen, Some(socket_options(&self.config)), settings);
             }
         }
         let mut admin = Service::new("weir-admin".to_owned(), self.admin);
@@ -199,9 +213,13 @@ impl Server {
         ];
         let (end_worker, worker_ends) = oneshot::channel::<()>();
         let worker = tokio::spawn(self.worker.run(async move { drop(worker_ends.await) }));
-        told_to_stop().await.map_err(|error| ServeError::System(format!("no signals: {error}")))?;
+        let watch = tokio::spawn(overload::watch(Arc::clone(&self.gateway)));
+        let mut signals =
+            Signals::new().map_err(|error| ServeError::System(format!("no signals: {error}")))?;
+        signals.next().await;
         tracing::info!(under_way = self.gateway.drain.under_way(), "stopping");
-        drain(&self.gateway, &stop, self.config.server.timeouts.grace).await;
+        drain(&self.gateway, &stop, self.config.server.timeouts.grace, &mut signals).await;
+        watch.abort();
         self.reloader.stop().await;
         // Health checks are answered, and the simulator answers what is under way, until nothing is.
         let _ = (stop_admin.send(true), stop_sim.send(true));
@@ -237,25 +255,39 @@ async fn listening(mut address: SocketAddr) {
     }
 }
 
-/// Takes no more connections, lets what is under way finish, and ends the rest when the grace period is over.
-async fn drain(gateway: &Gateway, stop: &watch::Sender<bool>, grace: Duration) {
+/// Takes no more connections, lets what is under way finish, and ends the rest when the grace period is over, or when
+/// it is told to stop again.
+async fn drain(gateway: &Gateway, stop: &watch::Sender<bool>, grace: Duration, signals: &mut Signals) {
     gateway.drain.advance(Phase::Draining);
     // Nobody listens any more if the service has ended by itself.
     let _ = stop.send(true);
-    if tokio::time::timeout(grace, gateway.drain.idle()).await.is_err() {
-        tracing::warn!(under_way = gateway.drain.under_way(), "the grace period is over");
-        gateway.drain.advance(Phase::Ending);
-        let _ = tokio::time::timeout(FLUSH, gateway.drain.idle()).await;
-    }
+    let why = tokio::select! {
+        () = gateway.drain.idle() => return,
+        () = tokio::time::sleep(grace) => "the grace period is over",
+        () = signals.next() => "told to stop again",
+    };
+    tracing::warn!(under_way = gateway.drain.under_way(), "{why}");
+    gateway.drain.advance(Phase::Ending);
+    let _ = tokio::time::timeout(FLUSH, gateway.drain.idle()).await;
 }
 
-async fn told_to_stop() -> io::Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// The signals that mean: stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
-    Ok(())
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 fn start_telemetry(config: &Config) -> Result<Telemetry, telemetry::SetupError> {
@@ -299,8 +331,21 @@ fn derived(data: &Path, purpose: &[u8]) -> io::Result<[u8; 32]> {
 fn options(config: &Config) -> HttpServerOptions {
     let mut options = HttpServerOptions::default();
     options.h2c = config.server.tls.is_none();
-    options.h2_idle_timeout = Some(config.server.timeouts.header);
+    options.h2_idle_timeout = Some(config.server.timeouts.idle);
     options.keepalive_request_limit = Some(100_000);
+    options
+}
+
+/// Callers that are gone, or do not read, are noticed by the kernel.
+fn socket_options(config: &Config) -> TcpSocketOptions {
+    let mut options = TcpSocketOptions::default();
+    options.tcp_keepalive = Some(TcpKeepalive {
+        idle: PROBE_AFTER,
+        interval: PROBE_EVERY,
+        count: PROBES,
+        #[cfg(target_os = "linux")]
+        user_timeout: config.server.timeouts.write,
+    });
     options
 }
 
@@ -314,6 +359,8 @@ fn refresh_gauges(gateway: &Arc<Gateway>) {
         metrics.ledger_pending_reservations.set(number(stats.pending as u64));
         metrics.ledger_commits.inc_by(stats.commits.saturating_sub(metrics.ledger_commits.get()));
         metrics.requests_in_flight.set(number(gateway.drain.under_way() as u64));
+        metrics.connections.set(number(gateway.connections.open() as u64));
+        metrics.runtime_lag.set(gateway.pressure.take_worst().as_secs_f64());
         metrics.buffered_bytes.set(number(gateway.buffered.used() as u64));
         metrics.cache_bytes.set(number(gateway.replies.bytes()));
         metrics.cache_entries.set(number(gateway.replies.entries()));
@@ -329,23 +376,38 @@ struct Shared(Arc<Gateway>);
 impl ServerApp for Shared {
     async fn process_new(
         self: &Arc<Self>,
-        mut session: pingora::protocols::Stream,
+        session: pingora::protocols::Stream,
         shutdown: &watch::Receiver<bool>,
     ) -> Option<pingora::protocols::Stream> {
-        // Pingora looks for HTTP/2's preface without a deadline, so a caller that sends less than that, or nothing
-        // after a reply, would keep its connection for ever. What is looked at here is read again by pingora.
-        let patience = self.0.snapshot.load().config.server.timeouts.header;
-        let mut preface = [0; PREFACE];
-        if self.0.options.h2c
-            && !matches!(tokio::time::timeout(patience, session.try_peek(&mut preface)).await, Ok(Ok(_)))
-        {
+        let socket = session.get_socket_digest()?;
+        let Some(open) = self.0.connections.enter(gateway::key(&socket)) else {
+            self.0.telemetry.metrics().shed("connections");
             return None;
+        };
+        // TLS has taken some bytes by now; a request has not begun by them.
+        let greeting = session.get_ssl_digest().and_then(|_| socket.tcp_info());
+        let bytes = greeting.map_or(0, |info| info.tcpi_bytes_received);
+        let watch = Watch::new(self.0.patience(), Some(socket), Some(bytes));
+        tokio::select! {
+            biased;
+            stream = self.0.process_new(session, shutdown) => stream,
+            () = open.connection.told_to_close() => None,
+            () = without_request(&open.connection, watch) => None,
         }
-        let metrics = self.0.telemetry.metrics();
-        metrics.connections.inc();
-        let stream = self.0.process_new(session, shutdown).await;
-        metrics.connections.dec();
-        stream
+    }
+}
+
+/// Resolves when a new connection has had its time and no request has come. Pingora waits for the preface of HTTP/2, and
+/// for its first request, without a deadline.
+async fn without_request(connection: &Connection, mut watch: Watch) {
+    loop {
+        tokio::time::sleep(watch.step()).await;
+        if connection.is_used() {
+            return std::future::pending().await;
+        }
+        if watch.is_over() {
+            return;
+        }
     }
 }
 

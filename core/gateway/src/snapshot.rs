@@ -1,7 +1,9 @@
 //! Everything that a reload swaps, as one immutable value: an exchange holds one from its first byte to its last.
 
 use crate::config::Config;
+use crate::crowd::{self, Places, Room};
 use crate::egress::Endpoint;
+use crate::refusal::Refusal;
 use crate::telemetry::live::Live;
 use crate::telemetry::meters::Meters;
 use crate::telemetry::record::Model;
@@ -90,8 +92,20 @@ pub struct Bound {
     pub endpoint: Arc<Endpoint>,
     /// What it costs; `None` if unknown.
     pub prices: Option<Arc<Prices>>,
+    /// How many requests it takes at one time, if that is bounded.
+    pub room: Option<Room>,
     /// Its row in the table of live facts.
     pub live: u16,
+}
+
+impl Bound {
+    /// Takes a place at the provider and the target.
+    ///
+    /// # Errors
+    /// 503: one of them is full.
+    pub fn enter(&self, id: &str) -> Result<Places, Refusal> {
+        crowd::enter([self.endpoint.room.as_ref(), self.room.as_ref()], id)
+    }
 }
 
 /// Makes a route for a provider and a model, with these policies.

@@ -4,6 +4,7 @@ mod inflate;
 
 use crate::buffered::Held;
 use crate::config::is_public;
+use crate::crowd::Rooms;
 use arc_swap::ArcSwapOption;
 use bytes::{Bytes, BytesMut};
 use inflate::Inflate;
@@ -69,6 +70,8 @@ pub struct DialKey {
 pub struct Upstreams {
     dialers: Mutex<HashMap<DialKey, Arc<Dialer>>>,
     connectors: Mutex<HashMap<Option<PathBuf>, Arc<TransportConnector>>>,
+    /// How many requests are under way where there is a bound.
+    pub rooms: Rooms,
 }
 
 impl Upstreams {

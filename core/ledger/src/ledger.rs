@@ -44,6 +44,12 @@ pub struct Stats {
     pub commits: u64,
     /// Transactions that failed.
     pub failed_commits: u64,
+    /// Holds of an earlier process that were found when it was opened.
+    pub adopted: usize,
+    /// Whether the last transaction failed.
+    pub failing: bool,
+    /// Whether it takes writes at all: it has not been closed, and its thread is there.
+    pub open: bool,
     /// Postings committed.
     pub postings: u64,
     /// Unix milliseconds of the last commit; `None`: none yet.
@@ -71,6 +77,7 @@ struct Shared {
     counters: Arc<Counters>,
     clock: Clock,
     dir: PathBuf,
+    adopted: usize,
 }
 
 impl Ledger {
@@ -86,6 +93,7 @@ impl Ledger {
         let counters = store.counters();
         let loaded = store.load()?;
         let store: Arc<dyn Store> = Arc::new(store);
+        let adopted = loaded.pending.len();
         let directory = take_over(&*store, options.pepper, loaded, options.clock.now_ms());
         let desk = Desk {
             store,
@@ -93,8 +101,8 @@ impl Ledger {
             hold_timeout_ms: AtomicU64::new(millis(options.hold_timeout)),
             leaked: AtomicU64::new(0),
         };
-        let shared =
-            Shared { desk: Arc::new(desk), directory, counters, clock: options.clock, dir: dir.to_owned() };
+        let desk = Arc::new(desk);
+        let shared = Shared { desk, directory, counters, clock: options.clock, dir: dir.to_owned(), adopted };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -255,6 +263,9 @@ impl Ledger {
             expired: read(&counters.expired),
             commits: read(&counters.commits),
             failed_commits: read(&counters.failed_commits),
+            adopted: self.shared.adopted,
+            failing: counters.failing.load(Ordering::Relaxed),
+            open: desk.store.is_open(),
             postings: read(&counters.postings),
             last_commit_ms: Some(counters.last_commit_ms.load(Ordering::Relaxed)).filter(|at| *at != 0),
         }

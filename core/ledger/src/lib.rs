@@ -27,7 +27,7 @@
 //! - `directory`: from a key's text to its principal, in memory.
 //! - [`principal`](Principal): who asks, ready for the request path.
 //! - [`people`]: organisations, teams and keys as rows.
-//! - `limit`: requests per minute.
+//! - `limit`: requests per minute. [`seat`](Seats): how many at one time.
 //! - [`account`](Budget): what a budget has spent and may spend.
 //! - [`exchange`](ExchangeId): ids, and which exchanges are open.
 //! - [`reservation`](Reservation): money held, then used.
@@ -58,6 +58,7 @@ mod principal;
 mod reader;
 mod reservation;
 pub mod retention;
+mod seat;
 pub mod store;
 pub mod usage;
 pub mod wishes;
@@ -78,6 +79,7 @@ pub use posting::{Outcome, Posting};
 pub use principal::Principal;
 pub use reader::Reader;
 pub use reservation::{Refused, Reservation, SettleError, Settled};
+pub use seat::{Seat, Seats};
 pub use store::StoreError;
 pub use usage::{GroupBy, Query, UsageRow};
 pub use wishes::Wishes;

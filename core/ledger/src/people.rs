@@ -8,6 +8,7 @@ use weir_llm::price::Nanos;
 use crate::account::{Account, Budget, Period};
 use crate::limit::Limiter;
 use crate::principal::Principal;
+use crate::seat::Seats;
 use crate::wishes::Wishes;
 
 /// The team of keys that name none.
@@ -50,6 +51,8 @@ pub struct NewKey {
     pub expires_ms: Option<i64>,
     /// Requests per minute.
     pub rpm: Option<u32>,
+    /// Exchanges at one time; `None`: the gateway's default.
+    pub concurrency: Option<u32>,
     /// What it may spend.
     pub budget: Option<NewBudget>,
     /// What it asks of whoever gets its content.
@@ -92,6 +95,8 @@ pub struct KeyRow {
     pub revoked_ms: Option<i64>,
     /// Requests per minute.
     pub rpm: Option<u32>,
+    /// Exchanges at one time; `None`: the gateway's default.
+    pub concurrency: Option<u32>,
     /// What it may spend.
     pub budget: Option<Budget>,
     /// The strictest wish of organisation, team and key.
@@ -146,6 +151,8 @@ impl KeyRecord {
             no_training: key.no_training,
             tags: key.tags.clone().into(),
             rpm: key.rpm,
+            concurrency: key.concurrency,
+            seats: Seats::default(),
             budget: key.budget.clone(),
             scopes: key.scopes.clone().into(),
             models: key.models.clone().map(Into::into),

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::account::{Account, Budget};
 use crate::limit::{Limiter, RateLimited};
+use crate::seat::Seats;
 
 /// A key and what it may do. Shared by all its exchanges; holds no part of the key's text.
 #[derive(Debug)]
@@ -27,6 +28,10 @@ pub struct Principal {
     pub tags: Arc<[(String, String)]>,
     /// Requests per minute.
     pub rpm: Option<u32>,
+    /// Exchanges at one time; `None`: the gateway's default.
+    pub concurrency: Option<u32>,
+    /// The exchanges that are under way, where they are counted.
+    pub seats: Seats,
     /// What it may spend.
     pub budget: Option<Budget>,
     /// `x-weir-*` request headers that it may send, as their owner wrote them.

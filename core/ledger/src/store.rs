@@ -52,6 +52,8 @@ pub trait Store: Send + Sync + 'static {
     fn usage(&self, query: &Query) -> Result<Vec<UsageRow>, StoreError>;
     /// Writes that are queued and not committed.
     fn depth(&self) -> usize;
+    /// Whether writes are taken: it is not closed, and its thread is there.
+    fn is_open(&self) -> bool;
     /// Commits what is queued and lets go of the database. Blocks.
     fn close(&self);
 }
@@ -162,6 +164,8 @@ pub(crate) struct Counters {
     pub(crate) queued: AtomicU64,
     pub(crate) commits: AtomicU64,
     pub(crate) failed_commits: AtomicU64,
+    /// Whether the last transaction failed.
+    pub(crate) failing: std::sync::atomic::AtomicBool,
     pub(crate) postings: AtomicU64,
     pub(crate) expired: AtomicU64,
     pub(crate) last_commit_ms: std::sync::atomic::AtomicI64,

@@ -19,6 +19,9 @@ pub struct Wanted {
     /// Requests per minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rpm: Option<u32>,
+    /// Exchanges at one time; the gateway's default unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
     /// Dollars that may be spent, as a decimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget_usd: Option<String>,
@@ -122,6 +125,7 @@ impl Wanted {
             team: self.team,
             expires_ms: self.expires_ms,
             rpm: self.rpm,
+            concurrency: self.concurrency,
             budget,
             wishes: Wishes { retention: self.retention, region: self.region, no_training: self.no_training },
             tags: self.tags,
@@ -151,6 +155,7 @@ fn show(row: &KeyRow) -> Value {
         "expires_ms": row.expires_ms,
         "revoked_ms": row.revoked_ms,
         "rpm": row.rpm,
+        "concurrency": row.concurrency,
         "budget": row.budget.as_ref().map(|budget| json!({
             "limit_usd": crate::exchange::reply::usd(budget.limit),
             "hard": budget.hard,

@@ -33,6 +33,9 @@ pub struct Create {
     /// Requests a minute
     #[arg(long)]
     rpm: Option<u32>,
+    /// Requests at one time; `server.limits.per_key` unless named
+    #[arg(long, value_name = "N")]
+    concurrency: Option<u32>,
     /// Dollars that the key may spend, such as 12.50; never overspent
     #[arg(long, value_name = "USD")]
     budget: Option<String>,
@@ -122,6 +125,7 @@ impl Create {
             name: self.name,
             team: self.team,
             rpm: self.rpm,
+            concurrency: self.concurrency,
             budget_usd: self.budget,
             budget_period: self.budget_period,
             soft: self.soft,

@@ -1,7 +1,7 @@
 //! Values that are one of a few words.
 
 use super::nearest::did_you_mean;
-use super::program::{LedgerSync, Level, Speaks};
+use super::program::{LedgerSync, Level, OnDisconnect, Speaks};
 use super::scalar::Scalar;
 use schemars::{Schema, json_schema};
 use serde_json::json;
@@ -64,6 +64,11 @@ impl Choice for Speaks {
 impl Choice for LedgerSync {
     const NAME: &'static str = "sync mode";
     const WORDS: &'static [(&'static str, Self)] = &[("normal", Self::Normal), ("full", Self::Full)];
+}
+
+impl Choice for OnDisconnect {
+    const NAME: &'static str = "disconnect policy";
+    const WORDS: &'static [(&'static str, Self)] = &[("cancel", Self::Cancel), ("drain", Self::Drain)];
 }
 
 impl Choice for Level {

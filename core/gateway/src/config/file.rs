@@ -2,7 +2,7 @@
 
 use super::choice::{BuiltinName, FeatureName, Grant, SurfaceName};
 use super::place::{At, Table};
-use super::program::{LedgerSync, Level, Speaks};
+use super::program::{LedgerSync, Level, OnDisconnect, Speaks};
 use super::scalar::VendorName;
 use super::scalar::{
     Address, Any, Count, FilePath, Flag, Hidden, Kept, Name, Percent, Price, Share, SigningKey, Size, Span,
@@ -22,7 +22,14 @@ pub(super) mod default {
     pub(crate) const BUFFERED: &str = "512MiB";
     pub(crate) const HEADER: &str = "64KiB";
     pub(crate) const IN_FLIGHT: &str = "10000";
-    pub(crate) const HEADER_TIME: &str = "75s";
+    pub(crate) const ON_DISCONNECT: &str = "cancel";
+    pub(crate) const DRAIN_TIME: &str = "30s";
+    pub(crate) const DRAIN_BYTES: &str = "4MiB";
+    pub(crate) const CONNECTIONS: &str = "20000";
+    pub(crate) const MIN_RATE: &str = "512";
+    pub(crate) const LAG: &str = "500ms";
+    pub(crate) const IDLE_TIME: &str = "75s";
+    pub(crate) const HEADER_TIME: &str = "10s";
     pub(crate) const BODY_TIME: &str = "30s";
     pub(crate) const WRITE_TIME: &str = "60s";
     pub(crate) const GRACE: &str = "30s";
@@ -162,13 +169,30 @@ pub(super) struct LimitsFile {
     /// Exchanges at one time; more are answered with 503.
     #[schemars(extend("default" = literal(default::IN_FLIGHT)))]
     pub(super) in_flight: Option<At<Count<1, 1_000_000>>>,
+    /// Exchanges of one key at one time, for keys that say nothing else (`weir key create --concurrency`); more are
+    /// answered with 429. Unbounded unless set.
+    pub(super) per_key: Option<At<Count<1, 1_000_000>>>,
+    /// Connections of callers at one time. Past that the ones that wait longest for a request are closed; if none waits,
+    /// the new one is. Needs a restart.
+    #[schemars(extend("default" = literal(default::CONNECTIONS)))]
+    pub(super) connections: Option<At<Count<1, 1_000_000>>>,
+    /// Least bytes a second of a request body, on average after its first ten seconds; a slower one is answered with 408.
+    #[schemars(extend("default" = default::MIN_RATE))]
+    pub(super) min_rate: Option<At<Size>>,
+    /// How late Weir's own timers may be for a second on end, before new requests are answered with 503: the machine has
+    /// more to do than it can.
+    #[schemars(extend("default" = default::LAG))]
+    pub(super) lag: Option<At<Span>>,
 }
 
 /// How long Weir waits for callers.
 #[derive(serde::Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ServerTimeoutsFile {
-    /// For the next request on a connection, header included; then it is closed.
+    /// For the next request on a connection to begin; then it is closed. As `header` where only that is set.
+    #[schemars(extend("default" = default::IDLE_TIME))]
+    pub(super) idle: Option<At<Span>>,
+    /// For a request's header, from its first byte to its last; then the connection is closed.
     #[schemars(extend("default" = default::HEADER_TIME))]
     pub(super) header: Option<At<Span>>,
     /// For the whole body; then 408.
@@ -226,11 +250,33 @@ pub(super) struct ProviderFile {
     pub(super) covers: Vec<At<FeatureName>>,
     /// What `retention`, `trains` and `covers` rest on, for people: `our contract of 2026-05`.
     pub(super) attested: Option<At<Text>>,
+    /// Requests to it at one time, over all its models; a target of a provider that is full is passed over for the next.
+    /// Unbounded unless set.
+    pub(super) concurrency: Option<At<Count<1, 1_000_000>>>,
     /// A PEM file with one more root certificate to trust.
     pub(super) ca: Option<At<FilePath>>,
+    /// What becomes of a stream whose caller has left: `cancel` ends it at once and bills what is known of it; `drain`
+    /// reads on to its end and bills what the provider counts: for providers that bill all of it anyway.
+    #[schemars(extend("default" = default::ON_DISCONNECT))]
+    pub(super) on_disconnect: Option<At<OnDisconnect>>,
+    /// How far `on_disconnect: drain` goes.
+    #[serde(default)]
+    pub(super) drain: DrainFile,
     /// How long Weir waits for it.
     #[serde(default)]
     pub(super) timeouts: ProviderTimeoutsFile,
+}
+
+/// How far a stream without a caller is read; what is not read by then is cut, and billed as if it were cancelled.
+#[derive(serde::Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DrainFile {
+    /// Time after the caller left.
+    #[schemars(extend("default" = default::DRAIN_TIME))]
+    pub(super) max: Option<At<Span>>,
+    /// Bytes after the caller left.
+    #[schemars(extend("default" = default::DRAIN_BYTES))]
+    pub(super) bytes: Option<At<Size>>,
 }
 
 /// How long Weir waits for a provider.
@@ -298,6 +344,8 @@ pub(super) struct TargetMapFile {
     pub(super) tags: Vec<At<Name>>,
     /// How good it is, from 0 to 1; policies see it.
     pub(super) quality: Option<At<Share>>,
+    /// Requests to it at one time; when it is full it is passed over for the next. Unbounded unless set.
+    pub(super) concurrency: Option<At<Count<1, 1_000_000>>>,
     /// Context length in tokens; the catalogue's unless set.
     pub(super) context: Option<At<Count<1, { u32::MAX }>>>,
     /// Longest output in tokens; the catalogue's unless set.

@@ -53,12 +53,22 @@ pub struct Limits {
     pub header: usize,
     /// Exchanges at one time.
     pub in_flight: u32,
+    /// Exchanges of one key at one time; `None`: unbounded.
+    pub per_key: Option<u32>,
+    /// Connections of callers at one time.
+    pub connections: u32,
+    /// Least bytes a second of a body.
+    pub min_rate: u64,
+    /// How late timers may be.
+    pub lag: Duration,
 }
 
 /// How long to wait for callers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerTimeouts {
-    /// For the next request on a connection, header included.
+    /// For the next request on a connection to begin.
+    pub idle: Duration,
+    /// For a header, from its first byte to its last.
     pub header: Duration,
     /// For the whole body.
     pub body: Duration,
@@ -100,10 +110,32 @@ pub struct Provider {
     pub trains: bool,
     /// Where the two come from, and what they do not extend to.
     pub terms: ProviderTerms,
+    /// Requests at one time; `None`: unbounded.
+    pub concurrency: Option<u32>,
+    /// How far a stream is read on when its caller has left; `None`: it is cancelled.
+    pub drain: Option<DrainBounds>,
     /// One more root certificate (PEM).
     pub ca: Option<PathBuf>,
     /// How long to wait for it.
     pub timeouts: ProviderTimeouts,
+}
+
+/// What becomes of a stream whose caller has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OnDisconnect {
+    /// It ends at once.
+    Cancel,
+    /// It is read to its end.
+    Drain,
+}
+
+/// How far a stream without a caller is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DrainBounds {
+    /// Time.
+    pub max: Duration,
+    /// Bytes.
+    pub bytes: u64,
 }
 
 /// Whose word a provider's terms are, and how far they go.
@@ -203,6 +235,8 @@ pub struct TargetRef {
     pub tags: Vec<String>,
     /// From 0 to 1.
     pub quality: Option<f32>,
+    /// Requests at one time; `None`: unbounded.
+    pub concurrency: Option<u32>,
     /// Context length in tokens; `None`: the catalogue's.
     pub context: Option<u32>,
     /// Longest output in tokens; `None`: the catalogue's.

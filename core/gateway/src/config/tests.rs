@@ -76,9 +76,22 @@ fn every_key_arrives() {
     assert_eq!((listen.to_string(), admin.to_string()), ("[::1]:8443".into(), "127.0.0.1:9000".into()));
     assert_eq!(tls.as_ref().unwrap().key, Path::new(DATA).join("key.pem"));
     assert_eq!((workers.get(), region.as_str()), (3, "eu-1"));
-    assert_eq!(*limits, Limits { body: 1 << 20, buffered: 16 << 20, header: 8192, in_flight: 7 });
-    let millis = [timeouts.header, timeouts.body, timeouts.write, timeouts.grace].map(|d| d.as_millis());
-    assert_eq!(millis, [60_000, 2_500, 3_000, 3_600_000]);
+    let (per_key, lag) = (Some(3), Duration::from_secs(2));
+    let (connections, min_rate, in_flight) = (9, 1024, 7);
+    let sizes = Limits {
+        body: 1 << 20,
+        buffered: 16 << 20,
+        header: 8192,
+        in_flight,
+        per_key,
+        connections,
+        min_rate,
+        lag,
+    };
+    assert_eq!(*limits, sizes);
+    let millis = [timeouts.idle, timeouts.header, timeouts.body, timeouts.write, timeouts.grace]
+        .map(|d| d.as_millis());
+    assert_eq!(millis, [120_000, 60_000, 2_500, 3_000, 3_600_000]);
     assert_eq!((config.data, config.ledger_sync), (Path::new(DATA).join("state"), LedgerSync::Full));
     assert_eq!(config.cache_bytes, 1_000_000_000);
     assert_eq!(config.log, Log { level: Level::Debug, access: false });
@@ -140,6 +153,9 @@ fn a_provider_and_its_model_arrive() {
     assert_eq!((fast.cache_ttl, fast.retries, fast.max_attempts), (Some(Duration::from_secs(300)), 2, 6));
     assert_eq!((fast.targets[0].provider, fast.targets[0].model.as_str()), (0, "sim-small"));
     let mini = &fast.targets[1];
+    let bounds = DrainBounds { max: Duration::from_secs(5), bytes: 1 << 20 };
+    assert_eq!((sim.drain, openai.drain), (None, Some(bounds)));
+    assert_eq!((openai.concurrency, mini.concurrency), (Some(50), Some(5)));
     assert_eq!((mini.provider, mini.model.as_str(), mini.weight), (1, "org/gpt-4o-mini", 2));
     assert_eq!((mini.quality, mini.context, mini.max_output), (Some(0.7), Some(128_000), Some(16_384)));
     let rate = |class| mini.rates.iter().flatten().find(|r| r.class == class).map(|r| r.pico_per_unit);

@@ -7,6 +7,7 @@ use super::plan::Planned;
 use super::relay::{Ended, Relay};
 use super::{End, Exchange, ask, limits, told, words};
 use crate::buffered::Held;
+use crate::crowd::Places;
 use crate::refusal::Refusal;
 use crate::snapshot::Bound;
 use crate::telemetry::live::{InFlight, Live, headroom};
@@ -93,8 +94,8 @@ pub struct Served {
     pub began: Instant,
     /// Headers of the provider that the caller gets.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// Counts the attempt as in flight until the reply is over.
-    pub in_flight: Option<Arc<InFlight>>,
+    /// Counts the attempt as in flight, and keeps its places, until the reply is over.
+    pub in_flight: Option<Arc<(InFlight, Places)>>,
 }
 
 impl Committed {
@@ -116,6 +117,7 @@ struct Failed {
 /// A request for one target, ready to be sent.
 struct Ready {
     outgoing: Outgoing,
+    places: Places,
     span: u64,
     request: Arc<Request>,
 }
@@ -241,6 +243,10 @@ impl Exchange<'_> {
             let why = "The plan names a target that may not have this request.";
             return Ok(Err(Refusal::busy("no_target", why, 1000)));
         }
+        let places = match bound.enter(&target.id) {
+            Ok(places) => places,
+            Err(full) => return Ok(Err(full)),
+        };
         let mut own = Own { request: Arc::clone(request), headers: Vec::new() };
         if admitted.route.asked.has(Hook::Attempt) {
             own = match self.own(admitted, view, step.target, target).await? {
@@ -250,7 +256,7 @@ impl Exchange<'_> {
         }
         let span = span_id();
         let outgoing = self.outgoing(admitted, &own.request, step, (target, bound, span), &own.headers);
-        Ok(outgoing.map(|outgoing| Ready { outgoing, span, request: own.request }))
+        Ok(outgoing.map(|outgoing| Ready { outgoing, places, span, request: own.request }))
     }
 
     /// What policies make of the request for one target.
@@ -283,7 +289,7 @@ impl Exchange<'_> {
         ready: Ready,
         record: bool,
     ) -> Result<Result<Committed, Failed>, End> {
-        let Ready { outgoing, span, request } = ready;
+        let Ready { outgoing, places, span, request } = ready;
         let gate = self.gate(admitted, view)?;
         let at = usize::from(step.target);
         let (target, bound) = (&admitted.route.table[at], &admitted.route.bound[at]);
@@ -315,7 +321,7 @@ impl Exchange<'_> {
         };
         Ok(match outcome {
             Ok(mut committed) => {
-                committed.served_mut().in_flight = Some(Arc::new(in_flight));
+                committed.served_mut().in_flight = Some(Arc::new((in_flight, places)));
                 self.note(bound, span, began, Some(200), None);
                 Ok(committed)
             }

@@ -4,7 +4,7 @@ use super::{End, Exchange};
 use crate::ingress::headers::{self, Wishes};
 use crate::refusal::Refusal;
 use std::sync::Arc;
-use weir_ledger::{IdentifyError, Principal};
+use weir_ledger::{IdentifyError, Principal, Seat};
 
 /// Who asks, and what it asked of the gateway itself.
 pub struct Caller {
@@ -12,13 +12,16 @@ pub struct Caller {
     pub principal: Arc<Principal>,
     /// The `x-weir-*` headers.
     pub wishes: Wishes,
+    /// Its place among the key's exchanges, where those are counted.
+    pub seat: Option<Seat>,
 }
 
 impl Exchange<'_> {
     /// Reads the key and the `x-weir-*` headers.
     ///
     /// # Errors
-    /// 401 for a key that is missing or not good, 400 for a header of ours that is not understood.
+    /// 401 for a key that is missing or not good, 400 for a header of ours that is not understood, 429 if as many of the
+    /// key's exchanges are under way as may be.
     pub fn identify(&mut self) -> Result<Caller, End> {
         let headers = &self.session.req_header().headers;
         let key = headers::key(headers, self.voice)?;
@@ -33,8 +36,21 @@ impl Exchange<'_> {
             )
             .into());
         }
-        Ok(Caller { principal, wishes })
+        let most = principal.concurrency.or(self.snapshot.config.server.limits.per_key);
+        let seat = match most.map(|most| principal.seats.take(most).ok_or(most)) {
+            None => None,
+            Some(Ok(seat)) => Some(seat),
+            Some(Err(most)) => return Err(crowded(most).into()),
+        };
+        Ok(Caller { principal, wishes, seat })
     }
+}
+
+fn crowded(most: u32) -> Refusal {
+    let message =
+        format!("This key may have {most} requests under way at one time; wait for one of them to end.");
+    let refusal = Refusal::new(429, "rate_limit_error", "concurrency_exceeded", message).shed("key");
+    Refusal { retry_after_ms: Some(1000), ..refusal }
 }
 
 fn bad_key(error: &IdentifyError) -> Refusal {

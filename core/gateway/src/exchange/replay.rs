@@ -2,14 +2,17 @@
 
 use super::admit::Admitted;
 use super::attempt::Served;
+use super::attend::attend;
 use super::settle::{Close, Money, Outcome};
 use super::{End, Exchange};
+use crate::cache::flight::{Flight, Joined};
 use crate::cache::{Entry, Key, Scope};
 use crate::ingress::headers::CacheWish;
 use crate::ingress::respond;
 use crate::telemetry::record::CacheState;
 use bytes::Bytes;
 use http::HeaderName;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use weir_llm::payload::Payload;
@@ -22,10 +25,15 @@ const DROPPED: &str = "x-weir-dropped-params";
 /// How long a reply is kept when the request asks for the cache and the alias has no opinion.
 const TTL: Duration = Duration::from_secs(300);
 
-/// A reply that is to be kept when it is complete.
+/// How many leaders a request waits for that end without a reply; then it goes by itself, for what it asks may be such
+/// that no reply to it can be kept.
+const LEADERS: usize = 2;
+
+/// A reply that is to be kept when it is complete. Others may wait for it: what drops this lets one of them lead.
 pub struct Recording {
     key: Key,
     ttl: Duration,
+    flight: Option<Flight>,
 }
 
 /// What the cache said.
@@ -37,8 +45,11 @@ pub enum Found {
 }
 
 impl Exchange<'_> {
-    /// Looks the request up, if alias or request asks for it.
-    pub fn look_up(&mut self, admitted: &Admitted, request: &Request) -> Found {
+    /// Looks the request up, if alias or request asks for it; waits if another is fetching the same reply.
+    ///
+    /// # Errors
+    /// The caller has gone.
+    pub async fn look_up(&mut self, admitted: &Admitted, request: &Request) -> Result<Found, End> {
         let wish = admitted.caller.wishes.cache;
         let asked = match wish {
             CacheWish::Off => None,
@@ -54,7 +65,7 @@ impl Exchange<'_> {
             && request.state().is_none();
         let Some(ttl) = asked.filter(|_| kept) else {
             self.record.cache = CacheState::Bypass;
-            return Found::Miss(None);
+            return Ok(Found::Miss(None));
         };
         let key = self.gateway.replies.key(
             &Scope {
@@ -68,13 +79,47 @@ impl Exchange<'_> {
             request.json().root(),
         );
         self.record.cache = CacheState::Miss;
-        if wish != CacheWish::Refresh
-            && let Some(entry) = self.gateway.replies.get(&key)
-        {
-            self.record.cache = CacheState::Hit;
-            return Found::Hit(Box::new(entry));
+        let alone = Found::Miss(Some(Recording { key, ttl, flight: None }));
+        if wish == CacheWish::Refresh {
+            return Ok(alone);
         }
-        Found::Miss(Some(Recording { key, ttl }))
+        let gateway = self.gateway;
+        let replies = &gateway.replies;
+        let until = self.started + admitted.route.deadline;
+        for _ in 0..LEADERS {
+            if let Some(entry) = replies.get(&key) {
+                return Ok(self.hit(entry));
+            }
+            let following = match replies.flights.join(key) {
+                Joined::Lead(flight) => {
+                    // One may have landed between the two looks.
+                    if let Some(entry) = replies.get(&key) {
+                        return Ok(self.hit(entry));
+                    }
+                    return Ok(Found::Miss(Some(Recording { key, ttl, flight: Some(flight) })));
+                }
+                Joined::Follow(following) => following,
+            };
+            let waiting = pin!(tokio::time::timeout_at(until.into(), following.reply()));
+            let metrics = gateway.telemetry.metrics();
+            metrics.cache_waiting.inc();
+            let waited = attend(self.session, &mut self.watched, waiting).await;
+            metrics.cache_waiting.dec();
+            match waited? {
+                Ok(Some(entry)) => {
+                    metrics.coalesced.inc();
+                    return Ok(self.hit(entry));
+                }
+                Ok(None) => {}
+                Err(_) => break,
+            }
+        }
+        Ok(alone)
+    }
+
+    fn hit(&mut self, entry: Entry) -> Found {
+        self.record.cache = CacheState::Hit;
+        Found::Hit(Box::new(entry))
     }
 
     /// What of the head changes the reply.
@@ -97,6 +142,10 @@ impl Exchange<'_> {
             dropped: served.headers.iter().find(|(name, _)| name == DROPPED).map(|(_, value)| value.clone()),
             ttl: recording.ttl,
         };
+        if let Some(flight) = recording.flight {
+            self.gateway.replies.put(recording.key, entry.clone());
+            return flight.land(entry);
+        }
         self.gateway.replies.put(recording.key, entry);
     }
 

@@ -3,11 +3,13 @@
 use super::admit::Admitted;
 use super::attempt::{Opened, Served, Whole};
 use super::attend::attend;
+use super::ear::Ear;
 use super::relay::{Ended, Relay};
 use super::replay::Recording;
 use super::reply::guessed;
 use super::settle::{Close, Outcome};
 use super::{End, Exchange};
+use crate::config::DrainBounds;
 use crate::ingress::respond::{self, Gone};
 use crate::refusal::Refusal;
 use crate::upstream::Response;
@@ -34,8 +36,8 @@ enum Finish {
     Failed,
     /// A policy stopped it, with this.
     Stopped(Deny),
-    /// The caller left.
-    Gone,
+    /// The caller left; whether the stream has been read to its end all the same.
+    Gone(bool),
 }
 
 impl Exchange<'_> {
@@ -62,10 +64,11 @@ impl Exchange<'_> {
         let ttft = served.began.elapsed();
         self.record.ttft = Some(self.started.elapsed());
         let finish = match self.session.write_response_header(Box::new(head)).await {
-            Ok(()) => self.relay(&mut relay, &mut response, until, true).await,
-            Err(_) => Finish::Gone,
+            Ok(()) => self.relay(&mut relay, (&mut response, until), true, served.bound.endpoint.drain).await,
+            Err(_) => Finish::Gone(false),
         };
-        let (usage, source) = used(request, &relay, matches!(finish, Finish::Complete));
+        let whole = matches!(finish, Finish::Complete | Finish::Gone(true));
+        let (usage, source) = used(request, &relay, whole);
         let finish = self.last_words(finish, &mut relay, usage);
         let outcome = self.judge(&finish, &served, ttft, usage);
         let close = Close { outcome, served: Some(served.clone()), usage, source, saved: Nanos(0) };
@@ -74,7 +77,11 @@ impl Exchange<'_> {
         let recording = recording.filter(|_| admitted.view.vault().is_empty());
         let settled = self.settle(admitted, close).await;
         match (finish, settled) {
-            (Finish::Gone, _) => Err(End::Gone),
+            (Finish::Gone(true), _) => {
+                response.finish().await;
+                Err(End::Gone)
+            }
+            (Finish::Gone(false), _) => Err(End::Gone),
             (Finish::Complete, Ok(money)) => {
                 let ask = self.ask(request, &model);
                 if let Some((recording, body)) =
@@ -124,17 +131,35 @@ impl Exchange<'_> {
                 self.snapshot.live.failed(live, weir_policy::ErrorClass::Network);
                 Outcome::UpstreamCut
             }
-            Finish::Gone => Outcome::ClientAbort,
+            Finish::Gone(_) => Outcome::ClientAbort,
         }
     }
 
-    /// Passes events on until the stream has ended in one way or another; `aloud`: to the caller.
+    /// Passes events on until the stream has ended in one way or another; `aloud`: to the caller. If that leaves, `drain`
+    /// says how far the rest is read.
     async fn relay(
         &mut self,
         relay: &mut Relay,
-        response: &mut Response,
-        until: Instant,
+        (response, until): (&mut Response, Instant),
         aloud: bool,
+        drain: Option<DrainBounds>,
+    ) -> Finish {
+        let mut ear = Ear::new(aloud, drain, self.gateway.telemetry.metrics());
+        let finish = self.pass_on(relay, (response, until), &mut ear).await;
+        if !ear.gone {
+            return finish;
+        }
+        let whole = matches!(finish, Finish::Complete);
+        let result = if whole { "whole" } else { "cut" };
+        self.gateway.telemetry.metrics().drained.with_label_values(&[result]).inc();
+        Finish::Gone(whole)
+    }
+
+    async fn pass_on(
+        &mut self,
+        relay: &mut Relay,
+        (response, until): (&mut Response, Instant),
+        ear: &mut Ear<'_>,
     ) -> Finish {
         let gateway = self.gateway;
         let mut ending = pin!(gateway.drain.ending());
@@ -142,8 +167,8 @@ impl Exchange<'_> {
         let mut silent = pin!(tokio::time::sleep(SILENCE));
         let mut spoke = Instant::now();
         loop {
-            if !self.utter(relay, aloud, &mut spoke).await {
-                return Finish::Gone;
+            if !self.utter(relay, ear.aloud, &mut spoke).await && !ear.stay(&mut late, until) {
+                return Finish::Gone(false);
             }
             match relay.end() {
                 Some(Ended::Done) => return Finish::Complete,
@@ -165,24 +190,32 @@ impl Exchange<'_> {
                         () = at(due), if due.is_some() => None,
                     }
                 };
-                match attend(self.session, &mut self.watched, next).await {
-                    Err(Gone) => return Finish::Gone,
+                let attended = if ear.gone {
+                    Ok(next.await)
+                } else {
+                    attend(self.session, &mut self.watched, next).await
+                };
+                match attended {
+                    // The read goes on where it was.
+                    Err(Gone) if ear.stay(&mut late, until) => {}
+                    Err(Gone) => return Finish::Gone(false),
                     Ok(Some(heard)) => break heard,
                     Ok(None) => {}
                 }
                 if due.is_some_and(|due| due <= Instant::now()) {
                     relay.poke();
-                    if !self.utter(relay, aloud, &mut spoke).await {
-                        return Finish::Gone;
+                    if !self.utter(relay, ear.aloud, &mut spoke).await && !ear.stay(&mut late, until) {
+                        return Finish::Gone(false);
                     }
                     if relay.end() == Some(Ended::Stopped) {
                         return Finish::Stopped(stopped());
                     }
                 }
-                if aloud && spoke.elapsed() >= SILENCE && relay.at_boundary() {
+                if ear.aloud && spoke.elapsed() >= SILENCE && relay.at_boundary() {
                     let keep = Bytes::from_static(keep_alive(self.voice));
-                    if self.session.write_response_body(keep, false).await.is_err() {
-                        return Finish::Gone;
+                    let sent = self.session.write_response_body(keep, false).await.is_ok();
+                    if !sent && !ear.stay(&mut late, until) {
+                        return Finish::Gone(false);
                     }
                     spoke = Instant::now();
                 }
@@ -194,6 +227,9 @@ impl Exchange<'_> {
                 Ok(None) if relay.end() == Some(Ended::Stopped) => return Finish::Stopped(stopped()),
                 Ok(None) => return Finish::Cut("it ended before its last event".to_owned()),
                 Ok(Some(chunk)) => {
+                    if !ear.hears(chunk.len()) {
+                        return Finish::Cut("its caller left, and it is longer than is read then".to_owned());
+                    }
                     if let Err(error) = relay.feed(&chunk) {
                         return Finish::Cut(error.to_string());
                     }
@@ -244,7 +280,7 @@ impl Exchange<'_> {
     ) -> Result<(), End> {
         let Opened { served, mut response, mut relay, until } = opened;
         let ttft = served.began.elapsed();
-        let finish = self.relay(&mut relay, &mut response, until, false).await;
+        let finish = self.relay(&mut relay, (&mut response, until), false, None).await;
         let (usage, source) = used(request, &relay, matches!(finish, Finish::Complete));
         let finish = self.last_words(finish, &mut relay, usage);
         let outcome = self.judge(&finish, &served, ttft, usage);
@@ -275,7 +311,7 @@ impl Exchange<'_> {
                 let why = format!("The stream from {} broke off: {why}.", served.id);
                 Refusal::bad_gateway("stream_broken", why)
             }
-            Finish::Gone => {
+            Finish::Gone(_) => {
                 let close = Close { outcome, served: Some(served), usage, source, saved: Nanos(0) };
                 self.settle(admitted, close).await?;
                 return Err(End::Gone);

@@ -6,7 +6,13 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap};
 use pingora::protocols::http::ServerSession;
 use std::pin::pin;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// A body may be as slow as it likes for so long: connections warm up, and people have lifts and tunnels.
+const START: Duration = Duration::from_secs(10);
+/// How often its rate is looked at from then on.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What a body may be.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +21,8 @@ pub struct Bounds {
     pub limit: usize,
     /// Most time, from the head to the last byte.
     pub deadline: Duration,
+    /// Least bytes a second, on average after [`START`].
+    pub min_rate: u64,
 }
 
 /// Checks what the head says of the body, before a byte of it is read.
@@ -62,26 +70,45 @@ pub async fn read(
     bounds: Bounds,
     held: &mut Held<'_>,
 ) -> Result<Bytes, Refusal> {
-    if session
-        .req_header()
-        .headers
-        .get(EXPECT)
-        .is_some_and(|e| e.as_bytes().eq_ignore_ascii_case(b"100-continue"))
-    {
+    let length = announced(&session.req_header().headers);
+    if length.is_some_and(|length| !held.fits(length)) {
+        return Err(out_of_buffer());
+    }
+    let expected = session.req_header().headers.get(EXPECT);
+    if expected.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
         session.write_continue_response().await.map_err(|_| broken_off())?;
     }
-    let length = announced(&session.req_header().headers);
-    let collecting = pin!(collect(session, length, bounds.limit, held));
-    match pingora::time::timeout(bounds.deadline, collecting).await {
-        Ok(body) => body,
-        Err(_) => Err(Refusal::new(
-            408,
-            "invalid_request_error",
-            "request_timeout",
-            format!("The request body was not complete after {} s.", bounds.deadline.as_secs()),
-        )
-        .closing()),
+    let (began, come) = (Instant::now(), AtomicU64::new(0));
+    let mut collecting = pin!(collect(session, length, bounds.limit, held, &come));
+    let mut look = START.min(bounds.deadline);
+    loop {
+        match pingora::time::timeout(look.saturating_sub(began.elapsed()), &mut collecting).await {
+            Ok(body) => return body,
+            Err(_) if look >= bounds.deadline => {
+                let seconds = bounds.deadline.as_secs();
+                return Err(too_slow(format!("The request body was not complete after {seconds} s.")));
+            }
+            Err(_) if is_slow(come.load(Ordering::Relaxed), look, bounds.min_rate) => {
+                let least = bounds.min_rate;
+                return Err(too_slow(format!("The request body came slower than {least} bytes a second.")));
+            }
+            Err(_) => look = (look + LOOK).min(bounds.deadline),
+        }
     }
+}
+
+/// Whether so many bytes in so long are fewer than `rate` a second.
+const fn is_slow(bytes: u64, after: Duration, rate: u64) -> bool {
+    bytes < rate.saturating_mul(after.as_secs())
+}
+
+fn too_slow(message: String) -> Refusal {
+    Refusal::new(408, "invalid_request_error", "request_timeout", message).closing()
+}
+
+fn out_of_buffer() -> Refusal {
+    let message = "The gateway holds as many bytes for its callers as it may; try again shortly.";
+    Refusal::busy("out_of_buffer", message, 1000).shed("buffered").closing()
 }
 
 async fn collect(
@@ -89,6 +116,7 @@ async fn collect(
     length: Option<usize>,
     limit: usize,
     held: &mut Held<'_>,
+    come: &AtomicU64,
 ) -> Result<Bytes, Refusal> {
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
@@ -98,13 +126,9 @@ async fn collect(
         if size > limit {
             return Err(Refusal::too_large("request body", limit));
         }
+        come.fetch_add(chunk.len() as u64, Ordering::Relaxed);
         if !held.grow(chunk.len()) {
-            return Err(Refusal::busy(
-                "out_of_buffer",
-                "The gateway holds as many bytes for its callers as it may; try again shortly.",
-                1000,
-            )
-            .closing());
+            return Err(out_of_buffer());
         }
         if first.is_empty() {
             // Most bodies come in one piece and need no copy.
@@ -125,4 +149,17 @@ async fn collect(
 
 fn broken_off() -> Refusal {
     Refusal::invalid("incomplete_body", "The request body broke off before its end.").closing()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slow_is_less_than_the_rate_on_average() {
+        assert!(is_slow(5119, START, 512));
+        assert!(!is_slow(5120, START, 512));
+        assert!(is_slow(5120, START + LOOK, 512), "a burst at the beginning does not buy all of the time");
+        assert!(!is_slow(0, START, 0));
+    }
 }

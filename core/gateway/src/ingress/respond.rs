@@ -2,11 +2,25 @@
 
 use crate::refusal::Refusal;
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, TRANSFER_ENCODING};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, RETRY_AFTER, TRANSFER_ENCODING,
+};
 use http::{HeaderName, HeaderValue};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
+use pingora::time::timeout;
+use std::pin::pin;
+use std::time::Duration;
 use weir_llm::api::Api;
+
+/// How long the rest of a body that nobody wants is read, so that its connection can go on.
+pub const DRAIN: Duration = Duration::from_secs(5);
+/// A longer rest is not waited for: the connection ends.
+const REST: u64 = 1 << 20;
+/// How long, and how much, is read of a connection that ends, so that the system does not reset it before the caller has
+/// read why.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 1 << 20;
 
 /// Why writing to the caller failed: it has gone, or reads too slowly.
 #[derive(Debug)]
@@ -71,7 +85,7 @@ pub async fn refuse(
     api: Api,
     request_id: &str,
 ) -> Result<(), Gone> {
-    if refusal.close {
+    if refusal.close || is_long_or_withheld(session) {
         session.set_keepalive(None);
     }
     let body = refusal.body(api, request_id);
@@ -87,6 +101,38 @@ pub async fn refuse(
         put(&mut head, ALLOW, HeaderValue::from_static(allow));
     }
     whole(session, head, body).await
+}
+
+/// Whether the rest of the body is more than is worth reading, or may never come: whoever waits for `100 Continue` may send
+/// its body after a refusal, or the next request, and nobody can tell the two apart.
+fn is_long_or_withheld(session: &mut ServerSession) -> bool {
+    if session.is_body_done() {
+        return false;
+    }
+    let headers = &session.req_header().headers;
+    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    headers.contains_key(EXPECT) || length.is_some_and(|length| length > REST)
+}
+
+/// Ends a connection whose request has not been read to its end: the caller is told that no more comes, and gets a moment
+/// to read what has.
+pub async fn linger(session: &mut ServerSession) {
+    let ServerSession::H1(http1) = &mut *session else { return };
+    if http1.will_keepalive() || http1.is_body_done() {
+        return;
+    }
+    http1.shutdown().await;
+    let reading = async {
+        let mut left = LINGER_BYTES;
+        while let Ok(Some(chunk)) = session.read_request_body().await {
+            left = left.saturating_sub(chunk.len());
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    // Whoever goes on sending has been told.
+    let _ = timeout(LINGER, pin!(reading)).await;
 }
 
 /// A stream's head.

@@ -2,6 +2,7 @@
 
 use super::policies::Compiled;
 use crate::config::{Alias, Config, Provider, ProviderKind, TargetRef};
+use crate::crowd::Rooms;
 use crate::egress::{Endpoint, Heads, Parts};
 use crate::ship::record::Version;
 use crate::ship::tally::Watcher;
@@ -107,7 +108,7 @@ impl Builder {
         let (Some(endpoints), Some(units)) = (endpoints, units) else { return Err(Refused { errors }) };
         let pipeline = self.pipeline(&config, old, &units)?;
         let config = Arc::new(config);
-        let targets = Targets::of(&config, &endpoints)?;
+        let targets = Targets::of(&config, &endpoints, &self.upstreams.rooms)?;
         let ids: Vec<Arc<str>> = targets.table.iter().map(|target| Arc::clone(&target.id)).collect();
         let live = old.map_or_else(|| Live::new(&ids), |old| old.live.rebind(&ids));
         let names: Vec<Arc<str>> = config.models.iter().map(|alias| alias.name.as_str().into()).collect();
@@ -187,6 +188,8 @@ impl Builder {
             vendor: provider.vendor,
             dialer: self.upstreams.dialer(&key),
             patience: Patience { first_byte: timeouts.first_byte, idle: timeouts.idle },
+            drain: provider.drain,
+            room: self.upstreams.rooms.room(&provider.name, provider.concurrency),
             total: timeouts.total,
             heads: Heads::new(provider.speaks, &parts)?,
         })
@@ -211,7 +214,7 @@ struct Targets {
 }
 
 impl Targets {
-    fn of(config: &Config, endpoints: &[Arc<Endpoint>]) -> Result<Self, Refused> {
+    fn of(config: &Config, endpoints: &[Arc<Endpoint>], rooms: &Rooms) -> Result<Self, Refused> {
         let (mut table, mut bound, mut index) = (Vec::new(), Vec::new(), HashMap::new());
         for target in config.models.iter().flat_map(|alias| &alias.targets) {
             let Some(endpoint) = endpoints.get(target.provider) else { continue };
@@ -222,8 +225,9 @@ impl Targets {
             let row = u16::try_from(table.len())
                 .map_err(|_| Refused::because("models: more than 65,535 targets"))?;
             let (facts, prices) = describe(endpoint, target, &config.catalogue);
+            let room = rooms.room(&facts.id, target.concurrency);
             table.push(facts);
-            bound.push(Bound { endpoint: Arc::clone(endpoint), prices, live: row });
+            bound.push(Bound { endpoint: Arc::clone(endpoint), prices, room, live: row });
             index.insert(key, row);
         }
         Ok(Self { table: table.into(), bound: bound.into(), index })
@@ -272,10 +276,9 @@ fn slowest(bound: &[Bound], allowed: &[u16]) -> Duration {
 
 /// Two aliases may say different things of one model; then it stands in the table twice.
 fn key(target: &TargetRef) -> (usize, String, String) {
-    let said = format!(
-        "{:?}",
-        (&target.tags, target.quality, target.context, target.max_output, &target.rates, target.weight)
-    );
+    let facts =
+        (&target.tags, target.quality, target.context, target.max_output, &target.rates, target.weight);
+    let said = format!("{:?}", (facts, target.concurrency));
     (target.provider, target.model.clone(), said)
 }
 
@@ -335,13 +338,14 @@ fn direct(
             weight: 1,
             tags: Vec::new(),
             quality: None,
+            concurrency: None,
             context: None,
             max_output: None,
             rates: said_before(&known, at, model),
         };
         let (target, prices) = describe(endpoint, &said, &known.catalogue);
         // No row of the live table is meant for it: whatever callers name, that table stays the operator's.
-        let bound = Bound { endpoint: Arc::clone(endpoint), prices, live: u16::MAX };
+        let bound = Bound { endpoint: Arc::clone(endpoint), prices, room: None, live: u16::MAX };
         let asked = pipeline.asked(&target.id);
         Some(Route {
             name: Arc::clone(&target.id),

@@ -6,8 +6,8 @@
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{
-    Error, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Error, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
 };
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -45,6 +45,13 @@ pub struct Metrics {
     pub ledger_pending_reservations: IntGauge,
     pub ledger_commits: IntCounter,
     pub log_lines_dropped: IntCounter,
+    pub runtime_lag: Gauge,
+    pub coalesced: IntCounter,
+    pub cache_waiting: IntGauge,
+    pub recovered: IntCounterVec,
+    pub drained: IntCounterVec,
+    pub reload_ok: IntGauge,
+    shed: IntCounterVec,
     pub policy_info: IntGaugeVec,
     rollbacks: IntCounterVec,
     shipped: IntCounterVec,
@@ -67,6 +74,8 @@ impl Metrics {
         r.0.register(Box::new(Process::new()?))?;
         let build = r.gauges("build_info", "Always 1; the labels say what runs.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let reload_ok = r.gauge("last_reload_ok", "1: the last reload was taken over; 0: it was refused.")?;
+        reload_ok.set(1);
         Ok(Self {
             requests_in_flight: r.gauge("requests_in_flight", "Exchanges under way.")?,
             connections: r.gauge("connections", "Open client connections.")?,
@@ -80,6 +89,28 @@ impl Metrics {
             ledger_commits: r.counter("ledger_commits_total", "Commits of the ledger.")?,
             log_lines_dropped: r
                 .counter("log_lines_dropped_total", "Log lines lost because their reader is slow.")?,
+            cache_waiting: r
+                .gauge("cache_waiting", "Requests that wait for another that fetches the same reply.")?,
+            coalesced: r.counter(
+                "cache_coalesced_total",
+                "Hits that waited for another request that fetched the same reply.",
+            )?,
+            recovered: r.counters(
+                "recovered_total",
+                "What a process that was killed had left.",
+                &["what"],
+            )?,
+            drained: r.counters(
+                "drained_streams_total",
+                "Streams that were read on when their caller had left: begun, read whole, cut at a cap.",
+                &["result"],
+            )?,
+            runtime_lag: r.float(
+                "runtime_lag_seconds",
+                "How late a timer of ten milliseconds was at most since the last scrape.",
+            )?,
+            reload_ok,
+            shed: r.counters("shed_total", "Requests and connections refused for load alone.", &["why"])?,
             policy_info: r.gauges(
                 "policy_info",
                 "Always 1; the labels say which version of a policy is at which stage.",
@@ -118,7 +149,13 @@ impl Metrics {
 
     /// Counts a reload that was taken over or refused.
     pub fn reload(&self, taken: bool) {
+        self.reload_ok.set(i64::from(taken));
         self.reloads.with_label_values(&[if taken { "ok" } else { "refused" }]).inc();
+    }
+
+    /// Counts what was refused for load alone.
+    pub fn shed(&self, why: &str) {
+        self.shed.with_label_values(&[why]).inc();
     }
 
     /// Counts a rollback of a policy: by `order`, or because its `breaker` opened.
@@ -324,6 +361,10 @@ struct Families(Registry);
 impl Families {
     fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, Error> {
         self.add(IntGauge::with_opts(opts(name, help))?)
+    }
+
+    fn float(&self, name: &str, help: &str) -> Result<Gauge, Error> {
+        self.add(Gauge::with_opts(opts(name, help))?)
     }
 
     fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, Error> {

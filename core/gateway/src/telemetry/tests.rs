@@ -90,6 +90,9 @@ fn metric_names_and_label_keys_are_the_golden_ones() {
     let name = policies::CallName { policy: "route", version: "0123456789abcdef", hook: "route" };
     Policies::new(&metrics).called(name, "plan", Duration::from_micros(2), Some(FaultKind::Trap));
     metrics.reload(true);
+    metrics.shed("in_flight");
+    metrics.recovered.with_label_values(&["wal"]).inc();
+    metrics.drained.with_label_values(&["whole"]).inc();
     metrics.spans("sent", 3);
     let text = metrics.render();
     let help = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
@@ -104,8 +107,10 @@ fn metric_names_and_label_keys_are_the_golden_ones() {
     assert_eq!(listed, GOLDEN);
     let allowed =
         ["api", "alias", "provider", "model", "class", "basis", "policy", "hook", "kind", "version"];
-    let allowed =
-        allowed.into_iter().chain(["verdict", "result", "status", "outcome"]).collect::<BTreeSet<_>>();
+    let allowed = allowed
+        .into_iter()
+        .chain(["verdict", "result", "status", "outcome", "why", "what"])
+        .collect::<BTreeSet<_>>();
     assert!(text.lines().flat_map(keys).all(|key| allowed.contains(key)), "only closed sets are labels");
     for (secret, whose) in
         [("key_1", "key"), ("org", "tenant"), ("req_1", "request"), ("2026-11-01", "model by provider")]

@@ -6,6 +6,7 @@ const STEPS: &[&str] = &[
     include_str!("../../migrations/0001_ledger.sql"),
     include_str!("../../migrations/0002_units.sql"),
     include_str!("../../migrations/0003_terms.sql"),
+    include_str!("../../migrations/0004_concurrency.sql"),
 ];
 
 /// What this binary reads and writes.

@@ -10,7 +10,8 @@ use crate::retention;
 
 const KEYS: &str = "SELECT k.id, k.tag, k.uid, k.name, t.uid, o.uid, k.created_ms, k.expires_ms, k.revoked_ms, k.rpm, \
     b.id, b.spend, b.hard, b.period, o.retention, t.retention, k.retention, k.tags, k.scopes, k.models, \
-    o.region, t.region, k.region, o.no_training OR t.no_training OR k.no_training \
+    o.region, t.region, k.region, o.no_training OR t.no_training OR k.no_training, \
+    k.concurrency \
     FROM keys k JOIN teams t ON t.id = k.team JOIN organisations o ON o.id = t.organisation \
     LEFT JOIN budgets b ON b.id = k.budget";
 
@@ -86,7 +87,8 @@ fn key(
     tags.sort();
     conn.execute(
         "INSERT INTO keys (uid, tag, team, name, created_ms, expires_ms, rpm, budget, retention, tags, scopes, models, \
-         region, no_training) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+         region, no_training, concurrency) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         params![
             uid,
             tag,
@@ -102,6 +104,7 @@ fn key(
             new.models.as_ref().map(json).transpose()?,
             new.wishes.region,
             new.wishes.no_training,
+            new.concurrency,
         ],
     )?;
     let record = conn.query_row(&format!("{KEYS} WHERE k.uid = ?1"), [uid], read_key)?;
@@ -135,6 +138,7 @@ fn read_key(row: &Row<'_>) -> rusqlite::Result<KeyRecord> {
             expires_ms: row.get(7)?,
             revoked_ms: row.get(8)?,
             rpm: row.get(9)?,
+            concurrency: row.get(24)?,
             budget: read_budget(row)?,
             retention: retention::strictest(wishes.iter().map(Option::as_deref)),
             regions: [text(20)?, text(21)?, text(22)?].into_iter().flatten().collect(),

@@ -102,6 +102,11 @@ impl Store for SqliteStore {
         usize::try_from(self.counters.queued.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
     }
 
+    fn is_open(&self) -> bool {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
     fn close(&self) {
         drop(self.queue.write().unwrap_or_else(PoisonError::into_inner).take());
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -316,12 +316,14 @@ impl<'c> Writer<'c> {
 
     fn committed(&self) {
         self.counters.commits.fetch_add(1, Ordering::Relaxed);
+        self.counters.failing.store(false, Ordering::Relaxed);
         self.counters.last_commit_ms.store(self.clock.now_ms(), Ordering::Relaxed);
     }
 
     fn failed(&mut self) {
         self.statements.rollback();
         self.counters.failed_commits.fetch_add(1, Ordering::Relaxed);
+        self.counters.failing.store(true, Ordering::Relaxed);
     }
 }
 

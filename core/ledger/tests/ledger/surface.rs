@@ -21,6 +21,7 @@ fn a_key_is_what_it_was_made_as_also_after_a_restart() {
         team: Some(team.clone()),
         expires_ms: Some(NOON + 10),
         rpm: Some(2),
+        concurrency: Some(7),
         budget: budget(5, true, Period::Day),
         wishes: Wishes { region: Some("eu".into()), ..Wishes::retention("days-30") },
         tags: vec![("tier".into(), "gold".into()), ("app".into(), "ci".into())],
@@ -33,7 +34,10 @@ fn a_key_is_what_it_was_made_as_also_after_a_restart() {
         let principal = ledger.identify(&text).unwrap();
         assert_eq!((&*principal.key_id, &*principal.key_name), (&*row.id, "ci"));
         assert_eq!((&*principal.team_id, &*principal.organisation_id), (&*team, &*organisation));
-        assert_eq!((&*principal.retention, principal.rpm), ("days-7", Some(2)));
+        assert_eq!(
+            (&*principal.retention, principal.rpm, principal.concurrency),
+            ("days-7", Some(2), Some(7))
+        );
         assert_eq!((&*principal.regions, principal.no_training), (&["eu,ch".into(), "eu".into()][..], true));
         assert_eq!(principal.tags.iter().map(|tag| &*tag.0).collect::<Vec<_>>(), ["app", "tier"]);
         assert!(principal.may_use("fast") && !principal.may_use("slow"));

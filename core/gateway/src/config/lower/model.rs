@@ -49,6 +49,7 @@ impl Lower<'_> {
             weight: 1,
             tags: Vec::new(),
             quality: None,
+            concurrency: None,
             context: None,
             max_output: None,
             rates: None,
@@ -72,6 +73,7 @@ impl Lower<'_> {
         let weight = self.or(file.weight, default::WEIGHT);
         let tags = self.all(&file.tags);
         let quality = self.maybe(file.quality);
+        let concurrency = self.maybe(file.concurrency);
         let context = self.maybe(file.context);
         let max_output = self.maybe(file.max_output);
         let rates = file.prices.as_ref().map(|prices| self.rates(prices));
@@ -81,7 +83,7 @@ impl Lower<'_> {
             self.error(at.id, format!("`{output}` is more than the whole `context` of {context} tokens"));
         }
         let weight = u16::try_from(weight?).ok()?;
-        Some(TargetRef { weight, tags: tags?, quality, context, max_output, rates, ..plain })
+        Some(TargetRef { weight, tags: tags?, quality, concurrency, context, max_output, rates, ..plain })
     }
 
     fn rates(&mut self, file: &PricesFile) -> Vec<Rate> {

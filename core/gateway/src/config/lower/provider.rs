@@ -5,7 +5,9 @@ use crate::config::endpoint::{self, Endpoint};
 use crate::config::file::{ProviderFile, ProviderTimeoutsFile, default};
 use crate::config::nearest::did_you_mean;
 use crate::config::place::{At, Table};
-use crate::config::program::{Provider, ProviderKind, ProviderTerms, ProviderTimeouts, Speaks};
+use crate::config::program::{
+    DrainBounds, OnDisconnect, Provider, ProviderKind, ProviderTerms, ProviderTimeouts, Speaks,
+};
 use crate::config::scalar::{Hidden, Name, Span};
 use http::{HeaderName, HeaderValue};
 use std::time::Duration;
@@ -64,6 +66,8 @@ impl Lower<'_> {
         let region = self.or(file.region, "");
         let terms = self.terms(file, kind.as_ref());
         let ca = file.ca.map(|at| self.file(at));
+        let concurrency = self.maybe(file.concurrency);
+        let drain = self.drain(file);
         let timeouts = self.provider_timeouts(&file.timeouts);
         let ca = match ca {
             None => None,
@@ -81,6 +85,8 @@ impl Lower<'_> {
             retention,
             trains,
             terms,
+            concurrency,
+            drain: drain?,
             ca,
             timeouts: timeouts?,
         })
@@ -208,6 +214,21 @@ impl Lower<'_> {
         let mut value = HeaderValue::from_str(&value?).ok()?;
         value.set_sensitive(true);
         Some((name.ok()?, value))
+    }
+
+    /// How far a stream is read on when its caller has left.
+    #[allow(clippy::option_option, reason = "what is wrong, and what is not there")]
+    fn drain(&mut self, file: &ProviderFile) -> Option<Option<DrainBounds>> {
+        let policy = self.or(file.on_disconnect, default::ON_DISCONNECT);
+        let max = self.or(file.drain.max, default::DRAIN_TIME);
+        let bytes = self.or(file.drain.bytes, default::DRAIN_BYTES);
+        let said = file.drain.max.map(|at| at.id).or(file.drain.bytes.map(|at| at.id));
+        let policy = policy?;
+        if let (OnDisconnect::Cancel, Some(id)) = (policy, said) {
+            self.warn(id, "has no effect without `on_disconnect: drain`");
+        }
+        let bounds = DrainBounds { max: max?, bytes: bytes? };
+        Some((policy == OnDisconnect::Drain).then_some(bounds))
     }
 
     fn provider_timeouts(&mut self, file: &ProviderTimeoutsFile) -> Option<ProviderTimeouts> {

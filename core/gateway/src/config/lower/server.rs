@@ -53,6 +53,10 @@ impl Lower<'_> {
         let buffered = self.bytes(file.buffered, default::BUFFERED, MIN_BODY, usize::MAX);
         let header = self.bytes(file.header, default::HEADER, MIN_HEADER, MAX_HEADER);
         let in_flight = self.or(file.in_flight, default::IN_FLIGHT);
+        let per_key = self.maybe(file.per_key);
+        let connections = self.or(file.connections, default::CONNECTIONS);
+        let min_rate = self.or(file.min_rate, default::MIN_RATE);
+        let lag = self.or(file.lag, default::LAG);
         let (body, buffered) = (body?, buffered?);
         if let Some(at) = file.buffered.or(file.body).filter(|_| buffered < body) {
             self.error(
@@ -60,7 +64,16 @@ impl Lower<'_> {
                 format!("all bodies together ({buffered} bytes) may hold less than one ({body} bytes)"),
             );
         }
-        Some(Limits { body, buffered, header: header?, in_flight: in_flight? })
+        Some(Limits {
+            body,
+            buffered,
+            header: header?,
+            in_flight: in_flight?,
+            per_key,
+            connections: connections?,
+            min_rate: min_rate?,
+            lag: lag?,
+        })
     }
 
     /// A size within bounds.
@@ -84,10 +97,12 @@ impl Lower<'_> {
     }
 
     fn server_timeouts(&mut self, file: &ServerTimeoutsFile) -> Option<ServerTimeouts> {
+        // A file from before there were two said both by one.
+        let idle = self.or(file.idle.or(file.header), default::IDLE_TIME);
         let header = self.or(file.header, default::HEADER_TIME);
         let body = self.or(file.body, default::BODY_TIME);
         let write = self.or(file.write, default::WRITE_TIME);
         let grace = self.or(file.grace, default::GRACE);
-        Some(ServerTimeouts { header: header?, body: body?, write: write?, grace: grace? })
+        Some(ServerTimeouts { idle: idle?, header: header?, body: body?, write: write?, grace: grace? })
     }
 }

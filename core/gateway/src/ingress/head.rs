@@ -1,0 +1,97 @@
+//! Waiting for the head of a request, with two deadlines: one for it to begin, a shorter one for it to be whole.
+//!
+//! Pingora says only when a head is complete, so whether one has begun is asked of the socket, and only of those
+//! connections that have waited for a while: an ordinary request costs nothing more.
+
+use pingora::protocols::SocketDigest;
+use pingora::protocols::http::ServerSession;
+use pingora::time::timeout;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How often the socket is asked, in parts of the time that a head may take.
+const LOOKS: u32 = 4;
+/// The kernel's clock is a coarse one.
+const COARSE: Duration = Duration::from_millis(20);
+
+/// How long to wait.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// For a request to begin.
+    pub idle: Duration,
+    /// From its first byte to the end of its head.
+    pub header: Duration,
+}
+
+/// What came of waiting.
+pub enum Head {
+    /// A request.
+    Come,
+    /// Nobody wants anything any more, or took too long.
+    Nothing,
+    /// Bytes that are no request.
+    Broken,
+}
+
+/// Reads the head of the next request on a connection that has had one.
+pub async fn read(session: &mut ServerSession, patience: Patience) -> Head {
+    let socket = session.digest().and_then(|digest| digest.socket_digest.clone());
+    let mut watch = Watch::new(patience, socket, None);
+    let mut reading = pin!(session.read_request());
+    loop {
+        match timeout(watch.step(), &mut reading).await {
+            Ok(Ok(true)) => return Head::Come,
+            Ok(Ok(false)) => return Head::Nothing,
+            Ok(Err(_)) => return Head::Broken,
+            Err(_) if watch.is_over() => return Head::Nothing,
+            Err(_) => {}
+        }
+    }
+}
+
+/// Looks at a socket from time to time.
+pub struct Watch {
+    patience: Patience,
+    socket: Option<Arc<SocketDigest>>,
+    began: Instant,
+    /// When the first byte of the head was seen.
+    first: Option<Instant>,
+    /// On a new connection: how many bytes had come before the first request.
+    bytes: Option<u64>,
+}
+
+impl Watch {
+    /// Watches from now on. `bytes`: how many had come when a new connection began to wait.
+    pub fn new(patience: Patience, socket: Option<Arc<SocketDigest>>, bytes: Option<u64>) -> Self {
+        Self { patience, socket, began: Instant::now(), first: None, bytes }
+    }
+
+    /// How long to wait until the next look.
+    pub fn step(&self) -> Duration {
+        let left = self.patience.idle.saturating_sub(self.began.elapsed());
+        (self.patience.header / LOOKS).min(left).max(Duration::from_millis(10))
+    }
+
+    /// Whether the caller has had its time.
+    pub fn is_over(&mut self) -> bool {
+        let (now, waited) = (Instant::now(), self.began.elapsed());
+        if waited >= self.patience.idle {
+            return true;
+        }
+        let Some(info) = self.socket.as_ref().and_then(|socket| socket.tcp_info()) else { return false };
+        // A caller that does not even take what it has been sent will not ask for more.
+        if self.bytes.is_none() && (info.tcpi_notsent_bytes > 0 || info.tcpi_unacked > 0) {
+            return waited >= self.patience.header;
+        }
+        let age = Duration::from_millis(info.tcpi_last_data_recv.into());
+        let begun = match self.bytes {
+            Some(bytes) => info.tcpi_bytes_received > bytes,
+            None => age + COARSE < waited,
+        };
+        if begun && self.first.is_none() {
+            self.first = now.checked_sub(age.min(waited));
+        }
+        self.first.is_some_and(|first| now.saturating_duration_since(first) >= self.patience.header)
+    }
+}

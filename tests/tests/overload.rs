@@ -1,0 +1,264 @@
+//! More than the gateway may or can do is refused before any work is done for it, with a time to come back; what is wrong
+//! is said by `/readyz`.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use serde_json::{Value, json};
+use weir_tests::{Act, Client, Gate, Gateway, Reply, Setup, Upstream, reply, soon};
+
+struct House {
+    gateway: Gateway,
+    upstream: Upstream,
+    gate: Gate,
+    key: String,
+}
+
+/// A provider that answers when the gate is open.
+async fn house(setup: impl FnOnce(&Upstream) -> Setup) -> House {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let upstream =
+        Upstream::start(move |call| Act::new().wait(&held).then(Act::answers(call, "at last"))).await;
+    let gateway = setup(&upstream).start().await;
+    let key = gateway.key(&[]);
+    House { gateway, upstream, gate, key }
+}
+
+const PATIENT: &str = "timeouts: { connect: 60s, first_byte: 60s, idle: 60s, total: 60s }";
+
+fn pair(server: &'static str) -> impl FnOnce(&Upstream) -> Setup {
+    move |upstream| Setup::pair(upstream.address, upstream.address, "", PATIENT).server(server)
+}
+
+fn ask() -> Value {
+    json!({ "model": "m", "messages": [{ "role": "user", "content": "hi" }] })
+}
+
+impl House {
+    /// A request that has come to the provider and waits there.
+    async fn waiting(&self, key: &str) -> Client {
+        let before = self.upstream.count();
+        let mut client = self.gateway.client().await;
+        client.chat(key, &ask(), &[]).await.unwrap();
+        self.upstream.call(before).await;
+        client
+    }
+
+    /// The answer to a head whose body does not come, and whether the connection ends with it.
+    async fn head_only(&self, path: &str, key: &str, closes: bool) -> Reply {
+        let mut client = self.gateway.client().await;
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\nContent-Length: 500\r\n\r\n"
+        );
+        client.write(head.as_bytes()).await.unwrap();
+        let reply = soon("an answer before the body", client.reply()).await.unwrap();
+        if closes {
+            soon("the end of the connection", client.closed()).await;
+        }
+        assert_eq!(
+            (reply.get("retry-after"), reply.get("retry-after-ms")),
+            (Some("1"), Some("1000")),
+            "{reply:?}"
+        );
+        reply
+    }
+
+    async fn served(&self, mut client: Client) {
+        let reply = soon("a reply", client.reply()).await.unwrap();
+        assert_eq!((reply.status(), reply.answer().as_str()), (200, "at last"), "{reply:?}");
+    }
+
+    /// What `/readyz` says, and why.
+    async fn ready(&self) -> (u16, String, Vec<String>) {
+        let reply = self.gateway.get_admin("/readyz").await;
+        let said = reply.json();
+        let reasons = said["reasons"].as_array().unwrap().iter();
+        let codes = reasons.map(|reason| reason["code"].as_str().unwrap().to_owned()).collect();
+        (reply.status(), said["status"].as_str().unwrap().to_owned(), codes)
+    }
+
+    async fn shed(&self, why: &str) -> Option<u64> {
+        let metrics = self.gateway.get_admin("/metrics").await.text();
+        let line = format!("weir_shed_total{{why=\"{why}\"}} ");
+        metrics.lines().find_map(|found| found.strip_prefix(&line)?.parse().ok())
+    }
+}
+
+fn degraded(code: &str) -> (u16, String, Vec<String>) {
+    (200, "degraded".to_owned(), vec![code.to_owned()])
+}
+
+fn fine() -> (u16, String, Vec<String>) {
+    (200, "ready".to_owned(), Vec::new())
+}
+
+#[tokio::test]
+async fn as_many_requests_as_may_be_under_way_are() {
+    let house = house(pair("  limits: { in_flight: 2 }")).await;
+    assert_eq!(house.ready().await, fine());
+    let (one, two) = (house.waiting(&house.key).await, house.waiting(&house.key).await);
+    assert_eq!(house.ready().await, degraded("in_flight"));
+    let reply = house.head_only("/v1/chat/completions", &house.key, true).await;
+    assert_eq!(reply.refused(503), "overloaded");
+    let reply = house.head_only("/v1/messages", &house.key, true).await;
+    assert_eq!(
+        (reply.status(), &reply.json()["error"]["type"]),
+        (529, &json!("overloaded_error")),
+        "{reply:?}"
+    );
+    // Not even the key is looked at.
+    assert_eq!(house.head_only("/v1/chat/completions", "nobody", true).await.refused(503), "overloaded");
+    assert_eq!(house.shed("in_flight").await, Some(3));
+    house.gate.open();
+    house.served(one).await;
+    house.served(two).await;
+    assert_eq!(house.gateway.chat(&house.key, &ask()).await.status(), 200);
+    assert_eq!(house.ready().await, fine());
+    assert_eq!(house.gateway.postings().len(), 3, "what was shed is not posted");
+    house.gateway.ledger_check();
+}
+
+#[tokio::test]
+async fn a_key_may_have_so_many_requests_at_one_time() {
+    let house = house(pair("  limits: { per_key: 2 }")).await;
+    let narrow = house.gateway.key(&["--concurrency", "1"]);
+    let one = house.waiting(&narrow).await;
+    let reply = house.head_only("/v1/chat/completions", &narrow, false).await;
+    assert_eq!(reply.refused(429), "concurrency_exceeded");
+    assert!(reply.text().contains("1 requests"), "{reply:?}");
+    let wide = [house.waiting(&house.key).await, house.waiting(&house.key).await];
+    let reply = house.head_only("/v1/chat/completions", &house.key, false).await;
+    assert_eq!(reply.refused(429), "concurrency_exceeded");
+    assert_eq!(house.shed("key").await, Some(2));
+    // Who leaves makes room.
+    let count = house.gateway.postings().len();
+    drop(one);
+    house.gateway.posted(count + 1).await;
+    let again = house.waiting(&narrow).await;
+    house.gate.open();
+    house.served(again).await;
+    for client in wide {
+        house.served(client).await;
+    }
+    house.gateway.ledger_check();
+}
+
+#[tokio::test]
+async fn a_full_target_is_passed_over_for_the_next_and_all_full_is_503() {
+    let house = house(|upstream| {
+        let url = format!("base_url: 'http://{}/v1', keys: [k]", upstream.address);
+        Setup::new(format!(
+            "providers:
+  one: {{ {url}, {PATIENT} }}
+  two: {{ {url}, {PATIENT}, concurrency: 1 }}
+models:
+  m: {{ targets: [{{ target: one/a, concurrency: 1 }}, two/b], retries: 0 }}
+  n: {{ targets: [two/c] }}
+"
+        ))
+    })
+    .await;
+    let one = house.waiting(&house.key).await;
+    let two = house.waiting(&house.key).await;
+    let models: Vec<String> =
+        house.upstream.calls().iter().map(|call| call.json()["model"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(models, ["a", "b"]);
+    let mut other = ask();
+    for model in ["m", "n", "two/d"] {
+        other["model"] = json!(model);
+        let reply = house.gateway.chat(&house.key, &other).await;
+        assert_eq!(reply.refused(503), "target_full", "{model}");
+        assert_eq!(reply.get("retry-after"), Some("1"));
+    }
+    assert_eq!(house.shed("target").await, Some(3));
+    assert_eq!(house.upstream.count(), 2);
+    house.gate.open();
+    house.served(one).await;
+    house.served(two).await;
+    assert_eq!(house.gateway.chat(&house.key, &other).await.status(), 200, "places come back");
+    house.gateway.ledger_check();
+}
+
+#[tokio::test]
+async fn a_body_that_will_not_fit_is_not_asked_for() {
+    let house = house(pair("  limits: { body: 64KiB, buffered: 64KiB }")).await;
+    let mut held = house.gateway.client().await;
+    let head = |length: usize| {
+        format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n",
+            house.key
+        )
+    };
+    held.write(format!("{}{}", head(60_000), "x".repeat(50_000)).as_bytes()).await.unwrap();
+    assert_eq!(soon("a head", held.any_head()).await.unwrap().status, 100);
+    let mut held_bytes = 0;
+    while held_bytes < 50_000 {
+        let metrics = house.gateway.get_admin("/metrics").await.text();
+        let line = metrics.lines().find_map(|line| line.strip_prefix("weir_buffered_bytes "));
+        held_bytes = line.unwrap().parse().unwrap();
+    }
+    let mut client = house.gateway.client().await;
+    client.write(head(20_000).as_bytes()).await.unwrap();
+    let refused = soon("a head", client.any_head()).await.unwrap();
+    assert_eq!(refused.status, 503, "no 100 before it");
+    assert_eq!(house.shed("buffered").await, Some(1));
+}
+
+#[tokio::test]
+async fn connections_that_wait_make_room_and_who_is_busy_stays() {
+    let house = house(pair("  limits: { connections: 2 }")).await;
+    // The one by which the gateway made sure that it listens has ended; nobody says when.
+    let mut idle = house.gateway.client().await;
+    idle.send("GET", "/v1/models", &[("api-key", &house.key)], b"").await.unwrap();
+    assert_eq!(soon("a reply", idle.reply()).await.unwrap().status(), 200);
+    let one = house.waiting(&house.key).await;
+    let two = house.waiting(&house.key).await;
+    soon("the end of the idle one", idle.closed()).await;
+    let mut more = house.gateway.client().await;
+    soon("the end of one too many", more.closed()).await;
+    assert!(house.shed("connections").await >= Some(1));
+    assert_eq!(house.ready().await, degraded("connections"));
+    house.gate.open();
+    house.served(one).await;
+    house.served(two).await;
+    house.gateway.ledger_check();
+}
+
+#[tokio::test]
+async fn a_reload_that_was_refused_and_targets_that_all_fail_are_said() {
+    let upstream = Upstream::start(|_| Act::json(500, &reply::error("server_error", "x", "broken"))).await;
+    let setup = Setup::pair(upstream.address, upstream.address, "retries: 0", "");
+    let gateway = setup.clone().start().await;
+    let key = gateway.key(&[]);
+    let house = House { gateway, upstream, gate: Gate::new(), key };
+    house.gateway.write_config(&Setup::new("providers: {}\n"));
+    assert!(!house.gateway.run(&["reload"]).status.success());
+    assert_eq!(house.ready().await, degraded("reload_refused"));
+    house.gateway.write_config(&setup);
+    assert!(house.gateway.run(&["reload"]).status.success());
+    assert_eq!(house.ready().await, fine());
+    for _ in 0..12 {
+        assert_ne!(house.gateway.chat(&house.key, &ask()).await.status(), 200);
+    }
+    assert_eq!(house.ready().await, degraded("breakers_open"));
+    let said = house.gateway.get_admin("/readyz").await.json();
+    assert!(said["reasons"][0]["message"].as_str().unwrap().contains("`m`"), "{said}");
+}
+
+#[tokio::test]
+async fn a_gateway_that_stops_is_not_ready() {
+    let mut house = house(pair("")).await;
+    let one = house.waiting(&house.key).await;
+    house.gateway.terminate();
+    let draining = (503, "draining".to_owned(), vec!["draining".to_owned()]);
+    loop {
+        let ready = house.ready().await;
+        if ready != fine() {
+            assert_eq!(ready, draining);
+            break;
+        }
+    }
+    house.gate.open();
+    house.served(one).await;
+    assert!(house.gateway.ended().await.success());
+}
