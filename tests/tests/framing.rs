@@ -446,7 +446,7 @@ async fn trailers_of_a_request_go_nowhere() {
         for name in ["trailer", "other", "gzip", "\r\nte:"] {
             assert!(!seen.contains(name), "{name}: {seen}");
         }
-        assert_eq!(call.body, body.as_bytes());
+        assert_eq!(String::from_utf8(call.body).unwrap(), body.replace("\"m\"", "\"x\""));
     }
 }
 

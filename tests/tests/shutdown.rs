@@ -61,7 +61,7 @@ async fn rest(client: &mut Client) -> Vec<String> {
 }
 
 async fn ended_with_errors(mut gateway: Gateway, mut streams: Vec<Client>) {
-    let ends = ["\"error\":", "\"type\":\"error\"", "\"type\":\"error\""];
+    let ends = ["\"error\":", "\"type\":\"response.failed\"", "\"type\":\"error\""];
     for (client, end) in streams.iter_mut().zip(ends) {
         let events = rest(client).await;
         let last = events.iter().rfind(|event| *event != "[DONE]").unwrap();

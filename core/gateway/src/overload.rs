@@ -100,8 +100,8 @@ mod tests {
         let lag = Duration::from_millis;
         let mut late = Late::default();
         assert!(!late.seen(at(5_000), lag(900), most), "one hiccup, however long");
-        assert!(!late.seen(at(5_300), lag(250), most));
-        assert!(late.seen(at(5_600), lag(250), most), "late since 4,100");
+        assert!(!late.seen(at(5_200), lag(250), most));
+        assert!(late.seen(at(5_400), lag(250), most), "late since 4,100");
         assert!(!late.seen(at(5_700), lag(90), most), "over at once");
         assert!(!late.seen(at(6_000), lag(250), most));
     }

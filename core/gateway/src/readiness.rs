@@ -137,6 +137,5 @@ mod tests {
         assert!(is_near(91, 100));
         assert!(is_near(10, 10));
         assert!(!is_near(0, 0));
-        assert!(is_near(usize::MAX, usize::MAX - 1));
     }
 }
