@@ -252,6 +252,23 @@ async fn a_reload_that_was_refused_and_targets_that_all_fail_are_said() {
 }
 
 #[tokio::test]
+async fn a_ledger_that_cannot_be_written_is_said_until_it_can() {
+    let upstream = Upstream::saying("fine").await;
+    let gateway = Setup::pair(upstream.address, upstream.address, "", PATIENT).start().await;
+    let key = gateway.key(&[]);
+    let house = House { gateway, upstream, gate: Gate::new(), key };
+    assert_eq!(house.gateway.chat(&house.key, &ask()).await.status(), 200);
+    // Somebody else holds the database, for longer than the ledger waits.
+    let other = rusqlite::Connection::open(house.gateway.data().join("ledger.sqlite3")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert_eq!(house.gateway.chat(&house.key, &ask()).await.refused(503), "ledger_unavailable");
+    assert_eq!(house.ready().await, degraded("ledger_failing"));
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(house.gateway.chat(&house.key, &ask()).await.status(), 200);
+    assert_eq!(house.ready().await, fine());
+}
+
+#[tokio::test]
 async fn a_gateway_that_stops_is_not_ready() {
     let mut house = house(pair("")).await;
     let one = house.waiting(&house.key).await;

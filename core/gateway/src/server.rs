@@ -384,10 +384,8 @@ impl ServerApp for Shared {
             self.0.telemetry.metrics().shed("connections");
             return None;
         };
-        // TLS has taken some bytes by now; a request has not begun by them.
-        let greeting = session.get_ssl_digest().and_then(|_| socket.tcp_info());
-        let bytes = greeting.map_or(0, |info| info.tcpi_bytes_received);
-        let watch = Watch::new(self.0.patience(), Some(socket), Some(bytes));
+        let watch = Watch::new(self.0.patience(), Some(socket), Some(0));
+        let watch = if session.get_ssl_digest().is_some() { watch.begun() } else { watch };
         tokio::select! {
             biased;
             stream = self.0.process_new(session, shutdown) => stream,

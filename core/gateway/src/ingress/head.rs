@@ -67,6 +67,13 @@ impl Watch {
         Self { patience, socket, began: Instant::now(), first: None, bytes }
     }
 
+    /// Its caller has begun: with the greeting of TLS, behind which a request may have come already.
+    #[must_use]
+    pub fn begun(mut self) -> Self {
+        self.first = Some(self.began);
+        self
+    }
+
     /// How long to wait until the next look.
     pub fn step(&self) -> Duration {
         let left = self.patience.idle.saturating_sub(self.began.elapsed());
@@ -79,6 +86,10 @@ impl Watch {
         if waited >= self.patience.idle {
             return true;
         }
+        let is_late = |first: Instant| now.saturating_duration_since(first) >= self.patience.header;
+        if let Some(first) = self.first {
+            return is_late(first);
+        }
         let Some(info) = self.socket.as_ref().and_then(|socket| socket.tcp_info()) else { return false };
         // A caller that does not even take what it has been sent will not ask for more.
         if self.bytes.is_none() && (info.tcpi_notsent_bytes > 0 || info.tcpi_unacked > 0) {
@@ -89,9 +100,22 @@ impl Watch {
             Some(bytes) => info.tcpi_bytes_received > bytes,
             None => age + COARSE < waited,
         };
-        if begun && self.first.is_none() {
-            self.first = now.checked_sub(age.min(waited));
-        }
-        self.first.is_some_and(|first| now.saturating_duration_since(first) >= self.patience.header)
+        self.first = begun.then(|| now.checked_sub(age.min(waited))).flatten();
+        self.first.is_some_and(is_late)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_begun_has_less_time_than_who_only_waits() {
+        let hour = Duration::from_secs(3600);
+        let patience = Patience { idle: hour, header: Duration::ZERO };
+        assert!(!Watch::new(patience, None, Some(0)).is_over());
+        assert!(Watch::new(patience, None, Some(0)).begun().is_over());
+        assert!(!Watch::new(Patience { header: hour, ..patience }, None, Some(0)).begun().is_over());
+        assert!(Watch::new(Patience { idle: Duration::ZERO, header: hour }, None, None).is_over());
     }
 }
