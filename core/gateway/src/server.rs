@@ -32,8 +32,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use weir_ledger::{Ledger, OpenError, Pepper};
 
-/// Most instances of Wasm policies at one time.
-const INSTANCES: u32 = 256;
+/// Most instances of Wasm policies at one time: each reserves 4 GiB of the address space, which is 128 TiB.
+const MOST_INSTANCES: u32 = 2048;
+/// At least: what policies keep between calls and what shadows take needs some where few requests are let in.
+const FEWEST_INSTANCES: u32 = 64;
 /// Length of HTTP/2's connection preface.
 const PREFACE: usize = 24;
 /// How long the ledger may take to write what is queued, at the very end.
@@ -124,7 +126,7 @@ impl Server {
         let wasm = weir_wasm::Engine::new(weir_wasm::Options {
             cache_dir: Some(config.data.join("compiled")),
             mac_key: derived(&config.data, b"weir compiled code").map_err(|error| system(&error))?,
-            max_instances: INSTANCES,
+            max_instances: instances(config.server.limits.in_flight),
         })
         .map_err(|error| system(&error))?;
         let services = Host::new(&config, Arc::clone(&upstreams), telemetry.metrics())
@@ -263,6 +265,11 @@ fn start_telemetry(config: &Config) -> Result<Telemetry, telemetry::SetupError> 
     let telemetry = Telemetry::start(&options, io::stdout())?;
     telemetry.install(&options);
     Ok(telemetry)
+}
+
+/// Instance slots of Wasm policies: every exchange may be a stream that one of them watches.
+fn instances(in_flight: u32) -> u32 {
+    in_flight.clamp(FEWEST_INSTANCES, MOST_INSTANCES)
 }
 
 /// Opens the ledger as the config says.
