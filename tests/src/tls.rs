@@ -47,7 +47,8 @@ impl Pki {
     }
 
     fn openssl(&self, args: &[&str]) {
-        let done = Command::new("openssl").args(args).current_dir(&self.0).output().expect("openssl is there");
+        let done =
+            Command::new("openssl").args(args).current_dir(&self.0).output().expect("openssl is there");
         assert!(done.status.success(), "openssl {args:?}: {}", String::from_utf8_lossy(&done.stderr));
     }
 }

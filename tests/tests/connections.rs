@@ -50,7 +50,7 @@ async fn over_tls_what_the_provider_prefers_is_spoken_and_one_connection_serves_
     let asked = inner.asked().pop().unwrap();
     assert_eq!(asked.uri, format!("https://{}/v1/chat/completions", front.address));
     let has = |name: &str| asked.headers.iter().any(|(known, _)| known == name);
-    assert!(has("authorization") && has("content-type") && has("traceparent"), "{asked:?}");
+    assert!(has("authorization") && has("content-type") && has("content-length"), "{asked:?}");
     assert!(!has("host") && !has("connection") && !has("transfer-encoding"), "{asked:?}");
 }
 
@@ -142,7 +142,11 @@ async fn a_server_that_says_goodbye_costs_no_request() {
     let (gateway, key) = gateway(&lines, "retries: 0").await;
     for n in 0..50 {
         let reply = gateway.chat(&key, &ask(n % 2 == 0)).await;
-        assert_eq!((reply.answer().as_str(), reply.get("x-weir-attempts")), (ANSWER, Some("1")), "{n}: {reply:?}");
+        assert_eq!(
+            (reply.answer().as_str(), reply.get("x-weir-attempts")),
+            (ANSWER, Some("1")),
+            "{n}: {reply:?}"
+        );
     }
 }
 
@@ -186,7 +190,8 @@ async fn what_is_wrong_with_a_certificate_is_said_and_how_to_mend_it() {
         ("leaf", "", "name its root with `ca`"),
     ] {
         let front = Front::start(inner.address, &pki, certificate, &[]).await;
-        let (gateway, key) = gateway(&format!("base_url: 'https://{}/v1'{ca}", front.address), "retries: 0").await;
+        let (gateway, key) =
+            gateway(&format!("base_url: 'https://{}/v1'{ca}", front.address), "retries: 0").await;
         for stream in [false, true] {
             let reply = gateway.chat(&key, &ask(stream)).await;
             assert_eq!(reply.refused(502), "upstream_failed");
@@ -206,7 +211,11 @@ async fn a_provider_that_asks_who_we_are_is_shown_our_certificate() {
     let (unknown, key) = gateway(&base, "retries: 0").await;
     let reply = unknown.chat(&key, &ask(false)).await;
     assert_eq!(reply.refused(502), "upstream_failed");
-    let pair = format!("{{ cert: '{}', key: '{}' }}", pki.path("client.pem").display(), pki.path("client.key").display());
+    let pair = format!(
+        "{{ cert: '{}', key: '{}' }}",
+        pki.path("client.pem").display(),
+        pki.path("client.key").display()
+    );
     let (known, key) = gateway(&format!("{base}, client_cert: {pair}"), "retries: 0").await;
     assert_eq!(known.chat(&key, &ask(true)).await.answer(), ANSWER);
 }
@@ -242,6 +251,8 @@ async fn idle_connections_that_the_provider_closes_cost_no_request() {
     }
     assert_eq!(one.count(), 2000, "no request was sent twice that was answered");
     let metrics = gateway.get_admin("/metrics").await.text();
-    let failed = metrics.lines().filter(|line| line.starts_with("weir_attempts_total") && !line.contains("class=\"ok\""));
+    let failed = metrics
+        .lines()
+        .filter(|line| line.starts_with("weir_attempts_total") && !line.contains("class=\"ok\""));
     assert_eq!(failed.count(), 0, "{metrics}");
 }

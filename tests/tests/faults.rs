@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use weir_tests::{Act, Call, Gateway, Posting, Reply, Setup, Silent, Upstream, reply, soon};
 
 const ANSWER: &str = "the whole answer, once";
@@ -59,13 +59,13 @@ fn first_event(call: &Call, kind: &str, code: &str) -> Act {
     if call.stream() { Act::stream().chunk(reply::event(&error)).end() } else { Act::json(200, &error) }
 }
 
-/// 256 MiB of nothing, in 256 KiB.
-fn bomb() -> Vec<u8> {
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    let zeroes = vec![b' '; 1 << 20];
-    (0..256).for_each(|_| gzip.write_all(&zeroes).unwrap());
+/// 128 MiB of blanks, packed.
+static BOMB: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let spaces = vec![b' '; 1 << 20];
+    (0..128).for_each(|_| gzip.write_all(&spaces).unwrap());
     gzip.finish().unwrap()
-}
+});
 
 fn faults() -> Vec<Fault> {
     vec![
@@ -104,7 +104,7 @@ fn faults() -> Vec<Fault> {
         }),
         fault("gzip-bomb", 502, "upstream_failed", |call| {
             let kind = if call.stream() { "text/event-stream" } else { "application/json" };
-            Act::reply(200, &[("Content-Encoding", "gzip"), ("Content-Type", kind)], bomb())
+            Act::reply(200, &[("Content-Encoding", "gzip"), ("Content-Type", kind)], &*BOMB)
         }),
         fault("no-utf8", 502, "upstream_failed", |call| {
             let (before, after) = (br#"{"choices":[{"index":0,"message":{"content":""#, br#""}}]}"#);
@@ -182,6 +182,8 @@ struct House {
 /// One gateway with providers for every fault, and three aliases each, for whole and for streamed replies: the fault and
 /// then a good target, the fault alone with one retry, and the fault twice with more retries than attempts.
 async fn house() -> Arc<House> {
+    // Made before anybody waits for it.
+    LazyLock::force(&BOMB);
     let good = Upstream::saying(ANSWER).await;
     let (silent, keep_silent) = Upstream::silent().await;
     let timeouts = "timeouts: { connect: 2s, first_byte: 700ms, idle: 700ms, total: 20s }";

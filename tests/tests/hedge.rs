@@ -36,7 +36,11 @@ async fn a_first_target_that_says_nothing_is_overtaken_and_cancelled() {
     let (gateway, key) = gateway(&one, &two, 50, "retries: 0").await;
     for (n, stream) in [false, true].into_iter().enumerate() {
         let reply = soon("a reply", gateway.chat(&key, &ask(stream))).await;
-        assert_eq!((reply.answer().as_str(), reply.get("x-weir-target")), ("two", Some("two/m2")), "{reply:?}");
+        assert_eq!(
+            (reply.answer().as_str(), reply.get("x-weir-target")),
+            ("two", Some("two/m2")),
+            "{reply:?}"
+        );
         assert_eq!(reply.get("x-weir-attempts"), Some("2"));
         one.ended(n).await;
         let posting = gateway.posting(reply.id());
@@ -47,7 +51,10 @@ async fn a_first_target_that_says_nothing_is_overtaken_and_cancelled() {
     }
     assert_eq!((one.count(), two.count(), gateway.postings().len()), (2, 2, 2));
     let metrics = gateway.get_admin("/metrics").await.text();
-    assert!(metrics.contains("weir_attempts_total{class=\"cancelled\",model=\"m1\",provider=\"one\"} 2"), "{metrics}");
+    assert!(
+        metrics.contains("weir_attempts_total{class=\"cancelled\",model=\"m1\",provider=\"one\"} 2"),
+        "{metrics}"
+    );
     assert!(metrics.contains("weir_target_in_flight{model=\"m1\",provider=\"one\"} 0"), "{metrics}");
     gateway.ledger_check();
 }

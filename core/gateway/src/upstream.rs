@@ -209,7 +209,7 @@ impl Dialer {
         if self.key.http == Http::One {
             return self.stream(place, fresh).await;
         }
-        let reused = if fresh { None } else { self.streams.open(place.epoch()).await };
+        let reused = if fresh { None } else { self.open(place).await };
         if let Some(session) = reused {
             return Ok((Link::Two(Box::new(session)), true));
         }
@@ -218,7 +218,7 @@ impl Dialer {
         }
         // Many that come at once share the connection that the first of them makes.
         let turn = timeout(self.key.connect, self.streams.turn()).await.map_err(|_| self.too_slow())?;
-        let made = if fresh { None } else { self.streams.open(place.epoch()).await };
+        let made = if fresh { None } else { self.open(place).await };
         if let Some(session) = made {
             return Ok((Link::Two(Box::new(session)), true));
         }
@@ -226,6 +226,11 @@ impl Dialer {
             drop(turn);
         }
         self.stream(place, true).await
+    }
+
+    /// A stream on a connection that is open, if one has room soon enough.
+    async fn open(&self, place: &Place) -> Option<Http2Session> {
+        timeout(self.key.connect, pin!(self.streams.open(place.epoch()))).await.unwrap_or(None)
     }
 
     /// A connection, and on it a stream if that is what the other side speaks.

@@ -62,7 +62,7 @@ impl Choice for Speaks {
 }
 
 impl Choice for Http {
-    const NAME: &'static str = "HTTP version";
+    const NAME: &'static str = "version of HTTP";
     const WORDS: &'static [(&'static str, Self)] =
         &[("auto", Self::Auto), ("1", Self::One), ("2", Self::Two)];
 }
