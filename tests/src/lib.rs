@@ -4,6 +4,8 @@
 //!
 //! - [`gateway`]: a running `weir serve` in a folder of its own, and the commands beside it.
 //! - [`client`]: a caller: HTTP/1.1 by hand, so that it can also do what no library would.
+//! - [`streams`]: a provider that speaks HTTP/2.
+//! - [`tls`]: certificates of our own, and TLS in front of an upstream.
 //! - [`upstream`]: a provider that does what its script says, and remembers what it was sent.
 //! - [`reply`]: chat completions and streams as a provider writes them.
 //! - [`ledger`]: the postings, read from outside.
@@ -27,6 +29,8 @@ pub mod collector;
 pub mod gateway;
 pub mod ledger;
 pub mod reply;
+pub mod streams;
+pub mod tls;
 pub mod traffic;
 pub mod upstream;
 
@@ -35,7 +39,7 @@ pub use client::{Client, Head, Reply};
 pub use collector::Collector;
 pub use gateway::{Gateway, Setup};
 pub use ledger::Posting;
-pub use upstream::{Act, Call, Gate, Upstream};
+pub use upstream::{Act, Call, Gate, Silent, Upstream};
 
 use std::future::Future;
 use std::time::{Duration, Instant};

@@ -42,9 +42,9 @@ pub use endpoint::Endpoint;
 pub(crate) use nearest::nearest;
 pub use problem::{ConfigErrors, Pos, Problem};
 pub use program::{
-    Alias, CanaryOptions, Engine, HttpAlias, LedgerSync, Level, Limits, Log, Otlp, PolicyBinding, Provider,
-    ProviderKind, ProviderTerms, ProviderTimeouts, Server, ServerTimeouts, ShadowOptions, ShipOptions,
-    Signing, Speaks, TargetRef, Tls,
+    Alias, CanaryOptions, Engine, Http, HttpAlias, LedgerSync, Level, Limits, Log, Otlp, PolicyBinding,
+    Provider, ProviderKind, ProviderTerms, ProviderTimeouts, Proxy, Server, ServerTimeouts, ShadowOptions,
+    ShipOptions, Signing, Speaks, TargetRef, Tls,
 };
 pub use public::is_public;
 pub use reference::{reference_markdown, schema};

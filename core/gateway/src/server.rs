@@ -326,6 +326,11 @@ fn refresh_gauges(gateway: &Arc<Gateway>) {
         metrics.cache_entries.set(number(gateway.replies.entries()));
         let snapshot = gateway.snapshot.load();
         snapshot.meters.show(|target| weir_policy::LiveFacts::live(&snapshot.live, target));
+        metrics.provider_key_state.reset();
+        for ((provider, place), condition) in gateway.upstreams.keys.conditions() {
+            let labels = [&*provider, &place.to_string()];
+            metrics.provider_key_state.with_label_values(&labels).set(condition as i64);
+        }
     });
 }
 

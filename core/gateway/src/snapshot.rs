@@ -6,6 +6,7 @@ use crate::telemetry::live::Live;
 use crate::telemetry::meters::Meters;
 use crate::telemetry::record::Model;
 use crate::terms::Terms;
+use crate::upstream::Keys;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -92,6 +93,8 @@ pub struct Bound {
     pub prices: Option<Arc<Prices>>,
     /// Its row in the table of live facts.
     pub live: u16,
+    /// Which of its provider's keys may be used.
+    pub keys: Arc<Keys>,
 }
 
 /// Makes a route for a provider and a model, with these policies.

@@ -2,7 +2,7 @@
 
 use super::choice::{BuiltinName, FeatureName, Grant, SurfaceName};
 use super::place::{At, Table};
-use super::program::{LedgerSync, Level, Speaks};
+use super::program::{Http, LedgerSync, Level, Speaks};
 use super::scalar::VendorName;
 use super::scalar::{
     Address, Any, Count, FilePath, Flag, Hidden, Kept, Name, Percent, Price, Share, SigningKey, Size, Span,
@@ -31,6 +31,8 @@ pub(super) mod default {
     pub(crate) const STRICT: &str = "false";
     pub(crate) const RETENTION: &str = "unknown";
     pub(crate) const CORE_DUMPS: &str = "false";
+    pub(crate) const HTTP: &str = "auto";
+    pub(crate) const STREAMS: &str = "100";
     pub(crate) const CONNECT: &str = "5s";
     pub(crate) const FIRST_BYTE: &str = "60s";
     pub(crate) const IDLE: &str = "60s";
@@ -226,11 +228,34 @@ pub(super) struct ProviderFile {
     pub(super) covers: Vec<At<FeatureName>>,
     /// What `retention`, `trains` and `covers` rest on, for people: `our contract of 2026-05`.
     pub(super) attested: Option<At<Text>>,
-    /// A PEM file with one more root certificate to trust.
+    /// A PEM file with the root certificates to trust in place of the system's.
     pub(super) ca: Option<At<FilePath>>,
+    /// Certificate and key to show to a provider that asks who Weir is.
+    pub(super) client_cert: Option<TlsFile>,
+    /// An HTTP proxy that leads there; it is asked for a tunnel (`CONNECT`), also for `http://` providers.
+    pub(super) proxy: Option<ProxyFile>,
+    /// Which HTTP to speak: `auto` (over TLS HTTP/2 if the provider has it, in clear text HTTP/1.1), `"1"`, or `"2"` (in
+    /// clear text by prior knowledge).
+    #[schemars(extend("default" = default::HTTP))]
+    pub(super) http: Option<At<Http>>,
+    /// Most requests at a time on one HTTP/2 connection.
+    #[schemars(extend("default" = literal(default::STREAMS)))]
+    pub(super) streams: Option<At<Count<1, 10_000>>>,
     /// How long Weir waits for it.
     #[serde(default)]
     pub(super) timeouts: ProviderTimeoutsFile,
+}
+
+/// An HTTP proxy.
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProxyFile {
+    /// Where it is: `http://proxy.internal:3128`.
+    pub(super) url: At<Url>,
+    /// Who Weir is to it.
+    pub(super) user: Option<At<Text>>,
+    /// The user's password. Write it as `${env:NAME}` or `${file:PATH}`.
+    pub(super) password: Option<At<Hidden>>,
 }
 
 /// How long Weir waits for a provider.

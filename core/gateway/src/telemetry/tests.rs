@@ -90,6 +90,7 @@ fn metric_names_and_label_keys_are_the_golden_ones() {
     let name = policies::CallName { policy: "route", version: "0123456789abcdef", hook: "route" };
     Policies::new(&metrics).called(name, "plan", Duration::from_micros(2), Some(FaultKind::Trap));
     metrics.reload(true);
+    metrics.provider_key_state.with_label_values(&["openai", "0"]).set(1);
     metrics.spans("sent", 3);
     let text = metrics.render();
     let help = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
