@@ -5,6 +5,8 @@
 //! - [`gateway`]: a running `weir serve` in a folder of its own, and the commands beside it.
 //! - [`client`]: a caller: HTTP/1.1 by hand, so that it can also do what no library would.
 //! - [`frames`]: HTTP/2 by hand.
+//! - [`streams`]: a provider that speaks HTTP/2.
+//! - [`tls`]: certificates of our own, and TLS in front of an upstream.
 //! - [`upstream`]: a provider that does what its script says, and remembers what it was sent.
 //! - [`reply`]: chat completions and streams as a provider writes them.
 //! - [`ledger`]: the postings, read from outside.
@@ -29,6 +31,8 @@ pub mod frames;
 pub mod gateway;
 pub mod ledger;
 pub mod reply;
+pub mod streams;
+pub mod tls;
 pub mod traffic;
 pub mod upstream;
 
@@ -37,7 +41,7 @@ pub use client::{Client, Head, Reply};
 pub use collector::Collector;
 pub use gateway::{Gateway, Setup};
 pub use ledger::Posting;
-pub use upstream::{Act, Call, Gate, Upstream};
+pub use upstream::{Act, Call, Gate, Silent, Upstream};
 
 use std::future::Future;
 use std::time::{Duration, Instant};

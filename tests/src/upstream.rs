@@ -70,7 +70,7 @@ impl Gate {
         self.0.close();
     }
 
-    async fn passed(&self) {
+    pub(crate) async fn passed(&self) {
         // A closed semaphore is an open gate.
         let _ = self.0.acquire().await;
     }
@@ -207,6 +207,18 @@ impl Act {
     }
 }
 
+/// Keeps an address silent.
+pub struct Silent {
+    _listener: TcpListener,
+    fillers: Vec<JoinHandle<std::io::Result<TcpStream>>>,
+}
+
+impl Drop for Silent {
+    fn drop(&mut self) {
+        self.fillers.iter().for_each(JoinHandle::abort);
+    }
+}
+
 /// What an upstream has seen.
 #[derive(Debug, Clone, Default)]
 struct Seen {
@@ -243,6 +255,17 @@ impl Upstream {
     #[must_use]
     pub fn refusing() -> SocketAddr {
         crate::gateway::free_address()
+    }
+
+    /// An address at which connections are neither taken nor refused, as long as the second one lives.
+    pub async fn silent() -> (SocketAddr, Silent) {
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
+        let listener = socket.listen(1).expect("a listener");
+        let address = listener.local_addr().expect("an address");
+        // Whoever comes when the queue is full hears nothing.
+        let fillers = (0..4).map(|_| tokio::spawn(TcpStream::connect(address))).collect();
+        (address, Silent { _listener: listener, fillers })
     }
 
     /// The requests so far.

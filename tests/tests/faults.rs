@@ -5,9 +5,10 @@
 
 use serde_json::{Value, json};
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use weir_tests::{Act, Call, Gateway, Posting, Reply, Setup, Upstream, reply, soon};
+use std::sync::{Arc, LazyLock};
+use weir_tests::{Act, Call, Gateway, Posting, Reply, Setup, Silent, Upstream, reply, soon};
 
 const ANSWER: &str = "the whole answer, once";
 /// 60 tokens in, 40 cached, 10 out at the prices of the target that answers.
@@ -58,9 +59,18 @@ fn first_event(call: &Call, kind: &str, code: &str) -> Act {
     if call.stream() { Act::stream().chunk(reply::event(&error)).end() } else { Act::json(200, &error) }
 }
 
+/// 128 MiB of blanks, packed.
+static BOMB: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let spaces = vec![b' '; 1 << 20];
+    (0..128).for_each(|_| gzip.write_all(&spaces).unwrap());
+    gzip.finish().unwrap()
+});
+
 fn faults() -> Vec<Fault> {
     vec![
         Fault { name: "refuse", act: None, status: 502, code: "upstream_failed", asked: 0 },
+        Fault { name: "blackhole", act: None, status: 504, code: "upstream_timeout", asked: 0 },
         fault("reset", 502, "upstream_failed", |_| Act::new().reset()),
         fault("close", 502, "upstream_failed", |_| Act::new().close()),
         fault("stall-before-head", 504, "upstream_timeout", |_| Act::new().hang()),
@@ -92,6 +102,18 @@ fn faults() -> Vec<Fault> {
                 [0x1f, 0x8b, 8],
             )
         }),
+        fault("gzip-bomb", 502, "upstream_failed", |call| {
+            let kind = if call.stream() { "text/event-stream" } else { "application/json" };
+            Act::reply(200, &[("Content-Encoding", "gzip"), ("Content-Type", kind)], &*BOMB)
+        }),
+        fault("no-utf8", 502, "upstream_failed", |call| {
+            let (before, after) = (br#"{"choices":[{"index":0,"message":{"content":""#, br#""}}]}"#);
+            let body = [&before[..], b"\xff\xfe", after].concat();
+            match call.stream() {
+                true => Act::stream().chunk([&b"data: "[..], &body, b"\n\n"].concat()).end(),
+                false => Act::reply(200, &[("Content-Type", "application/json")], body),
+            }
+        }),
         fault("no-events", 502, "upstream_failed", |call| {
             if call.stream() { Act::stream().end() } else { Act::json(200, &json!({})) }
         }),
@@ -110,8 +132,13 @@ fn faults() -> Vec<Fault> {
         fault("502-html", 502, "upstream_error", |_| {
             Act::reply(502, &[("Content-Type", "text/html")], "<html>")
         }),
+        fault("529", 503, "as_scripted", |_| error(529, "overloaded_error", "as_scripted")),
         fault("503", 503, "as_scripted", |_| error(503, "server_error", "as_scripted")),
-        fault("401", 502, "upstream_auth", |_| error(401, "authentication_error", "invalid_api_key")),
+        // The key that was just refused is not tried again.
+        Fault {
+            asked: 1,
+            ..fault("401", 502, "upstream_auth", |_| error(401, "authentication_error", "invalid_api_key"))
+        },
         fault("302", 502, "upstream_error", |_| Act::reply(302, &[("Location", "http://127.0.0.1:1/")], "")),
         fault("error-in-200", 502, "as_scripted", |call| first_event(call, "server_error", "as_scripted")),
         fault("429-in-200", 429, "rate_limit_exceeded", |call| {
@@ -148,12 +175,17 @@ struct House {
     key: String,
     faults: Vec<(Fault, Option<Upstream>)>,
     good: Upstream,
+    /// Keeps the black hole black.
+    _silent: Silent,
 }
 
-/// One gateway with a provider for every fault, and three aliases each: the fault and then a good target, the fault
-/// alone with one retry, and the fault twice with more retries than attempts.
+/// One gateway with providers for every fault, and three aliases each, for whole and for streamed replies: the fault and
+/// then a good target, the fault alone with one retry, and the fault twice with more retries than attempts.
 async fn house() -> Arc<House> {
+    // Made before anybody waits for it.
+    LazyLock::force(&BOMB);
     let good = Upstream::saying(ANSWER).await;
+    let (silent, keep_silent) = Upstream::silent().await;
     let timeouts = "timeouts: { connect: 2s, first_byte: 700ms, idle: 700ms, total: 20s }";
     let mut providers = format!(
         "providers:\n  good: {{ base_url: 'http://{}/v1', keys: [sk-good], timeouts: {{ first_byte: 20s }} }}\n",
@@ -166,29 +198,40 @@ async fn house() -> Arc<House> {
             Some(act) => Some(Upstream::start(act).await),
             None => None,
         };
-        let address: SocketAddr =
-            upstream.as_ref().map_or_else(Upstream::refusing, |upstream| upstream.address);
-        let name = fault.name;
-        writeln!(providers, "  f-{name}: {{ base_url: 'http://{address}/v1', keys: [sk-bad], {timeouts} }}")
-            .unwrap();
-        // A target of its own for each alias: five failures in a row would open its breaker.
-        let bad = |model| {
-            format!("{{ target: f-{name}/{model}, prices: {{ input: 1, cached_input: 0.5, output: 10 }} }}")
+        let address: SocketAddr = match &upstream {
+            Some(upstream) => upstream.address,
+            None if fault.name == "blackhole" => silent,
+            None => Upstream::refusing(),
         };
-        let well = "{ target: good/g, prices: { input: 2, cached_input: 1, output: 20 } }";
-        writeln!(models, "  {name}-then-good: {{ targets: [{}, {well}], retries: 0 }}", bad("a")).unwrap();
-        writeln!(models, "  {name}-alone: {{ targets: [{}], retries: 1 }}", bad("b")).unwrap();
-        writeln!(
-            models,
-            "  {name}-capped: {{ targets: [{}, {well}], retries: 9, max_attempts: 1 }}",
-            bad("c")
-        )
-        .unwrap();
+        let name = fault.name;
+        for form in ["whole", "stream"] {
+            // A provider of its own for each alias: failures open breakers and rest keys.
+            let bad = |providers: &mut String, alias| {
+                let own = format!("f-{name}-{alias}-{form}");
+                writeln!(
+                    providers,
+                    "  {own}: {{ base_url: 'http://{address}/v1', keys: [sk-bad], {timeouts} }}"
+                )
+                .unwrap();
+                format!("{{ target: {own}/m, prices: {{ input: 1, cached_input: 0.5, output: 10 }} }}")
+            };
+            let well = "{ target: good/g, prices: { input: 2, cached_input: 1, output: 20 } }";
+            for (alias, fallback, bounds) in [
+                ("then-good", true, "retries: 0"),
+                ("alone", false, "retries: 1"),
+                ("capped", true, "retries: 9, max_attempts: 1"),
+            ] {
+                let fallback = if fallback { format!(", {well}") } else { String::new() };
+                let bad = bad(&mut providers, alias);
+                writeln!(models, "  {name}-{alias}-{form}: {{ targets: [{bad}{fallback}], {bounds} }}")
+                    .unwrap();
+            }
+        }
         running.push((fault, upstream));
     }
     let gateway = Setup::new(providers + &models).start().await;
     let key = gateway.key(&[]);
-    Arc::new(House { gateway, key, faults: running, good })
+    Arc::new(House { gateway, key, faults: running, good, _silent: keep_silent })
 }
 
 /// All that is asked of one fault, streamed or not.
@@ -197,7 +240,8 @@ async fn suffer(house: &House, index: usize, stream: bool) {
     let what = format!("{} {}", fault.name, if stream { "streamed" } else { "whole" });
     let asked = || upstream.as_ref().map_or(0, Upstream::count);
     let chat = |alias: &str| {
-        let body = ask(&format!("{}-{alias}", fault.name), stream);
+        let form = if stream { "stream" } else { "whole" };
+        let body = ask(&format!("{}-{alias}-{form}", fault.name), stream);
         async move { soon("a reply", house.gateway.chat(&house.key, &body)).await }
     };
 
@@ -465,4 +509,102 @@ async fn bytes_after_a_reply_never_answer_the_next_request() {
         let reply = gateway.chat(&key, &ask("m", n % 2 == 0)).await;
         assert_eq!(reply.answer(), ANSWER, "request {n}: {reply:?}");
     }
+}
+
+/// What providers do that is odd and no fault.
+fn oddities() -> Vec<(&'static str, fn(&Call) -> Act)> {
+    vec![
+        ("comment-pings", |call| {
+            let ping = ": ping\n\n";
+            let events = reply::events(&["the whole ", "answer, once"]).into_iter();
+            let stream = events.fold(Act::stream().chunk(ping), |act, event| act.chunk(ping).chunk(event));
+            if call.stream() { stream.chunk(ping).end() } else { Act::says(ANSWER) }
+        }),
+        ("done-twice", |call| {
+            let events = reply::events(&[ANSWER]).into_iter();
+            let stream = events.fold(Act::stream(), Act::chunk).chunk(reply::done()).chunk(reply::done());
+            if call.stream() { stream.end() } else { Act::says(ANSWER) }
+        }),
+        ("no-usage", |call| {
+            let events = [reply::delta(ANSWER), reply::finish(), reply::done()].into_iter();
+            match call.stream() {
+                true => events.fold(Act::stream(), Act::chunk).end(),
+                false => Act::json(200, &reply::uncounted(ANSWER)),
+            }
+        }),
+        ("zero-usage", |call| {
+            let events = [reply::delta(ANSWER), reply::finish(), reply::usage_event(0, 0, 0), reply::done()];
+            match call.stream() {
+                true => events.into_iter().fold(Act::stream(), Act::chunk).end(),
+                false => Act::json(200, &reply::completion(ANSWER, 0, 0, 0)),
+            }
+        }),
+        ("byte-by-byte", |call| {
+            let whole = reply::completion(ANSWER, 100, 40, 10).to_string();
+            let (stream, body) = match call.stream() {
+                true => (Act::stream(), reply::events(&[ANSWER]).concat()),
+                false => {
+                    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+                    (Act::new().send(head), whole.into_bytes())
+                }
+            };
+            body.chunks(1).fold(stream, Act::chunk).end()
+        }),
+    ]
+}
+
+#[tokio::test]
+async fn what_is_odd_and_no_fault_is_one_whole_reply_and_one_posting() {
+    for (name, act) in oddities() {
+        let one = Upstream::start(act).await;
+        let two = Upstream::saying("from somebody else").await;
+        let gateway = Setup::pair(one.address, two.address, "retries: 0", "").start().await;
+        let key = gateway.key(&[]);
+        for stream in [false, true] {
+            let what = format!("{name} {}", if stream { "streamed" } else { "whole" });
+            let reply = soon("a reply", gateway.chat(&key, &ask("m", stream))).await;
+            assert_eq!((reply.status(), reply.answer().as_str()), (200, ANSWER), "{what}: {reply:?}");
+            assert_eq!(reply.get("x-weir-attempts"), Some("1"), "{what}");
+            if stream {
+                let done = reply.events().iter().filter(|event| *event == "[DONE]").count();
+                assert_eq!(done, 1, "{what}: {reply:?}");
+            }
+            let posting = gateway.posting(reply.id());
+            assert_eq!((posting.outcome, posting.attempts), ("ok", 1), "{what}: {posting:?}");
+            match name {
+                "no-usage" => assert!(!posting.counted && posting.charged > 0, "{what}: {posting:?}"),
+                // What the provider says it took is what it took.
+                "zero-usage" => assert!(posting.counted && posting.charged == 0, "{what}: {posting:?}"),
+                _ => assert_eq!(posting.charged, 180_000, "{what}: {posting:?}"),
+            }
+        }
+        assert_eq!((gateway.postings().len(), two.count()), (2, 0), "{name}");
+        gateway.ledger_check();
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_megabytes_of_one_event_are_neither_held_nor_passed_on() {
+    let one = Upstream::start(|call| {
+        let mega = vec![b'x'; 1 << 20];
+        let begun = match call.stream() {
+            true => Act::stream().chunk("data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\""),
+            false => Act::new().send(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n",
+            ),
+        };
+        (0..100).fold(begun, |act, _| act.chunk(&mega))
+    })
+    .await;
+    let two = Upstream::saying(ANSWER).await;
+    let patient = "timeouts: { first_byte: 15s, idle: 15s }";
+    let gateway = Setup::pair(one.address, two.address, "retries: 0", patient).start().await;
+    let key = gateway.key(&[]);
+    for stream in [false, true] {
+        let reply = soon("a reply", gateway.chat(&key, &ask("m", stream))).await;
+        assert_eq!((reply.answer().as_str(), reply.get("x-weir-attempts")), (ANSWER, Some("2")), "{reply:?}");
+        let posting = gateway.posting(reply.id());
+        assert_eq!((posting.outcome, posting.attempts, posting.provider.as_str()), ("ok", 2, "two"));
+    }
+    assert_eq!(gateway.postings().len(), 2);
 }

@@ -17,6 +17,7 @@ use subtle::ConstantTimeEq;
 
 pub mod explain;
 pub mod keys;
+pub mod live;
 pub mod people;
 pub mod policies;
 pub mod terms;
@@ -102,7 +103,7 @@ impl Admin {
             (&Method::GET, rest) if rest.starts_with("explain/") => {
                 self.explain(rest.trim_start_matches("explain/"))
             }
-            (&Method::GET, "providers") => Ok(terms::list(&self.gateway.snapshot.load().config)),
+            (&Method::GET, "providers") => Ok(live::providers(&self.gateway)),
             (&Method::POST, "organisations") => {
                 self.blocking(move |ledger| people::organisation(ledger, &body)).await
             }

@@ -37,6 +37,11 @@ impl Held<'_> {
         self.budget.used().saturating_add(more) <= self.budget.limit
     }
 
+    /// Holds what another one held, too.
+    pub fn absorb(&mut self, mut other: Held<'_>) {
+        self.bytes += std::mem::take(&mut other.bytes);
+    }
+
     /// Takes `more` bytes; `false`, and nothing taken, if the process is out of them.
     #[must_use]
     pub fn grow(&mut self, more: usize) -> bool {

@@ -42,8 +42,8 @@ pub use endpoint::Endpoint;
 pub(crate) use nearest::nearest;
 pub use problem::{ConfigErrors, Pos, Problem};
 pub use program::{
-    Alias, CanaryOptions, DrainBounds, Engine, HttpAlias, LedgerSync, Level, Limits, Log, Otlp,
-    PolicyBinding, Provider, ProviderKind, ProviderTerms, ProviderTimeouts, Server, ServerTimeouts,
+    Alias, CanaryOptions, DrainBounds, Engine, Http, HttpAlias, LedgerSync, Level, Limits, Log, Otlp,
+    PolicyBinding, Provider, ProviderKind, ProviderTerms, ProviderTimeouts, Proxy, Server, ServerTimeouts,
     ShadowOptions, ShipOptions, Signing, Speaks, TargetRef, Tls,
 };
 pub use public::is_public;

@@ -11,7 +11,6 @@ use pingora::http::RequestHeader;
 use pingora::protocols::http::v1::client::http_req_header_to_wire;
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use weir_llm::api::{Api, Dialect};
 use weir_llm::gemini;
@@ -57,7 +56,6 @@ pub struct Heads {
     prefix: String,
     /// The header lines that every request has, ready for the wire, one set a key; their order is the operator's.
     lines: Vec<Bytes>,
-    turn: AtomicUsize,
 }
 
 /// What a provider's requests are made of.
@@ -74,6 +72,8 @@ pub struct Parts<'a> {
 
 /// What one request differs in.
 pub struct Call<'a> {
+    /// The place of the key that it goes out with.
+    pub key: usize,
     /// The API that the caller speaks.
     pub api: Api,
     /// The dialect in which it goes out.
@@ -101,17 +101,12 @@ impl Heads {
         let keys: Vec<Option<&str>> =
             if parts.keys.is_empty() { vec![None] } else { parts.keys.iter().copied().map(Some).collect() };
         let lines = keys.into_iter().map(|key| wire(parts, speaks, key)).collect::<Result<_, _>>()?;
-        Ok(Self { prefix: parts.prefix.to_owned(), lines, turn: AtomicUsize::new(0) })
+        Ok(Self { prefix: parts.prefix.to_owned(), lines })
     }
 
-    /// The lines for the next key in turn.
-    fn next(&self) -> &Bytes {
-        let turn = if self.lines.len() > 1 {
-            self.turn.fetch_add(1, Ordering::Relaxed) % self.lines.len()
-        } else {
-            0
-        };
-        &self.lines[turn]
+    /// The lines for a key.
+    fn lines(&self, key: usize) -> &Bytes {
+        &self.lines[key % self.lines.len()]
     }
 }
 
@@ -121,9 +116,9 @@ impl Endpoint {
         self.heads.lines.len()
     }
 
-    /// A request for the next key in turn.
+    /// A request with one of the keys.
     pub fn request(&self, call: &Call<'_>, body: &Bytes) -> Request {
-        let (ready, prefix) = (self.heads.next(), &self.heads.prefix);
+        let (ready, prefix) = (self.heads.lines(call.key), &self.heads.prefix);
         let mut head = BytesMut::with_capacity(ready.len() + call.lines.len() + body.len() + 320);
         head.extend_from_slice(b"POST ");
         head.extend_from_slice(prefix.as_bytes());

@@ -10,6 +10,8 @@
 //! - [`plan`]: route policies.
 //! - [`outgoing`]: the request in the form in which one target gets it.
 //! - [`attempt`]: one target after another, until one commits.
+//! - [`hedge`]: a second target beside a slow one.
+//! - [`keys`]: what an attempt tells of the key that it went out with.
 //! - [`limits`]: the provider's rate-limit headers.
 //! - [`screen`]: content policies on what a model says.
 //! - [`restore`]: what was hidden from the model is given back to the caller.
@@ -33,7 +35,9 @@ pub mod count;
 pub mod ear;
 pub mod explain;
 pub mod guard;
+pub mod hedge;
 pub mod identify;
+pub mod keys;
 pub mod limits;
 pub mod outgoing;
 pub mod plan;
@@ -113,6 +117,8 @@ pub struct Exchange<'g> {
     pub wants_explanation: bool,
     /// Where it might go and was to go.
     pub routed: Option<Routed>,
+    /// What providers take for attempts that were cancelled in favour of others, as far as anybody can tell; `None`: unknown.
+    pub lost: Option<Nanos>,
 }
 
 /// Why an exchange did not end in a reply.

@@ -28,6 +28,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use weir_ledger::Ledger;
+use weir_llm::price::Nanos;
 use weir_policy::pipeline::Trace;
 
 /// What lives as long as the process.
@@ -192,6 +193,7 @@ impl Gateway {
             explains: false,
             wants_explanation: false,
             routed: None,
+            lost: Some(Nanos(0)),
         };
         exchange.run().await
     }

@@ -38,8 +38,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use weir_ledger::{Ledger, OpenError, Pepper};
 
-/// Most instances of Wasm policies at one time.
-const INSTANCES: u32 = 256;
+/// Most instances of Wasm policies at one time: each reserves 4 GiB of the address space, which is 128 TiB.
+const MOST_INSTANCES: u32 = 2048;
+/// At least: what policies keep between calls and what shadows take needs some where few requests are let in.
+const FEWEST_INSTANCES: u32 = 64;
 /// When an idle connection is asked whether somebody is still there, how often, and how often in vain.
 const PROBE_AFTER: Duration = Duration::from_secs(60);
 const PROBE_EVERY: Duration = Duration::from_secs(10);
@@ -136,7 +138,7 @@ impl Server {
         let wasm = weir_wasm::Engine::new(weir_wasm::Options {
             cache_dir: Some(config.data.join("compiled")),
             mac_key: derived(&config.data, b"weir compiled code").map_err(|error| system(&error))?,
-            max_instances: INSTANCES,
+            max_instances: instances(config.server.limits.in_flight),
         })
         .map_err(|error| system(&error))?;
         let services = Host::new(&config, Arc::clone(&upstreams), telemetry.metrics())
@@ -297,6 +299,11 @@ fn start_telemetry(config: &Config) -> Result<Telemetry, telemetry::SetupError> 
     Ok(telemetry)
 }
 
+/// Instance slots of Wasm policies: every exchange may be a stream that one of them watches.
+fn instances(in_flight: u32) -> u32 {
+    in_flight.clamp(FEWEST_INSTANCES, MOST_INSTANCES)
+}
+
 /// Opens the ledger as the config says.
 ///
 /// # Errors
@@ -366,6 +373,11 @@ fn refresh_gauges(gateway: &Arc<Gateway>) {
         metrics.cache_entries.set(number(gateway.replies.entries()));
         let snapshot = gateway.snapshot.load();
         snapshot.meters.show(|target| weir_policy::LiveFacts::live(&snapshot.live, target));
+        metrics.provider_key_state.reset();
+        for ((provider, place), condition) in gateway.upstreams.keys.conditions() {
+            let labels = [&*provider, &place.to_string()];
+            metrics.provider_key_state.with_label_values(&labels).set(condition as i64);
+        }
     });
 }
 

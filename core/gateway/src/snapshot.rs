@@ -8,6 +8,7 @@ use crate::telemetry::live::Live;
 use crate::telemetry::meters::Meters;
 use crate::telemetry::record::Model;
 use crate::terms::Terms;
+use crate::upstream::Keys;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -96,6 +97,8 @@ pub struct Bound {
     pub room: Option<Room>,
     /// Its row in the table of live facts.
     pub live: u16,
+    /// Which of its provider's keys may be used.
+    pub keys: Arc<Keys>,
 }
 
 impl Bound {

@@ -159,6 +159,7 @@ pub(crate) fn label(said: &str, declared: &[String], tainted: bool) -> String {
 fn strategy(strategy: Strategy, steps: &[Step]) -> Strategy {
     match strategy {
         Strategy::Weighted if steps.iter().any(|step| step.weight > 0) => Strategy::Weighted,
+        Strategy::Hedge(ms) if steps.len() > 1 => Strategy::Hedge(ms),
         Strategy::Weighted | Strategy::Ordered | Strategy::Hedge(_) => Strategy::Ordered,
     }
 }

@@ -16,6 +16,7 @@
 
 mod breaker;
 mod checked;
+mod heard;
 mod link;
 mod observer;
 mod outcome;
@@ -23,6 +24,7 @@ mod stage;
 mod stream;
 
 pub use breaker::BreakerSettings;
+pub use heard::{Heard, Passed, Piece, replayed};
 pub use observer::{Call, Observer};
 pub use outcome::{Attempted, GuardEnd, GuardOutcome, Redacted, Refused, RouteOutcome, Routed, TraceLine};
 pub use stage::{Bound, Canary, Shadow};
@@ -387,8 +389,16 @@ impl Pipeline {
                 stage.give_way(version.failure)?;
                 continue;
             };
-            match link::Link::open(stage, version, leave, view) {
-                Ok(link) => links.push(link),
+            let shown = version.view_for(view);
+            let otherwise = (stage.line(version, "pass", Duration::ZERO), stage.failed());
+            match link::Link::open(&version.policy, version.failure, &shown, otherwise) {
+                Ok(link) => {
+                    let shadow = stage.shadow.as_ref();
+                    let recorder = shadow.map(|shadow| heard::Recorder::new(shadow, stage.hook, view));
+                    let digest = version.policy.digest().into();
+                    let ticket = stream::Ticket { id: stage.id, digest, leave };
+                    links.push((ticket, link.recorded_by(recorder)));
+                }
                 Err(fault) => {
                     let opened = Stage::breaks(&fault) && version.breaker.failed(leave, (self.clock)());
                     let mode = stage.mode_after(version, &fault);
@@ -405,16 +415,18 @@ impl Pipeline {
     /// Takes what a stream's policies came to: their lines of the trace, and what their breakers learn of it.
     pub fn streamed(&self, streamed: Streamed, trace: &mut Trace) {
         for end in streamed.ends {
-            let stage = self.of(end.line.hook).iter().find(|stage| stage.id == end.id);
+            let stage = self.of(end.line.hook).iter().find(|stage| stage.id == end.ticket.id);
             let version = stage.and_then(|stage| {
-                let found = stage.versions().find(|version| version.policy.digest() == &*end.digest);
+                let found = stage.versions().find(|version| version.policy.digest() == &*end.ticket.digest);
                 found.map(|version| (stage, version))
             });
             let Some((stage, version)) = version else { continue };
             let opened = match &end.line.fault {
-                Some(fault) => Stage::breaks(fault) && version.breaker.failed(end.leave, (self.clock)()),
+                Some(fault) => {
+                    Stage::breaks(fault) && version.breaker.failed(end.ticket.leave, (self.clock)())
+                }
                 None => {
-                    version.breaker.succeeded(end.leave);
+                    version.breaker.succeeded(end.ticket.leave);
                     false
                 }
             };

@@ -1,7 +1,8 @@
 //! A call of a hook as a value: what an asynchronous policy and a shadowed version are asked with.
 
 use crate::manifest::Hook;
-use crate::policy::{Fault, Policy};
+use crate::pipeline::{Heard, Passed};
+use crate::policy::{Fault, FaultKind, Policy};
 use crate::request::RequestView;
 use crate::target::Candidates;
 use crate::verdict::{
@@ -22,6 +23,7 @@ pub enum Question {
     Attempt { view: Arc<RequestView>, candidates: Arc<Candidates>, facts: Arc<AttemptFacts> },
     OnError { view: Arc<RequestView>, candidates: Arc<Candidates>, errors: Arc<[AttemptError]> },
     GuardResponse { request: Arc<RequestView>, reply: Arc<RequestView>, meta: Arc<ReplyMeta> },
+    Stream { view: Arc<RequestView>, heard: Arc<Heard> },
     Quote { view: Arc<RequestView>, bound: Arc<Base> },
     Price { view: Arc<RequestView>, base: Arc<Base> },
     Complete { batch: Arc<[Summary]> },
@@ -38,6 +40,7 @@ pub enum Answer {
     Attempt(Preparation),
     OnError(Recovery),
     GuardResponse(GuardVerdict),
+    Stream(Passed),
     Quote(Nanos),
     Price(Charge),
     Complete,
@@ -46,8 +49,9 @@ pub enum Answer {
 impl Question {
     /// Which hook is asked.
     #[must_use]
-    pub const fn hook(&self) -> Hook {
+    pub fn hook(&self) -> Hook {
         match self {
+            Self::Stream { heard, .. } => heard.hook,
             Self::Admit { .. } => Hook::Admit,
             Self::Guard { .. } => Hook::Guard,
             Self::Redact { .. } => Hook::Redact,
@@ -60,7 +64,7 @@ impl Question {
         }
     }
 
-    /// Asks a policy, in this thread.
+    /// Asks a policy, in this thread. A stream is no single call: it is [`crate::pipeline::replayed`].
     ///
     /// # Errors
     /// The policy failed.
@@ -78,6 +82,9 @@ impl Question {
             }
             Self::GuardResponse { request, reply, meta } => {
                 Answer::GuardResponse(policy.guard_response(request, reply, meta)?)
+            }
+            Self::Stream { .. } => {
+                return Err(Fault::new(FaultKind::Missing, "a stream is watched, not asked"));
             }
             Self::Quote { view, bound } => Answer::Quote(policy.quote(view, bound)?),
             Self::Price { view, base } => Answer::Price(policy.price(view, base)?),

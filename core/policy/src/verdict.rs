@@ -206,7 +206,7 @@ pub enum Strategy {
     Ordered,
     /// The first by weight, the rest in order.
     Weighted,
-    /// A second attempt starts after so many ms without a token (not in this version: read as ordered).
+    /// A second attempt starts after so many ms without a token; the first to answer wins.
     Hedge(u32),
 }
 

@@ -182,7 +182,9 @@ fn a_plan_is_checked_and_clamped() {
     let Routed::Plan(plan) = plan_of(wild) else { panic!() };
     assert_eq!(plan.steps.iter().map(|s| s.target).collect::<Vec<_>>(), [2, 0]);
     assert_eq!((plan.steps[0].max_retries, plan.steps[0].timeout_total_ms), (5, 3_600_000));
-    assert_eq!(plan.strategy, Strategy::Ordered);
+    assert_eq!(plan.strategy, Strategy::Hedge(50));
+    let lonely = Plan { strategy: Strategy::Hedge(50), ..Plan::ordered([0], "") };
+    assert!(matches!(plan_of(lonely), Routed::Plan(p) if p.strategy == Strategy::Ordered));
     let mut weightless = Plan { strategy: Strategy::Weighted, ..Plan::ordered([0], "") };
     weightless.steps[0].weight = 0;
     assert!(matches!(plan_of(weightless), Routed::Plan(p) if p.strategy == Strategy::Ordered));

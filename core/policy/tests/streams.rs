@@ -5,13 +5,17 @@ mod fake;
 
 use fake::{Fake, Hands, head, view, view_of};
 use proptest::prelude::*;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use weir_llm::usage::Usage;
-use weir_policy::pipeline::{Bound, BreakerSettings, Pipeline, Refused, Streams, Trace};
+use weir_policy::pipeline::{
+    Bound, BreakerSettings, Passed, Pipeline, Refused, Shadow, Streams, Trace, replayed,
+};
 use weir_policy::verdict::{
     Closing, DeltaKind, Deny, Finding, Lane, Next, RedactStep, Redaction, Replacement, Severity, Span,
     StreamStep, TextEdit,
 };
-use weir_policy::{Fault, FaultKind, Head, StreamGuard, StreamRedactor};
+use weir_policy::{Answer, Fault, FaultKind, Head, Question, StreamGuard, StreamRedactor};
 
 const WORD: &str = "secret";
 const CONTENT: Lane = Lane { choice: 0, kind: DeltaKind::Content, index: 0 };
@@ -270,4 +274,59 @@ fn nobody_watches_a_stream_that_concerns_nobody() {
     let bound = Bound { models: Some(vec!["other".into()]), ..masks("{ bytes: 1 }") };
     assert!(Pipeline::new(vec![bound]).unwrap().stream(&view(&["x"]), &mut Trace::new()).unwrap().is_none());
     assert!(pipeline.stream(&view(&["x"]), &mut Trace::new()).unwrap().is_some());
+}
+
+/// Keeps what a shadow is told.
+#[derive(Default)]
+struct Told(Mutex<Vec<(Question, Result<Answer, Fault>)>>);
+
+impl Shadow for Told {
+    fn asked(&self, question: Question, live: &Result<Answer, Fault>, _: Duration) {
+        self.0.lock().unwrap().push((question, live.clone()));
+    }
+}
+
+/// Runs a stream past one policy with a shadow; what the shadow was told.
+fn shadowed(bound: Bound, parts: &[&str]) -> Vec<(Question, Result<Answer, Fault>)> {
+    let told = Arc::new(Told::default());
+    let pipeline = Pipeline::new(vec![Bound { shadow: Some(Arc::clone(&told) as _), ..bound }]).unwrap();
+    let mut streams = open(&pipeline);
+    let _ = pushed(&mut streams, parts);
+    pipeline.streamed(streams.finish(&Usage { output: 7, ..Usage::default() }), &mut Trace::new());
+    std::mem::take(&mut *told.0.lock().unwrap())
+}
+
+proptest! {
+    #[test]
+    fn a_stream_replayed_to_the_same_version_comes_to_the_same(
+        words in prop::collection::vec("(secret|sec|ret|é|x){1,3}", 1..12), bytes in 1u32..20,
+    ) {
+        let parts: Vec<&str> = words.iter().map(String::as_str).chain([""]).collect();
+        for bound in [masks(&format!("{{ bytes: {bytes} }}")), redacts("[r]")] {
+            let policy = Arc::clone(&bound.policy);
+            let told = shadowed(bound, &parts);
+            let (Question::Stream { view, heard }, Ok(Answer::Stream(live))) = &told[0] else { panic!("{}", told.len()) };
+            prop_assert_eq!(&replayed(&policy, view, heard).unwrap(), live);
+            prop_assert_eq!(live.edited, words.concat().contains(WORD));
+            // Another version is told the same and makes something else of it.
+            let other = replayed(&redacts("[other]").policy, view, heard).unwrap();
+            prop_assert_eq!(&other.lanes[0].1, &words.concat().replace(WORD, "[other]"));
+        }
+    }
+}
+
+#[test]
+fn a_shadow_learns_of_a_stream_that_was_stopped_or_failed_and_of_none_that_is_too_long() {
+    let no = || Deny { status: 451, code: "no_go".into(), message: "no".into(), retry_after_ms: None };
+    let stop = move || vec![step(vec![], 0, Next::More), step(vec![], 0, Next::Stop(no()))];
+    let told = shadowed(scripted("", stop), &["ab", "cd", "ef"]);
+    let Ok(Answer::Stream(Passed { stopped: Some(deny), lanes, .. })) = &told[0].1 else { panic!() };
+    assert_eq!((deny.code.as_str(), lanes[0].1.as_str()), ("no_go", "ab"));
+
+    let fails = || vec![Err(Fault::new(FaultKind::Trap, "it broke"))];
+    let told = shadowed(scripted("", fails), &["ab", ""]);
+    assert_eq!(told[0].1.as_ref().unwrap_err().kind, FaultKind::Trap);
+
+    let long = "x".repeat(300 << 10);
+    assert!(shadowed(masks("{ bytes: 1000 }"), &[&long, ""]).is_empty());
 }

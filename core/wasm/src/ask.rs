@@ -54,6 +54,8 @@ pub(crate) async fn hook(
             let (answer,) = instance.invoke(named(&exports.guard_response)?, params).await?;
             Answer::GuardResponse(lift::verdict(answer))
         }
+        // See `stream`.
+        Question::Stream { .. } => return Err(NoHook.into()),
         Question::Quote { view, bound } => {
             let params = (head(view), bound.target_id.to_string(), lower::base(bound));
             let (answer,) = instance.invoke(&named(&exports.price)?.quote, params).await?;
@@ -122,6 +124,7 @@ fn view(question: &Question) -> Option<&Arc<RequestView>> {
         | Question::Route { view, .. }
         | Question::Attempt { view, .. }
         | Question::OnError { view, .. }
+        | Question::Stream { view, .. }
         | Question::Quote { view, .. }
         | Question::Price { view, .. } => Some(view),
         Question::GuardResponse { reply, .. } => Some(reply),

@@ -209,6 +209,7 @@ impl Loaded {
             Question::Guard { .. }
             | Question::Redact { .. }
             | Question::GuardResponse { .. }
+            | Question::Stream { .. }
             | Question::Quote { .. }
             | Question::Price { .. } => return None,
         };

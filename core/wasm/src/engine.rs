@@ -22,6 +22,8 @@ const KEEP_RESIDENT_BYTES: usize = 256 << 10;
 /// A component of ours is a module, wit-component's shim and its fixups; one that is being snapshotted has one more.
 const CORE_INSTANCES: u32 = 5;
 const TABLES: u32 = 4;
+/// Slots of those that price: they are called one at a time by each worker thread.
+const PRICERS: u32 = 128;
 const TABLE_ELEMENTS: usize = 10_000;
 
 /// What an [`Engine`] is made of.
@@ -31,7 +33,8 @@ pub struct Options {
     pub cache_dir: Option<PathBuf>,
     /// Signs compiled code: whoever knows it can run native code in this process.
     pub mac_key: [u8; 32],
-    /// Instance slots of each engine, for all policies together.
+    /// Instance slots for all policies together: a stream keeps one for each policy that watches it, a call that waits
+    /// one until it is answered, any other call one per worker thread. A slot that is not in use costs address space.
     pub max_instances: u32,
 }
 
@@ -67,8 +70,9 @@ impl Engine {
     /// # Errors
     /// If the address space for the slots cannot be reserved or the thread cannot start.
     pub fn new(options: Options) -> Result<Self, EngineError> {
-        let timed = Realm::new(&options, |config| config.epoch_interruption(true))?;
-        let fueled = Realm::new(&options, |config| config.consume_fuel(true))?;
+        let timed = Realm::new(&options, options.max_instances, |config| config.epoch_interruption(true))?;
+        let fueled =
+            Realm::new(&options, options.max_instances.min(PRICERS), |config| config.consume_fuel(true))?;
         let ticker = Ticker::start(&timed.wasm).map_err(|e| EngineError(e.to_string()))?;
         let kept_per_policy = (options.max_instances as usize / 8).clamp(1, 64);
         Ok(Self(Arc::new(Inner { timed, fueled, ticker, kept: AllKept::default(), kept_per_policy })))
@@ -92,8 +96,12 @@ impl Engine {
 }
 
 impl Realm {
-    fn new(options: &Options, meter: fn(&mut Config) -> &mut Config) -> Result<Self, EngineError> {
-        let mut config = config(options.max_instances);
+    fn new(
+        options: &Options,
+        slots: u32,
+        meter: fn(&mut Config) -> &mut Config,
+    ) -> Result<Self, EngineError> {
+        let mut config = config(slots);
         meter(&mut config);
         let wasm = wasmtime::Engine::new(&config).map_err(|e| EngineError(format!("{e:#}")))?;
         let cache = options.cache_dir.clone().map(|dir| Cache::new(dir, options.mac_key, &wasm));

@@ -1,6 +1,8 @@
-//! `weir providers`: what each provider does with content, and where that is written. Needs no running gateway.
+//! `weir providers`: what each provider does with content, and where that is written; with `--live`, how each is doing in
+//! a running gateway.
 
 use super::Printed;
+use super::client::Client;
 use crate::admin::terms;
 use crate::config::Config;
 use clap::Args;
@@ -13,6 +15,9 @@ pub struct Providers {
     /// All providers whose public terms Weir knows, not only those of weir.yaml
     #[arg(long)]
     known: bool,
+    /// How they are doing: keys, breakers, failures (asks the running gateway)
+    #[arg(long, conflicts_with = "known")]
+    live: bool,
     /// JSON, for machines
     #[arg(long)]
     json: bool,
@@ -21,14 +26,49 @@ pub struct Providers {
 /// Runs it.
 ///
 /// # Errors
-/// None of its own.
+/// With `--live`: no gateway runs with this config.
 pub fn run(config: &Config, command: &Providers) -> Printed {
-    let listed = terms::list(config);
+    let listed = match command.live {
+        true => Client::of(config)?.call("GET", "/admin/v1/providers", None)?,
+        false => terms::list(config),
+    };
     if command.json {
         return Ok(format!("{listed:#}\n"));
     }
+    if command.live {
+        return Ok(doing(&listed["providers"]));
+    }
     let (rows, name) = if command.known { ("known", "provider") } else { ("providers", "name") };
     Ok(table(&listed[rows], name))
+}
+
+/// One line a key and a target.
+fn doing(providers: &Value) -> String {
+    let mut out =
+        format!("{:<14} {:<40} {:<12} {:>9} {:>8}\n", "PROVIDER", "WHAT", "STATE", "IN FLIGHT", "FAILING");
+    for provider in providers.as_array().into_iter().flatten() {
+        let name = provider["name"].as_str().unwrap_or_default();
+        let live = &provider["live"];
+        for key in live["keys"].as_array().into_iter().flatten() {
+            let what = format!("key {}", key["key"]);
+            // Writing to a string cannot fail.
+            let _ = writeln!(out, "{name:<14} {what:<40} {}", key["state"].as_str().unwrap_or_default());
+        }
+        for target in live["targets"].as_array().into_iter().flatten() {
+            let breaker = target["breaker"].as_str().unwrap_or_default();
+            let state = match breaker {
+                "closed" if target["passed_over"] == true => "resting",
+                "closed" if target["healthy"] == true => "healthy",
+                "closed" => "failing",
+                breaker => breaker,
+            };
+            let failing = target["err_rate_1m"].as_f64().unwrap_or_default() * 100.0;
+            let id = target["target"].as_str().unwrap_or_default();
+            let in_flight = &target["in_flight"];
+            let _ = writeln!(out, "{name:<14} {id:<40} {state:<12} {in_flight:>9} {failing:>7.0}%");
+        }
+    }
+    out
 }
 
 fn table(rows: &Value, name: &str) -> String {
@@ -78,7 +118,7 @@ mod tests {
   other: { base_url: 'https://x.example/v1' }
 ";
         let config = Config::parse(yaml, Path::new("."), Path::new("weir.yaml"), &|_| None).unwrap();
-        let shown = run(&config, &Providers { known: false, json: false }).unwrap();
+        let shown = run(&config, &Providers { known: false, live: false, json: false }).unwrap();
         for line in [
             "sim            zero                no       -          it runs in this process",
             "ours           zero                no       -          our contract of 2026-05",
@@ -87,10 +127,12 @@ mod tests {
         ] {
             assert!(shown.lines().any(|found| found == line), "{line}\n{shown}");
         }
-        let known = run(&config, &Providers { known: true, json: false }).unwrap();
+        let known = run(&config, &Providers { known: true, live: false, json: false }).unwrap();
         assert!(known.contains("bedrock") && known.contains("https://docs.aws.amazon.com"), "{known}");
-        let json: Value =
-            serde_json::from_str(&run(&config, &Providers { known: false, json: true }).unwrap()).unwrap();
+        let json: Value = serde_json::from_str(
+            &run(&config, &Providers { known: false, live: false, json: true }).unwrap(),
+        )
+        .unwrap();
         assert_eq!(json["providers"][1]["customer_attested"], true);
         assert_eq!(json["providers"][2]["source"], "public");
     }

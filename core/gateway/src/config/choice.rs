@@ -1,7 +1,7 @@
 //! Values that are one of a few words.
 
 use super::nearest::did_you_mean;
-use super::program::{LedgerSync, Level, OnDisconnect, Speaks};
+use super::program::{Http, LedgerSync, Level, OnDisconnect, Speaks};
 use super::scalar::Scalar;
 use schemars::{Schema, json_schema};
 use serde_json::json;
@@ -59,6 +59,12 @@ impl Choice for Speaks {
         ("anthropic", Self::One(Dialect::Anthropic)),
         ("gemini", Self::One(Dialect::Gemini)),
     ];
+}
+
+impl Choice for Http {
+    const NAME: &'static str = "version of HTTP";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("auto", Self::Auto), ("1", Self::One), ("2", Self::Two)];
 }
 
 impl Choice for LedgerSync {

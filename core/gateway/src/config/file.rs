@@ -2,7 +2,7 @@
 
 use super::choice::{BuiltinName, FeatureName, Grant, SurfaceName};
 use super::place::{At, Table};
-use super::program::{LedgerSync, Level, OnDisconnect, Speaks};
+use super::program::{Http, LedgerSync, Level, OnDisconnect, Speaks};
 use super::scalar::VendorName;
 use super::scalar::{
     Address, Any, Count, FilePath, Flag, Hidden, Kept, Name, Percent, Price, Share, SigningKey, Size, Span,
@@ -38,6 +38,8 @@ pub(super) mod default {
     pub(crate) const STRICT: &str = "false";
     pub(crate) const RETENTION: &str = "unknown";
     pub(crate) const CORE_DUMPS: &str = "false";
+    pub(crate) const HTTP: &str = "auto";
+    pub(crate) const STREAMS: &str = "100";
     pub(crate) const CONNECT: &str = "5s";
     pub(crate) const FIRST_BYTE: &str = "60s";
     pub(crate) const IDLE: &str = "60s";
@@ -253,8 +255,19 @@ pub(super) struct ProviderFile {
     /// Requests to it at one time, over all its models; a target of a provider that is full is passed over for the next.
     /// Unbounded unless set.
     pub(super) concurrency: Option<At<Count<1, 1_000_000>>>,
-    /// A PEM file with one more root certificate to trust.
+    /// A PEM file with the root certificates to trust in place of the system's.
     pub(super) ca: Option<At<FilePath>>,
+    /// Certificate and key to show to a provider that asks who Weir is.
+    pub(super) client_cert: Option<TlsFile>,
+    /// An HTTP proxy that leads there; it is asked for a tunnel (`CONNECT`), also for `http://` providers.
+    pub(super) proxy: Option<ProxyFile>,
+    /// Which HTTP to speak: `auto` (over TLS HTTP/2 if the provider has it, in clear text HTTP/1.1), `"1"`, or `"2"` (in
+    /// clear text by prior knowledge).
+    #[schemars(extend("default" = default::HTTP))]
+    pub(super) http: Option<At<Http>>,
+    /// Most requests at a time on one HTTP/2 connection.
+    #[schemars(extend("default" = literal(default::STREAMS)))]
+    pub(super) streams: Option<At<Count<1, 10_000>>>,
     /// What becomes of a stream whose caller has left: `cancel` ends it at once and bills what is known of it; `drain`
     /// reads on to its end and bills what the provider counts: for providers that bill all of it anyway.
     #[schemars(extend("default" = default::ON_DISCONNECT))]
@@ -277,6 +290,18 @@ pub(super) struct DrainFile {
     /// Bytes after the caller left.
     #[schemars(extend("default" = default::DRAIN_BYTES))]
     pub(super) bytes: Option<At<Size>>,
+}
+
+/// An HTTP proxy.
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProxyFile {
+    /// Where it is: `http://proxy.internal:3128`.
+    pub(super) url: At<Url>,
+    /// Who Weir is to it.
+    pub(super) user: Option<At<Text>>,
+    /// The user's password. Write it as `${env:NAME}` or `${file:PATH}`.
+    pub(super) password: Option<At<Hidden>>,
 }
 
 /// How long Weir waits for a provider.

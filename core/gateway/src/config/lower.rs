@@ -3,6 +3,7 @@
 //! A function that meets a problem notes it and answers `None`; its caller goes on with what stands beside it, so that
 //! one run finds everything.
 
+mod connection;
 mod http;
 mod model;
 mod policy;

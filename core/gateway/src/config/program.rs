@@ -114,8 +114,16 @@ pub struct Provider {
     pub concurrency: Option<u32>,
     /// How far a stream is read on when its caller has left; `None`: it is cancelled.
     pub drain: Option<DrainBounds>,
-    /// One more root certificate (PEM).
+    /// Root certificates (PEM) in place of the system's.
     pub ca: Option<PathBuf>,
+    /// Certificate and key to show.
+    pub client_cert: Option<Tls>,
+    /// What leads there.
+    pub proxy: Option<Proxy>,
+    /// Which HTTP is spoken.
+    pub http: Http,
+    /// Most requests at a time on one HTTP/2 connection.
+    pub streams: usize,
     /// How long to wait for it.
     pub timeouts: ProviderTimeouts,
 }
@@ -136,6 +144,28 @@ pub struct DrainBounds {
     pub max: Duration,
     /// Bytes.
     pub bytes: u64,
+}
+
+/// Which HTTP is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Http {
+    /// Over TLS what the other side prefers, in clear text HTTP/1.1.
+    Auto,
+    /// HTTP/1.1.
+    One,
+    /// HTTP/2 and nothing else; in clear text by prior knowledge.
+    Two,
+}
+
+/// An HTTP proxy that is asked for tunnels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proxy {
+    /// Name or literal address, without brackets.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// The value of `Proxy-Authorization`.
+    pub authorization: Option<Secret>,
 }
 
 /// Whose word a provider's terms are, and how far they go.

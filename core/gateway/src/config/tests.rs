@@ -142,6 +142,17 @@ fn a_provider_and_its_model_arrive() {
         (name.as_str(), value.as_bytes(), value.is_sensitive()),
         ("openai-organization", &b"org-acme"[..], true)
     );
+    let (cert, proxy) = (openai.client_cert.as_ref().unwrap(), openai.proxy.as_ref().unwrap());
+    assert_eq!(
+        (&cert.cert, &cert.key),
+        (&Path::new(DATA).join("cert.pem"), &Path::new(DATA).join("key.pem"))
+    );
+    assert_eq!((proxy.host.as_str(), proxy.port), ("proxy.example", 3128));
+    // weir:env-SECRET-0123456789
+    let basic = "Basic d2VpcjplbnYtU0VDUkVULTAxMjM0NTY3ODk=";
+    assert_eq!(proxy.authorization.as_ref().map(Secret::expose), Some(basic));
+    assert_eq!((openai.http, openai.streams), (Http::Two, 50));
+    assert_eq!((sim.http, sim.streams, sim.proxy.is_none()), (Http::Auto, 100, true));
     assert_eq!((openai.retention, openai.trains), (Retention::Days(30), false));
     assert_eq!(openai.terms.attested.as_deref(), Some("our contract of 2026-05"));
     assert!(openai.terms.operators && openai.terms.public.is_none());

@@ -2,6 +2,8 @@
 
 use super::admit::Admitted;
 use super::attend::attend;
+use super::hedge::{self, Race};
+use super::keys::{OtherKeys, keys, unasked};
 use super::outgoing::{Outgoing, Way};
 use super::plan::Planned;
 use super::relay::{Ended, Relay};
@@ -13,7 +15,7 @@ use crate::snapshot::Bound;
 use crate::telemetry::live::{InFlight, Live, headroom};
 use crate::telemetry::record::Attempt;
 use crate::telemetry::trace::span_id;
-use crate::upstream::{Failure, Response};
+use crate::upstream::{Failure, Insist, Response};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use std::pin::pin;
@@ -109,17 +111,20 @@ impl Committed {
 }
 
 /// A failed attempt: what policies see, and what the caller sees if it was the last.
-struct Failed {
-    error: AttemptError,
-    refusal: Refusal,
+pub(super) struct Failed {
+    pub(super) error: AttemptError,
+    pub(super) refusal: Refusal,
+    /// When the provider's rate limit is reset, if it says so in no other way.
+    pub(super) reset_ms: Option<u32>,
 }
 
 /// A request for one target, ready to be sent.
-struct Ready {
-    outgoing: Outgoing,
-    places: Places,
-    span: u64,
-    request: Arc<Request>,
+pub(super) struct Ready {
+    pub(super) outgoing: Outgoing,
+    pub(super) places: Places,
+    pub(super) key: usize,
+    pub(super) span: u64,
+    pub(super) request: Arc<Request>,
 }
 
 /// A request as policies want one target to get it.
@@ -160,6 +165,7 @@ impl Exchange<'_> {
         let Planned { plan, by } = planned;
         let most = admitted.route.max_attempts.max(1);
         let (retry_on, ask) = (plan.retry_on, plan.ask_on_error);
+        let mut hedge = hedge::delay(&plan, usize::from(most));
         let mut progress =
             Progress { steps: plan.steps.into_iter(), retries: 0, errors: Vec::new(), refusal: None };
         let Some(mut step) = progress.steps.next() else {
@@ -170,19 +176,40 @@ impl Exchange<'_> {
             )
             .into());
         };
+        let mut again = false;
         loop {
-            let ready = match self.prepared(admitted, view, &step, request).await? {
+            let insist = match progress.steps.as_slice() {
+                _ if again => Insist::Again,
+                [] => Insist::Last,
+                _ => Insist::No,
+            };
+            let ready = match self.prepared(admitted, view, (&step, insist), request).await? {
                 Ok(ready) => ready,
                 // The next target may be able to say it; nothing was tried here.
                 Err(refusal) => match progress.steps.next() {
                     Some(next) => {
-                        step = next;
+                        (step, again) = (next, false);
                         continue;
                     }
                     None => return Err(progress.refusal.unwrap_or(refusal).into()),
                 },
             };
-            let failed = match self.attempt(admitted, view, &step, ready, record).await? {
+            let second = || progress.steps.as_slice().first().cloned();
+            let hedged = hedge.take().and_then(|delay| Some((delay, second()?)));
+            let tried = match hedged {
+                None => self.attempt(admitted, view, &step, ready, record).await?,
+                Some((delay, second)) => {
+                    let race =
+                        Race { admitted, view, request, record, first: &step, ready, second: &second, delay };
+                    let raced = Box::pin(self.race(race)).await?;
+                    progress.errors.extend(raced.other.map(|other| other.error));
+                    if raced.second {
+                        step = progress.steps.next().unwrap_or(second);
+                    }
+                    raced.result
+                }
+            };
+            let failed = match tried {
                 Ok(committed) => return Ok(committed),
                 Err(failed) => failed,
             };
@@ -200,10 +227,13 @@ impl Exchange<'_> {
             } else {
                 Recovery::FollowPlan
             };
-            match progress.next(recovery, &step, retry_on.covers(class)) {
+            let keys = keys(admitted, &step, class);
+            again = false;
+            match progress.next(recovery, &step, retry_on.covers(class), keys) {
                 Next::Stop(refusal) => return Err(refusal.unwrap_or(failed.refusal).into()),
                 Next::Step(next) => step = next,
                 Next::Again(same, pause) => {
+                    again = true;
                     let pause = jittered(pause, self.gateway.random());
                     attend(self.session, &mut self.watched, tokio::time::sleep(pause)).await?;
                     step = same;
@@ -226,11 +256,11 @@ impl Exchange<'_> {
     }
 
     /// The request in the form in which a step's target gets it; or why that target is passed over.
-    async fn prepared(
+    pub(super) async fn prepared(
         &mut self,
         admitted: &Admitted,
         view: &Arc<RequestView>,
-        step: &Step,
+        (step, insist): (&Step, Insist),
         request: &Arc<Request>,
     ) -> Result<Result<Ready, Refusal>, End> {
         let at = usize::from(step.target);
@@ -247,6 +277,10 @@ impl Exchange<'_> {
             Ok(places) => places,
             Err(full) => return Ok(Err(full)),
         };
+        let key = match bound.keys.pick(insist) {
+            Ok(key) => key,
+            Err(wait) => return Ok(Err(unasked(&target.id, wait))),
+        };
         let mut own = Own { request: Arc::clone(request), headers: Vec::new() };
         if admitted.route.asked.has(Hook::Attempt) {
             own = match self.own(admitted, view, step.target, target).await? {
@@ -255,8 +289,8 @@ impl Exchange<'_> {
             };
         }
         let span = span_id();
-        let outgoing = self.outgoing(admitted, &own.request, step, (target, bound, span), &own.headers);
-        Ok(outgoing.map(|outgoing| Ready { outgoing, places, span, request: own.request }))
+        let outgoing = self.outgoing(admitted, &own.request, step, (target, bound, key, span), &own.headers);
+        Ok(outgoing.map(|outgoing| Ready { outgoing, places, key, span, request: own.request }))
     }
 
     /// What policies make of the request for one target.
@@ -289,7 +323,7 @@ impl Exchange<'_> {
         ready: Ready,
         record: bool,
     ) -> Result<Result<Committed, Failed>, End> {
-        let Ready { outgoing, places, span, request } = ready;
+        let Ready { outgoing, places, key, span, request } = ready;
         let gate = self.gate(admitted, view)?;
         let at = usize::from(step.target);
         let (target, bound) = (&admitted.route.table[at], &admitted.route.bound[at]);
@@ -298,7 +332,7 @@ impl Exchange<'_> {
         let shown = told(admitted);
         let ask = ask(shown.as_ref().unwrap_or(&request), &id, &admitted.route.name);
         let began = call.began;
-        let in_flight = self.snapshot.live.started(bound.live);
+        let in_flight = (self.snapshot.live.started(bound.live), places);
         let ended = {
             // Pinned here, where they stay: a future handed on by value is copied at every layer that it passes.
             let ending = pin!(self.gateway.drain.ending());
@@ -319,22 +353,34 @@ impl Exchange<'_> {
                 return Err(end);
             }
         };
-        Ok(match outcome {
+        Ok(self.conclude((bound, key, span, began), in_flight, outcome))
+    }
+
+    /// Notes how a try ended, and what it says of its target and its key.
+    pub(super) fn conclude(
+        &mut self,
+        (bound, key, span, began): (&Bound, usize, u64, Instant),
+        in_flight: (InFlight, Places),
+        outcome: Result<Committed, Failed>,
+    ) -> Result<Committed, Failed> {
+        match outcome {
             Ok(mut committed) => {
-                committed.served_mut().in_flight = Some(Arc::new((in_flight, places)));
+                committed.served_mut().in_flight = Some(Arc::new(in_flight));
+                bound.keys.well(key);
                 self.note(bound, span, began, Some(200), None);
                 Ok(committed)
             }
             Err(failed) => {
                 self.snapshot.live.failed(bound.live, failed.error.class);
+                self.learn(bound, key, &failed);
                 self.note(bound, span, began, failed.error.status, Some(failed.error.class));
                 Err(failed)
             }
-        })
+        }
     }
 
     /// Tells telemetry of one try.
-    fn note(
+    pub(super) fn note(
         &mut self,
         bound: &Bound,
         span_id: u64,
@@ -357,7 +403,7 @@ impl Exchange<'_> {
 }
 
 impl Progress {
-    fn next(&mut self, recovery: Recovery, step: &Step, covered: bool) -> Next {
+    fn next(&mut self, recovery: Recovery, step: &Step, covered: bool, keys: OtherKeys) -> Next {
         match recovery {
             Recovery::Fail(deny) => Next::Stop(Some(deny.into())),
             Recovery::Switch(next) => Next::Step(next),
@@ -365,6 +411,9 @@ impl Progress {
                 Next::Again(step.clone(), Duration::from_millis(u64::from(ms)).min(PAUSE))
             }
             Recovery::FollowPlan if !covered => Next::Stop(None),
+            Recovery::FollowPlan if keys == OtherKeys::Ready => Next::Step(step.clone()),
+            // The key that was just refused would be refused again.
+            Recovery::FollowPlan if keys == OtherKeys::Out => self.turn(),
             Recovery::FollowPlan => self.follow(step),
         }
     }
@@ -382,6 +431,11 @@ impl Progress {
             self.retries += 1;
             return Next::Again(step.clone(), wait);
         }
+        self.turn()
+    }
+
+    /// The next target.
+    fn turn(&mut self) -> Next {
         self.retries = 0;
         self.steps.next().map_or(Next::Stop(None), Next::Step)
     }
@@ -393,7 +447,7 @@ fn jittered(pause: Duration, random: u64) -> Duration {
 }
 
 /// One request to one target, owning all it needs so that it can be dropped at any point.
-struct Call {
+pub(super) struct Call {
     target: u16,
     id: Arc<str>,
     bound: Bound,
@@ -405,7 +459,13 @@ struct Call {
 }
 
 impl Call {
-    fn new(exchange: &Exchange<'_>, step: &Step, target: &Target, bound: &Bound, outgoing: Outgoing) -> Self {
+    pub(super) fn new(
+        exchange: &Exchange<'_>,
+        step: &Step,
+        target: &Target,
+        bound: &Bound,
+        outgoing: Outgoing,
+    ) -> Self {
         let began = Instant::now();
         let endpoint = &bound.endpoint;
         let or =
@@ -422,7 +482,11 @@ impl Call {
         }
     }
 
-    async fn run(
+    pub(super) const fn began(&self) -> Instant {
+        self.began
+    }
+
+    pub(super) async fn run(
         self,
         request: &Request,
         ask: &Ask<'_>,
@@ -460,6 +524,7 @@ impl Call {
         if status != 200 {
             let asked = retry_after(&response);
             let headers = limits::refused(response.head(), request.api(), asked.is_some());
+            let reset = limits::reset_ms(|name| response.header(name));
             // A broken error body is no better and no worse than none.
             let body = response.body(ERROR_BODY, held).await.unwrap_or_default();
             response.release().await;
@@ -467,6 +532,7 @@ impl Call {
             let asked = asked.or_else(|| gemini::retry_delay_ms(&body));
             let mut failed = self.rejected(fault::upstream_error(status, &body), Some(status), asked);
             failed.refusal.headers = headers;
+            failed.reset_ms = reset;
             return Err(failed);
         }
         let served = Served {
@@ -560,7 +626,7 @@ impl Call {
             }
             _ => Refusal::bad_gateway("upstream_failed", message),
         };
-        Failed { error: self.error(failure.class, None, None, None), refusal }
+        Failed { error: self.error(failure.class, None, None, None), refusal, reset_ms: None }
     }
 
     /// The provider said no.
@@ -597,7 +663,7 @@ impl Call {
             }
             refusal.param = said.param.clone();
         }
-        Failed { error: self.error(class, status, said.code, retry_after_ms), refusal }
+        Failed { error: self.error(class, status, said.code, retry_after_ms), refusal, reset_ms: None }
     }
 
     fn error(

@@ -63,10 +63,10 @@ impl Exchange<'_> {
         admitted: &Admitted,
         request: &Request,
         step: &Step,
-        to: (&Target, &Bound, u64),
+        to: (&Target, &Bound, usize, u64),
         headers: &[(String, String)],
     ) -> Result<Outgoing, Refusal> {
-        let (target, bound, span) = to;
+        let (target, bound, key, span) = to;
         let api = request.api();
         let dialect = bound.endpoint.speaks.toward(api);
         stateless(request, dialect, &target.id, admitted.terms.retention)?;
@@ -90,6 +90,7 @@ impl Exchange<'_> {
         let lines = self.lines(dialect, same, headers);
         let parent = self.record.trace.traceparent(span);
         let call = Call {
+            key,
             api,
             dialect,
             model: &target.model,

@@ -6,7 +6,7 @@ use super::{End, Exchange};
 use crate::refusal::Refusal;
 use std::sync::Arc;
 use weir_policy::pipeline::{PolicyId, RouteOutcome, Routed};
-use weir_policy::{Breaker, Hook, Plan, RequestView, Strategy};
+use weir_policy::{Hook, Plan, RequestView, Step, Strategy};
 
 /// A plan, and whose it is.
 pub struct Planned {
@@ -34,29 +34,45 @@ impl Exchange<'_> {
             Routed::Refused(refused) => return Err(Refusal::from(refused.deny).into()),
             Routed::Static => fallback(admitted),
         };
+        self.set_back(admitted, &mut plan);
         if plan.strategy == Strategy::Weighted {
-            draw(&mut plan, self.gateway.random());
+            let there = |step: &Step| self.is_there(admitted, step);
+            draw(&mut plan, there, self.gateway.random());
         }
         self.routed(admitted, &plan);
         Ok(Planned { plan, by: routed.by })
     }
+
+    /// A target whose breaker is open, or that is to be left alone, comes last rather than never: with all of them in
+    /// trouble, trying beats refusing.
+    fn set_back(&self, admitted: &Admitted, plan: &mut Plan) {
+        if !plan.steps.iter().all(|step| self.is_there(admitted, step)) {
+            plan.steps.sort_by_key(|step| !self.is_there(admitted, step));
+        }
+    }
+
+    fn is_there(&self, admitted: &Admitted, step: &Step) -> bool {
+        let bound = admitted.route.bound.get(usize::from(step.target));
+        bound.is_none_or(|bound| self.snapshot.live.is_there(bound.live))
+    }
 }
 
-/// The operator's own order, less what is not eligible for this request; what has failed of late stands last.
+/// The operator's own order, less what is not eligible for this request.
 fn fallback(admitted: &Admitted) -> Plan {
     let mut plan = admitted.route.plan.clone();
     plan.steps.retain(|step| admitted.candidates.allowed.contains(&step.target));
-    // A target whose breaker is open comes last rather than never: with every breaker open, trying beats refusing.
-    plan.steps.sort_by_key(|step| admitted.candidates.live(step.target).breaker == Breaker::Open);
     plan
 }
 
-/// Moves a step to the front, drawn by weight; the others keep their order.
-fn draw(plan: &mut Plan, random: u64) {
-    let total: u64 = plan.steps.iter().map(|step| u64::from(step.weight)).sum();
+/// Moves a step to the front, drawn by weight from those whose targets are there, or else from all; the others keep their
+/// order.
+fn draw(plan: &mut Plan, there: impl Fn(&Step) -> bool, random: u64) {
+    let any = plan.steps.iter().any(&there);
+    let weight = |step: &Step| if any && !there(step) { 0 } else { u64::from(step.weight) };
+    let total: u64 = plan.steps.iter().map(weight).sum();
     let Some(mut left) = random.checked_rem(total) else { return };
     let drawn = plan.steps.iter().position(|step| {
-        let weight = u64::from(step.weight);
+        let weight = weight(step);
         let hit = left < weight;
         left = left.saturating_sub(weight);
         hit
@@ -69,14 +85,13 @@ fn draw(plan: &mut Plan, random: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use weir_policy::Step;
 
     fn drawn(weights: &[u16], random: u64) -> Vec<u16> {
         let mut plan = Plan::ordered(0..u16::try_from(weights.len()).unwrap(), "test");
         for (step, weight) in plan.steps.iter_mut().zip(weights) {
             *step = Step { weight: *weight, ..step.clone() };
         }
-        draw(&mut plan, random);
+        draw(&mut plan, |_| true, random);
         plan.steps.iter().map(|step| step.target).collect()
     }
 
@@ -87,6 +102,18 @@ mod tests {
         assert_eq!(drawn(&[1, 2, 1], 2), [1, 0, 2]);
         assert_eq!(drawn(&[1, 2, 1], 3), [2, 0, 1]);
         assert_eq!(drawn(&[1, 2, 1], 4), [0, 1, 2]);
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_drawn_unless_nothing_is() {
+        let draw_from = |there: &[u16], random| {
+            let mut plan = Plan::ordered(0..3, "test");
+            draw(&mut plan, |step| there.contains(&step.target), random);
+            plan.steps[0].target
+        };
+        assert!((0..9).all(|random| draw_from(&[1], random) == 1));
+        assert!((0..9).all(|random| draw_from(&[0, 2], random) != 1));
+        assert!((0..3).any(|random| draw_from(&[], random) == 1));
     }
 
     #[test]

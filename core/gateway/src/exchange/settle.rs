@@ -120,6 +120,8 @@ impl Exchange<'_> {
             (Some(list), Some(cost)) if charged.0 > 0 => Nanos(list.0.saturating_sub(cost.0)),
             _ => Nanos(0),
         };
+        // The customer pays for the reply alone.
+        let taken = cost.zip(self.lost).map(|(cost, lost)| Nanos(cost.0.saturating_add(lost.0)));
         let (provider, model) =
             close.served.as_ref().and_then(|served| served.id.split_once('/')).unwrap_or_default();
         let posting = Posting {
@@ -135,7 +137,7 @@ impl Exchange<'_> {
             usage: close.usage,
             usage_source: close.source,
             charged,
-            provider_cost: cost,
+            provider_cost: taken,
             saved_by_cached_input,
             saved_by_cache: close.saved,
             catalogue_version: prices
@@ -144,7 +146,7 @@ impl Exchange<'_> {
             ttft_ms: self.record.ttft.map(|ttft| millis(ttft.as_millis())),
             total_ms: millis(self.started.elapsed().as_millis()),
         };
-        (posting, Money { charged, cost })
+        (posting, Money { charged, cost: taken })
     }
 }
 

@@ -1,8 +1,7 @@
 //! From a config to a snapshot.
 
 use super::policies::Compiled;
-use crate::config::{Alias, Config, Provider, ProviderKind, TargetRef};
-use crate::crowd::Rooms;
+use crate::config::{Alias, Config, Http, Provider, ProviderKind, TargetRef};
 use crate::egress::{Endpoint, Heads, Parts};
 use crate::ship::record::Version;
 use crate::ship::tally::Watcher;
@@ -12,7 +11,7 @@ use crate::telemetry::Telemetry;
 use crate::telemetry::live::Live;
 use crate::telemetry::meters::Meters;
 use crate::telemetry::record::Model;
-use crate::upstream::{Address, DialKey, Patience, Upstreams};
+use crate::upstream::{Address, DialKey, Keys, Patience, Proxy, Upstreams, check_trust};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fmt;
@@ -108,7 +107,7 @@ impl Builder {
         let (Some(endpoints), Some(units)) = (endpoints, units) else { return Err(Refused { errors }) };
         let pipeline = self.pipeline(&config, old, &units)?;
         let config = Arc::new(config);
-        let targets = Targets::of(&config, &endpoints, &self.upstreams.rooms)?;
+        let targets = Targets::of(&config, &endpoints, &self.upstreams)?;
         let ids: Vec<Arc<str>> = targets.table.iter().map(|target| Arc::clone(&target.id)).collect();
         let live = old.map_or_else(|| Live::new(&ids), |old| old.live.rebind(&ids));
         let names: Vec<Arc<str>> = config.models.iter().map(|alias| alias.name.as_str().into()).collect();
@@ -128,7 +127,7 @@ impl Builder {
             generation_text: generation.to_string().into(),
             region: config.server.region.as_str().into(),
             routes,
-            direct: Arc::new(direct(&config, endpoints, facts, Arc::clone(&pipeline))),
+            direct: Arc::new(direct(&config, endpoints, facts, Arc::clone(&pipeline), &self.upstreams)),
             pipeline,
             digest,
             nobody: "".into(),
@@ -170,7 +169,9 @@ impl Builder {
             ),
         };
         let timeouts = provider.timeouts;
-        let key = DialKey { address, ca: provider.ca.clone(), connect: timeouts.connect, private: true };
+        let key = dial_key(provider, address);
+        let client = key.client.as_ref().map(|(cert, key)| (cert.as_path(), key.as_path()));
+        check_trust(key.ca.as_deref(), client)?;
         let parts = Parts {
             prefix: prefix.trim_end_matches('/'),
             host: &host,
@@ -206,6 +207,28 @@ impl Builder {
     }
 }
 
+/// What the connections of a provider have in common.
+fn dial_key(provider: &Provider, address: Address) -> DialKey {
+    let proxy = provider.proxy.as_ref().map(|proxy| Proxy {
+        host: proxy.host.clone(),
+        port: proxy.port,
+        authorization: proxy.authorization.as_ref().map(|secret| secret.expose().into()),
+    });
+    // Nobody negotiates in clear text: there `auto` is what nearly all speak.
+    let http = match (provider.http, &address) {
+        (Http::Auto, Address::Host { tls: false, .. } | Address::Socket(_)) => Http::One,
+        (http, _) => http,
+    };
+    DialKey {
+        ca: provider.ca.clone(),
+        client: provider.client_cert.as_ref().map(|tls| (tls.cert.clone(), tls.key.clone())),
+        proxy,
+        http,
+        streams: provider.streams,
+        ..DialKey::plain(address, provider.timeouts.connect, true)
+    }
+}
+
 /// The targets of a generation: each `provider/model` stands in the table once, however many aliases name it.
 struct Targets {
     table: TargetTable,
@@ -214,7 +237,7 @@ struct Targets {
 }
 
 impl Targets {
-    fn of(config: &Config, endpoints: &[Arc<Endpoint>], rooms: &Rooms) -> Result<Self, Refused> {
+    fn of(config: &Config, endpoints: &[Arc<Endpoint>], upstreams: &Upstreams) -> Result<Self, Refused> {
         let (mut table, mut bound, mut index) = (Vec::new(), Vec::new(), HashMap::new());
         for target in config.models.iter().flat_map(|alias| &alias.targets) {
             let Some(endpoint) = endpoints.get(target.provider) else { continue };
@@ -225,9 +248,10 @@ impl Targets {
             let row = u16::try_from(table.len())
                 .map_err(|_| Refused::because("models: more than 65,535 targets"))?;
             let (facts, prices) = describe(endpoint, target, &config.catalogue);
-            let room = rooms.room(&facts.id, target.concurrency);
+            let room = upstreams.rooms.room(&facts.id, target.concurrency);
             table.push(facts);
-            bound.push(Bound { endpoint: Arc::clone(endpoint), prices, room, live: row });
+            let keys = keys(config, target.provider, &target.model, upstreams);
+            bound.push(Bound { endpoint: Arc::clone(endpoint), prices, room, live: row, keys });
             index.insert(key, row);
         }
         Ok(Self { table: table.into(), bound: bound.into(), index })
@@ -282,6 +306,14 @@ fn key(target: &TargetRef) -> (usize, String, String) {
     (target.provider, target.model.clone(), said)
 }
 
+/// The keys that a target is asked with.
+fn keys(config: &Config, provider: usize, model: &str, upstreams: &Upstreams) -> Arc<Keys> {
+    let provider = config.providers.get(provider);
+    let secrets: Vec<&str> =
+        provider.into_iter().flat_map(|provider| &provider.keys).map(|key| key.expose()).collect();
+    upstreams.keys.keys(provider.map_or("", |provider| &provider.name), model, &secrets)
+}
+
 /// What policies see of a target, and what it costs: the operator's word first, the catalogue's second.
 fn describe(endpoint: &Endpoint, said: &TargetRef, catalogue: &Catalogue) -> (Target, Option<Arc<Prices>>) {
     // The simulator takes options behind a question mark; its prices are those of the plain name.
@@ -327,8 +359,9 @@ fn direct(
     endpoints: Vec<Arc<Endpoint>>,
     facts: Arc<dyn LiveFacts>,
     pipeline: Arc<Pipeline>,
+    upstreams: &Arc<Upstreams>,
 ) -> Direct {
-    let known = Arc::clone(config);
+    let (known, upstreams) = (Arc::clone(config), Arc::clone(upstreams));
     let make = move |provider: &str, model: &str, pipeline: &Pipeline| {
         let at = known.providers.iter().position(|known| known.name == provider)?;
         let endpoint = endpoints.get(at)?;
@@ -345,7 +378,8 @@ fn direct(
         };
         let (target, prices) = describe(endpoint, &said, &known.catalogue);
         // No row of the live table is meant for it: whatever callers name, that table stays the operator's.
-        let bound = Bound { endpoint: Arc::clone(endpoint), prices, room: None, live: u16::MAX };
+        let keys = keys(&known, at, model, &upstreams);
+        let bound = Bound { endpoint: Arc::clone(endpoint), prices, room: None, live: u16::MAX, keys };
         let asked = pipeline.asked(&target.id);
         Some(Route {
             name: Arc::clone(&target.id),
@@ -356,7 +390,8 @@ fn direct(
             facts: Arc::clone(&facts),
             plan: Plan::ordered([0], "direct"),
             cache: None,
-            max_attempts: 1,
+            // One a key: nothing but a key that may not be used is a reason to ask twice.
+            max_attempts: u8::try_from(endpoint.keys().clamp(1, 4)).unwrap_or(1),
             strict: false,
             asked,
             deadline: endpoint.total,

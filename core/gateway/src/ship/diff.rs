@@ -51,6 +51,11 @@ pub fn said(question: &Question, answer: &Result<Answer, Fault>, declares: &Decl
             Guarded::Block(deny) => refusal("block", deny),
             Guarded::Answer(_) => plain("answer"),
         },
+        Ok(Answer::Stream(passed)) => match &passed.stopped {
+            Some(deny) => refusal("stop", deny),
+            None if passed.edited => plain("edit"),
+            None => plain("pass"),
+        },
         Ok(Answer::Redact(spans)) => plain(&spans_text(spans.len())),
         Ok(Answer::Route(Decision::Plan(plan))) => plain(&format!("plan({})", first(question, plan))),
         Ok(Answer::Route(Decision::Abstain)) => plain("abstain"),
@@ -157,6 +162,14 @@ fn decision(answer: &Answer) -> Answer {
             }
         }
         Answer::Route(Decision::Plan(plan)) => plan.reason = "".into(),
+        // How far a stream had come when it was stopped is the chance of its windows.
+        Answer::Stream(passed) => {
+            if let Some(deny) = &mut passed.stopped {
+                deny.message.clear();
+                passed.lanes.clear();
+                passed.edited = false;
+            }
+        }
         Answer::Attempt(Preparation::Skip(reason)) => reason.clear(),
         Answer::Price(charge) => {
             charge.items.clear();

@@ -40,6 +40,7 @@ pub const fn view(question: &Question) -> Option<&Arc<RequestView>> {
         | Question::Route { view, .. }
         | Question::Attempt { view, .. }
         | Question::OnError { view, .. }
+        | Question::Stream { view, .. }
         | Question::Quote { view, .. }
         | Question::Price { view, .. } => Some(view),
         Question::GuardResponse { reply, .. } => Some(reply),
@@ -61,6 +62,7 @@ pub const fn candidates(question: &Question) -> Option<&Arc<Candidates>> {
 pub fn bytes(question: &Question) -> usize {
     let reply = match question {
         Question::GuardResponse { request, .. } => request.body().len(),
+        Question::Stream { heard, .. } => heard.bytes(),
         _ => 0,
     };
     view(question).map_or(0, |view| view.body().len()) + reply
@@ -86,6 +88,7 @@ fn map(question: &Question, of: OfView<'_>, among: OfCandidates<'_>) -> Question
         Question::GuardResponse { request, reply, meta } => {
             Question::GuardResponse { request: of(request), reply: of(reply), meta: Arc::clone(meta) }
         }
+        Question::Stream { view, heard } => Question::Stream { view: of(view), heard: Arc::clone(heard) },
         Question::Quote { view, bound } => Question::Quote { view: of(view), bound: Arc::clone(bound) },
         Question::Price { view, base } => Question::Price { view: of(view), base: Arc::clone(base) },
         Question::Complete { batch } => Question::Complete { batch: Arc::clone(batch) },

@@ -117,7 +117,7 @@ impl Report {
             "mean_us": { "live": self.mean(self.live_time), "candidate": self.mean(self.time) },
             "changes": kinds,
             "changes_of_further_kinds": self.others,
-            "unseen": "hooks of streams, and requests that only the candidate's `when` or hooks would take in",
+            "unseen": "streams longer than 256 KiB, and requests that only the candidate's `when` or hooks would take in",
         })
     }
 

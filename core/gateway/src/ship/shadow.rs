@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use weir_policy::pipeline::Shadow;
+use weir_policy::pipeline::{Shadow, replayed};
 use weir_policy::{Answer, Fault, FaultKind, Policy, Question};
 
 /// Questions that wait for the candidate; what comes while they are so many is not asked, and counted.
@@ -187,9 +187,10 @@ impl Worker {
             return Told { answer, said: diff::not_asked() };
         }
         let shown = if manifest.shared { frozen::anonymous(question) } else { frozen::frozen(question) };
-        let answer = match policy.waits() {
-            true => self.runtime.block_on(Arc::clone(policy).later(shown.clone())),
-            false => shown.ask(&**policy),
+        let answer = match &shown {
+            Question::Stream { view, heard } => replayed(policy, view, heard).map(Answer::Stream),
+            _ if policy.waits() => self.runtime.block_on(Arc::clone(policy).later(shown.clone())),
+            _ => shown.ask(&**policy),
         };
         let answer = diff::checked(&shown, answer);
         let tainted = frozen::view(&shown).is_some_and(|view| view.tainted());

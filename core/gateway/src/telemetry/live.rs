@@ -82,6 +82,7 @@ impl Live {
         if let Some(tps) = rate(tokens, took.saturating_sub(ttft)) {
             stats.tps.add(now, tps);
         }
+        stats.away_until.store(0, Relaxed);
         if stats.breaker.succeeded(now) {
             stats.minute.clear();
         }
@@ -99,6 +100,22 @@ impl Live {
             stats.set_headroom(now, 0.0);
         }
         stats.breaker.failed(now, stats.minute.totals(now));
+    }
+
+    /// Nobody is to ask a target for so long: its provider said so, or none of its keys may be used.
+    pub fn away(&self, target: u16, ms: u64) {
+        if let Some(stats) = self.stats(target) {
+            stats.away_until.store(self.clock.ms().saturating_add(ms), Relaxed);
+        }
+    }
+
+    /// Whether a target may be asked: its breaker permits it and it is not away.
+    #[must_use]
+    pub fn is_there(&self, target: u16) -> bool {
+        self.stats(target).is_none_or(|stats| {
+            let (calm, away) = (stats.breaker.is_calm(), stats.away_until.load(Relaxed));
+            calm && away == 0 || self.permits(target) && away <= self.clock.ms()
+        })
     }
 
     /// The provider said what share (0 to 1) of its rate limit is left; see [`headroom`].
@@ -123,7 +140,9 @@ impl LiveFacts for Live {
         let run = stats.breaker.failures_in_a_row();
         weir_policy::Live {
             target,
-            healthy: breaker == weir_policy::Breaker::Closed && run < UNHEALTHY,
+            healthy: breaker == weir_policy::Breaker::Closed
+                && run < UNHEALTHY
+                && stats.away_until.load(Relaxed) <= now,
             in_flight: stats.in_flight.load(Relaxed),
             ttft_p50_ms: stats.ttft.p50(now),
             ttft_p95_ms: stats.ttft.p95(now),
@@ -185,7 +204,9 @@ impl Clock {
         Self(Source::Manual(ms))
     }
 
-    fn ms(&self) -> u64 {
+    /// Now.
+    #[must_use]
+    pub fn ms(&self) -> u64 {
         match &self.0 {
             Source::System(start) => u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
             Source::Manual(ms) => ms.load(Relaxed),
@@ -218,6 +239,8 @@ struct Stats {
     breaker: Breaker,
     /// Share in the low 32 bits (as `f32`), until when it holds above them (ms / 256).
     headroom: AtomicU64,
+    /// When it may be asked again; 0 unless somebody said.
+    away_until: AtomicU64,
 }
 
 impl Stats {

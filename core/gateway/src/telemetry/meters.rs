@@ -63,6 +63,7 @@ impl Meters {
                 Breaker::Open => 2,
             };
             self.metrics.target.breaker.with_label_values(&labels).set(breaker);
+            self.metrics.target.error_ratio.with_label_values(&labels).set(f64::from(facts.err_rate_1m));
         }
     }
 

@@ -6,8 +6,8 @@
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{
-    Error, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder,
+    Error, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -53,6 +53,7 @@ pub struct Metrics {
     pub reload_ok: IntGauge,
     shed: IntCounterVec,
     pub policy_info: IntGaugeVec,
+    pub provider_key_state: IntGaugeVec,
     rollbacks: IntCounterVec,
     shipped: IntCounterVec,
     reloads: IntCounterVec,
@@ -115,6 +116,11 @@ impl Metrics {
                 "policy_info",
                 "Always 1; the labels say which version of a policy is at which stage.",
                 &["policy", "version", "digest", "stage"],
+            )?,
+            provider_key_state: r.gauges(
+                "provider_key_state",
+                "0 ready, 1 rate-limited or refused for a model, 2 refused; keys by their place in the config.",
+                &["provider", "key"],
             )?,
             rollbacks: r.counters(
                 "policy_rollbacks_total",
@@ -233,6 +239,7 @@ pub(super) struct TargetFamilies {
     pub(super) unpriced: IntCounterVec,
     pub(super) in_flight: IntGaugeVec,
     pub(super) breaker: IntGaugeVec,
+    pub(super) error_ratio: GaugeVec,
 }
 
 impl TargetFamilies {
@@ -263,6 +270,7 @@ impl TargetFamilies {
             unpriced: r.counters("unpriced_exchanges_total", "Exchanges whose price is unknown.", target)?,
             in_flight: r.gauges("target_in_flight", "Attempts under way.", target)?,
             breaker: r.gauges("target_breaker", "0 closed, 1 half-open, 2 open.", target)?,
+            error_ratio: r.ratios("target_error_ratio", "Failed attempts of the last minute.", target)?,
         })
     }
 }
@@ -369,6 +377,10 @@ impl Families {
 
     fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, Error> {
         self.add(IntGaugeVec::new(opts(name, help), labels)?)
+    }
+
+    fn ratios(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, Error> {
+        self.add(GaugeVec::new(opts(name, help), labels)?)
     }
 
     fn counter(&self, name: &str, help: &str) -> Result<IntCounter, Error> {

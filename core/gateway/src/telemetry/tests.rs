@@ -93,6 +93,7 @@ fn metric_names_and_label_keys_are_the_golden_ones() {
     metrics.shed("in_flight");
     metrics.recovered.with_label_values(&["wal"]).inc();
     metrics.drained.with_label_values(&["whole"]).inc();
+    metrics.provider_key_state.with_label_values(&["openai", "0"]).set(1);
     metrics.spans("sent", 3);
     let text = metrics.render();
     let help = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));

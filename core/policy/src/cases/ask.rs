@@ -113,6 +113,8 @@ pub(super) fn put(question: &Question, stage: &Stage) -> Seen {
             block_on(pipeline.complete(batch));
             Seen::done(stage.faults.take())
         }
+        // The stream of a case goes piece by piece, split everywhere: no case makes this question.
+        Question::Stream { .. } => Seen::done(stage.faults.take()),
     };
     seen.with(trace, view(question))
 }
@@ -126,6 +128,7 @@ pub(super) fn view(question: &Question) -> Option<&RequestView> {
         | Question::Route { view, .. }
         | Question::Attempt { view, .. }
         | Question::OnError { view, .. }
+        | Question::Stream { view, .. }
         | Question::Quote { view, .. }
         | Question::Price { view, .. }
         | Question::GuardResponse { reply: view, .. } => Some(view),

@@ -111,6 +111,7 @@ impl Asked {
                 Question::GuardResponse { request, reply, meta } => {
                     Question::GuardResponse { request: zero(&request), reply: zero(&reply), meta }
                 }
+                Question::Stream { view, heard } => Question::Stream { view: zero(&view), heard },
                 Question::Quote { view, bound } => Question::Quote { view: zero(&view), bound },
                 Question::Price { view, base } => Question::Price { view: zero(&view), base },
                 Question::Complete { batch } => Question::Complete { batch },

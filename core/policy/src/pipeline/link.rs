@@ -1,9 +1,8 @@
 //! One policy on a stream's way: what waits for it, what it holds back, what it lets go.
 
-use super::breaker::Leave;
 use super::checked::code_label;
-use super::stage::{Stage, Version};
-use super::{PolicyId, Refused, TraceLine};
+use super::heard::{Piece, Recorder};
+use super::{Refused, TraceLine};
 use crate::answer;
 use crate::manifest::{FailureMode, Hook, Manifest, Windows};
 use crate::policy::{Fault, Policy, StreamGuard, StreamRedactor};
@@ -19,9 +18,6 @@ const MAX_WINDOW_BYTES: u32 = 64 << 10;
 
 /// One policy and its stream.
 pub(super) struct Link {
-    pub(super) id: PolicyId,
-    pub(super) digest: Arc<str>,
-    pub(super) leave: Leave,
     policy: Arc<dyn Policy>,
     failure: FailureMode,
     hook: Hook,
@@ -34,6 +30,7 @@ pub(super) struct Link {
     refusal: Refused,
     /// Whether it sees what passes.
     watching: bool,
+    recorder: Option<Recorder>,
 }
 
 enum Watcher {
@@ -62,36 +59,65 @@ struct Step {
 }
 
 impl Link {
+    /// `line` is what the trace says unless something happens, `refusal` what a failure that closes says.
     pub(super) fn open(
-        stage: &Stage,
-        version: &Version,
-        leave: Leave,
-        view: &Arc<RequestView>,
+        policy: &Arc<dyn Policy>,
+        failure: FailureMode,
+        shown: &Arc<RequestView>,
+        (line, refusal): (TraceLine, Refused),
     ) -> Result<Self, Fault> {
-        let shown = version.view_for(view);
-        let watcher = match stage.hook {
-            Hook::Redact => Watcher::Redactor(version.policy.stream_redactor(&shown)?),
-            _ => Watcher::Guard(version.policy.stream(&shown)?),
+        let hook = line.hook;
+        let watcher = match hook {
+            Hook::Redact => Watcher::Redactor(policy.stream_redactor(shown)?),
+            _ => Watcher::Guard(policy.stream(shown)?),
         };
         Ok(Self {
-            id: stage.id,
-            digest: version.policy.digest().into(),
-            leave,
-            policy: Arc::clone(&version.policy),
-            failure: version.failure,
-            hook: stage.hook,
+            policy: Arc::clone(policy),
+            failure,
+            hook,
             watcher,
-            windows: version.policy.manifest().stream,
+            windows: policy.manifest().stream,
             lanes: Vec::new(),
             calls: Vec::new(),
-            line: stage.line(version, "pass", Duration::ZERO),
-            refusal: stage.failed(),
+            line,
+            refusal,
             watching: true,
+            recorder: None,
         })
+    }
+
+    /// Writes down what it hears, for a shadow.
+    pub(super) fn recorded_by(mut self, recorder: Option<Recorder>) -> Self {
+        self.recorder = recorder;
+        self
     }
 
     /// More of a lane. What may go on is given to `out`; an error ends the stream.
     pub(super) fn push(
+        &mut self,
+        (lane, text, last): (Lane, &str, bool),
+        now: Instant,
+        view: &RequestView,
+        out: &mut dyn FnMut(&str),
+    ) -> Result<(), Refused> {
+        let Some(mut recorder) = self.recorder.take() else {
+            return self.pushed((lane, text, last), now, view, out);
+        };
+        if last || !text.is_empty() {
+            recorder.heard(Piece::Text { lane, text: text.into(), last });
+        }
+        let pushed = self.pushed((lane, text, last), now, view, &mut |text| {
+            recorder.let_go(lane, text);
+            out(text);
+        });
+        if let Err(refused) = &pushed {
+            recorder.stopped(&refused.deny);
+        }
+        self.recorder = Some(recorder);
+        pushed
+    }
+
+    fn pushed(
         &mut self,
         (lane, text, last): (Lane, &str, bool),
         now: Instant,
@@ -124,6 +150,9 @@ impl Link {
 
     /// The model calls a tool; a redactor is told when there is something of the call to see.
     pub(super) fn called(&mut self, lane: Lane, tool: &str) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.heard(Piece::Call { lane, tool: tool.into() });
+        }
         if self.watching && matches!(self.watcher, Watcher::Redactor(_)) {
             self.calls.push((lane, tool.into()));
         }
@@ -163,6 +192,9 @@ impl Link {
         let failed = self.line.fault.is_some();
         if failed && self.line.verdict != "stop" {
             self.line.verdict = "fault";
+        }
+        if let Some(recorder) = self.recorder {
+            recorder.tell(usage, &self.line);
         }
         (self.line, failed)
     }

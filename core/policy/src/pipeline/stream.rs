@@ -14,7 +14,7 @@ use weir_llm::usage::Usage;
 /// The policies that watch one stream, and behind them what gives hidden texts back. Text goes in by lane and comes out as
 /// far as every policy lets it.
 pub struct Streams {
-    links: Vec<Link>,
+    links: Vec<(Ticket, Link)>,
     restorer: Option<Restorer>,
     clock: Clock,
     view: Arc<RequestView>,
@@ -28,15 +28,20 @@ pub struct Streamed {
     pub stopped: Option<Refused>,
 }
 
-pub(super) struct End {
+/// Whose link it is, and by what leave it was opened.
+pub(super) struct Ticket {
     pub(super) id: PolicyId,
     pub(super) digest: Arc<str>,
     pub(super) leave: Leave,
+}
+
+pub(super) struct End {
+    pub(super) ticket: Ticket,
     pub(super) line: TraceLine,
 }
 
 impl Streams {
-    pub(super) const fn new(links: Vec<Link>, clock: Clock, view: Arc<RequestView>) -> Self {
+    pub(super) const fn new(links: Vec<(Ticket, Link)>, clock: Clock, view: Arc<RequestView>) -> Self {
         Self { links, restorer: None, clock, view, stopped: None }
     }
 
@@ -73,7 +78,7 @@ impl Streams {
 
     /// The model calls a tool, whose arguments come in this lane.
     pub fn called(&mut self, lane: Lane, tool: &str) {
-        self.links.iter_mut().for_each(|link| link.called(lane, tool));
+        self.links.iter_mut().for_each(|(_, link)| link.called(lane, tool));
     }
 
     /// Time has passed: what waited for more text only may leave.
@@ -86,7 +91,7 @@ impl Streams {
         }
         let now = (self.clock)();
         for at in 0..self.links.len() {
-            for lane in self.links[at].due(now) {
+            for lane in self.links[at].1.due(now) {
                 self.pass(at, (lane, "", false), now, &mut |text| out(lane, text))?;
             }
         }
@@ -96,18 +101,14 @@ impl Streams {
     /// When what waits for more text has waited for long enough.
     #[must_use]
     pub fn due(&self) -> Option<Instant> {
-        self.links.iter().filter_map(Link::due_at).min()
+        self.links.iter().filter_map(|(_, link)| link.due_at()).min()
     }
 
     /// The stream has ended; what the policies say last.
     #[must_use]
     pub fn finish(self, usage: &Usage) -> Streamed {
         let Self { links, view, stopped, .. } = self;
-        let end = |link: Link| {
-            let (id, digest, leave) = (link.id, Arc::clone(&link.digest), link.leave);
-            let (line, _) = link.finish(usage, &view);
-            End { id, digest, leave, line }
-        };
+        let end = |(ticket, link): (Ticket, Link)| End { ticket, line: link.finish(usage, &view).0 };
         Streamed { ends: links.into_iter().map(end).collect(), stopped }
     }
 
@@ -120,7 +121,7 @@ impl Streams {
         out: &mut dyn FnMut(&str),
     ) -> Result<(), Refused> {
         let view = Arc::clone(&self.view);
-        let Some(link) = self.links.get_mut(at) else {
+        let Some((_, link)) = self.links.get_mut(at) else {
             match &mut self.restorer {
                 Some(restorer) => restorer.push(lane, text, last, out),
                 None if text.is_empty() => {}

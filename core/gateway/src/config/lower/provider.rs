@@ -69,11 +69,13 @@ impl Lower<'_> {
         let concurrency = self.maybe(file.concurrency);
         let drain = self.drain(file);
         let timeouts = self.provider_timeouts(&file.timeouts);
+        let connection = self.connection(file);
         let ca = match ca {
             None => None,
             Some(ca) => Some(ca?),
         };
         let (retention, trains, terms) = terms?;
+        let (client_cert, proxy, http, streams) = connection?;
         Some(Provider {
             name: name?,
             kind: kind?,
@@ -88,6 +90,10 @@ impl Lower<'_> {
             concurrency,
             drain: drain?,
             ca,
+            client_cert,
+            proxy,
+            http,
+            streams,
             timeouts: timeouts?,
         })
     }
@@ -180,7 +186,10 @@ impl Lower<'_> {
         let keys = file.keys.first().map(|at| (at.id, "keys"));
         let headers = file.headers.0.first().map(|(at, _)| (at.id, "headers"));
         let ca = file.ca.map(|at| (at.id, "ca"));
-        for (id, what) in [keys, headers, ca].into_iter().flatten() {
+        let cert = file.client_cert.as_ref().map(|cert| (cert.cert.id, "client_cert"));
+        let proxy = file.proxy.as_ref().map(|proxy| (proxy.url.id, "proxy"));
+        let http = file.http.map(|at| (at.id, "http"));
+        for (id, what) in [keys, headers, ca, cert, proxy, http].into_iter().flatten() {
             self.error(id, format!("a built-in provider has no `{what}`"));
         }
     }

@@ -43,7 +43,7 @@ impl Lower<'_> {
         Some(Server { listen, tls, admin, workers, region: region?, limits: limits?, timeouts: timeouts? })
     }
 
-    fn tls(&mut self, file: &TlsFile) -> Option<Tls> {
+    pub(super) fn tls(&mut self, file: &TlsFile) -> Option<Tls> {
         let (cert, key) = (self.file(file.cert), self.file(file.key));
         Some(Tls { cert: cert?, key: key? })
     }

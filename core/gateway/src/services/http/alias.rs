@@ -29,12 +29,8 @@ pub(super) struct Alias {
 impl Alias {
     pub(super) fn new(alias: &HttpAlias, upstreams: &Upstreams) -> Self {
         let at = &alias.endpoint;
-        let key = DialKey {
-            address: Address::Host { host: at.host.clone(), port: at.port, tls: at.tls },
-            ca: None,
-            connect: CONNECT.min(alias.timeout),
-            private: alias.allow_private,
-        };
+        let address = Address::Host { host: at.host.clone(), port: at.port, tls: at.tls };
+        let key = DialKey::plain(address, CONNECT.min(alias.timeout), alias.allow_private);
         Self {
             name: alias.name.as_str().into(),
             retention: alias.retention,

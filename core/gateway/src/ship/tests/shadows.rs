@@ -10,10 +10,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use weir_llm::request::Request;
-use weir_policy::pipeline::Shadow;
+use weir_llm::usage::Usage;
+use weir_policy::pipeline::{Heard, Passed, Piece, Shadow};
+use weir_policy::verdict::{Closing, DeltaKind, Lane, Next, StreamStep};
 use weir_policy::{
-    Answer, Api, Candidates, DataClass, Decision, Deny, Fault, FaultKind, GuardVerdict, Guarded, Head, Live,
-    LiveFacts, Manifest, Needs, Plan, Policy, Question, RequestView, Retention, Target,
+    Answer, Api, Candidates, DataClass, Decision, Deny, Fault, FaultKind, GuardVerdict, Guarded, Head, Hook,
+    Live, LiveFacts, Manifest, Needs, Plan, Policy, Question, RequestView, Retention, StreamGuard, Target,
 };
 
 type Guard = dyn Fn(&RequestView) -> Result<GuardVerdict, Fault> + Send + Sync;
@@ -24,11 +26,13 @@ struct Fake {
     manifest: Manifest,
     guard: Option<Box<Guard>>,
     route: Option<Box<Route>>,
+    /// A word that ends a stream.
+    word: &'static str,
 }
 
 fn fake(yaml: &str) -> Fake {
     let text = format!("name: p\nversion: '1'\n{yaml}\n");
-    Fake { manifest: Manifest::parse_yaml(&text, "p").unwrap(), guard: None, route: None }
+    Fake { manifest: Manifest::parse_yaml(&text, "p").unwrap(), guard: None, route: None, word: "" }
 }
 
 fn router(
@@ -58,6 +62,28 @@ impl Policy for Fake {
     fn route(&self, request: &Arc<RequestView>, candidates: &Arc<Candidates>) -> Result<Decision, Fault> {
         (self.route.as_ref().unwrap())(request, candidates)
     }
+
+    fn stream(&self, _: &Arc<RequestView>) -> Result<Box<dyn StreamGuard>, Fault> {
+        Ok(Box::new(Stops(self.word)))
+    }
+}
+
+struct Stops(&'static str);
+
+impl StreamGuard for Stops {
+    fn push(&mut self, _: Lane, text: &str, _: bool) -> Result<StreamStep, Fault> {
+        let next = if text.contains(self.0) { Next::Stop(deny("pii_found")) } else { Next::More };
+        Ok(StreamStep { next, ..StreamStep::pass() })
+    }
+
+    fn finish(&mut self, _: &Usage) -> Result<Closing, Fault> {
+        Ok(Closing::default())
+    }
+}
+
+fn stops(word: &'static str) -> Arc<dyn Policy> {
+    let yaml = "hooks: [stream]\nreads: content\ndeclares: { codes: [pii_found] }";
+    Arc::new(Fake { word, ..fake(yaml) })
 }
 
 struct Facts(AtomicU32);
@@ -222,6 +248,26 @@ fn new_refusals_and_faults_are_counted_and_no_content_is_in_the_report() {
     let wanted = ["block(pii_found)", "block(undeclared)", "answer", "fault(trap)"];
     assert_eq!(kinds, wanted.map(|said| serde_json::json!(format!("guard: pass → {said}"))).each_ref());
     assert_eq!((&report["new_refusals"], &report["faults"]["candidate"]), (&2.into(), &1.into()));
+    assert!(!report.to_string().contains("4111"), "{report}");
+}
+
+#[test]
+fn a_stream_is_told_to_the_candidate_when_it_is_over() {
+    let live = stops("never said");
+    let shadow = shadow(&live, &stops("card"));
+    let lane = Lane { choice: 0, kind: DeltaKind::Content, index: 0 };
+    let piece = |text: &str, last| Piece::Text { lane, text: text.into(), last };
+    for text in ["my card is", "hello"] {
+        let pieces = vec![piece(text, false), piece(SECRET, true)];
+        let heard = Arc::new(Heard { hook: Hook::Stream, pieces, usage: Usage::default() });
+        let passed = Passed { lanes: vec![(lane, format!("{text}{SECRET}"))], edited: false, stopped: None };
+        let question = Question::Stream { view: view(), heard };
+        shadow.asked(question, &Ok(Answer::Stream(passed)), Duration::from_micros(5));
+    }
+    let report = report(&shadow, 2);
+    assert_eq!(report["changed"], 2, "the secret's own words hold a card: {report}");
+    assert_eq!(report["changes"][0]["kind"], "stream: pass → stop(pii_found)");
+    assert_eq!(report["new_refusals"], 2);
     assert!(!report.to_string().contains("4111"), "{report}");
 }
 

@@ -34,6 +34,11 @@ impl Breaker {
         }
     }
 
+    /// Whether it is closed, told without a clock.
+    pub(super) fn is_calm(&self) -> bool {
+        self.probe_at.load(Relaxed) == 0
+    }
+
     pub(super) fn failures_in_a_row(&self) -> u32 {
         self.run.load(Relaxed)
     }

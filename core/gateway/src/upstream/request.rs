@@ -1,0 +1,104 @@
+//! A request in the form in which it goes over the wire.
+
+use bytes::{Bytes, BytesMut};
+use http::uri::{Authority, PathAndQuery, Uri};
+use http::{HeaderName, HeaderValue};
+use pingora::http::RequestHeader;
+use pingora::protocols::Stream;
+use tokio::io::AsyncWriteExt;
+use weir_llm::payload::Payload;
+
+/// A request in the form in which it goes over HTTP/1.1, the usual one.
+pub struct Request {
+    /// Head, and the body too unless it is large.
+    first: Payload,
+    /// A body that is too large to be copied behind its head.
+    rest: Payload,
+    /// Where the head ends.
+    head: usize,
+}
+
+/// Bodies up to this are sent with their head in one write; a copy costs less than a system call.
+const ONE_WRITE: usize = 64 << 10;
+
+/// Headers that belong to an HTTP/1.1 connection, or that HTTP/2 says in another way.
+const NOT_IN_TWO: [&str; 6] =
+    ["host", "connection", "transfer-encoding", "keep-alive", "upgrade", "proxy-connection"];
+/// Headers that no compression table is to remember.
+const SECRET: [&str; 3] = ["authorization", "x-api-key", "x-goog-api-key"];
+
+impl Request {
+    /// `head` ends in its empty line.
+    pub fn new(mut head: BytesMut, body: &Bytes) -> Self {
+        let end = head.len();
+        if body.len() > ONE_WRITE {
+            let (first, rest) = (Payload::new(head.freeze()), Payload::new(body.clone()));
+            return Self { first, rest, head: end };
+        }
+        head.extend_from_slice(body);
+        Self { first: Payload::new(head.freeze()), rest: Payload::default(), head: end }
+    }
+
+    /// Writes all of it.
+    pub(super) async fn write(&self, stream: &mut Stream) -> std::io::Result<()> {
+        stream.write_all(self.first.expose()).await?;
+        if !self.rest.is_empty() {
+            stream.write_all(self.rest.expose()).await?;
+        }
+        stream.flush().await
+    }
+
+    /// The body, for HTTP/2.
+    pub(super) fn body(&self) -> Bytes {
+        if self.rest.is_empty() { self.first.expose().slice(self.head..) } else { self.rest.expose().clone() }
+    }
+
+    /// The head in HTTP/2's form; `None` if it is no head at all, which nobody here writes.
+    pub(super) fn head_of_two(&self, tls: bool) -> Option<RequestHeader> {
+        let bytes = self.first.expose().get(..self.head)?;
+        let mut lines = std::str::from_utf8(bytes).ok()?.split("\r\n");
+        let mut first = lines.next()?.split(' ');
+        let (method, path) = (first.next()?, first.next()?);
+        let pairs = || lines.clone().filter_map(|line| line.split_once(": "));
+        let host = pairs().find(|(name, _)| name.eq_ignore_ascii_case("host"))?.1;
+        let mut head = RequestHeader::build(method, path.as_bytes(), None).ok()?;
+        head.set_uri(
+            Uri::builder()
+                .scheme(if tls { "https" } else { "http" })
+                .authority(host.parse::<Authority>().ok()?)
+                .path_and_query(path.parse::<PathAndQuery>().ok()?)
+                .build()
+                .ok()?,
+        );
+        for (name, value) in pairs() {
+            let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+            if NOT_IN_TWO.contains(&name.as_str()) {
+                continue;
+            }
+            let mut value = HeaderValue::from_str(value).ok()?;
+            value.set_sensitive(SECRET.contains(&name.as_str()));
+            head.append_header(name, value).ok()?;
+        }
+        Some(head)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_for_http2_names_its_authority_and_leaves_the_connections_headers_out() {
+        let head = "POST /v1/chat?x=1 HTTP/1.1\r\nHost: api.example:8443\r\nConnection: close\r\nAuthorization: Bearer k\r\ncontent-length: 2\r\n\r\n";
+        for body in [b"{}".to_vec(), vec![b'x'; ONE_WRITE + 1]] {
+            let body = Bytes::from(body);
+            let request = Request::new(head.into(), &body);
+            let two = request.head_of_two(true).unwrap();
+            assert_eq!(two.uri.to_string(), "https://api.example:8443/v1/chat?x=1");
+            let names: Vec<_> = two.headers.keys().map(HeaderName::as_str).collect();
+            assert_eq!(names, ["authorization", "content-length"]);
+            assert!(two.headers["authorization"].is_sensitive());
+            assert_eq!(request.body(), body);
+        }
+    }
+}

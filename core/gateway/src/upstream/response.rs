@@ -1,0 +1,203 @@
+//! A reply, whatever it came over.
+
+use super::inflate::Inflate;
+use super::{Dialer, Failure};
+use crate::buffered::Held;
+use bytes::Bytes;
+use pingora::http::ResponseHeader;
+use pingora::protocols::http::v1::client::HttpSession;
+use pingora::protocols::http::v2::client::Http2Session;
+use pingora::time::timeout;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use weir_policy::ErrorClass;
+
+/// How long the end of a body may lag behind its last event.
+const LINGER: Duration = Duration::from_millis(100);
+
+/// What a reply comes over.
+pub(super) enum Session {
+    One(HttpSession),
+    Two(Box<Http2Session>),
+}
+
+impl Session {
+    fn head(&self) -> Option<&ResponseHeader> {
+        match self {
+            Self::One(one) => one.resp_header(),
+            Self::Two(two) => two.response_header(),
+        }
+    }
+
+    /// The next piece of the body; what was read is what the other side may send anew.
+    async fn read(&mut self) -> pingora::Result<Option<Bytes>> {
+        match self {
+            Self::One(one) => one.read_body_bytes().await,
+            Self::Two(two) => loop {
+                let piece = two.read_response_body().await?;
+                // An empty frame is no piece.
+                if piece.as_ref().is_none_or(|piece| !piece.is_empty()) {
+                    return Ok(piece);
+                }
+            },
+        }
+    }
+
+    /// Ends it before its time. A stream is reset; its connection goes on.
+    async fn cut(&mut self) {
+        match self {
+            Self::One(one) => one.shutdown().await,
+            Self::Two(two) => two.shutdown(),
+        }
+    }
+}
+
+/// A reply whose head has come.
+pub struct Response {
+    session: Session,
+    dialer: Arc<Dialer>,
+    idle: Duration,
+    /// What undoes the body's compression, if it has any.
+    inflate: Option<Inflate>,
+}
+
+impl Response {
+    pub(super) const fn new(session: Session, dialer: Arc<Dialer>, idle: Duration) -> Self {
+        Self { session, dialer, idle, inflate: None }
+    }
+
+    /// The head of the reply.
+    pub fn head(&self) -> Option<&ResponseHeader> {
+        self.session.head()
+    }
+
+    /// The reply's status; 502 if there is no head, which [`Dialer::send`] rules out.
+    pub fn status(&self) -> u16 {
+        self.head().map_or(502, |head| head.status.as_u16())
+    }
+
+    /// A header of the reply as text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head()?.headers.get(name)?.to_str().ok()
+    }
+
+    /// Makes ready to undo the body's compression.
+    ///
+    /// # Errors
+    /// We do not know how it is compressed.
+    pub fn inflated(&mut self) -> Result<(), Failure> {
+        let encoding = self.header("content-encoding").filter(|name| !name.eq_ignore_ascii_case("identity"));
+        let Some(encoding) = encoding else { return Ok(()) };
+        match Inflate::of(encoding) {
+            Some(inflate) => self.inflate = Some(inflate),
+            None => {
+                let why = "the provider compressed a reply that was asked for plain, in a way that Weir does not know";
+                return Err(Failure::amid(ErrorClass::ServerError, why));
+            }
+        }
+        Ok(())
+    }
+
+    /// The next piece of the body; `None` at its proper end.
+    ///
+    /// # Errors
+    /// The body broke off, or nothing came for the idle time.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
+        loop {
+            let piece = self.piece().await?;
+            let Some(inflate) = &mut self.inflate else { return Ok(piece) };
+            let plain = match &piece {
+                Some(piece) => inflate.push(piece),
+                None => inflate.finish(),
+            };
+            let plain = plain.map_err(|_| Failure {
+                replied: true,
+                ..Failure::new(ErrorClass::ServerError, "the provider's compressed reply cannot be read")
+            })?;
+            if piece.is_none() {
+                self.inflate = None;
+            }
+            if !plain.is_empty() || piece.is_none() {
+                return Ok((!plain.is_empty()).then_some(plain));
+            }
+        }
+    }
+
+    async fn piece(&mut self) -> Result<Option<Bytes>, Failure> {
+        match timeout(self.idle, pin!(self.session.read())).await {
+            Ok(Ok(chunk)) => Ok(chunk),
+            Ok(Err(_)) => Err(Failure {
+                replied: true,
+                ..Failure::new(ErrorClass::Network, "the provider's reply broke off before its end")
+            }),
+            Err(_) => Err(Failure {
+                replied: true,
+                ..Failure::new(
+                    ErrorClass::TimeoutIdle,
+                    format!("nothing came for {} ms", self.idle.as_millis()),
+                )
+            }),
+        }
+    }
+
+    /// The rest of the body; its bytes are taken from the process's budget as they come.
+    ///
+    /// # Errors
+    /// As [`Response::chunk`], when it is larger than `limit`, and when the process is out of buffer.
+    pub async fn body(&mut self, limit: usize, held: &mut Held<'_>) -> Result<Bytes, Failure> {
+        let mut first = Bytes::new();
+        let mut rest = Vec::new();
+        while let Some(chunk) = self.chunk().await? {
+            if first.len() + rest.len() + chunk.len() > limit {
+                return Err(Failure {
+                    replied: true,
+                    ..Failure::new(ErrorClass::ServerError, format!("the reply is larger than {limit} bytes"))
+                });
+            }
+            if !held.grow(chunk.len()) {
+                return Err(Failure {
+                    replied: true,
+                    ..Failure::new(ErrorClass::Other, "the gateway holds as many bytes as it may")
+                });
+            }
+            if first.is_empty() {
+                first = chunk;
+            } else {
+                if rest.is_empty() {
+                    rest.extend_from_slice(&first);
+                }
+                rest.extend_from_slice(&chunk);
+            }
+        }
+        Ok(if rest.is_empty() { first } else { rest.into() })
+    }
+
+    /// Waits a moment for the end of a body whose last event has come, and gives the connection back.
+    pub async fn finish(mut self) {
+        // Whatever comes after the last event is of no use to anybody.
+        if matches!(timeout(LINGER, self.session.read()).await, Ok(Ok(None))) {
+            self.release().await;
+        } else {
+            self.session.cut().await;
+        }
+    }
+
+    /// Gives the connection back, if the reply has been read to its end; else ends it.
+    pub async fn release(self) {
+        match self.session {
+            Session::One(mut one) => {
+                if !one.is_body_done() {
+                    one.shutdown().await;
+                    return;
+                }
+                one.respect_keepalive();
+                if let Some(stream) = one.reuse().await {
+                    self.dialer.keep(stream);
+                }
+            }
+            // Its connection is everybody's; a stream that has not ended is reset when it is let go of.
+            Session::Two(_) => {}
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The dialer against sockets of our own, and names that say what the test wants.
+
+use super::*;
+use bytes::Bytes;
+use std::net::SocketAddr;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+const PATIENCE: Patience = Patience { first_byte: Duration::from_secs(5), idle: Duration::from_secs(5) };
+
+/// A server that answers every request with its name, and counts its connections.
+async fn server(name: &'static str, at: &str) -> (SocketAddr, Arc<std::sync::atomic::AtomicUsize>) {
+    let listener = TcpListener::bind(at).await.unwrap();
+    let (address, count) = (listener.local_addr().unwrap(), Arc::new(0.into()));
+    let counter: Arc<std::sync::atomic::AtomicUsize> = Arc::clone(&count);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            tokio::spawn(async move {
+                let mut buffer = [0; 4096];
+                while let Ok(1..) = stream.read(&mut buffer).await {
+                    let reply = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{name}", name.len());
+                    stream.write_all(reply.as_bytes()).await.unwrap();
+                }
+            });
+        }
+    });
+    (address, count)
+}
+
+/// A dialer for a name that resolves to whatever stands in the cell.
+fn dialer(private: bool) -> (Arc<Dialer>, Arc<Mutex<Vec<SocketAddr>>>) {
+    let answer = Arc::new(Mutex::new(Vec::new()));
+    let cell = Arc::clone(&answer);
+    let lookup: Lookup = Arc::new(move |_, _| {
+        let addresses = cell.lock().unwrap().clone();
+        Box::pin(async move { Ok(addresses) })
+    });
+    let address = Address::Host { host: "provider.example".into(), port: 80, tls: false };
+    let key = DialKey::plain(address, Duration::from_secs(5), private);
+    (Arc::new(Dialer::new(&key, Arc::new(connector(&key)), 1, lookup)), answer)
+}
+
+async fn ask(dialer: &Arc<Dialer>) -> Result<String, Failure> {
+    let request = Request::new("GET / HTTP/1.1\r\nhost: provider.example\r\n\r\n".into(), &Bytes::new());
+    let budget = crate::buffered::Budget::new(1 << 20);
+    let mut response = dialer.send(&request, PATIENCE).await?;
+    let body = response.body(1 << 10, &mut budget.open()).await?;
+    response.release().await;
+    Ok(String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn a_name_that_moves_takes_new_requests_with_it_and_leaves_its_old_connections() {
+    let ((one, at_one), (two, at_two)) =
+        (server("one", "127.0.0.1:0").await, server("two", "127.0.0.2:0").await);
+    let (dialer, answer) = dialer(true);
+    *answer.lock().unwrap() = vec![one];
+    for _ in 0..3 {
+        assert_eq!(ask(&dialer).await.unwrap(), "one");
+    }
+    *answer.lock().unwrap() = vec![two];
+    dialer.names.as_ref().unwrap().look().await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(ask(&dialer).await.unwrap(), "two");
+    }
+    // A name server that is down changes nothing.
+    answer.lock().unwrap().clear();
+    assert!(dialer.names.as_ref().unwrap().look().await.is_err());
+    assert_eq!(ask(&dialer).await.unwrap(), "two");
+    let count = |count: &std::sync::atomic::AtomicUsize| count.load(std::sync::atomic::Ordering::Relaxed);
+    assert_eq!((count(&at_one), count(&at_two)), (1, 1), "connections are used again until the name moves");
+}
+
+#[tokio::test]
+async fn an_address_that_refuses_or_says_nothing_costs_no_request() {
+    let (good, _) = server("good", "127.0.0.1:0").await;
+    let dead = {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap()
+    };
+    // A full backlog: who connects hears nothing.
+    let full = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    full.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
+    full.listen(0).unwrap();
+    let silent = full.local_addr().unwrap().as_socket().unwrap();
+    let mut fillers = Vec::new();
+    for _ in 0..4 {
+        fillers.push(tokio::spawn(tokio::net::TcpStream::connect(silent)));
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    for bad in [dead, silent] {
+        for family in [[bad, good], [good, bad]] {
+            let (dialer, answer) = dialer(true);
+            *answer.lock().unwrap() = family.to_vec();
+            for _ in 0..3 {
+                assert_eq!(ask(&dialer).await.unwrap(), "good");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_leads_inward_is_not_dialled_whatever_it_said_before() {
+    let (inward, connections) = server("inward", "127.0.0.1:0").await;
+    let (dialer, answer) = dialer(false);
+    *answer.lock().unwrap() = vec![inward];
+    let failure = ask(&dialer).await.unwrap_err();
+    assert!(failure.message.contains("private"), "{failure:?}");
+    assert_eq!(connections.load(std::sync::atomic::Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn a_proxy_is_asked_for_a_tunnel_with_its_credentials() {
+    for (says, expected) in [
+        ("HTTP/1.1 200 Connection established\r\n\r\n", Ok("through")),
+        ("HTTP/1.1 407 Who are you\r\n\r\n", Err("credentials")),
+        ("HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n", Err("403")),
+        ("SSH-2.0-x\r\n\r\n", Err("not HTTP")),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let seen = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut buffer = vec![0; 4096];
+            let read = stream.read(&mut buffer).await.unwrap();
+            stream.write_all(says.as_bytes()).await.unwrap();
+            if let Ok(1..) = stream.read(&mut buffer[read..]).await {
+                let reply = "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nthrough";
+                stream.write_all(reply.as_bytes()).await.unwrap();
+            }
+            String::from_utf8(buffer[..read].to_vec()).unwrap()
+        });
+        let address = Address::Host { host: "provider.example".into(), port: 443, tls: false };
+        let authorization = Some("Basic dTpw".into());
+        let proxy = Proxy { host: at.ip().to_string(), port: at.port(), authorization };
+        let key = DialKey { proxy: Some(proxy), ..DialKey::plain(address, Duration::from_secs(5), true) };
+        let dialer = Arc::new(Dialer::new(&key, Arc::new(connector(&key)), 1, names::system()));
+        let answer = ask(&dialer).await;
+        match expected {
+            Ok(body) => assert_eq!(answer.as_deref(), Ok(body)),
+            Err(why) => assert!(answer.as_ref().is_err_and(|no| no.message.contains(why)), "{answer:?}"),
+        }
+        let head = seen.await.unwrap();
+        assert!(
+            head.starts_with("CONNECT provider.example:443 HTTP/1.1\r\nHost: provider.example:443\r\n"),
+            "{head}"
+        );
+        assert!(head.contains("\r\nProxy-Authorization: Basic dTpw\r\n"), "{head}");
+    }
+}

@@ -1,0 +1,158 @@
+//! A plan that hedges: a second target beside a slow first, and whoever answers first.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use serde_json::{Value, json};
+use weir_tests::{Act, Gate, Gateway, Setup, Upstream, reply, soon};
+
+/// 60 tokens in, 40 cached, 10 out at the prices of the target that answers.
+const CHARGE: [i64; 2] = [180_000, 360_000];
+
+fn ask(stream: bool) -> Value {
+    json!({ "model": "m", "stream": stream, "messages": [{ "role": "user", "content": "hi" }] })
+}
+
+fn policy(ms: u32) -> String {
+    format!(
+        "//! name: hedger\n//! version: 1.0.0\n//! hooks: [route]\nfn route(head, targets, config) {{ plan(targets).hedge({ms}) }}\n"
+    )
+}
+
+async fn gateway(one: &Upstream, two: &Upstream, ms: u32, bounds: &str) -> (Gateway, String) {
+    let patient = "timeouts: { first_byte: 15s, idle: 15s }";
+    let gateway = Setup::pair(one.address, two.address, bounds, patient)
+        .also("policies:\n  - { file: p.rhai }")
+        .file("p.rhai", policy(ms))
+        .start()
+        .await;
+    let key = gateway.key(&[]);
+    (gateway, key)
+}
+
+#[tokio::test]
+async fn a_first_target_that_says_nothing_is_overtaken_and_cancelled() {
+    let one = Upstream::start(|_| Act::new().hang()).await;
+    let two = Upstream::saying("two").await;
+    let (gateway, key) = gateway(&one, &two, 50, "retries: 0").await;
+    for (n, stream) in [false, true].into_iter().enumerate() {
+        let reply = soon("a reply", gateway.chat(&key, &ask(stream))).await;
+        assert_eq!(
+            (reply.answer().as_str(), reply.get("x-weir-target")),
+            ("two", Some("two/m2")),
+            "{reply:?}"
+        );
+        assert_eq!(reply.get("x-weir-attempts"), Some("2"));
+        one.ended(n).await;
+        let posting = gateway.posting(reply.id());
+        let summary = (posting.outcome, posting.attempts, posting.charged, posting.provider.as_str());
+        assert_eq!(summary, ("ok", 2, CHARGE[1], "two"), "{posting:?}");
+        // What was asked of the first is lost: the customer does not pay for it, the operator sees it.
+        assert!(posting.provider_cost.unwrap() > CHARGE[1], "{posting:?}");
+    }
+    assert_eq!((one.count(), two.count(), gateway.postings().len()), (2, 2, 2));
+    let metrics = gateway.get_admin("/metrics").await.text();
+    assert!(
+        metrics.contains("weir_attempts_total{class=\"cancelled\",model=\"m1\",provider=\"one\"} 2"),
+        "{metrics}"
+    );
+    assert!(metrics.contains("weir_target_in_flight{model=\"m1\",provider=\"one\"} 0"), "{metrics}");
+    gateway.ledger_check();
+}
+
+#[tokio::test]
+async fn a_first_target_that_answers_in_time_is_alone() {
+    let (one, two) = (Upstream::saying("one").await, Upstream::saying("two").await);
+    let (gateway, key) = gateway(&one, &two, 10_000, "retries: 0").await;
+    for stream in [false, true] {
+        let reply = gateway.chat(&key, &ask(stream)).await;
+        let posting = gateway.posting(reply.id());
+        assert_eq!((reply.answer().as_str(), posting.attempts, posting.charged), ("one", 1, CHARGE[0]));
+        assert_eq!(posting.provider_cost, Some(CHARGE[0]));
+    }
+    assert_eq!(two.count(), 0);
+}
+
+#[tokio::test]
+async fn a_first_target_that_fails_in_time_is_followed_as_in_any_plan() {
+    let one = Upstream::start(|_| Act::json(500, &reply::error("server_error", "x", "as scripted"))).await;
+    let two = Upstream::saying("two").await;
+    let (gateway, key) = gateway(&one, &two, 10_000, "retries: 0").await;
+    let reply = gateway.chat(&key, &ask(true)).await;
+    assert_eq!((reply.answer().as_str(), gateway.posting(reply.id()).attempts), ("two", 2), "{reply:?}");
+}
+
+#[tokio::test]
+async fn the_slow_first_may_still_win_and_the_second_fail() {
+    let gate = Gate::new();
+    let opened = gate.clone();
+    let one = Upstream::start(move |call| Act::new().wait(&opened).then(Act::answers(call, "one"))).await;
+    let (two, told) = (Gate::new(), Gate::new());
+    let waits = two.clone();
+    let failing = Upstream::start(move |_| {
+        told.open();
+        Act::new().wait(&waits).then(Act::json(500, &reply::error("server_error", "x", "as scripted")))
+    })
+    .await;
+    let (gateway, key) = gateway(&one, &failing, 30, "retries: 0").await;
+    let mut client = gateway.client().await;
+    client.chat(&key, &ask(true), &[]).await.unwrap();
+    failing.call(0).await;
+    two.open();
+    gate.open();
+    let reply = soon("a reply", client.reply()).await.unwrap();
+    assert_eq!((reply.answer().as_str(), reply.get("x-weir-target")), ("one", Some("one/m1")), "{reply:?}");
+    let posting = gateway.posting(reply.id());
+    assert_eq!((posting.outcome, posting.attempts, posting.charged), ("ok", 2, CHARGE[0]), "{posting:?}");
+}
+
+#[tokio::test]
+async fn two_failures_are_two_attempts_and_the_last_one_is_told() {
+    let gate = Gate::new();
+    let opened = gate.clone();
+    let one = Upstream::start(move |_| {
+        Act::new().wait(&opened).then(Act::json(503, &reply::error("server_error", "first", "as scripted")))
+    })
+    .await;
+    let open = gate.clone();
+    let two = Upstream::start(move |_| {
+        open.open();
+        Act::json(500, &reply::error("server_error", "second", "as scripted"))
+    })
+    .await;
+    let (gateway, key) = gateway(&one, &two, 30, "retries: 0").await;
+    let reply = soon("a reply", gateway.chat(&key, &ask(false))).await;
+    assert!(matches!(reply.status(), 500 | 503), "{reply:?}");
+    let posting = gateway.posting(reply.id());
+    assert_eq!((posting.outcome, posting.attempts, posting.charged), ("failed", 2, 0), "{posting:?}");
+    assert_eq!((one.count(), two.count()), (1, 1));
+}
+
+#[tokio::test]
+async fn nobody_is_asked_beyond_what_a_request_may_ask() {
+    let gate = Gate::new();
+    let opened = gate.clone();
+    let one = Upstream::start(move |call| Act::new().wait(&opened).then(Act::answers(call, "one"))).await;
+    let two = Upstream::saying("two").await;
+    let (gateway, key) = gateway(&one, &two, 0, "retries: 0, max_attempts: 1").await;
+    let mut client = gateway.client().await;
+    client.chat(&key, &ask(false), &[]).await.unwrap();
+    one.call(0).await;
+    gate.open();
+    assert_eq!(soon("a reply", client.reply()).await.unwrap().answer(), "one");
+    assert_eq!(two.count(), 0);
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_takes_both_along() {
+    let one = Upstream::start(|_| Act::new().hang()).await;
+    let two = Upstream::start(|_| Act::new().hang()).await;
+    let (gateway, key) = gateway(&one, &two, 20, "retries: 0").await;
+    let mut client = gateway.client().await;
+    client.chat(&key, &ask(true), &[]).await.unwrap();
+    two.call(0).await;
+    drop(client);
+    one.ended(0).await;
+    two.ended(0).await;
+    let posting = gateway.posted(1).await.remove(0);
+    assert_eq!((posting.outcome, posting.attempts, posting.charged), ("client-abort", 2, 0), "{posting:?}");
+}
