@@ -65,6 +65,7 @@ impl Lower<'_> {
         let terms = self.terms(file, kind.as_ref());
         let ca = file.ca.map(|at| self.file(at));
         let timeouts = self.provider_timeouts(&file.timeouts);
+        let propagate = self.or(file.propagate, default::PROPAGATE);
         let ca = match ca {
             None => None,
             Some(ca) => Some(ca?),
@@ -82,6 +83,7 @@ impl Lower<'_> {
             trains,
             terms,
             ca,
+            propagate: propagate?,
             timeouts: timeouts?,
         })
     }
