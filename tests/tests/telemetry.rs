@@ -173,7 +173,8 @@ fn traces(seen: &Seen) {
     let [client] = clients(&below)[..] else { panic!("one attempt") };
     let said = facts(&client.attributes);
     assert_eq!((client.name.as_str(), said["gen_ai.request.model"].as_str()), ("chat m1", "m1"));
-    assert_eq!((said["server.address"].as_str(), said["weir.provider"].as_str()), ("127.0.0.1", "one"));
+    let address = seen.one.address.ip().to_string();
+    assert_eq!((said["server.address"].as_str(), said["weir.provider"].as_str()), (address.as_str(), "one"));
     assert_eq!(said["gen_ai.response.finish_reasons"], "stop");
     let policies: BTreeSet<&str> = below
         .iter()

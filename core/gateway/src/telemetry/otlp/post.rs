@@ -94,23 +94,39 @@ async fn talk(
     stream.write_all(body).await?;
     stream.flush().await?;
     let mut reply = Vec::new();
-    stream.take(REPLY_MAX).read_to_end(&mut reply).await?;
+    let mut stream = stream.take(REPLY_MAX);
+    // Who keeps the connection open all the same is not waited for.
+    while !is_whole(&reply) && stream.read_buf(&mut reply).await? > 0 {}
     Ok(reply)
+}
+
+/// Whether all of a reply is there that its head speaks of; one that says nothing ends with its connection.
+fn is_whole(reply: &[u8]) -> bool {
+    let Some((head, body)) = split(reply) else { return false };
+    match header(head, "content-length").and_then(|length| length.parse::<usize>().ok()) {
+        Some(length) => body.len() >= length,
+        None => header(head, "transfer-encoding").is_some(),
+    }
+}
+
+/// Head and body, once the head is there.
+fn split(reply: &[u8]) -> Option<(&str, &[u8])> {
+    let end = reply.windows(4).position(|four| four == b"\r\n\r\n")?;
+    Some((std::str::from_utf8(&reply[..end]).unwrap_or_default(), &reply[end + 4..]))
+}
+
+fn header<'a>(head: &'a str, wanted: &str) -> Option<&'a str> {
+    let mut all = head.split("\r\n").skip(1).filter_map(|line| line.split_once(':'));
+    all.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim())
 }
 
 /// The status, when to come again, and the body as far as it is not chunked.
 fn parse(reply: &[u8]) -> io::Result<Reply> {
-    let end = reply.windows(4).position(|four| four == b"\r\n\r\n");
-    let end = end.ok_or_else(|| io::Error::other("the reply has no end of its head"))?;
-    let head = std::str::from_utf8(&reply[..end]).map_err(io::Error::other)?;
-    let mut lines = head.split("\r\n");
-    let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok());
+    let (head, body) = split(reply).ok_or_else(|| io::Error::other("the reply has no end of its head"))?;
+    let status = head.split(' ').nth(1).and_then(|status| status.get(..3)?.parse().ok());
     let status = status.ok_or_else(|| io::Error::other("the reply has no status"))?;
-    let header = |wanted: &str| {
-        let mut all = head.split("\r\n").skip(1).filter_map(|line| line.split_once(':'));
-        all.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim())
-    };
-    let retry_after = header("retry-after").and_then(|value| value.parse().ok()).map(Duration::from_secs);
-    let body = if header("transfer-encoding").is_some() { &[][..] } else { &reply[end + 4..] };
+    let retry_after =
+        header(head, "retry-after").and_then(|value| value.parse().ok()).map(Duration::from_secs);
+    let body = if header(head, "transfer-encoding").is_some() { &[][..] } else { body };
     Ok(Reply { status, retry_after, body: body.to_vec() })
 }

@@ -23,10 +23,12 @@ use weir_policy::ErrorClass;
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
 /// A collector that takes one request for each reply, and hands back heads and bodies.
+/// Connections stay open until it ends: no sender may wait for them to close.
 fn collector(replies: Vec<Vec<u8>>) -> (String, JoinHandle<Vec<(String, Vec<u8>)>>) {
+    let mut kept = Vec::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let take = move |reply: Vec<u8>| {
+    let mut take = move |reply: Vec<u8>| {
         let mut stream = BufReader::new(listener.accept().unwrap().0);
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
@@ -38,9 +40,13 @@ fn collector(replies: Vec<Vec<u8>>) -> (String, JoinHandle<Vec<(String, Vec<u8>)
         stream.get_mut().write_all(&reply).unwrap();
         let mut body = Vec::new();
         flate2::read::GzDecoder::new(packed.as_slice()).read_to_end(&mut body).unwrap();
+        // What says nothing of its length ends with its connection.
+        if String::from_utf8_lossy(&reply).contains("content-length") {
+            kept.push(stream);
+        }
         (head, body)
     };
-    (endpoint, std::thread::spawn(move || replies.into_iter().map(take).collect()))
+    (endpoint, std::thread::spawn(move || replies.into_iter().map(&mut take).collect()))
 }
 
 /// Traces only.
