@@ -57,6 +57,10 @@ bench: ## Weir beside nginx and a bare pingora-proxy: a table and target/bench.j
 fuzz: ## each parser's fuzz target for FUZZ_SECONDS (60); the shipped plugins are the seeds of one
 	@.ci/setup fuzz
 	@mkdir -p core/wasm/fuzz/corpus/component && cp plugins/*.wasm core/wasm/fuzz/corpus/component/ 2>/dev/null || true
+	@mkdir -p core/gateway/fuzz/corpus/config && for text in core/gateway/src/config/default.yaml core/gateway/src/config/testdata/*.yaml; do \
+	    sed '1s/^/0/' "$$text" >core/gateway/fuzz/corpus/config/$$(basename "$$text"); done
+	@mkdir -p core/policy/fuzz/corpus/manifest && for text in policies/*.rhai; do \
+	    sed -n 's|^//! \{0,1\}||p' "$$text" >core/policy/fuzz/corpus/manifest/$$(basename "$$text"); done
 	@for crate in $(FUZZED); do for target in $$(cd $$crate && cargo +nightly fuzz list); do \
 	    echo "== $$crate $$target, $(FUZZ_SECONDS) s"; \
 	    (cd $$crate && cargo +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS) -max_len=262144) || exit 1; \

@@ -30,7 +30,7 @@ def lint():
 
 
 class Collector:
-    """Takes the first spans and says no to the rest."""
+    """Takes the first message and says no to the rest."""
 
     def __init__(self):
         answers = iter([200])
@@ -65,7 +65,7 @@ def config(upstream, collector):
             "bad": alias("sim/sim-small?error=1"), "pictures": {"targets": ["up/gpt-image-1"]},
         },
         "policies": [{"file": "order.rhai", "grants": ["targets"]}, {"file": "fails.rhai"}],
-        "telemetry": {"otlp": {"endpoint": collector.url}},
+        "telemetry": {"otlp": {"endpoint": collector.url, "interval": "1s", "logs": True}},
     }
 
 
@@ -82,8 +82,8 @@ class Dashboard(unittest.TestCase):
         })
         cls.addClassCleanup(cls.gateway.finish)
         cls.serve_something_of_everything()
-        # A counter of spans appears when the collector has said yes and when it has said no.
-        cls.metrics = eventually(cls.scraped, "spans were sent, and refused")
+        # What is sent and what is lost appear when the collector has said yes and when it has said no.
+        cls.metrics = eventually(cls.scraped, "something was sent, and something refused")
         cls.dashboard = json.loads((GRAFANA / "weir.json").read_text())
 
     @classmethod
@@ -114,7 +114,7 @@ class Dashboard(unittest.TestCase):
     def scraped(cls):
         cls.ask("good")
         text = cls.gateway.admin("GET", "/metrics")[1]
-        return text if all(f'weir_spans_total{{result="{each}"}}' in text for each in ("sent", "failed")) else None
+        return text if all(f"weir_otlp_{each}_total{{" in text for each in ("sent", "dropped")) else None
 
     def test_every_query_names_what_there_is(self):
         found = list(self.lint.findings(self.dashboard, self.lint.Exposition(self.metrics)))

@@ -1,9 +1,25 @@
-//! An OTLP collector over HTTP: keeps what it is sent, and takes protobuf apart without knowing its messages.
+//! An OTLP collector over HTTP: keeps what it is sent, unpacks it and reads its protobuf.
 
-use crate::{Act, Upstream};
+use crate::{Act, Call, Upstream};
+use flate2::read::GzDecoder;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::metrics::v1::Metric;
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message;
+use std::collections::BTreeMap;
+use std::io::Read;
 
 /// A collector; it stops when dropped.
 pub struct Collector(Upstream);
+
+/// The three things that come, by their addresses.
+pub const SIGNALS: [&str; 3] = ["traces", "metrics", "logs"];
 
 impl Collector {
     /// Starts one.
@@ -17,68 +33,100 @@ impl Collector {
         format!("http://{}", self.0.address)
     }
 
-    /// All that came: heads, bodies, and every text inside of the bodies, one a line.
+    /// What came of one signal, as it came.
     #[must_use]
-    pub fn bytes(&self) -> Vec<u8> {
-        let mut all = Vec::new();
-        for call in self.0.calls() {
-            all.extend_from_slice(call.raw.as_bytes());
-            all.extend_from_slice(&call.body);
-            for text in texts(&call.body) {
-                all.push(b'\n');
-                all.extend_from_slice(&text);
-            }
-        }
-        all
+    pub fn calls(&self, signal: &str) -> Vec<Call> {
+        let line = format!("POST /v1/{signal}");
+        self.0.calls().into_iter().filter(|call| call.line.starts_with(&line)).collect()
     }
 
-    /// Every text that spans carried.
+    /// All that came of one signal: heads, and bodies unpacked.
     #[must_use]
-    pub fn texts(&self) -> Vec<String> {
-        let calls = self.0.calls();
-        let all = calls.iter().flat_map(|call| texts(&call.body));
-        all.filter_map(|bytes| String::from_utf8(bytes).ok()).collect()
+    pub fn bytes(&self, signal: &str) -> Vec<u8> {
+        self.calls(signal)
+            .iter()
+            .flat_map(|call| [call.raw.as_bytes(), &unpacked(call), b"\n"].concat())
+            .collect()
+    }
+
+    /// Every span, with what sent it.
+    #[must_use]
+    pub fn spans(&self) -> Vec<Span> {
+        let all = self.read::<ExportTraceServiceRequest>("traces").into_iter();
+        all.flat_map(|all| all.resource_spans)
+            .inspect(|all| named(all.resource.as_ref()))
+            .flat_map(|all| all.scope_spans)
+            .flat_map(|scope| scope.spans)
+            .collect()
+    }
+
+    /// The metrics that came last.
+    #[must_use]
+    pub fn metrics(&self) -> Vec<Metric> {
+        let last = self.read::<ExportMetricsServiceRequest>("metrics").pop();
+        last.into_iter()
+            .flat_map(|all| all.resource_metrics)
+            .inspect(|all| named(all.resource.as_ref()))
+            .flat_map(|all| all.scope_metrics)
+            .flat_map(|scope| scope.metrics)
+            .collect()
+    }
+
+    /// Every log record.
+    #[must_use]
+    pub fn records(&self) -> Vec<LogRecord> {
+        let all = self.read::<ExportLogsServiceRequest>("logs").into_iter();
+        all.flat_map(|all| all.resource_logs)
+            .inspect(|all| named(all.resource.as_ref()))
+            .flat_map(|all| all.scope_logs)
+            .flat_map(|scope| scope.log_records)
+            .collect()
+    }
+
+    fn read<M: Message + Default>(&self, signal: &str) -> Vec<M> {
+        let read = |call: &Call| M::decode(unpacked(call).as_slice()).expect("a message of the protocol");
+        self.calls(signal).iter().map(read).collect()
     }
 }
 
-/// Every field of a protobuf message that has a length, the messages inside of it included.
-fn texts(message: &[u8]) -> Vec<Vec<u8>> {
-    let mut found = Vec::new();
-    let mut rest = message;
-    while let Some((inner, behind)) = field(rest) {
-        if let Some(bytes) = inner {
-            found.extend(texts(bytes));
-            found.push(bytes.to_vec());
-        }
-        rest = behind;
+/// The body of a request, unpacked if it is packed.
+#[must_use]
+pub fn unpacked(call: &Call) -> Vec<u8> {
+    if call.get("content-encoding") != Some("gzip") {
+        return call.body.clone();
     }
-    // What did not come apart to its end was no message.
-    if rest.is_empty() { found } else { Vec::new() }
+    let mut body = Vec::new();
+    GzDecoder::new(call.body.as_slice()).read_to_end(&mut body).expect("gzip");
+    body
 }
 
-/// The first field: its bytes if it has a length, and what follows.
-fn field(bytes: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
-    let (key, rest) = varint(bytes)?;
-    match key & 7 {
-        0 => varint(rest).map(|(_, rest)| (None, rest)),
-        1 => rest.get(8..).map(|rest| (None, rest)),
-        5 => rest.get(4..).map(|rest| (None, rest)),
-        2 => {
-            let (length, rest) = varint(rest)?;
-            let length = usize::try_from(length).ok()?;
-            Some((Some(rest.get(..length)?), rest.get(length..)?))
-        }
-        _ => None,
+fn named(resource: Option<&Resource>) {
+    let resource = resource.expect("a resource");
+    for key in ["service.name", "service.version", "service.instance.id"] {
+        assert!(resource.attributes.iter().any(|kv| kv.key == key), "{key} is missing");
     }
 }
 
-fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let mut value = 0;
-    for (at, byte) in bytes.iter().enumerate().take(10) {
-        value |= u64::from(byte & 0x7f) << (7 * at);
-        if byte & 0x80 == 0 {
-            return Some((value, &bytes[at + 1..]));
+/// Attributes as texts.
+#[must_use]
+pub fn facts(attributes: &[KeyValue]) -> BTreeMap<String, String> {
+    let value =
+        |kv: &KeyValue| kv.value.as_ref().and_then(|any| any.value.as_ref()).map_or_else(String::new, text);
+    attributes.iter().map(|kv| (kv.key.clone(), value(kv))).collect()
+}
+
+/// A value as text.
+#[must_use]
+pub fn text(value: &Value) -> String {
+    match value {
+        Value::StringValue(text) => text.clone(),
+        Value::IntValue(number) => number.to_string(),
+        Value::DoubleValue(number) => number.to_string(),
+        Value::BoolValue(flag) => flag.to_string(),
+        Value::ArrayValue(list) => {
+            let texts = list.values.iter().filter_map(|any| any.value.as_ref()).map(text);
+            texts.collect::<Vec<_>>().join(",")
         }
+        other => format!("{other:?}"),
     }
-    None
 }

@@ -12,7 +12,7 @@
 //! - [`ledger`]: the postings, read from outside.
 //! - [`traffic`]: requests and replies with such a text in every field.
 //! - [`canary`]: texts that stand in for content, and the search for them.
-//! - [`collector`]: where traces go.
+//! - [`collector`]: where traces, metrics and logs go.
 //!
 //! Nothing here sleeps to wait: what is waited for is an event, and [`soon`] is only how long it may take to come.
 

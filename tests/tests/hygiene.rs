@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
+use weir_tests::collector::unpacked;
 use weir_tests::{Act, Client, Gate, Gateway, Setup, Upstream, gateway, reply, soon, until};
 
 const PROVIDER_KEY: &str = "sk-provider-one-secret";
@@ -52,7 +53,7 @@ async fn no_key_appears_where_it_does_not_belong() {
     let provider = format!("headers: {{ x-operator: {HEADER_SECRET} }}");
     let setup = Setup::pair(upstream.address, upstream.address, "retries: 0", &provider);
     let otlp = format!(
-        "telemetry:\n  log: {{ level: trace }}\n  otlp: {{ endpoint: 'http://{}' }}",
+        "telemetry:\n  log: {{ level: trace }}\n  otlp: {{ endpoint: 'http://{}', logs: true }}",
         collector.address
     );
     let mut gateway = setup.also(&otlp).start().await;
@@ -98,7 +99,7 @@ async fn no_key_appears_where_it_does_not_belong() {
     }
     for call in collector.calls() {
         never("a trace's head", call.raw.as_bytes());
-        never("a trace", &call.body);
+        never("a trace", &unpacked(&call));
     }
     for (name, bytes) in files(&gateway.data()) {
         never(&name, &bytes);

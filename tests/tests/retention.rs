@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use weir_tests::canary::Hit;
+use weir_tests::collector::SIGNALS;
 use weir_tests::traffic::{self, SURFACES};
 use weir_tests::{Client, Collector, Gateway, Mint, Reply, Search, Setup, Upstream, soon, until};
 
@@ -61,7 +62,7 @@ impl House {
         let timeouts = "timeouts: { connect: 2s, first_byte: 400ms, idle: 400ms, total: 5s }";
         let mut setup = Setup::new(format!(
             "providers:
-  one: {{ base_url: 'http://{}/v1', keys: [sk-1], retention: zero, {timeouts} }}
+  one: {{ base_url: 'http://{}/v1', keys: [sk-1], retention: zero, propagate: true, {timeouts} }}
   two: {{ base_url: 'http://{}/v1', keys: [sk-2], retention: zero, {timeouts} }}
   loose: {{ base_url: 'http://{}/v1', keys: [sk-3], retention: days-30, trains: false }}
 models:
@@ -77,8 +78,8 @@ models:
   said: {{ targets: [one/said], retries: 0 }}
   slow: {{ targets: [one/slow] }}
   loose: {{ targets: [loose/x] }}
-http: {{ sink: {{ base_url: 'http://{}', allow_private: true }}, moderation: {{ base_url: 'http://{}', allow_private: true }}, other: {{ base_url: 'http://{}', allow_private: true }} }}
-telemetry: {{ log: {{ level: trace, access: true }}, otlp: {{ endpoint: '{}' }} }}
+http: {{ sink: {{ base_url: 'http://{}', allow_private: true, propagate: true }}, moderation: {{ base_url: 'http://{}', allow_private: true }}, other: {{ base_url: 'http://{}', allow_private: true }} }}
+telemetry: {{ log: {{ level: trace, access: true }}, otlp: {{ endpoint: '{}', logs: true, interval: 1s }} }}
 policies:
 {policies}
 ",
@@ -228,10 +229,12 @@ policies:
         }
         let calls = self.sink.calls().into_iter().map(|call| (call.raw.into_bytes(), call.body));
         sinks.push(("http".to_owned(), calls.flat_map(|(head, body)| [head, body].concat()).collect()));
-        sinks.push(("OTLP".to_owned(), self.collector.bytes()));
+        for signal in SIGNALS {
+            sinks.push((format!("OTLP {signal}"), self.collector.bytes(signal)));
+        }
         assert!(
-            self.collector.texts().iter().any(|text| text == "weir.request_id"),
-            "spans came and were read"
+            !self.collector.spans().is_empty() && !self.collector.records().is_empty(),
+            "they came and were read"
         );
         Found { search: self.mint.search(), sinks, loose: self.loose.count() }
     }
@@ -256,7 +259,17 @@ impl Found {
             self.sinks.len(),
             self.search.count()
         );
-        for needed in ["ledger.sqlite3", "stdout.1", "stderr.1", "OTLP", "metrics", "explain", "kv"] {
+        for needed in [
+            "ledger.sqlite3",
+            "stdout.1",
+            "stderr.1",
+            "OTLP traces",
+            "OTLP metrics",
+            "OTLP logs",
+            "metrics",
+            "explain",
+            "kv",
+        ] {
             assert!(self.sinks.iter().any(|(sink, _)| sink.contains(needed)), "{needed} was not searched");
         }
         // They did try: what they said stands there, without its words.
@@ -369,7 +382,10 @@ async fn the_search_sees_into_every_sink() {
         ("admin keys", "a key's name"),
         ("data/ledger.sqlite3", "a key's name"),
         ("data/policies", "a declared word"),
-        ("OTLP", "a model's name"),
+        ("OTLP traces", "a model's name"),
+        ("OTLP metrics", "a model's name"),
+        ("OTLP metrics", "a declared word"),
+        ("OTLP logs", "a model's name"),
         ("http", "a declared word"),
         ("kv", "a tag"),
     ] {

@@ -72,7 +72,7 @@ impl Admin {
         match (&method, path.as_str()) {
             (&Method::GET, "/livez") => text(StatusCode::OK, "ok\n"),
             (&Method::GET, "/readyz") => ready(&readiness::judge(&self.gateway)),
-            (&Method::GET, "/metrics") => text(StatusCode::OK, &self.gateway.telemetry.metrics().render()),
+            (&Method::GET, "/metrics") => self.metrics(session),
             (_, path) if path.starts_with("/admin/v1/") => {
                 match self.authenticated(session, &method, path).await {
                     Ok(body) => body_of(StatusCode::OK, &body),
@@ -84,6 +84,13 @@ impl Admin {
                 &json!({ "error": { "message": "Known paths: /livez, /readyz, /metrics, /admin/v1/{version,policies,policies/NAME,providers,reload,rollback,organisations,teams,keys,explain}." } }),
             ),
         }
+    }
+
+    fn metrics(&self, session: &ServerSession) -> Response<Vec<u8>> {
+        let accept = session.req_header().headers.get(http::header::ACCEPT);
+        let accept = accept.and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let (kind, body) = self.gateway.telemetry.metrics().render_for(accept);
+        reply(StatusCode::OK, kind, body.into_bytes())
     }
 
     async fn authenticated(

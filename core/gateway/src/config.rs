@@ -42,7 +42,7 @@ pub use endpoint::Endpoint;
 pub(crate) use nearest::nearest;
 pub use problem::{ConfigErrors, Pos, Problem};
 pub use program::{
-    Alias, CanaryOptions, DrainBounds, Engine, Http, HttpAlias, LedgerSync, Level, Limits, Log, Otlp,
+    Alias, CanaryOptions, DrainBounds, Engine, GenAi, Http, HttpAlias, LedgerSync, Level, Limits, Log, Otlp,
     PolicyBinding, Provider, ProviderKind, ProviderTerms, ProviderTimeouts, Proxy, Server, ServerTimeouts,
     ShadowOptions, ShipOptions, Signing, Speaks, TargetRef, Tls,
 };
@@ -91,8 +91,10 @@ pub struct Config {
     pub core_dumps: bool,
     /// What is logged.
     pub log: Log,
-    /// Where traces go; `None`: nowhere.
+    /// Where traces, metrics and logs go; `None`: nowhere.
     pub otlp: Option<Otlp>,
+    /// Under which names they speak of generative AI.
+    pub genai: GenAi,
     /// Decision traces that are kept.
     pub explain_kept: u32,
     /// The bearer token of the admin API; `None`: the one in the data folder.

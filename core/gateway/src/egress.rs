@@ -48,6 +48,10 @@ pub struct Endpoint {
     pub total: Duration,
     /// What its requests begin with.
     pub heads: Heads,
+    /// Whether it is told of the trace.
+    pub propagate: bool,
+    /// Its host and port, as telemetry names them.
+    pub server: (Arc<str>, u16),
 }
 
 /// What a provider's requests begin with, made ready so that a request only copies it.
@@ -88,8 +92,10 @@ pub struct Call<'a> {
     pub content_type: &'a str,
     /// Header lines of this request only, each with its line break.
     pub lines: &'a [u8],
-    /// The trace that it belongs to.
+    /// The trace that it belongs to, and what the caller's side says of it.
     pub traceparent: Option<&'a str>,
+    /// The caller's own; goes nowhere without `traceparent`.
+    pub tracestate: Option<&'a str>,
 }
 
 impl Heads {
@@ -132,6 +138,9 @@ impl Endpoint {
         head.extend_from_slice(call.lines);
         if let Some(parent) = call.traceparent {
             line(&mut head, "traceparent", parent);
+            if let Some(state) = call.tracestate {
+                line(&mut head, "tracestate", state);
+            }
         }
         line(&mut head, "content-type", call.content_type);
         line(&mut head, "content-length", itoa::Buffer::new().format(body.len()));

@@ -177,6 +177,7 @@ pub fn record(
         bytes_in: 0,
         bytes_out: 0,
         attempts: Vec::new(),
+        policies: Vec::new(),
     }
 }
 
@@ -222,6 +223,7 @@ impl Exchange<'_> {
         }
         self.record.total = self.started.elapsed();
         self.record.overhead = self.own_time();
+        self.record.note(&self.trace, self.started);
         self.explain();
         if self.seen.is_some() {
             self.gateway.services.end(&self.id);

@@ -365,6 +365,10 @@ fn refresh_gauges(gateway: &Arc<Gateway>) {
         metrics.ledger_queue_depth.set(number(stats.queued as u64));
         metrics.ledger_pending_reservations.set(number(stats.pending as u64));
         metrics.ledger_commits.inc_by(stats.commits.saturating_sub(metrics.ledger_commits.get()));
+        let failed = stats.failed_commits.saturating_sub(metrics.ledger_failed_commits.get());
+        metrics.ledger_failed_commits.inc_by(failed);
+        let (times, sum) = (&stats.commit_times, stats.committing.as_secs_f64());
+        metrics.ledger_commit_seconds.set(&weir_ledger::COMMIT_SECONDS, times, sum);
         metrics.requests_in_flight.set(number(gateway.drain.under_way() as u64));
         metrics.connections.set(number(gateway.connections.open() as u64));
         metrics.runtime_lag.set(gateway.pressure.take_worst().as_secs_f64());

@@ -33,6 +33,7 @@ use self::http::Aliases;
 use crate::config::Config;
 use crate::gateway::Ids;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::trace::Trace;
 use crate::upstream::Upstreams;
 use explain::{Explain, Line};
 use kv::{Place, Store};
@@ -95,6 +96,12 @@ impl Host {
     /// Forgets what an exchange kept for itself. To be called once for each, at its end; next to free if that is nothing.
     pub fn end(&self, request_id: &str) {
         self.kv.end(request_id);
+        self.aliases.end(request_id);
+    }
+
+    /// Remembers which trace an exchange belongs to, for services that are told.
+    pub fn trace_begin(&self, request_id: &Arc<str>, trace: &Trace) {
+        self.aliases.begin(request_id, trace);
     }
 
     /// Keeps what policies explain of an exchange from now on, until it is taken.

@@ -1,35 +1,42 @@
 //! What the gateway tells of itself: metrics, the access and process logs, traces, and the live facts of targets.
 //!
 //! An exchange is recorded once, by value, when it is over ([`Telemetry::record`]): counters by index, one log line
-//! formatted by hand, spans only if a collector is configured and the trace is sampled. Writing and sending happen on
-//! threads of their own; no request waits for them.
+//! formatted by hand; if there is a collector, the record itself goes to the thread that makes spans of it. Writing and
+//! sending happen on threads of their own; no request waits for them.
 //!
 //! # Layout
 //!
 //! - [`record`]: what telemetry learns of a finished exchange.
-//! - [`metrics`]: the Prometheus registry and the text of `/metrics`.
+//! - [`metrics`]: the Prometheus registry and the text of `/metrics`; `openmetrics`: its text with [`exemplars`].
 //! - [`meters`]: metric handles of one generation, by alias and target.
 //! - [`policies`]: metrics of policy calls.
+//! - [`genai`]: the figures and names of OpenTelemetry's conventions for generative AI.
+//! - `system`: what the operating system says; [`told`]: figures that others keep.
 //! - [`access`]: the access log line.
 //! - [`process`]: the process log.
 //! - [`sink`]: where log lines go.
 //! - [`trace`]: W3C trace context.
-//! - [`otlp`]: spans of exchanges, sent to a collector.
+//! - [`otlp`]: spans, metrics and log lines, sent to a collector.
 //! - [`live`]: live facts of targets and their breakers.
 
 pub mod access;
+pub mod exemplars;
+pub mod genai;
 pub mod live;
 pub mod meters;
 pub mod metrics;
+mod openmetrics;
 pub mod otlp;
 pub mod policies;
 pub mod process;
 pub mod record;
 pub mod sink;
+mod system;
+pub mod told;
 pub mod trace;
 
 use metrics::Metrics;
-use otlp::Traces;
+use otlp::Exporter;
 use policies::Policies;
 use record::Exchange;
 use sink::{Sink, Writer};
@@ -45,7 +52,7 @@ pub struct Options {
     pub level: LevelFilter,
     /// Whether to write one line an exchange.
     pub access: bool,
-    /// Where traces go; nowhere if absent.
+    /// Where traces, metrics and logs go; nowhere if absent.
     pub otlp: Option<otlp::Options>,
 }
 
@@ -56,11 +63,7 @@ impl Options {
         Self {
             level: config.log.level.as_str().parse().unwrap_or(LevelFilter::INFO),
             access: config.log.access,
-            otlp: config.otlp.as_ref().map(|otlp| otlp::Options {
-                endpoint: otlp.endpoint.to_string(),
-                headers: Vec::new(),
-                share: 1.0,
-            }),
+            otlp: otlp::Options::of(config),
         }
     }
 }
@@ -80,7 +83,7 @@ pub enum SetupError {
     /// Two metrics of one name: ours to mend.
     #[error("the metrics could not be registered: {0}")]
     Metrics(#[from] prometheus::Error),
-    /// Traces cannot be exported.
+    /// Nothing can be sent to the collector.
     #[error(transparent)]
     Otlp(#[from] otlp::OtlpError),
 }
@@ -89,7 +92,9 @@ pub enum SetupError {
 pub struct Telemetry {
     metrics: Arc<Metrics>,
     policies: Arc<Policies>,
-    traces: Option<Traces>,
+    exporter: Option<Exporter>,
+    /// Whether spans are sent.
+    traces: bool,
     share: f64,
     access: bool,
     sink: Sink,
@@ -104,9 +109,17 @@ impl Telemetry {
     pub fn start(options: &Options, out: impl io::Write + Send + 'static) -> Result<Self, SetupError> {
         let metrics = Arc::new(Metrics::new()?);
         let writer = Writer::start(out, metrics.log_lines_dropped.clone())?;
-        let traces = options.otlp.as_ref().map(|otlp| Traces::start(otlp, &metrics)).transpose()?;
+        let sink = writer.sink();
+        metrics.on_scrape(move |metrics| {
+            metrics.log_queue_bytes.set(i64::try_from(sink.waiting()).unwrap_or(i64::MAX));
+        });
+        if options.otlp.as_ref().is_some_and(|otlp| otlp.metrics.is_some()) {
+            metrics.count_genai()?;
+        }
+        let exporter = options.otlp.as_ref().map(|otlp| Exporter::start(otlp, &metrics)).transpose()?;
         Ok(Self {
-            traces,
+            exporter,
+            traces: options.otlp.as_ref().is_some_and(|otlp| otlp.traces),
             share: options.otlp.as_ref().map_or(0.0, |otlp| otlp.share),
             policies: Arc::new(Policies::new(&metrics)),
             access: options.access,
@@ -118,7 +131,8 @@ impl Telemetry {
 
     /// Makes the process log (`tracing`, and `log` of other crates) go the way of the access log.
     pub fn install(&self, options: &Options) {
-        process::install(&self.sink, options.level);
+        let outbox = self.exporter.as_ref().map(|exporter| exporter.outbox().clone());
+        process::install(&process::Lines { sink: self.sink.clone(), outbox }, options.level);
     }
 
     /// The metrics of the process.
@@ -136,33 +150,32 @@ impl Telemetry {
     /// Begins or continues the trace of an exchange; `traceparent` is the caller's header.
     #[must_use]
     pub fn trace(&self, traceparent: Option<&str>) -> Trace {
-        Trace::begin(traceparent, self.traces.is_some(), self.share)
+        Trace::begin(traceparent, self.traces, self.share)
     }
 
     /// Takes note of a finished exchange. Bounded work, no waiting.
-    #[allow(clippy::needless_pass_by_value, reason = "an exchange is recorded once")]
     pub fn record(&self, exchange: Exchange) {
         exchange.meters.count(&exchange);
-        if let Some(traces) = self.traces.as_ref().filter(|_| exchange.trace.recorded) {
-            traces.record(&exchange);
-        }
         if self.access {
             access::line(&exchange, |line| self.sink.line(line));
+        }
+        if let Some(exporter) = &self.exporter {
+            exporter.outbox().exchange(exchange);
         }
     }
 
     /// Writes and sends what is waiting. Blocks: up to ten seconds for a collector that does not answer.
     pub fn flush(&self) {
-        if let Some(traces) = &self.traces {
-            traces.flush();
+        if let Some(exporter) = &self.exporter {
+            exporter.flush();
         }
         self.sink.flush();
     }
 
     /// As [`Telemetry::flush`], and ends the threads. Later lines are dropped.
     pub fn shutdown(&self) {
-        if let Some(traces) = &self.traces {
-            traces.shutdown();
+        if let Some(exporter) = &self.exporter {
+            exporter.shutdown();
         }
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(writer) = writer {

@@ -54,6 +54,11 @@ pub struct Stats {
     pub postings: u64,
     /// Unix milliseconds of the last commit; `None`: none yet.
     pub last_commit_ms: Option<i64>,
+    /// Committed transactions by how long they took, one count for each of [`COMMIT_SECONDS`](crate::COMMIT_SECONDS)
+    /// and one for what is beyond.
+    pub commit_times: [u64; crate::COMMIT_SECONDS.len() + 1],
+    /// How long they took together.
+    pub committing: std::time::Duration,
 }
 
 /// What a budget has spent in its present period.
@@ -268,6 +273,8 @@ impl Ledger {
             open: desk.store.is_open(),
             postings: read(&counters.postings),
             last_commit_ms: Some(counters.last_commit_ms.load(Ordering::Relaxed)).filter(|at| *at != 0),
+            commit_times: counters.commit_times.each_ref().map(read),
+            committing: std::time::Duration::from_nanos(read(&counters.commit_nanos)),
         }
     }
 

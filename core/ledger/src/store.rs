@@ -15,6 +15,7 @@ mod sqlite;
 mod sums;
 mod writer;
 
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::sync::{Arc, atomic::AtomicU64};
 
@@ -169,6 +170,22 @@ pub(crate) struct Counters {
     pub(crate) postings: AtomicU64,
     pub(crate) expired: AtomicU64,
     pub(crate) last_commit_ms: std::sync::atomic::AtomicI64,
+    /// Transactions by how long they took: see [`COMMIT_SECONDS`].
+    pub(crate) commit_times: [AtomicU64; COMMIT_SECONDS.len() + 1],
+    pub(crate) commit_nanos: AtomicU64,
+}
+
+/// Bounds of the counts of [`Stats::commit_times`](crate::Stats::commit_times), in seconds.
+pub const COMMIT_SECONDS: [f64; 11] = [1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 0.1, 0.5, 2.5];
+
+impl Counters {
+    pub(crate) fn commit_took(&self, took: std::time::Duration) {
+        let seconds = took.as_secs_f64();
+        let bucket =
+            COMMIT_SECONDS.iter().position(|bound| seconds <= *bound).unwrap_or(COMMIT_SECONDS.len());
+        self.commit_times[bucket].fetch_add(1, Ordering::Relaxed);
+        self.commit_nanos.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
 }
 
 /// Why a hold is no row.

@@ -513,6 +513,7 @@ impl Pipeline {
         };
         let end = (self.clock)();
         let mut line = stage.line(version, "fault", end.saturating_duration_since(start));
+        line.ended = Some(end);
         if let Some((shadow, question)) = shadowed {
             shadow.asked(question, &answer, line.elapsed);
         }

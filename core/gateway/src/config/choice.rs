@@ -1,7 +1,7 @@
 //! Values that are one of a few words.
 
 use super::nearest::did_you_mean;
-use super::program::{Http, LedgerSync, Level, OnDisconnect, Speaks};
+use super::program::{GenAi, Http, LedgerSync, Level, OnDisconnect, Speaks};
 use super::scalar::Scalar;
 use schemars::{Schema, json_schema};
 use serde_json::json;
@@ -86,6 +86,28 @@ impl Choice for Level {
         ("debug", Self::Debug),
         ("trace", Self::Trace),
     ];
+}
+
+/// A set of the OpenTelemetry conventions' names.
+pub(super) struct GenAiNames;
+
+impl Scalar for GenAiNames {
+    type Value = GenAi;
+    const NAME: &'static str = "set of names";
+
+    fn parse(text: &str) -> Result<GenAi, String> {
+        match text {
+            "1.41" => Ok(GenAi::V1_41),
+            "latest" => Ok(GenAi::Latest),
+            "both" => Ok(GenAi::Both),
+            _ => Err("is not a set of names: `1.41`, `latest`, `both`".to_owned()),
+        }
+    }
+
+    /// Who forgets the quotes has written a number.
+    fn schema() -> Schema {
+        json_schema!({ "type": ["string", "number"], "enum": ["1.41", 1.41, "latest", "both"] })
+    }
 }
 
 /// What a policy may be granted.

@@ -1,6 +1,6 @@
 //! The file's shape. The doc comments of the fields are the reference: `weir schema` and the README are made of them.
 
-use super::choice::{BuiltinName, FeatureName, Grant, SurfaceName};
+use super::choice::{BuiltinName, FeatureName, GenAiNames, Grant, SurfaceName};
 use super::place::{At, Table};
 use super::program::{Http, LedgerSync, Level, OnDisconnect, Speaks};
 use super::scalar::VendorName;
@@ -61,6 +61,12 @@ pub(super) mod default {
     pub(crate) const PRIVATE: &str = "false";
     pub(crate) const KV_BYTES: &str = "16MiB";
     pub(crate) const EXPLAIN_KEPT: &str = "1000";
+    pub(crate) const TRACES: &str = "true";
+    pub(crate) const SAMPLE: &str = "100%";
+    pub(crate) const METRICS: &str = "true";
+    pub(crate) const INTERVAL: &str = "15s";
+    pub(crate) const LOGS: &str = "false";
+    pub(crate) const PROPAGATE: &str = "false";
 }
 
 /// The JSON value of a default that is no string.
@@ -275,6 +281,9 @@ pub(super) struct ProviderFile {
     /// How far `on_disconnect: drain` goes.
     #[serde(default)]
     pub(super) drain: DrainFile,
+    /// Whether it is told of the trace (`traceparent`, and the caller's `tracestate`): for services of your own.
+    #[schemars(extend("default" = literal(default::PROPAGATE)))]
+    pub(super) propagate: Option<At<Flag>>,
     /// How long Weir waits for it.
     #[serde(default)]
     pub(super) timeouts: ProviderTimeoutsFile,
@@ -508,6 +517,9 @@ pub(super) struct HttpFile {
     /// Whether its address may be a private one, of this machine or your own networks: for a service beside Weir.
     #[schemars(extend("default" = literal(default::PRIVATE)))]
     pub(super) allow_private: Option<At<Flag>>,
+    /// Whether it is told of the trace (`traceparent`): for services of your own.
+    #[schemars(extend("default" = literal(default::PROPAGATE)))]
+    pub(super) propagate: Option<At<Flag>>,
 }
 
 /// The key-value store of policies.
@@ -544,8 +556,11 @@ pub(super) struct TelemetryFile {
     /// The log: JSON lines, never with content.
     #[serde(default)]
     pub(super) log: LogFile,
-    /// Traces by OTLP over HTTP; off unless set. Needs a restart.
+    /// Traces, metrics and logs by OTLP over HTTP; off unless set. Needs a restart.
     pub(super) otlp: Option<OtlpFile>,
+    /// Which names of the OpenTelemetry conventions for generative AI are sent: `1.41`, `latest` or `both`. Unless set:
+    /// `latest` if `OTEL_SEMCONV_STABILITY_OPT_IN` lists `gen_ai_latest_experimental`, else `1.41`. Needs a restart.
+    pub(super) genai: Option<At<GenAiNames>>,
     /// Decision traces that are kept for `weir explain`, the latest ones; 0: none.
     #[schemars(extend("default" = literal(default::EXPLAIN_KEPT)))]
     pub(super) explain_kept: Option<At<Count<0, 100_000>>>,
@@ -563,12 +578,30 @@ pub(super) struct LogFile {
     pub(super) access: Option<At<Flag>>,
 }
 
-/// Where traces go.
+/// Where traces, metrics and logs go.
 #[derive(serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OtlpFile {
     /// The collector: `http://127.0.0.1:4318`.
     pub(super) endpoint: At<Url>,
+    /// Headers of every request to it, such as its token. Write secrets as `${env:NAME}` or `${file:PATH}`.
+    #[serde(default)]
+    pub(super) headers: Table<At<Hidden>>,
+    /// Whether spans of exchanges, attempts and policy calls are sent.
+    #[schemars(extend("default" = literal(default::TRACES)))]
+    pub(super) traces: Option<At<Flag>>,
+    /// Share of the traces begun here that are recorded; for their own traces callers decide.
+    #[schemars(extend("default" = default::SAMPLE))]
+    pub(super) sample: Option<At<Percent>>,
+    /// Whether the figures of `/metrics` are sent, and those of the conventions for generative AI.
+    #[schemars(extend("default" = literal(default::METRICS)))]
+    pub(super) metrics: Option<At<Flag>>,
+    /// How often; from 1s.
+    #[schemars(extend("default" = default::INTERVAL))]
+    pub(super) interval: Option<At<Span>>,
+    /// Whether the line of each exchange and the process's warnings are sent.
+    #[schemars(extend("default" = literal(default::LOGS)))]
+    pub(super) logs: Option<At<Flag>>,
 }
 
 /// The admin API.

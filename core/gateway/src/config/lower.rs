@@ -9,6 +9,7 @@ mod model;
 mod policy;
 mod provider;
 mod server;
+mod telemetry;
 
 use super::Config;
 use super::file::{File, default};
@@ -16,7 +17,7 @@ use super::interpolate::{Sources, interpolate};
 use super::paths;
 use super::place::At;
 use super::problem::Problem;
-use super::program::{Log, Otlp};
+use super::program::Log;
 use super::scalar::{FilePath, Hidden, Scalar};
 use super::secret::Secret;
 use super::tree::{NodeId, Tree, Value};
@@ -75,7 +76,8 @@ impl<'a> Lower<'a> {
         let core_dumps = self.or(file.privacy.core_dumps, default::CORE_DUMPS);
         let level = self.or(file.telemetry.log.level, default::LEVEL);
         let access = self.or(file.telemetry.log.access, default::ACCESS);
-        let otlp = file.telemetry.otlp.as_ref().and_then(|otlp| self.value(otlp.endpoint));
+        let otlp = file.telemetry.otlp.as_ref().and_then(|otlp| self.otlp(otlp));
+        let genai = self.genai(&file.telemetry);
         let admin_token = file.admin.token.and_then(|token| self.token(token));
         Some(Config {
             path: path.to_owned(),
@@ -94,7 +96,8 @@ impl<'a> Lower<'a> {
             cache_bytes: cache_bytes?,
             core_dumps: core_dumps?,
             log: Log { level: level?, access: access? },
-            otlp: otlp.map(|endpoint| Otlp { endpoint }),
+            otlp,
+            genai: genai?,
             admin_token,
             watched: Vec::new(),
             warnings: Vec::new(),
@@ -147,6 +150,11 @@ impl<'a> Lower<'a> {
     /// The value where there is one.
     fn maybe<K: Scalar>(&mut self, at: Option<At<K>>) -> Option<K::Value> {
         at.and_then(|at| self.value(at))
+    }
+
+    /// A variable of the environment that no file names.
+    fn env(&self, name: &str) -> Option<String> {
+        (self.from.env)(name)
     }
 
     fn value<K: Scalar>(&mut self, at: At<K>) -> Option<K::Value> {

@@ -124,6 +124,8 @@ pub struct Provider {
     pub http: Http,
     /// Most requests at a time on one HTTP/2 connection.
     pub streams: usize,
+    /// Whether it is told of the trace.
+    pub propagate: bool,
     /// How long to wait for it.
     pub timeouts: ProviderTimeouts,
 }
@@ -370,6 +372,8 @@ pub struct HttpAlias {
     pub max_reply: usize,
     /// Whether its address may lead into the operator's own networks.
     pub allow_private: bool,
+    /// Whether it is told of the trace.
+    pub propagate: bool,
 }
 
 /// What is logged.
@@ -406,9 +410,52 @@ impl Level {
     }
 }
 
-/// Where traces go.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where traces, metrics and logs go.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Otlp {
     /// The collector.
     pub endpoint: Endpoint,
+    /// Added to every request to it; the values are marked sensitive.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Whether spans are sent.
+    pub traces: bool,
+    /// Share of the traces begun here that are recorded, 0 to 1.
+    pub sample: f64,
+    /// How often metrics are sent; `None`: never.
+    pub metrics: Option<Duration>,
+    /// Whether log lines are sent.
+    pub logs: bool,
+}
+
+/// Which names of the OpenTelemetry conventions for generative AI are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum GenAi {
+    /// Those of v1.41 of the semantic conventions.
+    #[default]
+    V1_41,
+    /// Those that came after.
+    Latest,
+    /// Each figure under both names: for the time of a migration.
+    Both,
+}
+
+impl GenAi {
+    /// What the environment variable `OTEL_SEMCONV_STABILITY_OPT_IN` asks for.
+    #[must_use]
+    pub fn opted(list: &str) -> Self {
+        let latest = list.split(',').any(|word| word.trim() == "gen_ai_latest_experimental");
+        if latest { Self::Latest } else { Self::V1_41 }
+    }
+
+    /// Whether the names of v1.41 are sent.
+    #[must_use]
+    pub const fn classic(self) -> bool {
+        matches!(self, Self::V1_41 | Self::Both)
+    }
+
+    /// Whether the newer names are sent.
+    #[must_use]
+    pub const fn latest(self) -> bool {
+        matches!(self, Self::Latest | Self::Both)
+    }
 }

@@ -17,6 +17,7 @@ impl Config {
             ("privacy.core_dumps", old.core_dumps != new.core_dumps),
             ("telemetry.log.level", old.log.level != new.log.level),
             ("telemetry.otlp", old.otlp != new.otlp),
+            ("telemetry.genai", old.genai != new.genai),
         ];
         changed.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
     }

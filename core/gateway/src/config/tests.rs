@@ -95,10 +95,33 @@ fn every_key_arrives() {
     assert_eq!((config.data, config.ledger_sync), (Path::new(DATA).join("state"), LedgerSync::Full));
     assert_eq!(config.cache_bytes, 1_000_000_000);
     assert_eq!(config.log, Log { level: Level::Debug, access: false });
-    assert_eq!(config.otlp.unwrap().endpoint.to_string(), "http://127.0.0.1:4318");
+    let otlp = config.otlp.unwrap();
+    assert_eq!(otlp.endpoint.to_string(), "http://127.0.0.1:4318");
+    assert_eq!((otlp.headers[0].0.as_str(), otlp.headers[0].1.is_sensitive()), ("x-token", true));
+    assert_eq!((otlp.traces, otlp.metrics, otlp.logs), (false, Some(Duration::from_secs(5)), true));
+    assert!((otlp.sample - 0.25).abs() < 1e-9 && config.genai == GenAi::Both);
+    assert!(config.providers[1].propagate && config.http[1].propagate && !config.http[0].propagate);
     assert_eq!(config.admin_token.unwrap().expose(), "file-SECRET-0123456789");
     assert!(config.catalogue.version.contains("mine"));
     assert!(!config.direct && config.core_dumps);
+}
+
+/// The environment of OpenTelemetry speaks where the file says nothing, and numbers need no quotes.
+#[test]
+fn the_names_of_the_conventions() {
+    let genai = |telemetry: &str, env: &'static str| {
+        let file = format!("providers: {{ sim: {{ builtin: sim }} }}\ntelemetry: {telemetry}");
+        let env = move |name: &str| (name == "OTEL_SEMCONV_STABILITY_OPT_IN").then(|| env.to_owned());
+        Config::parse(&file, Path::new(DATA), Path::new("weir.yaml"), &env).map(|config| config.genai)
+    };
+    assert_eq!(genai("{}", "").unwrap(), GenAi::V1_41);
+    assert_eq!(genai("{}", "http, gen_ai_latest_experimental").unwrap(), GenAi::Latest);
+    assert_eq!(genai("{ genai: 1.41 }", "gen_ai_latest_experimental").unwrap(), GenAi::V1_41);
+    assert_eq!(genai("{ genai: latest }", "").unwrap(), GenAi::Latest);
+    let wrong = genai("{ genai: 2.0 }", "").unwrap_err().to_string();
+    assert!(wrong.contains("`1.41`, `latest`, `both`"), "{wrong}");
+    let short = genai("{ otlp: { endpoint: 'http://h', interval: 10ms } }", "").unwrap_err().to_string();
+    assert!(short.contains("shorter than 1s"), "{short}");
 }
 
 /// Public terms hold for the host that they are of; what the operator says goes first; unknown is kept and trained on.

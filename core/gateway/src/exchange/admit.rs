@@ -68,6 +68,9 @@ impl Exchange<'_> {
         }
         let view = self.view(&caller, &route, terms.retention, request);
         self.seen = (!route.asked.is_empty()).then(|| Arc::clone(&view));
+        if self.seen.is_some() {
+            self.gateway.services.trace_begin(&self.id, &self.record.trace);
+        }
         let snapshot = Arc::clone(&self.snapshot);
         if route.asked.has(Hook::Admit) {
             let work = snapshot.pipeline.admit(&view, &mut self.trace);

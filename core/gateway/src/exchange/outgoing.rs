@@ -19,6 +19,9 @@ const ANTHROPIC_VERSION: &str = "2023-06-01";
 /// What of a caller's header goes to Anthropic.
 const ANTHROPIC_HEADERS: [&str; 2] = ["anthropic-version", "anthropic-beta"];
 
+/// A longer `tracestate` is dropped, as the W3C allows from 512 bytes on.
+const TRACESTATE: usize = 2048;
+
 /// The type of every body but a form's.
 const JSON: Cow<'static, str> = Cow::Borrowed("application/json");
 
@@ -88,7 +91,10 @@ impl Exchange<'_> {
         }
         let same = !matches!(body.way, Way::Turned(_));
         let lines = self.lines(dialect, same, headers);
-        let parent = self.record.trace.traceparent(span);
+        // Third parties are not told of the operator's traces.
+        let traced = bound.endpoint.propagate;
+        let parent = traced.then(|| self.record.trace.traceparent(span)).flatten();
+        let state = traced.then(|| self.tracestate()).flatten();
         let call = Call {
             key,
             api,
@@ -99,6 +105,7 @@ impl Exchange<'_> {
             content_type: &body.content_type,
             lines: &lines,
             traceparent: parent.as_deref(),
+            tracestate: state.as_deref(),
         };
         // Who chooses providers in its turn is told what holds.
         let bytes = match bound.endpoint.vendor.name {
@@ -143,6 +150,14 @@ impl Exchange<'_> {
             line(name, value.as_bytes());
         }
         lines
+    }
+
+    /// What the caller's side says of the trace, if it is the caller's.
+    fn tracestate(&self) -> Option<String> {
+        self.record.trace.parent?;
+        let all = self.session.req_header().headers.get_all("tracestate");
+        let all: Vec<&str> = all.iter().filter_map(|value| value.to_str().ok()).collect();
+        Some(all.join(",")).filter(|state| (1..=TRACESTATE).contains(&state.len()))
     }
 
     /// What of the caller's query goes to Anthropic.

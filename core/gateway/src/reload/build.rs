@@ -8,8 +8,9 @@ use crate::ship::tally::Watcher;
 use crate::ship::{self, Ship, Units};
 use crate::snapshot::{Bound, Direct, Route, Snapshot};
 use crate::telemetry::Telemetry;
+use crate::telemetry::genai;
 use crate::telemetry::live::Live;
-use crate::telemetry::meters::Meters;
+use crate::telemetry::meters::{Meters, Origin};
 use crate::telemetry::record::Model;
 use crate::upstream::{Address, DialKey, Keys, Patience, Proxy, Upstreams, check_trust};
 use sha2::{Digest, Sha256};
@@ -111,7 +112,8 @@ impl Builder {
         let ids: Vec<Arc<str>> = targets.table.iter().map(|target| Arc::clone(&target.id)).collect();
         let live = old.map_or_else(|| Live::new(&ids), |old| old.live.rebind(&ids));
         let names: Vec<Arc<str>> = config.models.iter().map(|alias| alias.name.as_str().into()).collect();
-        let meters = Meters::new(self.telemetry.metrics(), &names, &targets.table);
+        let origins: Vec<_> = targets.bound.iter().map(|bound| origin(&bound.endpoint)).collect();
+        let meters = Meters::new(self.telemetry.metrics(), &names, &targets.table, &origins);
         let facts: Arc<dyn LiveFacts> = Arc::new(live.clone());
         let aliases = config.models.iter().zip(&names).enumerate();
         let routes = aliases
@@ -193,6 +195,11 @@ impl Builder {
             room: self.upstreams.rooms.room(&provider.name, provider.concurrency),
             total: timeouts.total,
             heads: Heads::new(provider.speaks, &parts)?,
+            propagate: provider.propagate,
+            server: match &provider.kind {
+                ProviderKind::Sim => ("sim".into(), 0),
+                ProviderKind::Http(at) => (at.host.as_str().into(), at.port),
+            },
         })
     }
 
@@ -227,6 +234,12 @@ fn dial_key(provider: &Provider, address: Address) -> DialKey {
         streams: provider.streams,
         ..DialKey::plain(address, provider.timeouts.connect, true)
     }
+}
+
+/// Where an endpoint's targets are, as telemetry names it.
+fn origin(endpoint: &Endpoint) -> Origin {
+    let system = genai::provider(endpoint.vendor.name, &endpoint.name).into();
+    Origin { system, server: endpoint.server.clone() }
 }
 
 /// The targets of a generation: each `provider/model` stands in the table once, however many aliases name it.

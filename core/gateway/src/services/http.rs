@@ -7,18 +7,23 @@
 //!
 //! - `alias`: one entry of `http:`, ready to be called.
 //! - `ask`: what a policy may ask for.
+//! - `parents`: the trace that it belongs to.
 
 mod alias;
 mod ask;
+mod parents;
 
 #[cfg(test)]
 mod tests;
 
 use crate::config::Config;
+use crate::telemetry::trace::Trace;
 use crate::upstream::{Failure, Response, Upstreams};
 use alias::Alias;
 use arc_swap::ArcSwap;
 use ask::Ask;
+use http::HeaderName;
+use parents::Parents;
 use pingora::http::ResponseHeader;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -45,29 +50,48 @@ const HIDDEN: [&str; 9] = [
 
 /// The aliases of the config in force.
 #[derive(Default)]
-pub struct Aliases(ArcSwap<HashMap<Box<str>, Arc<Alias>>>);
+pub struct Aliases {
+    ready: ArcSwap<HashMap<Box<str>, Arc<Alias>>>,
+    parents: Parents,
+}
 
 impl Aliases {
     /// Puts a config's aliases in the place of what there was. Calls under way go on as they began.
     pub fn replace(&self, config: &Config, upstreams: &Upstreams) {
         let ready = |alias| Arc::new(Alias::new(alias, upstreams));
         let aliases = config.http.iter().map(|alias| (alias.name.as_str().into(), ready(alias))).collect();
-        self.0.store(Arc::new(aliases));
+        self.ready.store(Arc::new(aliases));
+        self.parents.want(config.http.iter().any(|alias| alias.propagate));
+    }
+
+    /// Remembers which trace an exchange belongs to, if anybody is told.
+    pub fn begin(&self, request_id: &Arc<str>, trace: &Trace) {
+        self.parents.begin(request_id, trace);
+    }
+
+    /// Forgets it.
+    pub fn end(&self, request_id: &str) {
+        self.parents.end(request_id);
     }
 
     /// One call.
     pub fn call(&self, origin: &Origin, outbound: Outbound) -> Later<Result<Inbound, HttpError>> {
-        let Some(alias) = self.0.load().get(&*outbound.host_alias).cloned() else {
+        let Some(alias) = self.ready.load().get(&*outbound.host_alias).cloned() else {
             return refused(HttpError::NotGranted);
         };
         // What has read nothing has nothing to keep from anybody.
         if origin.tainted && !alias.retention.satisfies(origin.retention) {
             return refused(HttpError::NotGranted);
         }
-        let ask = match Ask::check(outbound, &alias.owned) {
+        let mut ask = match Ask::check(outbound, &alias.owned) {
             Ok(ask) => ask,
             Err(error) => return refused(error),
         };
+        if alias.propagate
+            && let Some(parent) = self.parents.of(&origin.request_id)
+        {
+            ask.headers.push((HeaderName::from_static("traceparent"), parent));
+        }
         let policy = Arc::clone(&origin.policy);
         Box::pin(async move { call(&alias, &ask, &policy).await })
     }

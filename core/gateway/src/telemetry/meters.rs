@@ -1,8 +1,10 @@
 //! Metric handles of one generation, by alias and by target: the hot path indexes, it never looks a label up.
 
-use super::metrics::Metrics;
+use super::exemplars::{Seen, Timed};
+use super::genai::{Client, Server};
+use super::metrics::{CALL_SECONDS, FIRST_TOKEN_SECONDS, Metrics, OVERHEAD_SECONDS};
 use super::record::{Attempt, CacheState, Exchange, Model, Outcome};
-use prometheus::{Histogram, IntCounter};
+use prometheus::IntCounter;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -21,17 +23,39 @@ pub struct Meters {
     unknown: AliasMeter,
     targets: Box<[TargetMeter]>,
     cache: [IntCounter; 3],
+    overhead: Timed,
+}
+
+/// Where a target is.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// Whose API it is, as the OpenTelemetry conventions name it.
+    pub system: Box<str>,
+    /// Host and port.
+    pub server: (Arc<str>, u16),
 }
 
 impl Meters {
     /// Handles for the aliases and the targets of a generation, in the order of its tables.
     #[must_use]
-    pub fn new(metrics: &Arc<Metrics>, aliases: &[Arc<str>], targets: &[Target]) -> Arc<Self> {
+    pub fn new(
+        metrics: &Arc<Metrics>,
+        aliases: &[Arc<str>],
+        targets: &[Target],
+        origins: &[Origin],
+    ) -> Arc<Self> {
+        let genai = metrics.genai.get().is_some();
+        let alias = |name| AliasMeter::new(name, genai);
+        let overhead = metrics.exchange.overhead.clone();
+        let targets = targets.iter().zip(origins);
         Arc::new(Self {
-            aliases: aliases.iter().cloned().map(AliasMeter::new).collect(),
-            direct: AliasMeter::new("(direct)".into()),
-            unknown: AliasMeter::new("(none)".into()),
-            targets: targets.iter().map(TargetMeter::new).collect(),
+            aliases: aliases.iter().cloned().map(alias).collect(),
+            direct: alias("(direct)".into()),
+            unknown: alias("(none)".into()),
+            targets: targets
+                .map(|(target, origin)| TargetMeter::new(target, origin.clone(), genai))
+                .collect(),
+            overhead: metrics.exemplars.timed("weir_overhead_seconds", &[], OVERHEAD_SECONDS, overhead),
             cache: [CacheState::Hit, CacheState::Miss, CacheState::Bypass]
                 .map(|state| metrics.exchange.cache.with_label_values(&[state.as_str()])),
             metrics: Arc::clone(metrics),
@@ -48,7 +72,14 @@ impl Meters {
     #[must_use]
     pub fn target(&self, index: u16) -> Option<TargetNames<'_>> {
         let target = self.targets.get(usize::from(index))?;
-        Some(TargetNames { id: &target.id, provider: &target.provider, model: &target.model })
+        let Origin { system, server } = &target.origin;
+        Some(TargetNames {
+            id: &target.id,
+            provider: &target.provider,
+            model: &target.model,
+            system,
+            server: (&server.0, server.1),
+        })
     }
 
     /// Shows live facts as gauges; meant for [`Metrics::on_scrape`].
@@ -70,14 +101,15 @@ impl Meters {
     /// Counts one exchange and its attempts.
     pub(super) fn count(&self, exchange: &Exchange) {
         let metrics = &*self.metrics;
-        self.alias_meter(exchange.model).count(metrics, exchange);
-        metrics.exchange.overhead.observe(exchange.overhead.as_secs_f64());
+        let seen = Seen::of(exchange);
+        self.alias_meter(exchange.model).count(metrics, exchange, seen);
+        self.overhead.observe(exchange.overhead, seen);
         metrics.exchange.received.inc_by(exchange.bytes_in);
         metrics.exchange.sent.inc_by(exchange.bytes_out);
         self.cache[exchange.cache as usize].inc();
         for attempt in &exchange.attempts {
             if let Some(target) = self.targets.get(usize::from(attempt.target)) {
-                target.count_attempt(metrics, attempt);
+                target.count_attempt(metrics, exchange, attempt, seen);
             }
         }
         let served = exchange.target.and_then(|index| self.targets.get(usize::from(index)));
@@ -112,21 +144,26 @@ pub struct TargetNames<'a> {
     pub provider: &'a str,
     /// The model name that the provider knows.
     pub model: &'a str,
+    /// Whose API it is, as the OpenTelemetry conventions name it.
+    pub system: &'a str,
+    /// Host and port.
+    pub server: (&'a str, u16),
 }
 
 struct AliasMeter {
     name: Arc<str>,
     requests: Slots,
-    duration: [OnceLock<Histogram>; APIS],
+    duration: [OnceLock<Timed>; APIS],
+    genai: Option<Server>,
 }
 
 impl AliasMeter {
-    fn new(name: Arc<str>) -> Self {
+    fn new(name: Arc<str>, genai: bool) -> Self {
         let requests = Slots::new(APIS * STATUS.len() * Outcome::ALL.len());
-        Self { name, requests, duration: Default::default() }
+        Self { name, requests, duration: Default::default(), genai: genai.then(Server::new) }
     }
 
-    fn count(&self, metrics: &Metrics, exchange: &Exchange) {
+    fn count(&self, metrics: &Metrics, exchange: &Exchange, seen: Option<Seen>) {
         let api = api_index(exchange.api);
         let status = match exchange.status {
             200..300 => 0,
@@ -138,8 +175,16 @@ impl AliasMeter {
         let slot = (api * STATUS.len() + status) * Outcome::ALL.len() + exchange.outcome as usize;
         let labels = [exchange.api.as_str(), &self.name, STATUS[status], exchange.outcome.as_str()];
         self.requests.get(slot, || metrics.exchange.requests.with_label_values(&labels)).inc();
-        let duration = || metrics.exchange.duration.with_label_values(&labels[..2]);
-        self.duration[api].get_or_init(duration).observe(exchange.total.as_secs_f64());
+        let duration = || {
+            let (family, labelled) =
+                ("weir_request_duration_seconds", [("api", labels[0]), ("alias", labels[1])]);
+            let histogram = metrics.exchange.duration.with_label_values(&labels[..2]);
+            metrics.exemplars.timed(family, &labelled, CALL_SECONDS, histogram)
+        };
+        self.duration[api].get_or_init(duration).observe(exchange.total, seen);
+        if let (Some(server), Some(families)) = (&self.genai, metrics.genai.get()) {
+            server.exchange(families, exchange, &self.name);
+        }
     }
 }
 
@@ -148,15 +193,17 @@ struct TargetMeter {
     provider: Arc<str>,
     model: Arc<str>,
     attempts: Slots,
-    attempt_duration: OnceLock<Histogram>,
-    first_token: OnceLock<Histogram>,
+    attempt_duration: OnceLock<Timed>,
+    first_token: OnceLock<Timed>,
     /// Tokens and other units, by class.
     used: Slots,
     money: Slots,
+    origin: Origin,
+    genai: Option<Client>,
 }
 
 impl TargetMeter {
-    fn new(target: &Target) -> Self {
+    fn new(target: &Target, origin: Origin, genai: bool) -> Self {
         Self {
             id: Arc::clone(&target.id),
             provider: Arc::clone(&target.provider),
@@ -166,21 +213,41 @@ impl TargetMeter {
             first_token: OnceLock::new(),
             used: Slots::new(Class::ALL.len()),
             money: Slots::new(3),
+            origin,
+            genai: genai.then(Client::new),
         }
     }
 
-    fn count_attempt(&self, metrics: &Metrics, attempt: &Attempt) {
+    fn count_attempt(&self, metrics: &Metrics, exchange: &Exchange, attempt: &Attempt, seen: Option<Seen>) {
         let slot = attempt.error.map_or(0, |class| 1 + class as usize);
         let class = attempt.error.map_or("ok", ErrorClass::as_str);
         self.attempts.get(slot, || metrics.target.attempts.with_label_values(&self.labels(class))).inc();
         let took = attempt.ended.saturating_sub(attempt.started);
-        let duration = || metrics.target.duration.with_label_values(&[&*self.provider, &*self.model]);
-        self.attempt_duration.get_or_init(duration).observe(took.as_secs_f64());
+        let seen = seen.map(|seen| Seen { span_id: attempt.span_id, ..seen });
+        let (values, families) = ([&*self.provider, &*self.model], &metrics.target);
+        let labels = [("provider", values[0]), ("model", values[1])];
+        let duration = || {
+            let (family, histogram) =
+                ("weir_attempt_duration_seconds", families.duration.with_label_values(&values));
+            metrics.exemplars.timed(family, &labels, CALL_SECONDS, histogram)
+        };
+        self.attempt_duration.get_or_init(duration).observe(took, seen);
         if let Some(ttft) = attempt.ttft.filter(|ttft| *ttft > Duration::ZERO) {
-            let first_token =
-                || metrics.target.first_token.with_label_values(&[&*self.provider, &*self.model]);
-            self.first_token.get_or_init(first_token).observe(ttft.as_secs_f64());
+            let first_token = || {
+                let family = "weir_time_to_first_token_seconds";
+                let histogram = families.first_token.with_label_values(&values);
+                metrics.exemplars.timed(family, &labels, FIRST_TOKEN_SECONDS, histogram)
+            };
+            self.first_token.get_or_init(first_token).observe(ttft, seen);
         }
+        if let (Some(client), Some(families)) = (&self.genai, metrics.genai.get()) {
+            client.attempt(families, exchange, attempt, self.whom());
+        }
+    }
+
+    /// Provider, model and server, as the conventions have them.
+    fn whom(&self) -> [&str; 3] {
+        [&self.origin.system, &self.model, &self.origin.server.0]
     }
 
     fn count_usage(&self, metrics: &Metrics, exchange: &Exchange) {
@@ -198,6 +265,9 @@ impl TargetMeter {
         } else {
             let unpriced = || metrics.target.unpriced.with_label_values(&[&*self.provider, &*self.model]);
             self.money.get(2, unpriced).inc();
+        }
+        if let (Some(client), Some(families)) = (&self.genai, metrics.genai.get()) {
+            client.usage(families, exchange, self.whom());
         }
     }
 

@@ -3,6 +3,11 @@
 //! Names begin with `weir_`, units are base units. Label values are a closed set: aliases, providers and models come from
 //! config through [`Meters`](super::meters::Meters), all others are enums. No key, tenant, user or content is a label.
 
+use super::exemplars::Exemplars;
+use super::genai::GenAiFamilies;
+use super::openmetrics;
+use super::system::Process;
+use super::told::Told;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{
@@ -10,18 +15,18 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// Durations of whole calls; the OpenTelemetry GenAI buckets (0.01 s doubling to 81.92 s) with room for cache hits below.
-const CALL_SECONDS: &[f64] = &[
+pub(super) const CALL_SECONDS: &[f64] = &[
     0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96,
     81.92,
 ];
 /// The OpenTelemetry GenAI buckets for the time to the first token.
-const FIRST_TOKEN_SECONDS: &[f64] =
+pub(super) const FIRST_TOKEN_SECONDS: &[f64] =
     &[0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 /// What the gateway itself takes: tens of microseconds when all is well.
-const OVERHEAD_SECONDS: &[f64] =
+pub(super) const OVERHEAD_SECONDS: &[f64] =
     &[1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 5e-2, 1e-1, 1.0];
 /// One call of a policy: from below a microsecond to its CPU deadline.
 const POLICY_SECONDS: &[f64] =
@@ -44,6 +49,8 @@ pub struct Metrics {
     pub ledger_queue_depth: IntGauge,
     pub ledger_pending_reservations: IntGauge,
     pub ledger_commits: IntCounter,
+    pub ledger_failed_commits: IntCounter,
+    pub ledger_commit_seconds: Told,
     pub log_lines_dropped: IntCounter,
     pub runtime_lag: Gauge,
     pub coalesced: IntCounter,
@@ -52,12 +59,15 @@ pub struct Metrics {
     pub drained: IntCounterVec,
     pub reload_ok: IntGauge,
     shed: IntCounterVec,
+    pub log_queue_bytes: IntGauge,
     pub policy_info: IntGaugeVec,
     pub provider_key_state: IntGaugeVec,
     rollbacks: IntCounterVec,
     shipped: IntCounterVec,
     reloads: IntCounterVec,
-    spans: IntCounterVec,
+    pub(super) exemplars: Exemplars,
+    pub(super) otlp: OtlpFamilies,
+    pub(super) genai: OnceLock<GenAiFamilies>,
     pub(super) exchange: ExchangeFamilies,
     pub(super) target: TargetFamilies,
     pub(super) policy: PolicyFamilies,
@@ -88,6 +98,9 @@ impl Metrics {
             ledger_pending_reservations: r
                 .gauge("ledger_pending_reservations", "Reservations not resolved yet.")?,
             ledger_commits: r.counter("ledger_commits_total", "Commits of the ledger.")?,
+            ledger_failed_commits: r.counter("ledger_failed_commits_total", "Commits that failed.")?,
+            ledger_commit_seconds: r
+                .add(Told::new(opts("ledger_commit_seconds", "One commit of the ledger."))?)?,
             log_lines_dropped: r
                 .counter("log_lines_dropped_total", "Log lines lost because their reader is slow.")?,
             cache_waiting: r
@@ -112,6 +125,7 @@ impl Metrics {
             )?,
             reload_ok,
             shed: r.counters("shed_total", "Requests and connections refused for load alone.", &["why"])?,
+            log_queue_bytes: r.gauge("log_queue_bytes", "Bytes of log lines that wait to be written.")?,
             policy_info: r.gauges(
                 "policy_info",
                 "Always 1; the labels say which version of a policy is at which stage.",
@@ -133,7 +147,9 @@ impl Metrics {
                 &["policy", "result"],
             )?,
             reloads: r.counters("reloads_total", "Reloads of config and policies.", &["result"])?,
-            spans: r.counters("spans_total", "Spans sent to the collector, or not.", &["result"])?,
+            exemplars: Exemplars::default(),
+            otlp: OtlpFamilies::new(r)?,
+            genai: OnceLock::new(),
             exchange: ExchangeFamilies::new(r)?,
             policy: PolicyFamilies::new(r)?,
             target,
@@ -174,28 +190,83 @@ impl Metrics {
         self.shipped.with_label_values(&[policy, result]).inc();
     }
 
-    /// Counts spans that were `sent`, `failed` or `dropped`.
-    pub(super) fn spans(&self, result: &str, spans: usize) {
-        self.spans.with_label_values(&[result]).inc_by(spans as u64);
+    /// Counts what the conventions for generative AI ask for too, from now on: generations that are made later do so.
+    ///
+    /// # Errors
+    /// They are counted already.
+    pub(super) fn count_genai(&self) -> Result<(), Error> {
+        let families = GenAiFamilies::new(|name, help, labels, bounds| {
+            let options = HistogramOpts::new(name, help).buckets(bounds.to_vec());
+            Families(self.registry.clone()).add(HistogramVec::new(options, labels)?)
+        })?;
+        self.genai.set(families).map_err(|_| Error::AlreadyReg)
+    }
+
+    /// Every series there is, with the figures of now.
+    #[must_use]
+    pub fn gather(&self) -> Vec<MetricFamily> {
+        for refresh in self.refresh.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            refresh(self);
+        }
+        self.registry.gather()
     }
 
     /// The text of `/metrics` (content type `text/plain; version=0.0.4`).
     #[must_use]
     pub fn render(&self) -> String {
-        for refresh in self.refresh.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            refresh(self);
-        }
         let mut text = String::with_capacity(16 << 10);
-        match TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text) {
+        match TextEncoder::new().encode_utf8(&self.gather(), &mut text) {
             Ok(()) => text,
             Err(error) => format!("# the registry could not be written: {error}\n"),
         }
+    }
+
+    /// The text for a scraper that accepts these content types, and its own: with exemplars if it knows what they are.
+    #[must_use]
+    pub fn render_for(&self, accept: &str) -> (&'static str, String) {
+        if openmetrics::wanted(accept) {
+            return (openmetrics::CONTENT_TYPE, openmetrics::render(&self.gather(), &self.exemplars));
+        }
+        ("text/plain; version=0.0.4; charset=utf-8", self.render())
     }
 }
 
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+/// What became of what was to be sent to the collector.
+pub(super) struct OtlpFamilies {
+    sent: IntCounterVec,
+    dropped: IntCounterVec,
+    pub(super) queue: IntGauge,
+}
+
+impl OtlpFamilies {
+    fn new(r: &Families) -> Result<Self, Error> {
+        let (sent, dropped) =
+            ("Spans, data points and log records that the collector took.", "Those that it did not get.");
+        let queue = "Exchanges and log lines that wait to be sent to the collector.";
+        Ok(Self {
+            sent: r.counters("otlp_sent_total", sent, &["signal"])?,
+            dropped: r.counters("otlp_dropped_total", dropped, &["signal", "reason"])?,
+            queue: r.gauge("otlp_queue_depth", queue)?,
+        })
+    }
+
+    pub(super) fn sent(&self, signal: &str, count: usize) {
+        if count > 0 {
+            self.sent.with_label_values(&[signal]).inc_by(count as u64);
+        }
+    }
+
+    /// `reason`: no room in the `queue`, `refused` by the collector, or `unreachable`.
+    pub(super) fn dropped(&self, signal: &str, reason: &str, count: usize) {
+        if count > 0 {
+            self.dropped.with_label_values(&[signal, reason]).inc_by(count as u64);
+        }
     }
 }
 
@@ -328,38 +399,6 @@ impl Collector for Dollars {
             }
         }
         families
-    }
-}
-
-/// What the operating system says of us, under the names that Prometheus clients share. Linux only; elsewhere 0.
-struct Process {
-    resident: IntGauge,
-    threads: IntGauge,
-}
-
-impl Process {
-    fn new() -> Result<Self, Error> {
-        Ok(Self {
-            resident: IntGauge::new("process_resident_memory_bytes", "Resident memory size in bytes.")?,
-            threads: IntGauge::new("process_threads", "Number of OS threads.")?,
-        })
-    }
-}
-
-impl Collector for Process {
-    fn desc(&self) -> Vec<&Desc> {
-        [self.resident.desc(), self.threads.desc()].concat()
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let figure = |key: &str| -> i64 {
-            let line = status.lines().find_map(|line| line.strip_prefix(key));
-            line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
-        };
-        self.resident.set(figure("VmRSS:") * 1024);
-        self.threads.set(figure("Threads:"));
-        [self.resident.collect(), self.threads.collect()].concat()
     }
 }
 

@@ -4,19 +4,33 @@
 //! crates print whole headers, and with them keys.
 
 use super::access::Line;
+use super::otlp::Outbox;
 use super::sink::Sink;
 use std::io;
 use std::time::SystemTime;
+use tracing::Level;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 
-/// Sends `tracing` and `log` to `sink` from now on. A second call in one process changes nothing.
-pub fn install(sink: &Sink, level: LevelFilter) {
-    let subscriber = tracing_subscriber::registry().with(filter(level)).with(layer(sink.clone()));
+/// What telemetry says of itself.
+const OWN: &str = "weir::telemetry";
+
+/// Where lines go: to the log, and what is worth a warning to the collector too, if there is one.
+#[derive(Clone)]
+pub struct Lines {
+    /// The log.
+    pub sink: Sink,
+    /// The collector.
+    pub outbox: Option<Outbox>,
+}
+
+/// Sends `tracing` and `log` to `lines` from now on. A second call in one process changes nothing.
+pub fn install(lines: &Lines, level: LevelFilter) {
+    let subscriber = tracing_subscriber::registry().with(filter(level)).with(layer(lines.clone()));
     if tracing::subscriber::set_global_default(subscriber).is_ok()
-        && log::set_boxed_logger(Box::new(Bridge(sink.clone()))).is_ok()
+        && log::set_boxed_logger(Box::new(Bridge(lines.clone()))).is_ok()
     {
         log::set_max_level(others_for_log(level));
     }
@@ -26,12 +40,12 @@ fn filter(level: LevelFilter) -> Targets {
     Targets::new().with_target("weir", level).with_default(others(level))
 }
 
-fn layer<S>(sink: Sink) -> impl tracing_subscriber::Layer<S>
+fn layer<S>(lines: Lines) -> impl tracing_subscriber::Layer<S>
 where
     S: tracing::Subscriber + for<'span> tracing_subscriber::registry::LookupSpan<'span>,
 {
     let json = tracing_subscriber::fmt::layer().json().flatten_event(true);
-    json.with_current_span(false).with_span_list(false).with_writer(sink)
+    json.with_current_span(false).with_span_list(false).with_writer(lines)
 }
 
 /// `warn`, or less if less is asked for.
@@ -49,18 +63,40 @@ fn others_for_log(level: LevelFilter) -> log::LevelFilter {
     }
 }
 
-impl<'a> MakeWriter<'a> for Sink {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
+impl Lines {
+    fn write(&self, level: Level, target: &str, line: &[u8]) {
+        self.sink.line(line);
+        if let Some(outbox) = &self.outbox {
+            outbox.line(level, target, line);
+        }
     }
 }
 
-impl io::Write for Sink {
+/// Writes one event.
+pub struct Pen<'a> {
+    lines: &'a Lines,
+    level: Level,
+    target: &'static str,
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Pen<'a>;
+
+    fn make_writer(&'a self) -> Pen<'a> {
+        Pen { lines: self, level: Level::INFO, target: "" }
+    }
+
+    fn make_writer_for(&'a self, meta: &tracing::Metadata<'_>) -> Pen<'a> {
+        // Of the targets only one matters: what the collector must not be told.
+        let own = meta.target().starts_with(OWN);
+        Pen { lines: self, level: *meta.level(), target: if own { OWN } else { "" } }
+    }
+}
+
+impl io::Write for Pen<'_> {
     /// The JSON layer writes each event with one call.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.line(line);
+        self.lines.write(self.level, self.target, line);
         Ok(line.len())
     }
 
@@ -70,7 +106,7 @@ impl io::Write for Sink {
 }
 
 /// Takes what other crates say through `log`.
-struct Bridge(Sink);
+struct Bridge(Lines);
 
 impl log::Log for Bridge {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
@@ -84,11 +120,12 @@ impl log::Log for Bridge {
         let message = record.args().to_string();
         let mut out = Vec::with_capacity(128 + message.len());
         Line::begin(&mut out, SystemTime::now(), record.level().as_str(), record.target(), &message).end();
-        self.0.line(&out);
+        let level = if record.level() == log::Level::Error { Level::ERROR } else { Level::WARN };
+        self.0.write(level, record.target(), &out);
     }
 
     fn flush(&self) {
-        self.0.flush();
+        self.0.sink.flush();
     }
 }
 
@@ -117,7 +154,9 @@ mod tests {
     fn logged(level: LevelFilter, say: impl FnOnce(&Sink)) -> Vec<serde_json::Value> {
         let out = Shared::default();
         let writer = Writer::start(out.clone(), prometheus::IntCounter::new("d", "d").unwrap()).unwrap();
-        let subscriber = tracing_subscriber::registry().with(filter(level)).with(layer(writer.sink()));
+        let subscriber = tracing_subscriber::registry()
+            .with(filter(level))
+            .with(layer(Lines { sink: writer.sink(), outbox: None }));
         tracing::subscriber::with_default(subscriber, || say(&writer.sink()));
         writer.close();
         let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
@@ -131,7 +170,7 @@ mod tests {
             let args = format_args!("cannot \"bind\"\n");
             log::set_max_level(log::LevelFilter::Warn);
             let record = log::Record::builder().level(log::Level::Error).target("pingora").args(args).build();
-            Bridge(sink.clone()).log(&record);
+            Bridge(Lines { sink: sink.clone(), outbox: None }).log(&record);
         });
         let keys =
             |line: &serde_json::Value| line.as_object().unwrap().keys().take(3).cloned().collect::<Vec<_>>();

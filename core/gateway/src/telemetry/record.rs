@@ -3,9 +3,10 @@
 use super::meters::Meters;
 use super::trace::Trace;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use weir_llm::price::Nanos;
 use weir_llm::usage::Usage;
+use weir_policy::pipeline::TraceLine;
 use weir_policy::{Api, ErrorClass};
 
 /// One finished exchange. Handed over once, by value, by the last step of its way.
@@ -66,9 +67,19 @@ pub struct Exchange {
     pub bytes_out: u64,
     /// Every try at a target, in order.
     pub attempts: Vec<Attempt>,
+    /// Every call of a policy, in order; only if the trace is recorded.
+    pub policies: Vec<PolicyCall>,
 }
 
 impl Exchange {
+    /// Takes note of what policies were asked, if anybody will look at it.
+    pub fn note(&mut self, trace: &[TraceLine], started: Instant) {
+        if self.trace.recorded {
+            let first = self.ttft.unwrap_or_default();
+            self.policies = trace.iter().map(|line| PolicyCall::of(line, started, first)).collect();
+        }
+    }
+
     /// Tries beyond the first at the same target in a row.
     #[must_use]
     pub fn retries(&self) -> usize {
@@ -93,6 +104,40 @@ pub struct Attempt {
     pub status: Option<u16>,
     /// Why it failed; `None` if it did not.
     pub error: Option<ErrorClass>,
+}
+
+/// One call of one policy. Times count from the exchange's start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyCall {
+    /// Its name.
+    pub policy: Arc<str>,
+    /// The author's version.
+    pub version: Arc<str>,
+    /// Which hook.
+    pub hook: &'static str,
+    /// What it said, by the name of the WIT case.
+    pub verdict: &'static str,
+    /// When it began.
+    pub started: Duration,
+    /// How long it took; of a stream the sum over its pieces.
+    pub elapsed: Duration,
+    /// The kind of fault, if it failed.
+    pub fault: Option<&'static str>,
+}
+
+impl PolicyCall {
+    fn of(line: &TraceLine, started: Instant, first: Duration) -> Self {
+        let ended = line.ended.map(|ended| ended.saturating_duration_since(started));
+        Self {
+            policy: Arc::clone(&line.policy),
+            version: Arc::clone(&line.version),
+            hook: line.hook.as_str(),
+            verdict: line.verdict,
+            started: ended.map_or(first, |ended| ended.saturating_sub(line.elapsed)),
+            elapsed: line.elapsed,
+            fault: line.fault.as_ref().map(|fault| fault.kind.as_str()),
+        }
+    }
 }
 
 /// What the caller's model name resolved to.

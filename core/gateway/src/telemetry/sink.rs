@@ -89,6 +89,11 @@ impl Sink {
         }
     }
 
+    /// Bytes that wait to be written.
+    pub fn waiting(&self) -> usize {
+        self.0.lock().pending.len()
+    }
+
     /// Returns when everything queued so far has been handed to the operating system.
     pub fn flush(&self) {
         let mut state = self.0.lock();

@@ -1,4 +1,4 @@
-use super::meters::Meters;
+use super::meters::{Meters, Origin};
 use super::record::{Attempt, CacheState, Model, Outcome};
 use super::*;
 use std::collections::BTreeSet;
@@ -27,11 +27,16 @@ fn target(provider: &str, model: &str) -> Target {
     }
 }
 
+fn origin(system: &str, host: &str, port: u16) -> Origin {
+    Origin { system: system.into(), server: (host.into(), port) }
+}
+
 pub(super) fn meters(metrics: &Arc<Metrics>) -> Arc<Meters> {
     Meters::new(
         metrics,
         &["fast".into(), "slow".into()],
         &[target("openai", "gpt-4o-mini"), target("sim", "sim-small")],
+        &[origin("openai", "api.example", 443), origin("sim", "sim", 0)],
     )
 }
 
@@ -76,12 +81,14 @@ pub(super) fn exchange(meters: &Arc<Meters>) -> Exchange {
             Attempt { error: Some(ErrorClass::RateLimited), status: Some(429), ..attempt(0, 1, 5) },
             Attempt { ttft: Some(Duration::from_millis(7)), ..attempt(1, 5, 30) },
         ],
+        policies: Vec::new(),
     }
 }
 
 #[test]
 fn metric_names_and_label_keys_are_the_golden_ones() {
     let metrics = Arc::new(Metrics::new().unwrap());
+    metrics.count_genai().unwrap();
     let meters = meters(&metrics);
     meters.count(&exchange(&meters));
     meters.count(&Exchange { provider_cost: Some(Nanos(5)), ..exchange(&meters) });
@@ -94,7 +101,8 @@ fn metric_names_and_label_keys_are_the_golden_ones() {
     metrics.recovered.with_label_values(&["wal"]).inc();
     metrics.drained.with_label_values(&["whole"]).inc();
     metrics.provider_key_state.with_label_values(&["openai", "0"]).set(1);
-    metrics.spans("sent", 3);
+    metrics.otlp.sent("traces", 3);
+    metrics.otlp.dropped("logs", "queue", 3);
     let text = metrics.render();
     let help = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     let listed: Vec<String> = help
@@ -108,10 +116,9 @@ fn metric_names_and_label_keys_are_the_golden_ones() {
     assert_eq!(listed, GOLDEN);
     let allowed =
         ["api", "alias", "provider", "model", "class", "basis", "policy", "hook", "kind", "version"];
-    let allowed = allowed
-        .into_iter()
-        .chain(["verdict", "result", "status", "outcome", "why", "what"])
-        .collect::<BTreeSet<_>>();
+    let genai = genai::ATTRIBUTES.iter().map(|(label, _)| *label);
+    let more = ["verdict", "result", "status", "outcome", "signal", "reason", "why", "what"];
+    let allowed = allowed.into_iter().chain(more).chain(genai).collect::<BTreeSet<_>>();
     assert!(text.lines().flat_map(keys).all(|key| allowed.contains(key)), "only closed sets are labels");
     for (secret, whose) in
         [("key_1", "key"), ("org", "tenant"), ("req_1", "request"), ("2026-11-01", "model by provider")]
@@ -171,6 +178,56 @@ fn figures_of_others_are_asked_for_at_each_scrape() {
     metrics.on_scrape(|metrics| metrics.ledger_queue_depth.inc());
     let _first = metrics.render();
     assert!(metrics.render().contains("\nweir_ledger_queue_depth 2\n"));
+}
+
+/// A scraper that knows what exemplars are gets them, of recorded traces only; any other gets the plain text.
+#[test]
+fn exemplars_lead_to_traces() {
+    let metrics = Arc::new(Metrics::new().unwrap());
+    let meters = meters(&metrics);
+    let unrecorded = Trace::begin(None, false, 0.0);
+    meters.count(&Exchange { trace: unrecorded, ..exchange(&meters) });
+    let openmetrics = || metrics.render_for("application/openmetrics-text;version=1.0.0,text/plain;q=0.5").1;
+    assert!(!openmetrics().contains("trace_id"), "nobody could look it up");
+    meters.count(&exchange(&meters));
+    let text = openmetrics();
+    let exemplar = format!("{{trace_id=\"4bf92f3577b34da6a3ce929d0e0e4736\",span_id=\"{:016x}\"}}", 8);
+    for line in [
+        "# TYPE weir_requests counter",
+        r#"weir_requests_total{alias="fast",api="chat",outcome="ok",status="2xx"} 2"#,
+        &[
+            r#"weir_time_to_first_token_seconds_bucket{model="sim-small",provider="sim",le="0.01"} 2 # "#,
+            &exemplar,
+            " 0.007 1795473738.153",
+        ]
+        .concat(),
+        r#"weir_request_duration_seconds_bucket{alias="fast",api="chat",le="+Inf"} 2"#,
+        "# TYPE weir_overhead_seconds histogram",
+    ] {
+        assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+    }
+    assert!(text.ends_with("\n# EOF\n"));
+    assert!(
+        text.lines().any(|l| l.starts_with("weir_overhead_seconds_bucket") && l.contains("# {trace_id="))
+    );
+    let (kind, plain) = metrics.render_for("text/plain");
+    assert!(kind.starts_with("text/plain") && !plain.contains("trace_id") && !plain.contains("EOF"));
+    // A later generation goes on where the last one was.
+    let next = super::tests::meters(&metrics);
+    next.count(&Exchange { trace: Trace::begin(None, false, 0.0), ..exchange(&next) });
+    assert!(openmetrics().contains(&exemplar));
+}
+
+#[test]
+fn a_histogram_that_somebody_else_keeps_is_shown() {
+    let metrics = Metrics::new().unwrap();
+    metrics.ledger_commit_seconds.set(&[0.1, 0.5], &[3, 0, 1], 2.5);
+    let text = metrics.render();
+    for line in
+        ["_bucket{le=\"0.1\"} 3", "_bucket{le=\"0.5\"} 3", "_bucket{le=\"+Inf\"} 4", "_sum 2.5", "_count 4"]
+    {
+        assert!(text.contains(&format!("weir_ledger_commit_seconds{line}\n")), "{line} is not in {text}");
+    }
 }
 
 #[test]
@@ -291,6 +348,7 @@ fn an_exchange_carries_no_content() {
         bytes_in: _,      // number
         bytes_out: _,     // number
         attempts: _,      // indices, times, enums
+        policies: _,      // names from manifests, times, enums
     } = exchange(&meters(&metrics));
     assert!(response_model.is_some());
 }

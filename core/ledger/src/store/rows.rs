@@ -2,6 +2,7 @@
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Statement, params};
+use std::time::{Duration, Instant};
 use weir_llm::usage::Source;
 
 use super::interned::Services;
@@ -12,6 +13,7 @@ use crate::exchange::{ExchangeId, Form};
 pub(super) struct Statements<'c> {
     conn: &'c Connection,
     services: Services<'c>,
+    began: Instant,
     begin: Statement<'c>,
     commit: Statement<'c>,
     rollback: Statement<'c>,
@@ -44,6 +46,7 @@ impl<'c> Statements<'c> {
         Ok(Self {
             conn,
             services: Services::new(conn)?,
+            began: Instant::now(),
             begin: conn.prepare("BEGIN IMMEDIATE")?,
             commit: conn.prepare("COMMIT")?,
             rollback: conn.prepare("ROLLBACK")?,
@@ -69,7 +72,13 @@ impl<'c> Statements<'c> {
     }
 
     pub(super) fn begin(&mut self) -> rusqlite::Result<()> {
+        self.began = Instant::now();
         self.begin.execute([]).map(drop)
+    }
+
+    /// How long the latest transaction has taken so far.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.began.elapsed()
     }
 
     pub(super) fn commit(&mut self) -> rusqlite::Result<()> {

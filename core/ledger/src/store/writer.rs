@@ -317,6 +317,7 @@ impl<'c> Writer<'c> {
     fn committed(&self) {
         self.counters.commits.fetch_add(1, Ordering::Relaxed);
         self.counters.failing.store(false, Ordering::Relaxed);
+        self.counters.commit_took(self.statements.elapsed());
         self.counters.last_commit_ms.store(self.clock.now_ms(), Ordering::Relaxed);
     }
 

@@ -141,6 +141,8 @@ pub struct TraceLine {
     pub findings: Vec<Finding>,
     /// How long it took.
     pub elapsed: Duration,
+    /// When it was over; `None` if it took part in a stream, or was not asked.
+    pub ended: Option<std::time::Instant>,
     /// Why it failed, if it did.
     pub fault: Option<Fault>,
 }

@@ -194,6 +194,7 @@ impl Stage {
             reason: None,
             findings: Vec::new(),
             elapsed,
+            ended: None,
             fault: None,
         }
     }

@@ -28,6 +28,7 @@ impl Lower<'_> {
         let timeout = self.or(file.timeout, default::CALL_TIME);
         let max_reply = self.bytes(file.max_reply, default::REPLY, MIN_REPLY, MAX_REPLY);
         let allow_private = self.or(file.allow_private, default::PRIVATE);
+        let propagate = self.or(file.propagate, default::PROPAGATE);
         let (endpoint, allow_private) = (endpoint?, allow_private?);
         self.clear_text(file.base_url.id, &endpoint);
         // A name is looked up, and its addresses judged, when it is called.
@@ -46,6 +47,7 @@ impl Lower<'_> {
             timeout: timeout?,
             max_reply: max_reply?,
             allow_private,
+            propagate: propagate?,
         })
     }
 

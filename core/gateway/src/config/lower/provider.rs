@@ -70,6 +70,7 @@ impl Lower<'_> {
         let drain = self.drain(file);
         let timeouts = self.provider_timeouts(&file.timeouts);
         let connection = self.connection(file);
+        let propagate = self.or(file.propagate, default::PROPAGATE);
         let ca = match ca {
             None => None,
             Some(ca) => Some(ca?),
@@ -94,6 +95,7 @@ impl Lower<'_> {
             proxy,
             http,
             streams,
+            propagate: propagate?,
             timeouts: timeouts?,
         })
     }

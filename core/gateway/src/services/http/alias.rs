@@ -20,6 +20,8 @@ pub(super) struct Alias {
     pub(super) max_reply: usize,
     /// Headers that the operator sets: no policy can replace or repeat them.
     pub(super) owned: Box<[HeaderName]>,
+    /// Whether it is told of the trace; then no policy makes one up.
+    pub(super) propagate: bool,
     prefix: Box<str>,
     /// The header lines of every call, ready for the wire.
     lines: Bytes,
@@ -31,12 +33,16 @@ impl Alias {
         let at = &alias.endpoint;
         let address = Address::Host { host: at.host.clone(), port: at.port, tls: at.tls };
         let key = DialKey::plain(address, CONNECT.min(alias.timeout), alias.allow_private);
+        let traced = ["traceparent", "tracestate"].map(HeaderName::from_static);
+        let traced = traced.into_iter().filter(|_| alias.propagate);
+        let owned = alias.headers.iter().map(|(name, _)| name.clone()).chain(traced);
         Self {
             name: alias.name.as_str().into(),
             retention: alias.retention,
             timeout: alias.timeout,
             max_reply: alias.max_reply,
-            owned: alias.headers.iter().map(|(name, _)| name.clone()).collect(),
+            owned: owned.collect(),
+            propagate: alias.propagate,
             prefix: at.prefix.as_str().into(),
             lines: lines(alias),
             dialer: upstreams.dialer(&key),

@@ -1,12 +1,10 @@
-//! The HTTP client of the exporter: one POST a connection, from the exporter's own thread.
+//! The HTTP client of the sender: one POST a connection, from the sender's own thread.
 //!
-//! Enough for a collector next door or behind TLS. What it does not do: proxies, redirects, HTTP/2, compression, client
-//! certificates, and chunked reply bodies (read as empty: all that matters of a reply is its status).
+//! Enough for a collector next door or behind TLS. What it does not do: proxies, redirects, HTTP/2, client certificates,
+//! and chunked reply bodies (read as empty: a collector that has taken everything says nothing).
 
-use async_trait::async_trait;
+use http::Uri;
 use http::uri::Scheme;
-use http::{Request, Response, Uri};
-use opentelemetry_http::{Bytes, HttpClient, HttpError};
 use pingora::tls::{ClientConfig, RootCertStore, ServerName, TlsConnector};
 use std::fmt::Write as _;
 use std::io;
@@ -21,46 +19,61 @@ const REPLY_MAX: u64 = 64 << 10;
 
 /// The client; `https` trusts the system's roots.
 pub(super) struct Post {
-    /// The exporter calls from a plain thread without a runtime.
+    /// The sender is a plain thread without a runtime.
     runtime: Runtime,
     tls: Option<TlsConnector>,
-    timeout: Duration,
+    /// The operator's header lines, ready for the wire.
+    lines: String,
+}
+
+/// What a collector answered.
+pub(super) struct Reply {
+    pub(super) status: u16,
+    /// `Retry-After` in seconds.
+    pub(super) retry_after: Option<Duration>,
+    pub(super) body: Vec<u8>,
 }
 
 impl Post {
-    pub(super) fn new(tls: bool, timeout: Duration) -> io::Result<Self> {
+    pub(super) fn new(tls: bool, headers: &[(String, String)]) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { runtime, tls: tls.then(connector).transpose()?, timeout })
+        let lines = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        Ok(Self { runtime, tls: tls.then(connector).transpose()?, lines })
     }
 
-    async fn send(&self, request: &Request<Bytes>) -> io::Result<Vec<u8>> {
-        let uri = request.uri();
-        let host = uri.host().ok_or_else(|| io::Error::other("the endpoint has no host"))?;
-        let secure = uri.scheme() == Some(&Scheme::HTTPS);
-        let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+    /// Sends a protobuf message that is compressed already, and waits for the answer.
+    pub(super) fn send(&self, to: &Uri, gzip: &[u8], timeout: Duration) -> io::Result<Reply> {
+        let exchange = async { tokio::time::timeout(timeout, self.exchange(to, gzip)).await? };
+        parse(&self.runtime.block_on(exchange)?)
+    }
+
+    async fn exchange(&self, to: &Uri, body: &[u8]) -> io::Result<Vec<u8>> {
+        let host = to.host().ok_or_else(|| io::Error::other("the endpoint has no host"))?;
+        let secure = to.scheme() == Some(&Scheme::HTTPS);
+        let port = to.port_u16().unwrap_or(if secure { 443 } else { 80 });
         let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let head = self.head(to, body.len());
         let stream = TcpStream::connect((bare, port)).await?;
         match self.tls.as_ref().filter(|_| secure) {
-            None => talk(stream, request).await,
+            None => talk(stream, &head, body).await,
             Some(tls) => {
                 let name = ServerName::try_from(bare.to_owned()).map_err(io::Error::other)?;
-                talk(tls.connect(name, stream).await?, request).await
+                talk(tls.connect(name, stream).await?, &head, body).await
             }
         }
     }
-}
 
-#[async_trait]
-impl HttpClient for Post {
-    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let reply = async { tokio::time::timeout(self.timeout, self.send(&request)).await? };
-        parse(&self.runtime.block_on(reply)?)
-    }
-}
-
-impl std::fmt::Debug for Post {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Post").field("timeout", &self.timeout).finish_non_exhaustive()
+    fn head(&self, to: &Uri, length: usize) -> String {
+        let path = to.path_and_query().map_or("/", |path| path.as_str());
+        let authority = to.authority().map_or("", |authority| authority.as_str());
+        let host = authority.rsplit('@').next().unwrap_or(authority);
+        let mut head = format!("POST {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n");
+        head.push_str(concat!("user-agent: weir/", env!("CARGO_PKG_VERSION"), "\r\n"));
+        head.push_str("content-type: application/x-protobuf\r\ncontent-encoding: gzip\r\n");
+        head.push_str(&self.lines);
+        // Writing to a string does not fail.
+        write!(head, "content-length: {length}\r\n\r\n").ok();
+        head
     }
 }
 
@@ -74,44 +87,46 @@ fn connector() -> io::Result<TlsConnector> {
 
 async fn talk(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
-    request: &Request<Bytes>,
+    head: &str,
+    body: &[u8],
 ) -> io::Result<Vec<u8>> {
-    stream.write_all(head(request).as_bytes()).await?;
-    stream.write_all(request.body()).await?;
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(body).await?;
     stream.flush().await?;
     let mut reply = Vec::new();
-    stream.take(REPLY_MAX).read_to_end(&mut reply).await?;
+    let mut stream = stream.take(REPLY_MAX);
+    // Who keeps the connection open all the same is not waited for.
+    while !is_whole(&reply) && stream.read_buf(&mut reply).await? > 0 {}
     Ok(reply)
 }
 
-fn head(request: &Request<Bytes>) -> String {
-    let uri: &Uri = request.uri();
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let authority = uri.authority().map_or("", |authority| authority.as_str());
-    let host = authority.rsplit('@').next().unwrap_or(authority);
-    let mut head = format!("POST {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n");
-    for (name, value) in request.headers() {
-        if let Ok(value) = value.to_str() {
-            // Writing to a string does not fail.
-            write!(head, "{name}: {value}\r\n").ok();
-        }
+/// Whether all of a reply is there that its head speaks of; one that says nothing ends with its connection.
+fn is_whole(reply: &[u8]) -> bool {
+    let Some((head, body)) = split(reply) else { return false };
+    match header(head, "content-length").and_then(|length| length.parse::<usize>().ok()) {
+        Some(length) => body.len() >= length,
+        None => header(head, "transfer-encoding").is_some(),
     }
-    write!(head, "content-length: {}\r\n\r\n", request.body().len()).ok();
-    head
 }
 
-/// Status, headers, and the body as far as it is not chunked.
-fn parse(reply: &[u8]) -> Result<Response<Bytes>, HttpError> {
-    let end =
-        reply.windows(4).position(|four| four == b"\r\n\r\n").ok_or("the reply has no end of its head")?;
-    let head = std::str::from_utf8(&reply[..end])?;
-    let mut lines = head.split("\r\n");
-    let status = lines.next().unwrap_or("").split(' ').nth(1).unwrap_or("");
-    let mut response = Response::builder().status(status);
-    for (name, value) in lines.filter_map(|line| line.split_once(':')) {
-        response = response.header(name, value.trim());
-    }
-    let chunked = head.to_ascii_lowercase().contains("\r\ntransfer-encoding:");
-    let body = if chunked { &[][..] } else { &reply[end + 4..] };
-    Ok(response.body(Bytes::copy_from_slice(body))?)
+/// Head and body, once the head is there.
+fn split(reply: &[u8]) -> Option<(&str, &[u8])> {
+    let end = reply.windows(4).position(|four| four == b"\r\n\r\n")?;
+    Some((std::str::from_utf8(&reply[..end]).unwrap_or_default(), &reply[end + 4..]))
+}
+
+fn header<'a>(head: &'a str, wanted: &str) -> Option<&'a str> {
+    let mut all = head.split("\r\n").skip(1).filter_map(|line| line.split_once(':'));
+    all.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim())
+}
+
+/// The status, when to come again, and the body as far as it is not chunked.
+fn parse(reply: &[u8]) -> io::Result<Reply> {
+    let (head, body) = split(reply).ok_or_else(|| io::Error::other("the reply has no end of its head"))?;
+    let status = head.split(' ').nth(1).and_then(|status| status.get(..3)?.parse().ok());
+    let status = status.ok_or_else(|| io::Error::other("the reply has no status"))?;
+    let retry_after =
+        header(head, "retry-after").and_then(|value| value.parse().ok()).map(Duration::from_secs);
+    let body = if header(head, "transfer-encoding").is_some() { &[][..] } else { body };
+    Ok(Reply { status, retry_after, body: body.to_vec() })
 }

@@ -1,0 +1,80 @@
+//! Whatever bytes stand where a request's head should: it is refused with a status that closes the connection, or nothing
+//! in it could be read in two ways. What is asserted is decided here by other means than the gateway's own.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use weir_fuzzed::framing::check;
+
+const LIMIT: usize = 4096;
+
+/// Lines that a fuzzer seldom guesses, for the control characters of its input.
+const WORDS: [&str; 16] = [
+    "GET / HTTP/1.1\r\n",
+    "POST /v1/chat/completions HTTP/1.1\r\n",
+    "POST http://a.example/v1 HTTP/1.0\r\n",
+    "Host: a.example\r\n",
+    "Content-Length: 5\r\n",
+    "content-length: 5, 5\r\n",
+    "Transfer-Encoding: chunked\r\n",
+    "transfer-encoding: identity, chunked\r\n",
+    "\r\n",
+    "\r\n\r\n",
+    " folded\r\n",
+    "\tfolded\r\n",
+    "Host:\r\n",
+    "x: y\n",
+    "Transfer-Encoding : chunked\r\n",
+    "Content-Length: +5\r\n",
+];
+
+fn head(data: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for byte in data {
+        match byte {
+            0x80..=0x8f => out.extend_from_slice(WORDS[usize::from(byte & 15)].as_bytes()),
+            byte => out.push(*byte),
+        }
+    }
+    out
+}
+
+fuzz_target!(|data: &[u8]| {
+    let head = head(data);
+    match check(&head, LIMIT) {
+        Err(refusal) => {
+            assert!(refusal.close, "the connection would be used again");
+            assert!(matches!(refusal.status, 400 | 431), "{}", refusal.status);
+            assert!(!refusal.message.is_empty());
+        }
+        Ok(()) => sound(&head),
+    }
+});
+
+/// One way to read it.
+fn sound(head: &[u8]) {
+    assert!(head.len() <= LIMIT);
+    let end = head.windows(4).position(|four| four == b"\r\n\r\n").map_or(head.len(), |at| at + 2);
+    let head = &head[..end];
+    assert_eq!(head.iter().filter(|b| **b == b'\n').count(), head.windows(2).filter(|two| two == b"\r\n").count());
+    assert!(head.iter().all(|b| !b.is_ascii_control() || matches!(b, b'\r' | b'\n' | b'\t')), "a control byte");
+    let lines: Vec<&[u8]> = head.split(|b| *b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)).collect();
+    let headers = &lines[1..];
+    let named = |name: &str| -> Vec<&[u8]> {
+        let colon = |line: &&[u8]| line.iter().position(|b| *b == b':').map(|at| (at, *line));
+        let all = headers.iter().filter_map(|line| colon(&line));
+        let same = |line: &[u8], at: usize| line[..at].trim_ascii().eq_ignore_ascii_case(name.as_bytes());
+        all.filter(|(at, line)| same(line, *at)).map(|(at, line)| line[at + 1..].trim_ascii()).collect()
+    };
+    let (length, coding, host) = (named("content-length"), named("transfer-encoding"), named("host"));
+    assert!(length.len() <= 1 && coding.len() <= 1, "several say where it ends");
+    assert!(length.is_empty() || coding.is_empty(), "two say where it ends");
+    assert!(length.iter().all(|value| !value.is_empty() && value.iter().all(u8::is_ascii_digit)), "no number");
+    assert!(coding.iter().all(|value| value.eq_ignore_ascii_case(b"chunked")), "another coding");
+    assert!(host.len() <= 1, "several hosts");
+    if lines[0].ends_with(b"HTTP/1.0") {
+        assert!(coding.is_empty(), "HTTP/1.0 knows no coding");
+    } else {
+        assert_eq!(host.len(), 1, "no host");
+    }
+    assert!(headers.iter().all(|line| !line.starts_with(b" ") && !line.starts_with(b"\t")), "a folded line");
+}
