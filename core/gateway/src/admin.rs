@@ -86,10 +86,13 @@ impl Admin {
     }
 
     fn ready(&self) -> Response<Vec<u8>> {
-        if self.gateway.drain.phase() == Phase::Open {
-            text(StatusCode::OK, "ready\n")
-        } else {
-            text(StatusCode::SERVICE_UNAVAILABLE, "draining\n")
+        let unwritable = self.gateway.ledger.trouble();
+        match (self.gateway.drain.phase(), unwritable) {
+            (Phase::Open, None) => text(StatusCode::OK, "ready\n"),
+            (Phase::Open, Some(why)) => {
+                text(StatusCode::SERVICE_UNAVAILABLE, &format!("the ledger cannot be written: {why}\n"))
+            }
+            _ => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
         }
     }
 

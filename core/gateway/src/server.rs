@@ -118,6 +118,15 @@ impl Server {
         let system = |error: &dyn std::fmt::Display| ServeError::System(error.to_string());
         let telemetry = Arc::new(start_telemetry(&config).map_err(|error| system(&error))?);
         let ledger = open_ledger(&config)?;
+        if let Some(damage) = ledger.damage() {
+            tracing::error!(%damage, "account for what the ledger has lost");
+        }
+        if ledger.adopted() > 0 {
+            tracing::warn!(
+                holds = ledger.adopted(),
+                "the process before this one was killed; what it held counts as spent until its time is over"
+            );
+        }
         let token = admin::token(&config).map_err(|error| system(&error))?;
         let sim = Socket::new().map_err(|error| system(&error))?;
         let upstreams = Arc::new(Upstreams::default());
@@ -214,6 +223,10 @@ impl Server {
         let _ = tokio::time::timeout(FLUSH, worker).await;
         let _ = tokio::time::timeout(FLUSH, self.gateway.ledger.flush()).await;
         self.gateway.ledger.close();
+        let unwritten = self.gateway.ledger.stats().unwritten;
+        if unwritten > 0 {
+            tracing::error!(unwritten, "postings could not be written: the log has a line for each");
+        }
         tracing::info!("stopped");
         self.gateway.telemetry.shutdown();
         Ok(())
@@ -313,6 +326,10 @@ fn refresh_gauges(gateway: &Arc<Gateway>) {
         metrics.ledger_queue_depth.set(number(stats.queued as u64));
         metrics.ledger_pending_reservations.set(number(stats.pending as u64));
         metrics.ledger_commits.inc_by(stats.commits.saturating_sub(metrics.ledger_commits.get()));
+        metrics
+            .ledger_failed_commits
+            .inc_by(stats.failed_commits.saturating_sub(metrics.ledger_failed_commits.get()));
+        metrics.ledger_unwritten_postings.set(number(stats.unwritten));
         metrics.requests_in_flight.set(number(gateway.drain.under_way() as u64));
         metrics.buffered_bytes.set(number(gateway.buffered.used() as u64));
         metrics.cache_bytes.set(number(gateway.replies.bytes()));

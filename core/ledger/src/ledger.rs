@@ -24,7 +24,7 @@ use crate::principal::Principal;
 use crate::reader::Reader;
 use crate::reservation::{Desk, Refused, Reservation};
 use crate::store::{
-    Changed, Counters, Hold, Loaded, PendingRow, People, SqliteStore, Store, StoreError, Write,
+    Changed, Counters, Damage, Hold, Loaded, PendingRow, People, SqliteStore, Store, StoreError, Write,
 };
 use crate::usage::{Query, UsageRow};
 use crate::wishes::Wishes;
@@ -46,6 +46,8 @@ pub struct Stats {
     pub failed_commits: u64,
     /// Postings committed.
     pub postings: u64,
+    /// Postings whose commit failed and that wait until the database takes them.
+    pub unwritten: u64,
     /// Unix milliseconds of the last commit; `None`: none yet.
     pub last_commit_ms: Option<i64>,
 }
@@ -71,6 +73,8 @@ struct Shared {
     counters: Arc<Counters>,
     clock: Clock,
     dir: PathBuf,
+    damage: Option<Damage>,
+    adopted: usize,
 }
 
 impl Ledger {
@@ -83,8 +87,9 @@ impl Ledger {
         let lock = Lock::take(dir, options.admin_addr.as_deref())?;
         let mark = hex::encode(options.pepper.tag(b"weir pepper mark"));
         let store = SqliteStore::start(dir, options.sync, &mark, options.clock.clone(), lock)?;
-        let counters = store.counters();
+        let (counters, damage) = (store.counters(), store.damage().cloned());
         let loaded = store.load()?;
+        let adopted = loaded.pending.len();
         let store: Arc<dyn Store> = Arc::new(store);
         let directory = take_over(&*store, options.pepper, loaded, options.clock.now_ms());
         let desk = Desk {
@@ -93,8 +98,8 @@ impl Ledger {
             hold_timeout_ms: AtomicU64::new(millis(options.hold_timeout)),
             leaked: AtomicU64::new(0),
         };
-        let shared =
-            Shared { desk: Arc::new(desk), directory, counters, clock: options.clock, dir: dir.to_owned() };
+        let (clock, dir) = (options.clock, dir.to_owned());
+        let shared = Shared { desk: Arc::new(desk), directory, counters, clock, dir, damage, adopted };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -256,8 +261,27 @@ impl Ledger {
             commits: read(&counters.commits),
             failed_commits: read(&counters.failed_commits),
             postings: read(&counters.postings),
+            unwritten: counters.health.unwritten(),
             last_commit_ms: Some(counters.last_commit_ms.load(Ordering::Relaxed)).filter(|at| *at != 0),
         }
+    }
+
+    /// Why nothing can be written, if that is so: then nothing is reserved either, until a write goes through again.
+    #[must_use]
+    pub fn trouble(&self) -> Option<StoreError> {
+        self.shared.counters.health.trouble()
+    }
+
+    /// What its write-ahead log had lost when it was opened: the operator must be told.
+    #[must_use]
+    pub fn damage(&self) -> Option<&Damage> {
+        self.shared.damage.as_ref()
+    }
+
+    /// Holds that an earlier process left: it did not end by itself. They count as spent until their time is over.
+    #[must_use]
+    pub fn adopted(&self) -> usize {
+        self.shared.adopted
     }
 
     /// Where it lives.

@@ -78,6 +78,6 @@ pub use posting::{Outcome, Posting};
 pub use principal::Principal;
 pub use reader::Reader;
 pub use reservation::{Refused, Reservation, SettleError, Settled};
-pub use store::StoreError;
+pub use store::{Damage, StoreError};
 pub use usage::{GroupBy, Query, UsageRow};
 pub use wishes::Wishes;

@@ -7,12 +7,14 @@
 //! The store, not the asker, ends a hold in its [`Account`], after the commit: so memory never shows more room than
 //! the rows do (L3).
 
+mod health;
 mod interned;
 mod migrations;
 mod people;
 mod rows;
 mod sqlite;
 mod sums;
+mod wal;
 mod writer;
 
 use std::sync::mpsc;
@@ -22,6 +24,8 @@ pub use migrations::SCHEMA_VERSION;
 pub(crate) use migrations::TRIGGERS;
 pub use sqlite::SqliteStore;
 pub(crate) use sqlite::{open_reader, read_keys, read_usage};
+pub use wal::Damage;
+pub(crate) use wal::put_aside;
 
 use crate::account::Account;
 use crate::answer::Answerer;
@@ -52,6 +56,8 @@ pub trait Store: Send + Sync + 'static {
     fn usage(&self, query: &Query) -> Result<Vec<UsageRow>, StoreError>;
     /// Writes that are queued and not committed.
     fn depth(&self) -> usize;
+    /// Why the last write failed, if none has gone through since.
+    fn trouble(&self) -> Option<StoreError>;
     /// Commits what is queued and lets go of the database. Blocks.
     fn close(&self);
 }
@@ -165,6 +171,7 @@ pub(crate) struct Counters {
     pub(crate) postings: AtomicU64,
     pub(crate) expired: AtomicU64,
     pub(crate) last_commit_ms: std::sync::atomic::AtomicI64,
+    pub(crate) health: health::Health,
 }
 
 /// Why a hold is no row.

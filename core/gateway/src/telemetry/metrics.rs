@@ -44,6 +44,8 @@ pub struct Metrics {
     pub ledger_queue_depth: IntGauge,
     pub ledger_pending_reservations: IntGauge,
     pub ledger_commits: IntCounter,
+    pub ledger_failed_commits: IntCounter,
+    pub ledger_unwritten_postings: IntGauge,
     pub log_lines_dropped: IntCounter,
     pub policy_info: IntGaugeVec,
     rollbacks: IntCounterVec,
@@ -78,6 +80,12 @@ impl Metrics {
             ledger_pending_reservations: r
                 .gauge("ledger_pending_reservations", "Reservations not resolved yet.")?,
             ledger_commits: r.counter("ledger_commits_total", "Commits of the ledger.")?,
+            ledger_failed_commits: r
+                .counter("ledger_failed_commits_total", "Commits of the ledger that failed.")?,
+            ledger_unwritten_postings: r.gauge(
+                "ledger_unwritten_postings",
+                "Postings whose commit failed and that wait until the ledger can be written.",
+            )?,
             log_lines_dropped: r
                 .counter("log_lines_dropped_total", "Log lines lost because their reader is slow.")?,
             policy_info: r.gauges(
