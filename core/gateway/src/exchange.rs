@@ -191,21 +191,21 @@ fn told(admitted: &Admitted) -> Option<Arc<Request>> {
 
 impl Exchange<'_> {
     /// Runs the exchange to its end and records it.
-    pub async fn run(mut self) {
-        if let Err(end) = self.answer().await {
-            match end {
-                End::Refused(refusal) => {
-                    self.record.status = refusal.status_for(self.voice);
-                    if respond::refuse(self.session, &refusal, self.voice, &self.id).await.is_err() {
-                        self.session.set_keepalive(None);
-                    }
-                }
-                End::Gone => {
-                    self.record.outcome = record::Outcome::ClientAbort;
-                    self.session.set_keepalive(None);
-                }
+    ///
+    /// # Errors
+    /// The caller has gone, or reads no more: nothing else is to be written.
+    pub async fn run(mut self) -> Result<(), Gone> {
+        let here = match self.answer().await {
+            Ok(()) => Ok(()),
+            Err(End::Refused(refusal)) => {
+                self.record.status = refusal.status_for(self.voice);
+                respond::refuse(self.session, &refusal, self.voice, &self.id).await
             }
-        }
+            Err(End::Gone) => {
+                self.record.outcome = record::Outcome::ClientAbort;
+                Err(Gone)
+            }
+        };
         self.record.total = self.started.elapsed();
         self.record.overhead = self.own_time();
         self.explain();
@@ -214,6 +214,7 @@ impl Exchange<'_> {
         }
         self.complete();
         self.gateway.telemetry.record(self.record);
+        here
     }
 
     async fn answer(&mut self) -> Result<(), End> {

@@ -6,6 +6,7 @@ use crate::completions::Completions;
 use crate::drain::{Drain, Phase};
 use crate::exchange::explain::Explained;
 use crate::exchange::{self, Exchange};
+use crate::ingress::respond::Gone;
 use crate::ingress::{self, respond};
 use crate::refusal::Refusal;
 use crate::services::Host;
@@ -122,7 +123,7 @@ impl Gateway {
     }
 
     /// One exchange on a session whose head has been read.
-    async fn exchange(&self, session: &mut ServerSession) {
+    async fn exchange(&self, session: &mut ServerSession) -> Result<(), Gone> {
         let id = self.ids.request();
         let snapshot = self.snapshot.load_full();
         let timeouts = &snapshot.config.server.timeouts;
@@ -137,9 +138,7 @@ impl Gateway {
         let Some(_guest) = self.drain.enter() else {
             let refusal =
                 Refusal::busy("overloaded", "The gateway has as many requests under way as it may.", 1000);
-            // A caller that cannot be told has gone.
-            let _ = respond::refuse(session, &refusal.closing(), voice, &id).await;
-            return;
+            return respond::refuse(session, &refusal.closing(), voice, &id).await;
         };
         let started = Instant::now();
         let traceparent =
@@ -165,7 +164,7 @@ impl Gateway {
             wants_explanation: false,
             routed: None,
         };
-        exchange.run().await;
+        exchange.run().await
     }
 }
 
@@ -189,12 +188,14 @@ impl HttpServerApp for Gateway {
                 return None;
             }
         }
-        self.exchange(&mut session).await;
+        // What is left to be said to a caller that does not read would wait for it for ever.
+        self.exchange(&mut session).await.ok()?;
         if self.drain.phase() != Phase::Open {
             session.set_keepalive(None);
         }
         let settings = HttpPersistentSettings::for_session(&session);
-        let stream = session.finish().await.ok()??;
+        let patience = self.snapshot.load().config.server.timeouts.write;
+        let stream = timeout(patience, session.finish()).await.ok()?.ok()??;
         Some(ReusedHttpStream::from_reusable_stream(stream, settings))
     }
 

@@ -92,6 +92,7 @@ pub fn serve(file: Option<PathBuf>, ready: impl FnOnce(&Ready<'_>)) -> Result<()
     let config = reload::read(file.as_ref())?;
     privacy::apply(&config)
         .map_err(|error| ServeError::System(format!("core dumps cannot be forbidden: {error}")))?;
+    small_pages();
     check_listen(config.server.listen, "listen")?;
     check_listen(config.server.admin, "admin")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -106,6 +107,14 @@ pub fn serve(file: Option<PathBuf>, ready: impl FnOnce(&Ready<'_>)) -> Result<()
     // Whatever still waits is an idle connection.
     runtime.shutdown_timeout(Duration::from_millis(100));
     Ok(())
+}
+
+/// A connection owns buffers of 64 KiB and touches a page or two of each. The allocator asks the kernel for huge pages,
+/// and then all of it is resident: 195 KiB a stream in place of 77. A kernel that has none needs not be told.
+fn small_pages() {
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "huge pages stay");
+    }
 }
 
 /// Says at once and in one sentence what pingora would say by a panic on another thread.

@@ -25,8 +25,8 @@ pub struct Load {
     pub seconds: u64,
 }
 
-/// A peak of about 1,280 requests a second.
-pub const FULL: Load = Load { limit: 128, seconds: 30 };
+/// A peak of about 640 requests a second.
+pub const FULL: Load = Load { limit: 64, seconds: 30 };
 /// A peak of about 320 requests a second.
 pub const QUICK: Load = Load { limit: 32, seconds: 8 };
 

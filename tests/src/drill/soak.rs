@@ -42,9 +42,9 @@ fn script(version: usize) -> String {
 //! hooks: [guard, guard-response, stream]
 //! reads: content
 
-fn guard(head, request, config) {{ pass().reason(\"v{version}\") }}
+fn guard(request, config) {{ pass() }}
 
-fn guard_response(head, request, reply, config) {{ pass() }}
+fn guard_response(head, meta, reply, config) {{ pass() }}
 
 fn stream(state, lane, text, last, config) {{
     state.read = (if \"read\" in state {{ state.read }} else {{ 0 }}) + text.len();
