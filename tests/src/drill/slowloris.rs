@@ -164,7 +164,9 @@ pub async fn run(rounds: usize) -> Outcome {
         "{rounds} rounds of {all} attackers (350 slow headers, 300 slow bodies, 50 unread replies of 16 MiB, 300 idle) against timeouts of 10 s, {RATE} requests a second of others"
     ));
     let upstream = Mock::start(|_| Plan { piece: 0, ..Plan::default() }).await;
-    let long = Mock::start(|_| Plan { piece: 64 << 10, ..Plan::default() }).await;
+    // In pieces that come one by one, so that what stands still is the reader and not the processor.
+    let pause = Duration::from_millis(50);
+    let long = Mock::start(move |_| Plan { piece: 64 << 10, pause, ..Plan::default() }).await;
     let models = format!(
         "  long: {{ base_url: 'http://{}/v1', keys: [sk-two] }}\nmodels:\n  long: {{ targets: [{{ target: long/m, max_output: 100000 }}] }}",
         long.address
