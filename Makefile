@@ -18,7 +18,7 @@ BENCH_GUESTS := kept waits every-hook
 PLUGIN_SOURCES := $(shell find sdk plugins -type f -not -path '*/target/*' -not -name '*.wasm' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-agents lint bench fuzz docs dist package plugins clean-data
+.PHONY: help run test test-agents lint bench drill fuzz docs dist package plugins clean-data
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -53,6 +53,12 @@ bench: ## Weir beside nginx and a bare pingora-proxy: a table and target/bench.j
 	    --weir $(CARGO_TARGET_DIR)/release/weir --policies policies --guard plugins/mask-pii.wasm \
 	    --guests target/bench --quality $(CARGO_TARGET_DIR)/release/examples/redact_quality \
 	    --judge plugins/redact-pii/judge/run --out target/bench.json $(ARGS)
+
+drill: ## overload, restarts, kill -9, full disks, long streams: a line each and target/drill.json (ARGS="soak --quick")
+	@.ci/setup drill
+	cargo build --release --locked --workspace --bin weir --bin weir-drill
+	@$(MAKE) --no-print-directory --silent plugins
+	@$(CARGO_TARGET_DIR)/release/weir-drill --weir $(CARGO_TARGET_DIR)/release/weir --out target/drill.json $(ARGS)
 
 fuzz: ## each parser's fuzz target for FUZZ_SECONDS (60); the shipped plugins are the seeds of one
 	@.ci/setup fuzz

@@ -12,6 +12,7 @@ pub struct Client {
     stream: BufReader<TcpStream>,
     body: Body,
     events: Vec<u8>,
+    closes: bool,
 }
 
 /// How much of the current reply's body is still to come.
@@ -49,7 +50,7 @@ impl Client {
     pub async fn connect(address: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream: BufReader::new(stream), body: Body::Done, events: Vec::new() })
+        Ok(Self { stream: BufReader::new(stream), body: Body::Done, events: Vec::new(), closes: false })
     }
 
     /// Sends bytes as they are.
@@ -95,6 +96,12 @@ impl Client {
         self.send("POST", "/v1/chat/completions", &all, body.to_string().as_bytes()).await
     }
 
+    /// Whether the last reply said that the connection is closed after it.
+    #[must_use]
+    pub const fn closes(&self) -> bool {
+        self.closes
+    }
+
     /// The head of the next reply, past informational ones.
     ///
     /// # Errors
@@ -104,6 +111,7 @@ impl Client {
             let head = self.any_head().await?;
             if head.status >= 200 {
                 self.body = head.body();
+                self.closes = head.get("connection").is_some_and(|said| said.eq_ignore_ascii_case("close"));
                 self.events.clear();
                 return Ok(head);
             }

@@ -8,13 +8,27 @@ use std::fs::{self, File};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Instant;
 use tempfile::TempDir;
 
-/// The binary under test: `WEIR_BIN`, or the one that was built beside this test.
+/// The binary under test from now on, for who has no environment of its own.
+///
+/// # Errors
+/// It has been said before.
+pub fn use_binary(path: PathBuf) -> Result<(), PathBuf> {
+    BINARY.set(path)
+}
+
+static BINARY: OnceLock<PathBuf> = OnceLock::new();
+
+/// The binary under test: the one that was named, `WEIR_BIN`, or the one that was built beside this test.
 #[must_use]
 pub fn binary() -> PathBuf {
+    if let Some(named) = BINARY.get() {
+        return named.clone();
+    }
     if let Some(named) = std::env::var_os("WEIR_BIN") {
         return named.into();
     }
@@ -32,6 +46,7 @@ pub struct Setup {
     args: Vec<String>,
     env: Vec<(String, String)>,
     cores: bool,
+    data: Option<PathBuf>,
 }
 
 impl Setup {
@@ -108,6 +123,13 @@ models:
         self
     }
 
+    /// Its data folder, which is one of its own otherwise.
+    #[must_use]
+    pub fn data(mut self, folder: &Path) -> Self {
+        self.data = Some(folder.to_owned());
+        self
+    }
+
     /// Starts a gateway with it and waits until it is ready.
     pub async fn start(self) -> Gateway {
         Gateway::start(self).await
@@ -124,6 +146,7 @@ pub struct Gateway {
     child: Option<Child>,
     starts: u32,
     start: Start,
+    data: PathBuf,
 }
 
 /// How the process is started.
@@ -145,7 +168,8 @@ impl Gateway {
             fs::write(path, text).expect("a file");
         }
         let start = Start { args: setup.args.clone(), env: setup.env.clone(), cores: setup.cores };
-        let mut gateway = Self { folder, address, admin, child: None, starts: 0, start };
+        let data = setup.data.clone().unwrap_or_else(|| folder.path().join("data"));
+        let mut gateway = Self { folder, address, admin, child: None, starts: 0, start, data };
         gateway.write_config(&setup);
         gateway.serve().await;
         gateway
@@ -154,8 +178,12 @@ impl Gateway {
     /// Writes `weir.yaml` anew, in one step; a running gateway sees it.
     pub fn write_config(&self, setup: &Setup) {
         let text = format!(
-            "server:\n  listen: {}\n  admin: {}\n{}data: data\n{}",
-            self.address, self.admin, setup.server, setup.rest
+            "server:\n  listen: {}\n  admin: {}\n{}data: {}\n{}",
+            self.address,
+            self.admin,
+            setup.server,
+            self.data.display(),
+            setup.rest
         );
         let fresh = self.folder.path().join("weir.yaml.new");
         fs::write(&fresh, text).expect("a config");
@@ -347,7 +375,7 @@ impl Gateway {
     /// The data folder.
     #[must_use]
     pub fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.data.clone()
     }
 
     /// `weir.yaml`.

@@ -13,6 +13,7 @@
 //! - [`traffic`]: requests and replies with such a text in every field.
 //! - [`canary`]: texts that stand in for content, and the search for them.
 //! - [`collector`]: where traces, metrics and logs go.
+//! - [`drill`]: what takes longer than a test may.
 //!
 //! Nothing here sleeps to wait: what is waited for is an event, and [`soon`] is only how long it may take to come.
 
@@ -27,6 +28,7 @@
 pub mod canary;
 pub mod client;
 pub mod collector;
+pub mod drill;
 pub mod frames;
 pub mod gateway;
 pub mod ledger;

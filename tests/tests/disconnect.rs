@@ -245,3 +245,27 @@ async fn reading_on_ends_at_its_caps() {
         assert!(metrics.contains("weir_drained_streams_total{result=\"cut\"} 1"), "{metrics}");
     }
 }
+
+#[tokio::test]
+async fn a_caller_that_does_not_read_loses_its_connection() {
+    // More than the buffers of a socket take.
+    let long = "x".repeat(1 << 20);
+    let upstream = Upstream::start(move |_| {
+        (0..32).fold(Act::stream(), |act, _| act.chunk(reply::delta(&long))).then(rest(true))
+    })
+    .await;
+    let setup = Setup::pair(upstream.address, Upstream::refusing(), "", PATIENT);
+    let gateway = setup.server("  timeouts: { write: 1s }").start().await;
+    let key = gateway.key(&[]);
+    let mut client = gateway.client().await;
+    client.chat(&key, &ask(true), &[]).await.unwrap();
+    aborted(&gateway).await;
+    // The end of a stream that nobody reads was once waited for without a limit: the connection stayed.
+    let gone = async {
+        while !gateway.get_admin("/metrics").await.text().contains("\nweir_connections 0\n") {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("the gateway lets go of the connection", gone).await;
+    drop(client);
+}

@@ -199,7 +199,7 @@ fn told(admitted: &Admitted) -> Option<Arc<Request>> {
 }
 
 impl Exchange<'_> {
-    /// Runs the exchange to its end and records it; whether the caller left before that.
+    /// Runs the exchange to its end and records it; whether the caller left before that, or reads no more.
     pub async fn run(mut self) -> bool {
         let mut left = false;
         if let Err(end) = self.answer().await {

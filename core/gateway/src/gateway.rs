@@ -226,14 +226,17 @@ impl HttpServerApp for Gateway {
         if let Some(connection) = connection.as_ref().filter(|_| session.is_http2()) {
             self.connections.ended(connection, left);
         }
+        // What is left to be said to a caller that does not read would wait for it for ever.
+        if left {
+            return None;
+        }
         if self.drain.phase() != Phase::Open {
             session.set_keepalive(None);
         }
-        if !left {
-            respond::linger(&mut session).await;
-        }
+        respond::linger(&mut session).await;
         let mut settings = HttpPersistentSettings::for_session(&session);
-        let stream = session.finish().await.ok()??;
+        let patience = self.snapshot.load().config.server.timeouts.write;
+        let stream = timeout(patience, pin!(session.finish())).await.ok()?.ok()??;
         drop(busy);
         if let Some(context) = context {
             settings.set_user_context(context);

@@ -63,14 +63,16 @@ pub fn judge(gateway: &Gateway) -> Readiness {
         let message = "the ledger is closed; restart Weir".to_owned();
         return Readiness { status: Status::Dead, reasons: vec![Reason { code: "ledger_closed", message }] };
     }
+    // Who cannot account for a request does not let it in.
+    if let Some(why) = gateway.ledger.trouble() {
+        let message = format!("the ledger cannot be written: {why}");
+        return Readiness {
+            status: Status::Dead,
+            reasons: vec![Reason { code: "ledger_unwritable", message }],
+        };
+    }
     let mut reasons = Vec::new();
     let mut wrong = |code: &'static str, message: String| reasons.push(Reason { code, message });
-    if stats.failing {
-        wrong(
-            "ledger_failing",
-            "the last write to the ledger failed: look at the disk and the log".to_owned(),
-        );
-    }
     if stats.queued > QUEUE {
         wrong("ledger_queue", format!("{} postings wait for their commit", stats.queued));
     }

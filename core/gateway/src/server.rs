@@ -102,6 +102,7 @@ pub fn serve(file: Option<PathBuf>, ready: impl FnOnce(&Ready<'_>)) -> Result<()
     let config = reload::read(file.as_ref())?;
     privacy::apply(&config)
         .map_err(|error| ServeError::System(format!("core dumps cannot be forbidden: {error}")))?;
+    small_pages();
     check_listen(config.server.listen, "listen")?;
     check_listen(config.server.admin, "admin")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -118,6 +119,14 @@ pub fn serve(file: Option<PathBuf>, ready: impl FnOnce(&Ready<'_>)) -> Result<()
     Ok(())
 }
 
+/// A connection owns buffers of 64 KiB and touches a page or two of each. The allocator asks the kernel for huge pages,
+/// and then all of it is resident: 195 KiB a stream in place of 77. A kernel that has none needs not be told.
+fn small_pages() {
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "huge pages stay");
+    }
+}
+
 /// Says at once and in one sentence what pingora would say by a panic on another thread.
 fn check_listen(address: SocketAddr, key: &'static str) -> Result<(), ServeError> {
     TcpListener::bind(address).map(drop).map_err(|source| ServeError::Listen { address, key, source })
@@ -132,6 +141,9 @@ impl Server {
         let (files, sockets) = recover::sweep(&config.data, &std::env::temp_dir());
         let holds = ledger.stats().adopted as u64;
         recover::Found { wal_bytes, holds, files, sockets }.tell(telemetry.metrics());
+        if let Some(damage) = ledger.damage() {
+            tracing::error!(%damage, "account for what the ledger has lost");
+        }
         let token = admin::token(&config).map_err(|error| system(&error))?;
         let sim = Socket::new().map_err(|error| system(&error))?;
         let upstreams = Arc::new(Upstreams::default());
@@ -234,6 +246,10 @@ impl Server {
         let _ = tokio::time::timeout(FLUSH, worker).await;
         let _ = tokio::time::timeout(FLUSH, self.gateway.ledger.flush()).await;
         self.gateway.ledger.close();
+        let unwritten = self.gateway.ledger.stats().unwritten;
+        if unwritten > 0 {
+            tracing::error!(unwritten, "postings could not be written: the log has a line for each");
+        }
         tracing::info!("stopped");
         self.gateway.telemetry.shutdown();
         Ok(())
@@ -369,6 +385,7 @@ fn refresh_gauges(gateway: &Arc<Gateway>) {
         metrics.ledger_failed_commits.inc_by(failed);
         let (times, sum) = (&stats.commit_times, stats.committing.as_secs_f64());
         metrics.ledger_commit_seconds.set(&weir_ledger::COMMIT_SECONDS, times, sum);
+        metrics.ledger_unwritten_postings.set(number(stats.unwritten));
         metrics.requests_in_flight.set(number(gateway.drain.under_way() as u64));
         metrics.connections.set(number(gateway.connections.open() as u64));
         metrics.runtime_lag.set(gateway.pressure.take_worst().as_secs_f64());

@@ -8,7 +8,7 @@
 //! | L4 | a balance or a total that is not the sum of its rows |
 //! | L5 | a missing row, or a missing trigger that forbids change |
 //! | L6 | a hold that outlived its time while the ledger was at work |
-//! | L7 | rows or pages that the file has lost |
+//! | L7 | rows or pages that the file has lost, and logs that were put aside because they had lost some |
 
 use std::fmt;
 use std::path::Path;
@@ -17,7 +17,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::exchange::ExchangeId;
 use crate::options::OpenError;
-use crate::store::{StoreError, TRIGGERS, open_reader};
+use crate::store::{StoreError, TRIGGERS, open_reader, put_aside};
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -65,7 +65,14 @@ impl fmt::Display for Report {
 /// # Errors
 /// If it cannot be opened or read.
 pub fn check(dir: &Path) -> Result<Report, OpenError> {
-    Ok(run(&open_reader(dir)?)?)
+    let mut report = run(&open_reader(dir)?)?;
+    report.violations.extend(put_aside(dir).into_iter().map(|file| Violation {
+        law: "L7",
+        what: format!(
+            "transactions in {file} are not in the ledger: account for them, then move that file away"
+        ),
+    }));
+    Ok(report)
 }
 
 /// Which of these exchanges have no posting (L7, asked by whoever saw them acknowledged).

@@ -24,7 +24,7 @@ use crate::principal::Principal;
 use crate::reader::Reader;
 use crate::reservation::{Desk, Refused, Reservation};
 use crate::store::{
-    Changed, Counters, Hold, Loaded, PendingRow, People, SqliteStore, Store, StoreError, Write,
+    Changed, Counters, Damage, Hold, Loaded, PendingRow, People, SqliteStore, Store, StoreError, Write,
 };
 use crate::usage::{Query, UsageRow};
 use crate::wishes::Wishes;
@@ -46,12 +46,12 @@ pub struct Stats {
     pub failed_commits: u64,
     /// Holds of an earlier process that were found when it was opened.
     pub adopted: usize,
-    /// Whether the last transaction failed.
-    pub failing: bool,
     /// Whether it takes writes at all: it has not been closed, and its thread is there.
     pub open: bool,
     /// Postings committed.
     pub postings: u64,
+    /// Postings whose commit failed and that wait until the database takes them.
+    pub unwritten: u64,
     /// Unix milliseconds of the last commit; `None`: none yet.
     pub last_commit_ms: Option<i64>,
     /// Committed transactions by how long they took, one count for each of [`COMMIT_SECONDS`](crate::COMMIT_SECONDS)
@@ -82,6 +82,7 @@ struct Shared {
     counters: Arc<Counters>,
     clock: Clock,
     dir: PathBuf,
+    damage: Option<Damage>,
     adopted: usize,
 }
 
@@ -95,8 +96,9 @@ impl Ledger {
         let lock = Lock::take(dir, options.admin_addr.as_deref())?;
         let mark = hex::encode(options.pepper.tag(b"weir pepper mark"));
         let store = SqliteStore::start(dir, options.sync, &mark, options.clock.clone(), lock)?;
-        let counters = store.counters();
+        let (counters, damage) = (store.counters(), store.damage().cloned());
         let loaded = store.load()?;
+        let adopted = loaded.pending.len();
         let store: Arc<dyn Store> = Arc::new(store);
         let adopted = loaded.pending.len();
         let directory = take_over(&*store, options.pepper, loaded, options.clock.now_ms());
@@ -107,7 +109,8 @@ impl Ledger {
             leaked: AtomicU64::new(0),
         };
         let desk = Arc::new(desk);
-        let shared = Shared { desk, directory, counters, clock: options.clock, dir: dir.to_owned(), adopted };
+        let (clock, dir) = (options.clock, dir.to_owned());
+        let shared = Shared { desk, directory, counters, clock, dir, damage, adopted };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -269,13 +272,25 @@ impl Ledger {
             commits: read(&counters.commits),
             failed_commits: read(&counters.failed_commits),
             adopted: self.shared.adopted,
-            failing: counters.failing.load(Ordering::Relaxed),
             open: desk.store.is_open(),
             postings: read(&counters.postings),
+            unwritten: counters.health.unwritten(),
             last_commit_ms: Some(counters.last_commit_ms.load(Ordering::Relaxed)).filter(|at| *at != 0),
             commit_times: counters.commit_times.each_ref().map(read),
             committing: std::time::Duration::from_nanos(read(&counters.commit_nanos)),
         }
+    }
+
+    /// Why nothing can be written, if that is so: then nothing is reserved either, until a write goes through again.
+    #[must_use]
+    pub fn trouble(&self) -> Option<StoreError> {
+        self.shared.counters.health.trouble()
+    }
+
+    /// What its write-ahead log had lost when it was opened: the operator must be told.
+    #[must_use]
+    pub fn damage(&self) -> Option<&Damage> {
+        self.shared.damage.as_ref()
     }
 
     /// Where it lives.

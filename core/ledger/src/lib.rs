@@ -80,6 +80,6 @@ pub use principal::Principal;
 pub use reader::Reader;
 pub use reservation::{Refused, Reservation, SettleError, Settled};
 pub use seat::{Seat, Seats};
-pub use store::{COMMIT_SECONDS, StoreError};
+pub use store::{COMMIT_SECONDS, Damage, StoreError};
 pub use usage::{GroupBy, Query, UsageRow};
 pub use wishes::Wishes;

@@ -141,6 +141,10 @@ impl Desk {
         now_ms: i64,
     ) -> Result<Reservation, Refused> {
         let amount = Nanos(amount.0.max(0));
+        // What cannot be written down is not begun.
+        if let Some(trouble) = self.store.trouble() {
+            return Err(Refused::Storage(trouble));
+        }
         if !self.open.open(&exchange) {
             return Err(Refused::Duplicate);
         }

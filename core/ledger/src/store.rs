@@ -7,12 +7,14 @@
 //! The store, not the asker, ends a hold in its [`Account`], after the commit: so memory never shows more room than
 //! the rows do (L3).
 
+mod health;
 mod interned;
 mod migrations;
 mod people;
 mod rows;
 mod sqlite;
 mod sums;
+mod wal;
 mod writer;
 
 use std::sync::atomic::Ordering;
@@ -23,6 +25,8 @@ pub use migrations::SCHEMA_VERSION;
 pub(crate) use migrations::TRIGGERS;
 pub use sqlite::SqliteStore;
 pub(crate) use sqlite::{open_reader, read_keys, read_usage};
+pub use wal::Damage;
+pub(crate) use wal::put_aside;
 
 use crate::account::Account;
 use crate::answer::Answerer;
@@ -55,6 +59,8 @@ pub trait Store: Send + Sync + 'static {
     fn depth(&self) -> usize;
     /// Whether writes are taken: it is not closed, and its thread is there.
     fn is_open(&self) -> bool;
+    /// Why the last write failed, if none has gone through since.
+    fn trouble(&self) -> Option<StoreError>;
     /// Commits what is queued and lets go of the database. Blocks.
     fn close(&self);
 }
@@ -165,8 +171,6 @@ pub(crate) struct Counters {
     pub(crate) queued: AtomicU64,
     pub(crate) commits: AtomicU64,
     pub(crate) failed_commits: AtomicU64,
-    /// Whether the last transaction failed.
-    pub(crate) failing: std::sync::atomic::AtomicBool,
     pub(crate) postings: AtomicU64,
     pub(crate) expired: AtomicU64,
     pub(crate) last_commit_ms: std::sync::atomic::AtomicI64,
@@ -186,6 +190,7 @@ impl Counters {
         self.commit_times[bucket].fetch_add(1, Ordering::Relaxed);
         self.commit_nanos.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
+    pub(crate) health: health::Health,
 }
 
 /// Why a hold is no row.

@@ -249,7 +249,7 @@ fn over_budget(refused: Refused) -> Refusal {
         Refused::Closed => Refusal::busy("shutting_down", "The gateway is shutting down.", 1000).closing(),
         Refused::Storage(_) => Refusal::busy(
             "ledger_unavailable",
-            "The ledger cannot be written, so no money can be held.",
+            "The ledger cannot be written, so nothing that costs money is begun.",
             5000,
         ),
     }

@@ -82,7 +82,9 @@ impl Exchange<'_> {
                 Ok(Money { charged, ..money })
             }
             Err(error) => {
-                tracing::error!(request_id = &*self.id, %error, "an exchange could not be settled");
+                // Its row waits for the database; should the process end before, this line is what is left of it.
+                let (charged, cost) = (money.charged.0, money.cost.map(|cost| cost.0));
+                tracing::error!(request_id = &*self.id, %error, charged, cost, "an exchange could not be settled");
                 let refusal = Refusal::busy(
                     "ledger_unavailable",
                     "The ledger could not be written, so the reply is withheld.",

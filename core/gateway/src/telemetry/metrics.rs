@@ -51,6 +51,7 @@ pub struct Metrics {
     pub ledger_commits: IntCounter,
     pub ledger_failed_commits: IntCounter,
     pub ledger_commit_seconds: Told,
+    pub ledger_unwritten_postings: IntGauge,
     pub log_lines_dropped: IntCounter,
     pub runtime_lag: Gauge,
     pub coalesced: IntCounter,
@@ -101,6 +102,10 @@ impl Metrics {
             ledger_failed_commits: r.counter("ledger_failed_commits_total", "Commits that failed.")?,
             ledger_commit_seconds: r
                 .add(Told::new(opts("ledger_commit_seconds", "One commit of the ledger."))?)?,
+            ledger_unwritten_postings: r.gauge(
+                "ledger_unwritten_postings",
+                "Postings whose commit failed and that wait until the ledger can be written.",
+            )?,
             log_lines_dropped: r
                 .counter("log_lines_dropped_total", "Log lines lost because their reader is slow.")?,
             cache_waiting: r

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
 use super::writer::Writer;
-use super::{Counters, Loaded, PendingRow, Store, StoreError, Write, migrations, people, sums};
+use super::{Counters, Damage, Loaded, PendingRow, Store, StoreError, Write, migrations, people, sums, wal};
 use crate::clock::Clock;
 use crate::exchange::ExchangeId;
 use crate::lock::Lock;
@@ -30,6 +30,7 @@ pub struct SqliteStore {
     queue: RwLock<Option<Sender<Write>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     counters: Arc<Counters>,
+    damage: Option<Damage>,
 }
 
 impl SqliteStore {
@@ -42,6 +43,7 @@ impl SqliteStore {
         lock: Lock,
     ) -> Result<Self, OpenError> {
         let path = dir.join(FILE);
+        let damage = wal::look(&path)?;
         let mut conn = Connection::open(&path).map_err(StoreError::from)?;
         configure(&conn, sync).map_err(StoreError::from)?;
         let found = migrations::run(&mut conn).map_err(StoreError::from)?;
@@ -63,11 +65,16 @@ impl SqliteStore {
         };
         let thread = thread::Builder::new().name("ledger".into()).spawn(run).map_err(OpenError::Io)?;
         ready.recv().unwrap_or(Err(StoreError::Closed))?;
-        Ok(Self { path, queue: RwLock::new(Some(queue)), thread: Mutex::new(Some(thread)), counters })
+        Ok(Self { path, queue: RwLock::new(Some(queue)), thread: Mutex::new(Some(thread)), counters, damage })
     }
 
     pub(crate) fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.counters)
+    }
+
+    /// What the log had lost when it was opened.
+    pub(crate) const fn damage(&self) -> Option<&Damage> {
+        self.damage.as_ref()
     }
 
     fn reader(&self) -> Result<Connection, StoreError> {
@@ -105,6 +112,10 @@ impl Store for SqliteStore {
     fn is_open(&self) -> bool {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
+    fn trouble(&self) -> Option<StoreError> {
+        self.counters.health.trouble()
     }
 
     fn close(&self) {

@@ -1,7 +1,8 @@
 //! The ledger's one writing thread: it takes whatever is queued, commits it as one transaction, and only then tells
 //! anyone. There is no timer: an idle ledger commits a single row at once, a busy one commits many.
 //!
-//! A batch fails or succeeds as a whole. What memory knows of a hold is changed after the commit, never before.
+//! A batch fails or succeeds as a whole. What memory knows of a hold is changed after the commit, never before. What
+//! could not be committed is refused, and its postings are tried again: see [`health`](super::health).
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::Ordering;
@@ -12,9 +13,10 @@ use std::time::Duration;
 use rusqlite::Connection;
 use weir_llm::price::Nanos;
 
+use super::health::Kept;
 use super::rows::{Correction, Statements};
 use super::{Changed, Counters, Hold, HoldError, People, Post, StoreError, Write, people};
-use crate::answer::{Answerer, Bell};
+use crate::answer::{self, Answerer, Bell};
 use crate::clock::Clock;
 use crate::exchange::{ExchangeId, OpenExchanges};
 use crate::reservation::SettleError;
@@ -32,6 +34,7 @@ pub(super) struct Writer<'c> {
     counters: Arc<Counters>,
     clock: Clock,
     pending: Pending,
+    kept: Kept,
 }
 
 /// Holds that are rows.
@@ -68,6 +71,7 @@ impl<'c> Writer<'c> {
             counters,
             clock,
             pending: Pending::default(),
+            kept: Kept::default(),
         })
     }
 
@@ -76,7 +80,8 @@ impl<'c> Writer<'c> {
         let mut rows = Vec::with_capacity(BATCH);
         loop {
             self.sweep();
-            let Some(first) = self.wait() else { return };
+            self.mend();
+            let Some(first) = self.wait() else { return self.mend_now() };
             if let Some(first) = first {
                 self.take(first, &mut rows);
             }
@@ -95,10 +100,17 @@ impl<'c> Writer<'c> {
     }
 
     fn sleep(&self) -> Option<Option<Write>> {
-        let Some(end) = self.pending.first_end() else { return self.queue.recv().ok().map(Some) };
-        // The sweep has just been: a hold past its time could not be ended, so do not try at once again.
-        let left = u64::try_from(end.saturating_sub(self.clock.now_ms())).ok().filter(|left| *left > 0);
-        match self.queue.recv_timeout(Duration::from_millis(left.map_or(1000, |left| left + 1)).min(NAP)) {
+        let nap = match (self.pending.first_end(), self.kept.due()) {
+            (None, None) => return self.queue.recv().ok().map(Some),
+            (None, Some(due)) => due,
+            (Some(end), due) => {
+                // The sweep has just been: a hold past its time could not be ended, so do not try at once again.
+                let left =
+                    u64::try_from(end.saturating_sub(self.clock.now_ms())).ok().filter(|left| *left > 0);
+                Duration::from_millis(left.map_or(1000, |left| left + 1)).min(NAP).min(due.unwrap_or(NAP))
+            }
+        };
+        match self.queue.recv_timeout(nap) {
             Ok(write) => Some(Some(write)),
             Err(RecvTimeoutError::Timeout) => Some(None),
             Err(RecvTimeoutError::Disconnected) => None,
@@ -139,6 +151,7 @@ impl<'c> Writer<'c> {
             Write::People(change, answer) => self.people(*change, &answer),
             Write::Flush(done) => {
                 self.sweep();
+                self.mend_now();
                 done.send(());
             }
             Write::Hold(..) | Write::Post(_) => {}
@@ -157,8 +170,8 @@ impl<'c> Writer<'c> {
                 bell.ring();
             }
             Err(error) => {
-                self.failed();
-                rows.drain(..).for_each(|row| refuse(row, &error));
+                self.failed(&error);
+                rows.drain(..).for_each(|row| self.refuse(row, &error));
             }
         }
     }
@@ -277,9 +290,8 @@ impl<'c> Writer<'c> {
     /// Lets holds go with a correction each. If that fails they stay, and are tried again.
     fn end(&mut self, holds: &[Hold], why: Correction) -> bool {
         let now = self.clock.now_ms();
-        let done = self.end_rows(holds, why, now);
-        if done.is_err() {
-            self.failed();
+        if let Err(error) = self.end_rows(holds, why, now) {
+            self.failed(&error.into());
             return false;
         }
         self.committed();
@@ -308,39 +320,65 @@ impl<'c> Writer<'c> {
             done.and_then(|changed| self.statements.commit().map(|()| changed).map_err(StoreError::from));
         match &done {
             Ok(_) => self.committed(),
-            Err(StoreError::Database(_)) => self.failed(),
+            Err(error @ StoreError::Database(_)) => self.failed(error),
             Err(_) => self.statements.rollback(),
         }
         let _ = answer.send(done);
     }
 
-    fn committed(&self) {
+    /// Tries a database that failed again, when it is time to.
+    fn mend(&mut self) {
+        if self.kept.due().is_some_and(|due| due.is_zero()) {
+            self.mend_now();
+        }
+    }
+
+    /// Writes the postings that wait; without any, just something.
+    fn mend_now(&mut self) {
+        while self.kept.due().is_some() {
+            let mut rows: Vec<Row> = self
+                .kept
+                .take(BATCH, &self.counters.health)
+                .into_iter()
+                .map(|post| Row::Post(Box::new(post)))
+                .collect();
+            let failures = self.counters.failed_commits.load(Ordering::Relaxed);
+            if rows.is_empty() {
+                let _ = self.end(&[], Correction::Expired);
+            } else {
+                self.commit(&mut rows);
+            }
+            if self.counters.failed_commits.load(Ordering::Relaxed) != failures {
+                return;
+            }
+        }
+    }
+
+    fn committed(&mut self) {
+        self.kept.written(&self.counters.health);
         self.counters.commits.fetch_add(1, Ordering::Relaxed);
-        self.counters.failing.store(false, Ordering::Relaxed);
         self.counters.commit_took(self.statements.elapsed());
         self.counters.last_commit_ms.store(self.clock.now_ms(), Ordering::Relaxed);
     }
 
-    fn failed(&mut self) {
+    fn failed(&mut self, why: &StoreError) {
         self.statements.rollback();
+        self.kept.failed(why.clone(), &self.counters.health);
         self.counters.failed_commits.fetch_add(1, Ordering::Relaxed);
-        self.counters.failing.store(true, Ordering::Relaxed);
     }
-}
 
-/// A hold that is no row is let go; a hold whose posting failed stays until its time is over: the safe side.
-fn refuse(row: Row, error: &StoreError) {
-    match row {
-        Row::Hold(hold, done) => {
-            hold.account.resolve(hold.period, hold.amount, 0);
-            done.send(Err(HoldError::Storage(error.clone())));
-        }
-        Row::Post(post) => {
-            if let Some(hold) = post.hold.filter(|hold| !hold.account.budget().hard) {
+    /// A hold that is no row is let go. A posting waits, and its hold with it: the safe side.
+    fn refuse(&mut self, row: Row, error: &StoreError) {
+        match row {
+            Row::Hold(hold, done) => {
                 hold.account.resolve(hold.period, hold.amount, 0);
+                done.send(Err(HoldError::Storage(error.clone())));
             }
-            post.open.close(&post.exchange);
-            post.done.send(Err(SettleError::Storage(error.clone())));
+            Row::Post(mut post) => {
+                let done = std::mem::replace(&mut post.done, answer::pair().0);
+                self.kept.keep(*post, &self.counters.health);
+                done.send(Err(SettleError::Storage(error.clone())));
+            }
         }
     }
 }

@@ -6,6 +6,7 @@
 //! - `kill`: `kill -9`.
 //! - `check`: planted violations.
 //! - `migrate`: ledgers of earlier versions.
+//! - `storage`: a disk that is full, and one that forgot.
 
 #[cfg(test)]
 mod check;
@@ -19,5 +20,7 @@ mod migrate;
 mod model;
 #[cfg(test)]
 mod race;
+#[cfg(test)]
+mod storage;
 #[cfg(test)]
 mod surface;
