@@ -100,7 +100,6 @@ impl Ledger {
         let loaded = store.load()?;
         let adopted = loaded.pending.len();
         let store: Arc<dyn Store> = Arc::new(store);
-        let adopted = loaded.pending.len();
         let directory = take_over(&*store, options.pepper, loaded, options.clock.now_ms());
         let desk = Desk {
             store,

@@ -177,6 +177,7 @@ pub(crate) struct Counters {
     /// Transactions by how long they took: see [`COMMIT_SECONDS`].
     pub(crate) commit_times: [AtomicU64; COMMIT_SECONDS.len() + 1],
     pub(crate) commit_nanos: AtomicU64,
+    pub(crate) health: health::Health,
 }
 
 /// Bounds of the counts of [`Stats::commit_times`](crate::Stats::commit_times), in seconds.
@@ -190,7 +191,6 @@ impl Counters {
         self.commit_times[bucket].fetch_add(1, Ordering::Relaxed);
         self.commit_nanos.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
-    pub(crate) health: health::Health,
 }
 
 /// Why a hold is no row.

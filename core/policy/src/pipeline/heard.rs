@@ -155,6 +155,7 @@ pub fn replayed(policy: &Arc<dyn Policy>, view: &Arc<RequestView>, heard: &Heard
         reason: None,
         findings: Vec::new(),
         elapsed: Duration::ZERO,
+        ended: None,
         fault: None,
     };
     let refusal = Refused { deny: policy_failed(&name), policy: name, failed: true };
