@@ -60,10 +60,15 @@ fn sound(head: &[u8]) {
     let lines: Vec<&[u8]> = head.split(|b| *b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)).collect();
     let headers = &lines[1..];
     let named = |name: &str| -> Vec<&[u8]> {
-        let colon = |line: &&[u8]| line.iter().position(|b| *b == b':').map(|at| (at, *line));
-        let all = headers.iter().filter_map(|line| colon(&line));
-        let same = |line: &[u8], at: usize| line[..at].trim_ascii().eq_ignore_ascii_case(name.as_bytes());
-        all.filter(|(at, line)| same(line, *at)).map(|(at, line)| line[at + 1..].trim_ascii()).collect()
+        let mut values = Vec::new();
+        for line in headers {
+            if let Some(at) = line.iter().position(|b| *b == b':')
+                && line[..at].trim_ascii().eq_ignore_ascii_case(name.as_bytes())
+            {
+                values.push(line[at + 1..].trim_ascii());
+            }
+        }
+        values
     };
     let (length, coding, host) = (named("content-length"), named("transfer-encoding"), named("host"));
     assert!(length.len() <= 1 && coding.len() <= 1, "several say where it ends");

@@ -14,8 +14,8 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 
-/// What telemetry says of itself.
-const OWN: &str = "weir::telemetry";
+/// What the sender says of itself.
+const OWN: &str = "weir::telemetry::otlp";
 
 /// Where lines go: to the log, and what is worth a warning to the collector too, if there is one.
 #[derive(Clone)]

@@ -72,7 +72,7 @@ impl Outbox {
     /// Queues a line of the process log. What the sender itself has to say stays at home, or each failure to send would
     /// be something more to send.
     pub fn line(&self, level: Level, target: &str, text: &[u8]) {
-        if !self.wants.lines || level > Level::WARN || target.starts_with("weir::telemetry") {
+        if !self.wants.lines || level > Level::WARN || target.starts_with("weir::telemetry::otlp") {
             return;
         }
         let text = text.strip_suffix(b"\n").unwrap_or(text).to_vec();
