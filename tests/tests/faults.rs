@@ -106,13 +106,11 @@ fn faults() -> Vec<Fault> {
             let kind = if call.stream() { "text/event-stream" } else { "application/json" };
             Act::reply(200, &[("Content-Encoding", "gzip"), ("Content-Type", kind)], &*BOMB)
         }),
-        fault("no-utf8", 502, "upstream_failed", |call| {
+        // Also in place of a stream; a stream's own events pass as they came.
+        fault("no-utf8", 502, "upstream_failed", |_| {
             let (before, after) = (br#"{"choices":[{"index":0,"message":{"content":""#, br#""}}]}"#);
             let body = [&before[..], b"\xff\xfe", after].concat();
-            match call.stream() {
-                true => Act::stream().chunk([&b"data: "[..], &body, b"\n\n"].concat()).end(),
-                false => Act::reply(200, &[("Content-Type", "application/json")], body),
-            }
+            Act::reply(200, &[("Content-Type", "application/json")], body)
         }),
         fault("no-events", 502, "upstream_failed", |call| {
             if call.stream() { Act::stream().end() } else { Act::json(200, &json!({})) }
