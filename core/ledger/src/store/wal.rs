@@ -151,7 +151,8 @@ mod tests {
 
     fn rows(database: &Path) -> usize {
         let conn = Connection::open(database).unwrap();
-        conn.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap_or(0)
+        let count: i64 = conn.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap_or(0);
+        usize::try_from(count).unwrap()
     }
 
     #[test]
