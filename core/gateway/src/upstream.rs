@@ -27,7 +27,7 @@ mod trust;
 mod tests;
 
 pub use failure::Failure;
-pub use keys::{Condition, Insist, Keys, Ring, Wait};
+pub use keys::{Condition, Insist, Keys, Ring, Wait, Why};
 pub use request::Request;
 pub use response::Response;
 pub use trust::check as check_trust;

@@ -15,7 +15,7 @@ use weir_policy::verdict::{
     Closing, DeltaKind, Deny, Finding, Lane, Next, RedactStep, Redaction, Replacement, Severity, Span,
     StreamStep, TextEdit,
 };
-use weir_policy::{Answer, Fault, FaultKind, Head, Question, StreamGuard, StreamRedactor};
+use weir_policy::{Answer, Fault, FaultKind, Head, Hook, Question, StreamGuard, StreamRedactor};
 
 const WORD: &str = "secret";
 const CONTENT: Lane = Lane { choice: 0, kind: DeltaKind::Content, index: 0 };
@@ -308,6 +308,9 @@ proptest! {
             let (Question::Stream { view, heard }, Ok(Answer::Stream(live))) = &told[0] else { panic!("{}", told.len()) };
             prop_assert_eq!(&replayed(&policy, view, heard).unwrap(), live);
             prop_assert_eq!(live.edited, words.concat().contains(WORD));
+            if heard.hook == Hook::Stream {
+                continue;
+            }
             // Another version is told the same and makes something else of it.
             let other = replayed(&redacts("[other]").policy, view, heard).unwrap();
             prop_assert_eq!(&other.lanes[0].1, &words.concat().replace(WORD, "[other]"));

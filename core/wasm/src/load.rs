@@ -12,6 +12,7 @@ use crate::{fault, section, snapshot};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
+use std::time::Duration;
 use weir_policy::matcher::Matchers;
 use weir_policy::{Grants, Hook, LoadError, Manifest};
 
@@ -38,6 +39,7 @@ pub(crate) fn policy(
         constants: Arc::new(constants(file, bytes, manifest, config, grants)?),
         links,
     };
+    engine.ticker.budget(Duration::from_micros(loader.constants.manifest.limits.cpu_us));
     let _running = engine.ticker.enter();
     let (template, exports) = loader.template(bytes)?;
     Ok(Loaded {

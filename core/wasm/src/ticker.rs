@@ -4,16 +4,19 @@
 //! (see `state::Budget`), so a call that was merely preempted on a busy machine is not cut.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::Thread;
 use std::time::Duration;
 use wasmtime::EngineWeak;
 
-/// How often a running call looks at its clock. A call is cut at most two ticks after the end of its budget, and what one
-/// policy may take from its neighbours beyond that budget is a millisecond.
+/// How often a running call looks at its clock once a tick has met it. A call is cut at most two ticks after the end of its
+/// budget, and what one policy may take from its neighbours beyond that budget is a millisecond.
 pub(crate) const TICK: Duration = Duration::from_micros(500);
-/// Ticks without a call after which the thread goes to sleep, so that steady traffic never wakes it.
-const IDLE_TICKS: u32 = 100;
+/// How often the thread looks whether a call runs, where no policy's budget is shorter: calls that end in microseconds are
+/// hardly ever met, and every look costs the worker two changes of context.
+const LOOK: Duration = Duration::from_millis(2);
+/// For how long there is no call before the thread goes to sleep, so that steady traffic never wakes it.
+const IDLE: Duration = Duration::from_millis(50);
 
 pub(crate) struct Ticker {
     shared: Arc<Shared>,
@@ -24,6 +27,8 @@ pub(crate) struct Ticker {
 struct Shared {
     running: AtomicUsize,
     asleep: AtomicBool,
+    /// What the shortest budget of a policy falls short of [`LOOK`], in microseconds.
+    short: AtomicU64,
 }
 
 /// A call is under way; the ticker runs while one of these lives.
@@ -37,6 +42,12 @@ impl Ticker {
         let thread =
             std::thread::Builder::new().name("wasm-epoch".into()).spawn(move || tick(&engine, &seen))?;
         Ok(Self { shared, thread: thread.thread().clone() })
+    }
+
+    /// A policy with this budget is loaded: no call of it may run for longer unseen.
+    pub(crate) fn budget(&self, cpu: Duration) {
+        let short = u64::try_from(LOOK.saturating_sub(cpu.max(TICK)).as_micros()).unwrap_or(0);
+        self.shared.short.fetch_max(short, Ordering::Relaxed);
     }
 
     pub(crate) fn enter(&self) -> Running<'_> {
@@ -62,16 +73,20 @@ impl Drop for Ticker {
 }
 
 fn tick(engine: &EngineWeak, shared: &Shared) {
-    let mut idle = 0;
+    let mut idle = Duration::ZERO;
     while let Some(engine) = engine.upgrade() {
         engine.increment_epoch();
         drop(engine);
-        idle = if shared.running.load(Ordering::SeqCst) == 0 { idle + 1 } else { 0 };
-        if idle < IDLE_TICKS {
+        if shared.running.load(Ordering::SeqCst) > 0 {
+            idle = Duration::ZERO;
             std::thread::park_timeout(TICK);
+        } else if idle < IDLE {
+            let look = LOOK - Duration::from_micros(shared.short.load(Ordering::Relaxed));
+            idle += look;
+            std::thread::park_timeout(look);
         } else {
             sleep(shared);
-            idle = 0;
+            idle = Duration::ZERO;
         }
     }
 }

@@ -5,7 +5,7 @@ use super::admit::Admitted;
 use super::attempt::Failed;
 use crate::refusal::Refusal;
 use crate::snapshot::Bound;
-use crate::upstream::Wait;
+use crate::upstream::{Wait, Why};
 use weir_policy::{ErrorClass, Step};
 
 /// Whether the target that just failed may be asked with another key.
@@ -33,15 +33,24 @@ pub(super) fn keys(admitted: &Admitted, step: &Step, class: ErrorClass) -> Other
 /// Why a target is passed over without being asked.
 pub(super) fn unasked(id: &str, wait: Wait) -> Refusal {
     let ms = u32::try_from(wait.ms).unwrap_or(u32::MAX);
-    if wait.limited {
-        let message = format!("{id} is rate-limited for now, and was not asked; no other target is left.");
-        let refusal = Refusal::new(429, "rate_limit_error", "rate_limit_exceeded", message);
-        return Refusal { retry_after_ms: Some(ms), ..refusal };
+    match wait.why {
+        Why::Limited => {
+            let message =
+                format!("{id} is rate-limited for now, and was not asked; no other target is left.");
+            let refusal = Refusal::new(429, "rate_limit_error", "rate_limit_exceeded", message);
+            Refusal { retry_after_ms: Some(ms), ..refusal }
+        }
+        Why::Overloaded => {
+            let message = format!("{id} asked to be left alone for now, and was; no other target is left.");
+            Refusal::busy("upstream_overloaded", message, ms)
+        }
+        Why::Refused => {
+            let message = format!(
+                "{id} refused every key that the gateway has for it, and was not asked again; the operator has to look at them."
+            );
+            Refusal::busy("upstream_auth", message, ms)
+        }
     }
-    let message = format!(
-        "{id} refused every key that the gateway has for it, and was not asked again; the operator has to look at them."
-    );
-    Refusal::busy("upstream_auth", message, ms)
 }
 
 impl Exchange<'_> {

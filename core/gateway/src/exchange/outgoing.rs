@@ -6,6 +6,7 @@ use crate::egress::Call;
 use crate::refusal::Refusal;
 use crate::snapshot::Bound;
 use bytes::Bytes;
+use opentelemetry::trace::TraceState;
 use std::borrow::Cow;
 use weir_llm::api::{Api, Dialect};
 use weir_llm::neutral::Target as Toward;
@@ -157,7 +158,9 @@ impl Exchange<'_> {
         self.record.trace.parent?;
         let all = self.session.req_header().headers.get_all("tracestate");
         let all: Vec<&str> = all.iter().filter_map(|value| value.to_str().ok()).collect();
-        Some(all.join(",")).filter(|state| (1..=TRACESTATE).contains(&state.len()))
+        // What does not follow the W3C's grammar is not passed on.
+        let state: TraceState = all.join(",").parse().ok()?;
+        Some(state.header()).filter(|state| (1..=TRACESTATE).contains(&state.len()))
     }
 
     /// What of the caller's query goes to Anthropic.

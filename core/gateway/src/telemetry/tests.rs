@@ -116,8 +116,9 @@ fn metric_names_and_label_keys_are_the_golden_ones() {
     assert_eq!(listed, GOLDEN);
     let allowed =
         ["api", "alias", "provider", "model", "class", "basis", "policy", "hook", "kind", "version"];
+    // `key`: the place of a provider's key in its list.
     let genai = genai::ATTRIBUTES.iter().map(|(label, _)| *label);
-    let more = ["verdict", "result", "status", "outcome", "signal", "reason", "why", "what"];
+    let more = ["verdict", "result", "status", "outcome", "signal", "reason", "why", "what", "key"];
     let allowed = allowed.into_iter().chain(more).chain(genai).collect::<BTreeSet<_>>();
     assert!(text.lines().flat_map(keys).all(|key| allowed.contains(key)), "only closed sets are labels");
     for (secret, whose) in

@@ -61,8 +61,19 @@ pub enum Insist {
 pub struct Wait {
     /// Until the first one may be.
     pub ms: u64,
-    /// Whether it is rate-limited; else it was refused.
-    pub limited: bool,
+    /// Why not now.
+    pub why: Why,
+}
+
+/// Why a key may not be used now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// It is rate-limited.
+    Limited,
+    /// The target has more to do than it can, whatever the key.
+    Overloaded,
+    /// It was refused.
+    Refused,
 }
 
 /// What is known of a key, in one word: when it may be asked again (ms), and why not now (the low two bits).
@@ -177,6 +188,8 @@ pub struct Keys {
     digests: Box<[[u8; 32]]>,
     slots: Box<[Slot]>,
     turn: AtomicUsize,
+    /// Until when the target is overloaded, by its own word.
+    overloaded: AtomicU64,
     clock: Clock,
 }
 
@@ -213,7 +226,12 @@ impl Keys {
             return Ok(place);
         }
         let (until, why) = places().map(shut).min().unwrap_or_default();
-        Err(Wait { ms: until.saturating_sub(now).max(1), limited: why < OUT })
+        let why = match why {
+            OUT.. => Why::Refused,
+            _ if now < self.overloaded.load(Relaxed) => Why::Overloaded,
+            _ => Why::Limited,
+        };
+        Err(Wait { ms: until.saturating_sub(now).max(1), why })
     }
 
     /// Whether some key is ready at once.
@@ -249,6 +267,7 @@ impl Keys {
     /// The target is to be left alone for so long, whatever the key.
     pub fn rest(&self, told: u32) {
         let now = self.clock.ms();
+        self.overloaded.fetch_max(now + u64::from(told).min(LONGEST_MS), Relaxed);
         self.slots.iter().for_each(|slot| slot.here.cool(now, Some(told)));
     }
 
@@ -297,6 +316,7 @@ impl Ring {
             slots: digests.iter().map(slot).collect(),
             digests,
             turn: AtomicUsize::new(0),
+            overloaded: AtomicU64::new(0),
             clock: self.clock.clone(),
         });
         sweep(&mut targets);

@@ -43,7 +43,7 @@ fn a_rest_that_nobody_asked_for_doubles_and_is_cut_short_by_need() {
     let keys = world.ring.keys("p", "m", &["a"]);
     for rest in [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000] {
         keys.limited(0, None);
-        assert_eq!(keys.pick(Insist::No), Err(Wait { ms: rest, limited: true }));
+        assert_eq!(keys.pick(Insist::No), Err(Wait { ms: rest, why: Why::Limited }));
         assert_eq!(keys.pick(Insist::Last), Ok(0), "there is nobody else");
         world.pass(rest);
         assert_eq!(keys.pick(Insist::No), Ok(0));
@@ -59,7 +59,7 @@ fn what_the_provider_asked_for_is_kept_even_if_there_is_nobody_else() {
     let keys = world.ring.keys("p", "m", &["a", "b"]);
     keys.limited(0, Some(9_000));
     keys.limited(1, Some(7_000));
-    assert_eq!(keys.pick(Insist::Last), Err(Wait { ms: 7_000, limited: true }));
+    assert_eq!(keys.pick(Insist::Last), Err(Wait { ms: 7_000, why: Why::Limited }));
     keys.well(1);
     assert_eq!(keys.closed_for(), Some(7_000), "an answer that was under way opens nothing");
     assert!(keys.pick(Insist::Again).is_ok(), "the plan waited by itself");
@@ -79,7 +79,7 @@ fn a_refused_key_is_out_for_all_models_and_comes_back_by_one_probe() {
     for _ in 0..6 {
         keys.refused(0, false);
         keys.refused(0, false);
-        assert_eq!(other.pick(Insist::Last), Err(Wait { ms: out, limited: false }));
+        assert_eq!(other.pick(Insist::Last), Err(Wait { ms: out, why: Why::Refused }));
         assert_eq!(world.condition(0), Condition::Out);
         world.pass(out - 1);
         assert!(keys.pick(Insist::Last).is_err());
@@ -111,7 +111,7 @@ fn a_target_that_asks_to_be_left_alone_is_whatever_the_key() {
     let world = World::new();
     let keys = world.ring.keys("p", "m", &["a", "b"]);
     keys.rest(3_000);
-    assert_eq!(keys.pick(Insist::Last), Err(Wait { ms: 3_000, limited: true }));
+    assert_eq!(keys.pick(Insist::Last), Err(Wait { ms: 3_000, why: Why::Overloaded }));
     world.pass(3_000);
     assert_eq!(keys.closed_for(), None);
 }
