@@ -335,12 +335,12 @@ pub fn open_ledger(config: &Config) -> Result<Ledger, OpenError> {
     Ledger::open(&config.data, options)
 }
 
-/// How long a hard budget's hold stands if nobody resolves it: every attempt at its slowest, and a margin for what is
-/// between them.
+/// How long a hard budget's hold stands if nobody resolves it: every attempt at its slowest, the reply of another request
+/// that is waited for before the first of them, and a margin for what is between them.
 pub fn hold_timeout(config: &Config) -> Duration {
     let slowest = config.providers.iter().map(|provider| provider.timeouts.total).max().unwrap_or_default();
     let attempts = config.models.iter().map(|alias| alias.max_attempts).max().unwrap_or(1);
-    slowest.saturating_mul(u32::from(attempts.max(1))) + Duration::from_secs(60)
+    slowest.saturating_mul(u32::from(attempts.max(1)) + 1) + Duration::from_secs(60)
 }
 
 /// A key of this installation for one purpose, from the pepper's file.
@@ -417,7 +417,8 @@ impl ServerApp for Shared {
             self.0.telemetry.metrics().shed("connections");
             return None;
         };
-        let watch = Watch::new(self.0.patience(), Some(socket), Some(0));
+        // The connection is known by its socket's address: that outlives its entry.
+        let watch = Watch::new(self.0.patience(), Some(Arc::clone(&socket)), Some(0));
         let watch = if session.get_ssl_digest().is_some() { watch.begun() } else { watch };
         tokio::select! {
             biased;

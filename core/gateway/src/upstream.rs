@@ -297,7 +297,9 @@ impl Dialer {
         match replied {
             Ok(Ok(session)) => Ok(Response::new(session, Arc::clone(self), patience.idle)),
             Ok(Err(error)) => {
-                if matches!(error.etype(), ErrorType::H2Downgrade | ErrorType::InvalidH2) {
+                // Who was told to speak HTTP/2 and nothing else goes on trying.
+                let downgraded = matches!(error.etype(), ErrorType::H2Downgrade | ErrorType::InvalidH2);
+                if downgraded && self.key.http == Http::Auto {
                     self.streams.prefer_one();
                     self.connector.prefer_h1(place);
                 }

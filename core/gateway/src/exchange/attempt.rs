@@ -204,7 +204,12 @@ impl Exchange<'_> {
                     let raced = Box::pin(self.race(race)).await?;
                     progress.errors.extend(raced.other.map(|other| other.error));
                     if raced.second {
-                        step = progress.steps.next().unwrap_or(second);
+                        let next = progress.steps.next().unwrap_or(second);
+                        // What follows is about the one that failed last.
+                        if raced.result.as_ref().err().is_none_or(|failed| failed.error.target == next.target)
+                        {
+                            step = next;
+                        }
                     }
                     raced.result
                 }

@@ -122,20 +122,17 @@ impl Exchange<'_> {
             true => self.prepared(admitted, view, (second, Insist::No), request).await.map(Result::ok),
             false => Ok(None),
         };
-        let ready = match ready {
-            Err(end) => return Err(self.given_up(one, end)),
-            Ok(ready) => ready,
+        // A second try is a favour: what keeps it from beginning is no reason to end the first.
+        let runner = match ready {
+            Err(End::Gone) => return Err(self.given_up(one, End::Gone)),
+            Ok(Some(ready)) => self.runner(admitted, view, second, ready).ok(),
+            Ok(None) | Err(End::Refused(_)) => None,
         };
-        let Some(ready) = ready else {
+        let Some(Runner { call, request: sent, gate, own: two }) = runner else {
             return match self.attended(running_one.as_mut()).await {
                 Err(end) => Err(self.given_up(one, end)),
                 Ok(result) => Ok((Raced::alone(self.concluded(one, result)), false)),
             };
-        };
-        let runner = self.runner(admitted, view, second, ready);
-        let Runner { call, request: sent, gate, own: two } = match runner {
-            Err(end) => return Err(self.given_up(one, end)),
-            Ok(runner) => runner,
         };
         let shown_two = shown(&sent);
         let ask_two = ask(&shown_two, &id, &admitted.route.name);

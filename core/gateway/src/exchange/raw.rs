@@ -115,15 +115,17 @@ impl Exchange<'_> {
         };
         match ended {
             Ok(()) => {
-                self.close(admitted, request, &served, tail.told(), Outcome::Ok).await?;
+                if self.close(admitted, request, &served, tail.told(), Outcome::Ok).await.is_err() {
+                    return Err(End::Gone);
+                }
                 self.session.write_response_body(Bytes::new(), true).await.map_err(|_| End::Gone)?;
                 response.finish().await;
                 Ok(())
             }
             Err(outcome) => {
                 // The provider has spoken: a caller that leaves before the last byte has had the rest.
-                self.close(admitted, request, &served, tail.told(), outcome).await?;
                 // The head is out: a connection that breaks is the only way left to say that this is not the whole.
+                let _ = self.close(admitted, request, &served, tail.told(), outcome).await;
                 Err(End::Gone)
             }
         }

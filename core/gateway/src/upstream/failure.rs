@@ -92,7 +92,8 @@ pub(super) fn call_failure(mut error: Box<PingoraError>, reused: bool, two: bool
     // In HTTP/2 the other side says of a stream whether it was looked at; in HTTP/1.1 only silence can be judged.
     if two {
         error.retry.decide_reuse(reused);
-        let afresh = error.retry == RetryType::Decided(true);
+        // One bad frame ends every stream of its connection, and says of none whether it was looked at.
+        let afresh = error.retry == RetryType::Decided(true) && *error.etype() != ErrorType::InvalidH2;
         return match error.etype() {
             ErrorType::InvalidHTTPHeader => garbled(),
             _ => Failure { afresh, ..broken() },

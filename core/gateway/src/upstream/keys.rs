@@ -220,6 +220,11 @@ impl Keys {
         let shut = |at: usize| self.slots[at].shut(now).unwrap_or_default();
         let may = |at: &usize| match shut(*at).1 {
             GUESSED => insist >= Insist::Last,
+            // What one caller's request may have brought about, and the word of one key of one, shut nobody out for whom
+            // there is nobody else: asking beats refusing.
+            OUT.. if self.slots.len() == 1 || self.slots[*at].key.shut(now).is_none() => {
+                insist >= Insist::Last
+            }
             _ => insist == Insist::Again,
         };
         if let Some(place) = places().filter(may).min_by_key(|&at| shut(at).0) {

@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// How often a connection is asked whether it is still there; one that does not answer within 5 s is given up.
 const PING: Duration = Duration::from_secs(30);
+/// Bytes that a provider may send in one stream before we have read them.
+const WINDOW: u32 = 256 << 10;
 
 /// The connections that are open.
 #[derive(Default)]
@@ -72,6 +74,10 @@ impl Streams {
         let mut settings = H2HandshakeSettings::new();
         settings.max_streams = dialer.key.streams.max(1);
         settings.ping_interval = Some(PING);
+        // A caller that reads slowly fills its own stream's window: all streams together must not shut the connection's.
+        let all = u64::from(WINDOW).saturating_mul(settings.max_streams as u64).min((1 << 31) - 1);
+        settings.stream_window_size = Some(WINDOW);
+        settings.connection_window_size = u32::try_from(all).ok();
         let connection = handshake(stream, settings).await?;
         let session = connection.spawn_stream().await?;
         let session = session.or_err(ErrorType::H2Error, "a new connection takes no stream")?;

@@ -17,6 +17,9 @@ use weir_llm::usage::Usage;
 /// Most bytes of one stream; of a longer one a shadow is not asked.
 const MOST: usize = 256 << 10;
 
+/// What a piece takes beside its text.
+const PIECE: usize = 64;
+
 /// A stream as it came to one policy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Heard {
@@ -69,10 +72,11 @@ impl Heard {
 }
 
 impl Piece {
+    /// With what it costs to keep it: most pieces are a few bytes long.
     const fn bytes(&self) -> usize {
         match self {
-            Self::Text { text, .. } => text.len(),
-            Self::Call { tool, .. } => tool.len(),
+            Self::Text { text, .. } => text.len() + PIECE,
+            Self::Call { tool, .. } => tool.len() + PIECE,
         }
     }
 }
