@@ -510,7 +510,10 @@ async fn bytes_after_a_reply_never_answer_the_next_request() {
 }
 
 /// What providers do that is odd and no fault.
-fn oddities() -> Vec<(&'static str, fn(&Call) -> Act)> {
+/// A name, and what the provider does.
+type Oddity = (&'static str, fn(&Call) -> Act);
+
+fn oddities() -> Vec<Oddity> {
     vec![
         ("comment-pings", |call| {
             let ping = ": ping\n\n";
