@@ -362,6 +362,7 @@ impl Exchange<'_> {
     }
 
     /// Notes how a try ended, and what it says of its target and its key.
+    #[allow(clippy::result_large_err, reason = "moved once, where an attempt failed")]
     pub(super) fn conclude(
         &mut self,
         (bound, key, span, began): (&Bound, usize, u64, Instant),

@@ -205,6 +205,7 @@ impl Exchange<'_> {
     }
 
     /// Notes how a try ended, and what it says of its target and its key.
+    #[allow(clippy::result_large_err, reason = "moved once, where an attempt failed")]
     fn concluded(&mut self, own: Try<'_>, result: Result<Committed, Failed>) -> Result<Committed, Failed> {
         let Try { bound, key, span, began, in_flight } = own;
         self.conclude((bound, key, span, began), in_flight, result)

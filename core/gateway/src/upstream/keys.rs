@@ -284,11 +284,14 @@ impl Keys {
     }
 }
 
+/// A provider, and a key of it by its hash.
+type Owned = (String, [u8; 32]);
+
 /// All keys of the process, by provider.
 pub struct Ring {
     clock: Clock,
     targets: Mutex<HashMap<(String, String), Weak<Keys>>>,
-    keys: Mutex<HashMap<(String, [u8; 32]), Weak<State>>>,
+    keys: Mutex<HashMap<Owned, Weak<State>>>,
 }
 
 impl Default for Ring {

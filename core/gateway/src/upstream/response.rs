@@ -17,6 +17,10 @@ use weir_policy::ErrorClass;
 const LINGER: Duration = Duration::from_millis(100);
 
 /// What a reply comes over.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "HTTP/1.1 is what most speak: a box would be an allocation for each request"
+)]
 pub(super) enum Session {
     One(HttpSession),
     Two(Box<Http2Session>),

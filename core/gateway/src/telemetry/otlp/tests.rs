@@ -24,7 +24,10 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
 /// A collector that takes one request for each reply, and hands back heads and bodies.
 /// Connections stay open until it ends: no sender may wait for them to close.
-fn collector(replies: Vec<Vec<u8>>) -> (String, JoinHandle<Vec<(String, Vec<u8>)>>) {
+/// Heads and bodies of the requests that came.
+type Came = JoinHandle<Vec<(String, Vec<u8>)>>;
+
+fn collector(replies: Vec<Vec<u8>>) -> (String, Came) {
     let mut kept = Vec::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
