@@ -21,7 +21,7 @@ pub struct Bounds {
     pub limit: usize,
     /// Most time, from the head to the last byte.
     pub deadline: Duration,
-    /// Least bytes a second, on average after [`START`].
+    /// Least bytes a second, on average after `START`.
     pub min_rate: u64,
 }
 

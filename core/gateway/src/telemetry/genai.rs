@@ -2,7 +2,7 @@
 //! that are counted for them while metrics go to a collector.
 //!
 //! They are counted once, as histograms of the one registry under names that Prometheus can have; what a collector gets
-//! is renamed on its way out ([`SETS`]), to the names of v1.41 or to the newer ones.
+//! is renamed on its way out (`SETS`), to the names of v1.41 or to the newer ones.
 
 use super::record::{Attempt, Exchange, Outcome};
 use prometheus::{Error, Histogram, HistogramVec};
