@@ -133,6 +133,11 @@ impl Refusal {
         Self { retry_after_ms: Some(retry_after_ms), ..Self::new(503, SERVER, code, message) }
     }
 
+    /// 503: the process ends, and the connection with it.
+    pub fn shutting_down() -> Self {
+        Self::busy("shutting_down", "The gateway is shutting down.", 1000).closing()
+    }
+
     /// 502: the provider failed in a way that has no status of its own.
     pub fn bad_gateway(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(502, SERVER, code, message)

@@ -246,7 +246,7 @@ fn over_budget(refused: Refused) -> Refusal {
         Refused::Duplicate => {
             Refusal::busy("duplicate_exchange", "The gateway made one id twice; send the request again.", 0)
         }
-        Refused::Closed => Refusal::busy("shutting_down", "The gateway is shutting down.", 1000).closing(),
+        Refused::Closed => Refusal::shutting_down(),
         Refused::Storage(_) => Refusal::busy(
             "ledger_unavailable",
             "The ledger cannot be written, so nothing that costs money is begun.",

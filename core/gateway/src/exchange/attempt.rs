@@ -10,6 +10,7 @@ use super::relay::{Ended, Relay};
 use super::{End, Exchange, ask, limits, told, words};
 use crate::buffered::Held;
 use crate::crowd::Places;
+use crate::drain::Drain;
 use crate::refusal::Refusal;
 use crate::snapshot::Bound;
 use crate::telemetry::live::{InFlight, Live, headroom};
@@ -339,17 +340,9 @@ impl Exchange<'_> {
         let began = call.began;
         let in_flight = (self.snapshot.live.started(bound.live), places);
         let ended = {
-            // Pinned here, where they stay: a future handed on by value is copied at every layer that it passes.
-            let ending = pin!(self.gateway.drain.ending());
+            // Pinned here, where it stays: a future handed on by value is copied at every layer that it passes.
             let run = pin!(call.run(&request, &ask, (record, gate), &mut self.held));
-            let work = async move {
-                tokio::select! {
-                    biased;
-                    outcome = run => Ok(outcome),
-                    () = ending => Err(Refusal::busy("shutting_down", "The gateway is shutting down.", 1000).closing()),
-                }
-            };
-            attend(self.session, &mut self.watched, work).await
+            attend(self.session, &mut self.watched, unless_ending(&self.gateway.drain, run)).await
         };
         let outcome = match ended.map_err(End::from).and_then(|outcome| outcome.map_err(End::from)) {
             Ok(outcome) => outcome,
@@ -444,6 +437,16 @@ impl Progress {
     fn turn(&mut self) -> Next {
         self.retries = 0;
         self.steps.next().map_or(Next::Stop(None), Next::Step)
+    }
+}
+
+/// Waits for work, unless the process ends first.
+pub(super) async fn unless_ending<T>(drain: &Drain, work: impl Future<Output = T>) -> Result<T, Refusal> {
+    let (ending, work) = (pin!(drain.ending()), pin!(work));
+    tokio::select! {
+        biased;
+        done = work => Ok(done),
+        () = ending => Err(Refusal::shutting_down()),
     }
 }
 

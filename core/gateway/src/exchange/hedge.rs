@@ -2,12 +2,11 @@
 //! other is cancelled.
 
 use super::admit::Admitted;
-use super::attempt::{Call, Committed, Failed, Ready};
+use super::attempt::{Call, Committed, Failed, Ready, unless_ending};
 use super::attend::attend;
 use super::{End, Exchange, ask, told};
 use crate::buffered::Held;
 use crate::crowd::Places;
-use crate::refusal::Refusal;
 use crate::snapshot::Bound;
 use crate::telemetry::live::InFlight;
 use crate::upstream::Insist;
@@ -191,16 +190,7 @@ impl Exchange<'_> {
 
     /// Waits for work, unless the caller or the gateway goes first.
     async fn attended<T>(&mut self, work: impl Future<Output = T>) -> Result<T, End> {
-        let (ending, work) = (pin!(self.gateway.drain.ending()), pin!(work));
-        let work = async move {
-            tokio::select! {
-                biased;
-                done = work => Ok(done),
-                () = ending => {
-                    Err(Refusal::busy("shutting_down", "The gateway is shutting down.", 1000).closing())
-                }
-            }
-        };
+        let work = pin!(unless_ending(&self.gateway.drain, work));
         Ok(attend(self.session, &mut self.watched, work).await??)
     }
 
