@@ -249,7 +249,8 @@ impl Exchange<'_> {
         }
     }
 
-    /// Any of the APIs that models answer: the list that the design calls *the way of a request*.
+    /// Any of the APIs that models answer: the list that the design calls *the way of a request*. What most requests do
+    /// not come to is boxed: the whole future is copied when it begins, and what is boxed is a pointer in it.
     async fn converse(&mut self, api: Api) -> Result<(), End> {
         let mut caller = self.identify()?;
         let mut request = self.read(api).await?;
@@ -261,10 +262,12 @@ impl Exchange<'_> {
         let admitted = self.admit(caller, &request).await?;
         let (request, view) = match self.guard(&admitted, Arc::clone(&request)).await {
             Ok(guarded) => guarded,
-            Err(stop) => return self.stopped(admitted, &request, stop).await,
+            Err(stop) => return Box::pin(self.stopped(admitted, &request, stop)).await,
         };
         let replay = match self.look_up(&admitted, &request).await {
-            Ok(replay::Found::Hit(reply)) => return self.replay(admitted, &request, &reply).await,
+            Ok(replay::Found::Hit(reply)) => {
+                return Box::pin(self.replay(admitted, &request, &reply)).await;
+            }
             Ok(replay::Found::Miss(replay)) => replay,
             Err(end) => return self.ended(admitted, end, Outcome::Refused).await,
         };
@@ -276,20 +279,20 @@ impl Exchange<'_> {
             only_counting(&admitted, &mut planned);
         }
         if api == Api::CountTokens && planned.plan.steps.is_empty() {
-            return self.count(admitted, &request).await;
+            return Box::pin(self.count(admitted, &request)).await;
         }
         let record = replay.is_some() || self.collects(&admitted);
         let committed = self.attempts(&admitted, &request, &view, planned, record).await;
         self.told = told(&admitted);
         match committed {
             Ok(Committed::Whole(whole)) => self.reply(admitted, &request, *whole, replay).await,
-            Ok(Committed::Stream(stream)) => self.stream(admitted, &request, *stream, replay).await,
-            Ok(Committed::Raw(raw)) => self.raw(admitted, &request, *raw).await,
+            Ok(Committed::Stream(stream)) => Box::pin(self.stream(admitted, &request, *stream, replay)).await,
+            Ok(Committed::Raw(raw)) => Box::pin(self.raw(admitted, &request, *raw)).await,
             // A guess is of more use than a provider's trouble; the caller's own fault is told.
             Err(End::Refused(refusal))
                 if api == Api::CountTokens && (refusal.status == 429 || refusal.status >= 500) =>
             {
-                self.count(admitted, &request).await
+                Box::pin(self.count(admitted, &request)).await
             }
             Err(end) => self.ended(admitted, end, Outcome::Failed).await,
         }

@@ -91,6 +91,11 @@ impl Seen {
         }
     }
 
+    /// Whether the request's organisation wants nothing of it kept.
+    pub(crate) fn keeps_nothing(&self) -> bool {
+        self.view().is_some_and(|view| view.head().retention.is_zero())
+    }
+
     fn tainted(&self) -> bool {
         match self {
             Self::Request(view, scope) => scope.tainted(view),

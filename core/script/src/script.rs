@@ -74,7 +74,8 @@ impl Policy for Script {
         let found = self.0.found("route")?;
         let targets = Dynamic::from(Targets::all(candidates, request.head()));
         let given = [self.head(request), targets, self.config()];
-        let decision = self.maybe_with_request(found, request, given, plan::decision)?;
+        let answer = self.routed(found, request, given)?;
+        let decision = plan::decision(answer).map_err(|message| self.0.bad(found, message))?;
         if let Decision::Plan(plan) = &decision {
             self.known_targets(found, &plan.steps, candidates)?;
         }
@@ -168,6 +169,21 @@ impl Script {
     fn priced(&self, request: &Arc<RequestView>, base: &Arc<Base>) -> [Dynamic; 4] {
         let target = (&*base.target_id).into();
         [self.head(request), target, Dynamic::from(BaseHandle(Arc::clone(base))), self.config()]
+    }
+
+    fn routed(
+        &self,
+        found: Found,
+        request: &Arc<RequestView>,
+        given: [Dynamic; 3],
+    ) -> Result<Dynamic, Fault> {
+        let [head, targets, config] = given;
+        let seen = Seen::request(request);
+        if found.parameters == 3 {
+            self.0.route(found, seen, &mut [head, targets, config])
+        } else {
+            self.0.route(found, seen, &mut [head, targets, config, self.content(request)])
+        }
     }
 
     /// Calls a hook whose last parameter, the request, may be left out.

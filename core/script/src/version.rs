@@ -2,6 +2,7 @@
 
 use crate::api::config::Config;
 use crate::call::{self, Call, Host, Seen};
+use crate::paths::{Paths, watch};
 use crate::shapes::{self, Found, SELF_TEST};
 use crate::source::Source;
 use crate::{api, check, engine, fault, header, meter, warm};
@@ -30,6 +31,7 @@ pub(crate) struct Version {
     functions: Vec<Found>,
     engine: Engine,
     ast: AST,
+    pub(crate) paths: Paths,
 }
 
 /// What happens once per version.
@@ -73,6 +75,7 @@ fn compiled(
         functions,
         engine,
         ast,
+        paths: Paths::default(),
     };
     version.self_test()?;
     Ok(version)
@@ -98,6 +101,25 @@ impl Version {
     pub(crate) fn call(&self, found: Found, seen: Seen, arguments: &mut [Dynamic]) -> Result<Dynamic, Fault> {
         self.run(found.name, seen, arguments)
             .map_err(|error| fault::of_eval(&self.source, found.position, &error))
+    }
+
+    /// Calls `route`, or follows the path that a request like this one went.
+    pub(crate) fn route(
+        &self,
+        found: Found,
+        seen: Seen,
+        arguments: &mut [Dynamic],
+    ) -> Result<Dynamic, Fault> {
+        meter::start(&self.host.manifest.limits);
+        if let Some(answer) = self.paths.follow(arguments) {
+            return Ok(answer);
+        }
+        if seen.keeps_nothing() || !self.paths.learns() {
+            return self.call(found, seen, arguments);
+        }
+        let (answer, watched) = watch::watch(arguments, |arguments| self.call(found, seen, arguments));
+        self.paths.learn(watched);
+        answer
     }
 
     /// Calls it and reads its answer.

@@ -1,9 +1,10 @@
 //! What `admit` answers: `allow()`, with tags, or `deny(…)`.
 
 use super::plan::kind;
+use crate::api::registrar::Api;
 use crate::fault::misuse;
 use crate::meter;
-use rhai::{Dynamic, ImmutableString, Module};
+use rhai::{Dynamic, ImmutableString};
 use weir_policy::{Admission, Deny};
 
 /// What an `admit` function returned. There is no default: a branch that forgets to answer must not let a request in.
@@ -17,16 +18,13 @@ pub(crate) fn admission(value: Dynamic) -> Result<Admission, String> {
     }
 }
 
-pub(super) fn register(module: &mut Module) {
-    module.set_custom_type::<Admission>("Admission");
-    module.set_native_fn("allow", || Ok(Admission::Allow(Vec::new())));
-    module.set_native_fn(
-        "tag",
-        |admission: &mut Admission, name: ImmutableString, value: ImmutableString| {
-            meter::keep(name.len() + value.len())?;
-            let Admission::Allow(tags) = admission else { return Err(misuse("a refusal has no tags")) };
-            tags.push((name.as_str().to_owned(), value.as_str().to_owned()));
-            Ok(admission.clone())
-        },
-    );
+pub(super) fn register(api: &mut Api<'_>) {
+    api.custom_type::<Admission>("Admission");
+    api.function("allow", || Ok(Admission::Allow(Vec::new())));
+    api.function("tag", |admission: &mut Admission, name: ImmutableString, value: ImmutableString| {
+        meter::keep(name.len() + value.len())?;
+        let Admission::Allow(tags) = admission else { return Err(misuse("a refusal has no tags")) };
+        tags.push((name.as_str().to_owned(), value.as_str().to_owned()));
+        Ok(admission.clone())
+    });
 }

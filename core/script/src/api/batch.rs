@@ -3,8 +3,9 @@
 use super::head::HeadHandle;
 use super::usage::UsageHandle;
 use super::{int, option, text};
+use crate::api::registrar::Api;
 use crate::fault::misuse;
-use rhai::{Array, Dynamic, EvalAltResult, INT, ImmutableString, Map, Module};
+use rhai::{Array, Dynamic, EvalAltResult, INT, ImmutableString, Map};
 use std::sync::Arc;
 use weir_policy::Summary;
 
@@ -44,55 +45,53 @@ impl IntoIterator for Batch {
     }
 }
 
-pub(super) fn register(module: &mut Module) {
-    module.set_custom_type::<Batch>("Batch");
-    module.set_custom_type::<SummaryHandle>("Summary");
-    module.set_iterable::<Batch>();
-    module.set_native_fn("len", |batch: &mut Batch| Ok(batch.0.len() as INT));
-    module.set_getter_fn("len", |batch: &mut Batch| Ok(batch.0.len() as INT));
-    module.set_indexer_get_fn(|batch: &mut Batch, index: INT| batch.at(index));
-    ending(module);
-    money(module);
-    notes(module);
+pub(super) fn register(api: &mut Api<'_>) {
+    api.custom_type::<Batch>("Batch");
+    api.custom_type::<SummaryHandle>("Summary");
+    api.iterable::<Batch>();
+    api.function("len", |batch: &mut Batch| Ok(batch.0.len() as INT));
+    api.getter("len", |batch: &mut Batch| Ok(batch.0.len() as INT));
+    api.indexer(|batch: &mut Batch, index: INT| batch.at(index));
+    ending(api);
+    money(api);
+    notes(api);
 }
 
-fn ending(module: &mut Module) {
-    module.set_getter_fn("head", |s: &mut SummaryHandle| {
+fn ending(api: &mut Api<'_>) {
+    api.getter("head", |s: &mut SummaryHandle| {
         Ok(s.read(|summary| Dynamic::from(HeadHandle::Settled(Arc::clone(&summary.head)))))
     });
-    module.set_getter_fn("outcome", |s: &mut SummaryHandle| Ok(s.read(|s| text(s.outcome.as_str()))));
-    module.set_getter_fn("target", |s: &mut SummaryHandle| {
-        Ok(s.read(|s| option(s.target_id.as_deref().map(text))))
-    });
-    module.set_getter_fn("status", |s: &mut SummaryHandle| Ok(s.read(|s| int(s.status))));
-    module.set_getter_fn("ttft_ms", |s: &mut SummaryHandle| Ok(s.read(|s| option(s.ttft_ms.map(int)))));
-    module.set_getter_fn("total_ms", |s: &mut SummaryHandle| Ok(s.read(|s| int(s.total_ms))));
-    module.set_getter_fn("attempts", |s: &mut SummaryHandle| Ok(s.read(|s| int(s.attempts))));
-    module.set_getter_fn("errors", |s: &mut SummaryHandle| {
+    api.getter("outcome", |s: &mut SummaryHandle| Ok(s.read(|s| text(s.outcome.as_str()))));
+    api.getter("target", |s: &mut SummaryHandle| Ok(s.read(|s| option(s.target_id.as_deref().map(text)))));
+    api.getter("status", |s: &mut SummaryHandle| Ok(s.read(|s| int(s.status))));
+    api.getter("ttft_ms", |s: &mut SummaryHandle| Ok(s.read(|s| option(s.ttft_ms.map(int)))));
+    api.getter("total_ms", |s: &mut SummaryHandle| Ok(s.read(|s| int(s.total_ms))));
+    api.getter("attempts", |s: &mut SummaryHandle| Ok(s.read(|s| int(s.attempts))));
+    api.getter("errors", |s: &mut SummaryHandle| {
         Ok(s.read(|s| s.errors.iter().map(|class| text(class.as_str())).collect::<Array>()))
     });
-    module.set_getter_fn("cache", |s: &mut SummaryHandle| Ok(s.read(|s| text(s.cache.as_str()))));
+    api.getter("cache", |s: &mut SummaryHandle| Ok(s.read(|s| text(s.cache.as_str()))));
 }
 
-fn money(module: &mut Module) {
-    module.set_getter_fn("usage", |s: &mut SummaryHandle| {
+fn money(api: &mut Api<'_>) {
+    api.getter("usage", |s: &mut SummaryHandle| {
         let usage = |s: &Summary| Dynamic::from(UsageHandle { usage: s.usage, source: Some(s.source) });
         Ok(s.read(usage))
     });
-    module.set_getter_fn("charged", |s: &mut SummaryHandle| Ok(s.read(|s| s.charged.0)));
-    module.set_getter_fn("provider_cost", |s: &mut SummaryHandle| {
+    api.getter("charged", |s: &mut SummaryHandle| Ok(s.read(|s| s.charged.0)));
+    api.getter("provider_cost", |s: &mut SummaryHandle| {
         Ok(s.read(|s| option(s.provider_cost.map(|cost| cost.0))))
     });
 }
 
-fn notes(module: &mut Module) {
-    module.set_getter_fn("tags", |s: &mut SummaryHandle| {
+fn notes(api: &mut Api<'_>) {
+    api.getter("tags", |s: &mut SummaryHandle| {
         let tags = |s: &Summary| {
             s.tags.iter().map(|(name, value)| (name.as_str().into(), text(value))).collect::<Map>()
         };
         Ok(s.read(tags))
     });
-    module.set_native_fn("tag", |s: &mut SummaryHandle, name: ImmutableString| {
+    api.function("tag", |s: &mut SummaryHandle, name: ImmutableString| {
         let tag = |s: &Summary| {
             let found = s.tags.iter().find(|(known, _)| *known == *name);
             option(found.map(|(_, value)| text(value)))

@@ -1,7 +1,8 @@
 //! The operator's config: read once at load, shared by all calls, never copied whole.
 
 use super::text;
-use rhai::{Array, Dynamic, Engine, INT, ImmutableString, Map, Module};
+use crate::api::registrar::Api;
+use rhai::{Array, Dynamic, Engine, INT, ImmutableString, Map};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -62,18 +63,16 @@ pub(crate) fn fields(engine: &mut Engine, names: BTreeSet<String>) {
     }
 }
 
-pub(super) fn register(module: &mut Module) {
-    module.set_custom_type::<Config>("Config");
+pub(super) fn register(api: &mut Api<'_>) {
+    api.custom_type::<Config>("Config");
     // `config["strategy"]`; `config.strategy` comes by `fields`.
-    module.set_indexer_get_fn(|config: &mut Config, name: ImmutableString| Ok(config.field(&name)));
-    module.set_native_fn("get", |config: &mut Config, name: ImmutableString, otherwise: Dynamic| {
+    api.indexer(|config: &mut Config, name: ImmutableString| Ok(config.field(&name)));
+    api.function("get", |config: &mut Config, name: ImmutableString, otherwise: Dynamic| {
         Ok(config.0.get(name.as_str()).cloned().unwrap_or(otherwise))
     });
-    module.set_native_fn("contains", |config: &mut Config, name: ImmutableString| {
+    api.function("contains", |config: &mut Config, name: ImmutableString| {
         Ok(config.0.contains_key(name.as_str()))
     });
-    module.set_native_fn("keys", |config: &mut Config| {
-        Ok(config.0.keys().map(|name| text(name)).collect::<Array>())
-    });
-    module.set_native_fn("len", |config: &mut Config| Ok(config.0.len() as INT));
+    api.function("keys", |config: &mut Config| Ok(config.0.keys().map(|name| text(name)).collect::<Array>()));
+    api.function("len", |config: &mut Config| Ok(config.0.len() as INT));
 }

@@ -1,8 +1,9 @@
 //! The failed attempts so far, as `on_error` sees them; the last one is the newest.
 
 use super::{int, option, text};
+use crate::api::registrar::Api;
 use crate::fault::misuse;
-use rhai::{Dynamic, EvalAltResult, INT, ImmutableString, Module};
+use rhai::{Dynamic, EvalAltResult, INT, ImmutableString};
 use std::sync::Arc;
 use weir_policy::AttemptError;
 
@@ -42,27 +43,27 @@ impl IntoIterator for Errors {
     }
 }
 
-pub(super) fn register(module: &mut Module) {
-    module.set_custom_type::<Errors>("Errors");
-    module.set_custom_type::<ErrorHandle>("AttemptError");
-    module.set_iterable::<Errors>();
-    module.set_native_fn("len", |errors: &mut Errors| Ok(errors.0.len() as INT));
-    module.set_getter_fn("len", |errors: &mut Errors| Ok(errors.0.len() as INT));
-    module.set_native_fn("last", |errors: &mut Errors| errors.at(errors.0.len().checked_sub(1)));
-    module.set_getter_fn("last", |errors: &mut Errors| errors.at(errors.0.len().checked_sub(1)));
-    module.set_indexer_get_fn(|errors: &mut Errors, index: INT| errors.at(usize::try_from(index).ok()));
-    module.set_native_fn("count", |errors: &mut Errors, class: ImmutableString| {
+pub(super) fn register(api: &mut Api<'_>) {
+    api.custom_type::<Errors>("Errors");
+    api.custom_type::<ErrorHandle>("AttemptError");
+    api.iterable::<Errors>();
+    api.function("len", |errors: &mut Errors| Ok(errors.0.len() as INT));
+    api.getter("len", |errors: &mut Errors| Ok(errors.0.len() as INT));
+    api.function("last", |errors: &mut Errors| errors.at(errors.0.len().checked_sub(1)));
+    api.getter("last", |errors: &mut Errors| errors.at(errors.0.len().checked_sub(1)));
+    api.indexer(|errors: &mut Errors, index: INT| errors.at(usize::try_from(index).ok()));
+    api.function("count", |errors: &mut Errors, class: ImmutableString| {
         Ok(errors.0.iter().filter(|error| error.class.as_str() == class.as_str()).count() as INT)
     });
-    module.set_getter_fn("index", |e: &mut ErrorHandle| Ok(e.read(|error| INT::from(error.target))));
-    module.set_getter_fn("target", |e: &mut ErrorHandle| Ok(e.read(|error| text(&error.target_id))));
-    module.set_getter_fn("class", |e: &mut ErrorHandle| Ok(e.read(|error| text(error.class.as_str()))));
-    module.set_getter_fn("status", |e: &mut ErrorHandle| Ok(e.read(|error| option(error.status.map(int)))));
-    module.set_getter_fn("provider_code", |e: &mut ErrorHandle| {
+    api.getter("index", |e: &mut ErrorHandle| Ok(e.read(|error| INT::from(error.target))));
+    api.getter("target", |e: &mut ErrorHandle| Ok(e.read(|error| text(&error.target_id))));
+    api.getter("class", |e: &mut ErrorHandle| Ok(e.read(|error| text(error.class.as_str()))));
+    api.getter("status", |e: &mut ErrorHandle| Ok(e.read(|error| option(error.status.map(int)))));
+    api.getter("provider_code", |e: &mut ErrorHandle| {
         Ok(e.read(|error| option(error.provider_code.as_deref().map(text))))
     });
-    module.set_getter_fn("retry_after_ms", |e: &mut ErrorHandle| {
+    api.getter("retry_after_ms", |e: &mut ErrorHandle| {
         Ok(e.read(|error| option(error.retry_after_ms.map(int))))
     });
-    module.set_getter_fn("elapsed_ms", |e: &mut ErrorHandle| Ok(e.read(|error| int(error.elapsed_ms))));
+    api.getter("elapsed_ms", |e: &mut ErrorHandle| Ok(e.read(|error| int(error.elapsed_ms))));
 }

@@ -1,7 +1,8 @@
 //! The small facts about a request: `head.tenant`, `head.stream`, `head.needs.tools` …
 
 use super::{int, option, text};
-use rhai::{Dynamic, INT, ImmutableString, Map, Module};
+use crate::api::registrar::Api;
+use rhai::{Dynamic, INT, ImmutableString, Map};
 use std::sync::Arc;
 use weir_policy::{Budget, DataClass, Head, Needs, RequestView};
 
@@ -23,51 +24,48 @@ impl HeadHandle {
     }
 }
 
-pub(super) fn register(module: &mut Module) {
-    module.set_custom_type::<HeadHandle>("Head");
-    module.set_custom_type::<Needs>("Needs");
-    module.set_custom_type::<Budget>("Budget");
-    who(module);
-    what(module);
-    needs(module);
+pub(super) fn register(api: &mut Api<'_>) {
+    api.custom_type::<HeadHandle>("Head");
+    api.custom_type::<Needs>("Needs");
+    api.custom_type::<Budget>("Budget");
+    who(api);
+    what(api);
+    needs(api);
 }
 
-fn who(module: &mut Module) {
-    module.set_getter_fn("request_id", |h: &mut HeadHandle| Ok(text(&h.head().request_id)));
-    module.set_getter_fn("tenant", |h: &mut HeadHandle| Ok(text(&h.head().tenant)));
-    module.set_getter_fn("project", |h: &mut HeadHandle| Ok(text(&h.head().project)));
-    module.set_getter_fn("key_id", |h: &mut HeadHandle| Ok(text(&h.head().key_id)));
-    module
-        .set_getter_fn("user_hash", |h: &mut HeadHandle| Ok(option(h.head().user_hash.as_deref().map(text))));
-    module.set_getter_fn("region", |h: &mut HeadHandle| Ok(text(&h.head().region)));
-    module.set_getter_fn("class", |h: &mut HeadHandle| Ok(text(class_name(h.head().class))));
-    module.set_getter_fn("retention", |h: &mut HeadHandle| Ok(h.head().retention.name()));
-    module.set_getter_fn("tags", |h: &mut HeadHandle| {
+fn who(api: &mut Api<'_>) {
+    api.changing("request_id", |h: &mut HeadHandle| Ok(text(&h.head().request_id)));
+    api.getter("tenant", |h: &mut HeadHandle| Ok(text(&h.head().tenant)));
+    api.getter("project", |h: &mut HeadHandle| Ok(text(&h.head().project)));
+    api.getter("key_id", |h: &mut HeadHandle| Ok(text(&h.head().key_id)));
+    api.getter("user_hash", |h: &mut HeadHandle| Ok(option(h.head().user_hash.as_deref().map(text))));
+    api.getter("region", |h: &mut HeadHandle| Ok(text(&h.head().region)));
+    api.getter("class", |h: &mut HeadHandle| Ok(text(class_name(h.head().class))));
+    api.getter("retention", |h: &mut HeadHandle| Ok(h.head().retention.name()));
+    api.getter("tags", |h: &mut HeadHandle| {
         let tags = h.head().tags.iter();
         Ok(tags.map(|(name, value)| (name.as_str().into(), text(value))).collect::<Map>())
     });
-    module.set_native_fn("tag", |h: &mut HeadHandle, name: ImmutableString| {
+    api.function("tag", |h: &mut HeadHandle, name: ImmutableString| {
         let tag = h.head().tags.iter().find(|(known, _)| *known == *name);
         Ok(option(tag.map(|(_, value)| text(value))))
     });
 }
 
-fn what(module: &mut Module) {
-    module.set_getter_fn("api", |h: &mut HeadHandle| Ok(text(h.head().api.as_str())));
-    module.set_getter_fn("requested_model", |h: &mut HeadHandle| Ok(text(&h.head().requested_model)));
-    module.set_getter_fn("stream", |h: &mut HeadHandle| Ok(h.head().stream));
-    module.set_getter_fn("deadline_ms", |h: &mut HeadHandle| Ok(int(h.head().deadline_ms)));
-    module.set_getter_fn("est_input_tokens", |h: &mut HeadHandle| Ok(int(h.head().est_input_tokens)));
-    module.set_getter_fn("max_output_tokens", |h: &mut HeadHandle| {
-        Ok(option(h.head().max_output_tokens.map(int)))
-    });
-    module.set_getter_fn("segment_count", |h: &mut HeadHandle| Ok(int(h.head().segment_count)));
-    module.set_getter_fn("body_bytes", |h: &mut HeadHandle| Ok(int(h.head().body_bytes)));
-    module.set_getter_fn("needs", |h: &mut HeadHandle| Ok(h.head().needs));
-    module.set_getter_fn("attempt", |h: &mut HeadHandle| Ok(int(h.head().attempt)));
-    module.set_getter_fn("budget", |h: &mut HeadHandle| Ok(option(h.head().budget.map(Dynamic::from))));
-    module.set_getter_fn("limit", |budget: &mut Budget| Ok(budget.limit.0 as INT));
-    module.set_getter_fn("left", |budget: &mut Budget| Ok(budget.left.0 as INT));
+fn what(api: &mut Api<'_>) {
+    api.getter("api", |h: &mut HeadHandle| Ok(text(h.head().api.as_str())));
+    api.getter("requested_model", |h: &mut HeadHandle| Ok(text(&h.head().requested_model)));
+    api.getter("stream", |h: &mut HeadHandle| Ok(h.head().stream));
+    api.changing("deadline_ms", |h: &mut HeadHandle| Ok(int(h.head().deadline_ms)));
+    api.getter("est_input_tokens", |h: &mut HeadHandle| Ok(int(h.head().est_input_tokens)));
+    api.getter("max_output_tokens", |h: &mut HeadHandle| Ok(option(h.head().max_output_tokens.map(int))));
+    api.getter("segment_count", |h: &mut HeadHandle| Ok(int(h.head().segment_count)));
+    api.getter("body_bytes", |h: &mut HeadHandle| Ok(int(h.head().body_bytes)));
+    api.getter("needs", |h: &mut HeadHandle| Ok(h.head().needs));
+    api.getter("attempt", |h: &mut HeadHandle| Ok(int(h.head().attempt)));
+    api.getter("budget", |h: &mut HeadHandle| Ok(option(h.head().budget.map(Dynamic::from))));
+    api.getter("limit", |budget: &mut Budget| Ok(budget.limit.0 as INT));
+    api.getter("left", |budget: &mut Budget| Ok(budget.left.0 as INT));
 }
 
 /// The WIT name.
@@ -83,7 +81,7 @@ pub(crate) const fn class_name(class: DataClass) -> &'static str {
 /// A need by name.
 type Flag = (&'static str, fn(&Needs) -> bool);
 
-fn needs(module: &mut Module) {
+fn needs(api: &mut Api<'_>) {
     let flags: [Flag; 9] = [
         ("tools", |n| n.tools),
         ("vision", |n| n.vision),
@@ -96,6 +94,6 @@ fn needs(module: &mut Module) {
         ("parallel_tools", |n| n.parallel_tools),
     ];
     for (name, read) in flags {
-        module.set_getter_fn(name, move |needs: &mut Needs| Ok(Dynamic::from(read(needs))));
+        api.getter(name, move |needs: &mut Needs| Ok(Dynamic::from(read(needs))));
     }
 }

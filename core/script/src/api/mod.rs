@@ -18,6 +18,7 @@ pub(crate) mod plan;
 pub(crate) mod preparation;
 pub(crate) mod recovery;
 pub(crate) mod redaction;
+mod registrar;
 pub(crate) mod request;
 pub(crate) mod step;
 pub(crate) mod target;
@@ -25,6 +26,8 @@ pub(crate) mod targets;
 pub(crate) mod usage;
 pub(crate) mod verdict;
 
+use crate::paths::watch::Kind;
+use registrar::Api;
 use rhai::{Dynamic, ImmutableString, Module};
 use std::any::TypeId;
 
@@ -53,27 +56,29 @@ pub(crate) const TYPES: [Named; 18] = [
     ("Reply", TypeId::of::<capability::Reply>),
 ];
 
-/// Adds the API to the library that every engine shares.
+/// Adds the API to the library that every engine shares. What a path may remember is what `route` asks.
 pub(crate) fn register(module: &mut Module) {
-    config::register(module);
-    head::register(module);
-    target::register(module);
-    targets::register(module);
-    order::register(module);
-    plan::register(module);
-    recovery::register(module);
-    errors::register(module);
-    request::register(module);
-    verdict::register(module);
-    admission::register(module);
-    preparation::register(module);
-    redaction::register(module);
-    step::register(module);
-    meta::register(module);
-    usage::register(module);
-    money::register(module);
-    batch::register(module);
-    capability::register(module);
+    config::register(&mut Api::new(module, Kind::Constant));
+    let mut looks = Api::new(module, Kind::Looks);
+    head::register(&mut looks);
+    target::register(&mut looks);
+    targets::register(&mut looks);
+    order::register(&mut looks);
+    plan::register(&mut Api::new(module, Kind::Builds));
+    let mut other = Api::new(module, Kind::Other);
+    recovery::register(&mut other);
+    errors::register(&mut other);
+    request::register(&mut other);
+    verdict::register(&mut other);
+    admission::register(&mut other);
+    preparation::register(&mut other);
+    redaction::register(&mut other);
+    step::register(&mut other);
+    meta::register(&mut other);
+    usage::register(&mut other);
+    money::register(&mut other);
+    batch::register(&mut other);
+    capability::register(&mut other);
 }
 
 /// An absent value is `()` in scripts.

@@ -3,9 +3,10 @@
 use super::plan::{change, kind};
 use super::usage::{lines, of};
 use super::{option, text};
+use crate::api::registrar::Api;
 use crate::fault::misuse;
 use crate::meter;
-use rhai::{Array, Dynamic, EvalAltResult, FLOAT, INT, ImmutableString, Module};
+use rhai::{Array, Dynamic, EvalAltResult, FLOAT, INT, ImmutableString};
 use std::sync::Arc;
 use weir_llm::price::{Nanos, Rate, rate};
 use weir_llm::usage::Class;
@@ -32,36 +33,34 @@ pub(crate) fn quote(value: &Dynamic) -> Result<Nanos, String> {
     })
 }
 
-pub(super) fn register(module: &mut Module) {
-    module.set_custom_type::<BaseHandle>("Base");
-    module.set_custom_type::<Charge>("Charge");
-    module.set_custom_type::<Rate>("Rate");
-    facts(module);
-    charges(module);
-    arithmetic(module);
+pub(super) fn register(api: &mut Api<'_>) {
+    api.custom_type::<BaseHandle>("Base");
+    api.custom_type::<Charge>("Charge");
+    api.custom_type::<Rate>("Rate");
+    facts(api);
+    charges(api);
+    arithmetic(api);
 }
 
-fn facts(module: &mut Module) {
-    module.set_getter_fn("list_price", |b: &mut BaseHandle| Ok(b.0.list_price.0));
-    module.set_getter_fn("lines", |b: &mut BaseHandle| Ok(lines(&b.0.usage)));
-    module.set_native_fn("of", |b: &mut BaseHandle, class: ImmutableString| Ok(of(&b.0.usage, &class)));
-    module.set_getter_fn("rates", |b: &mut BaseHandle| {
+fn facts(api: &mut Api<'_>) {
+    api.getter("list_price", |b: &mut BaseHandle| Ok(b.0.list_price.0));
+    api.getter("lines", |b: &mut BaseHandle| Ok(lines(&b.0.usage)));
+    api.function("of", |b: &mut BaseHandle, class: ImmutableString| Ok(of(&b.0.usage, &class)));
+    api.getter("rates", |b: &mut BaseHandle| {
         Ok(b.0.rates.iter().map(|rate| Dynamic::from(*rate)).collect::<Array>())
     });
     // Pico-dollars a unit, of the class it falls back to if it has none of its own; `()` if unknown.
-    module.set_native_fn("rate", |b: &mut BaseHandle, class: ImmutableString| {
+    api.function("rate", |b: &mut BaseHandle, class: ImmutableString| {
         Ok(option(rate_of(&b.0, &class).map(|(_, pico)| INT::try_from(pico).unwrap_or(INT::MAX))))
     });
     // What the units of a class come to by its rate, in nano-dollars; halves are rounded up, as in the list price.
-    module.set_native_fn("cost_of", |b: &mut BaseHandle, class: ImmutableString| {
+    api.function("cost_of", |b: &mut BaseHandle, class: ImmutableString| {
         let Some((class, pico)) = rate_of(&b.0, &class) else { return Ok(Dynamic::UNIT) };
         let pico = i128::from(b.0.usage.of(class)) * i128::from(pico);
         whole((pico + 500).div_euclid(1000)).map(Dynamic::from)
     });
-    module.set_getter_fn("class", |rate: &mut Rate| Ok(text(rate.class.as_str())));
-    module.set_getter_fn("pico_per_unit", |rate: &mut Rate| {
-        Ok(INT::try_from(rate.pico_per_unit).unwrap_or(INT::MAX))
-    });
+    api.getter("class", |rate: &mut Rate| Ok(text(rate.class.as_str())));
+    api.getter("pico_per_unit", |rate: &mut Rate| Ok(INT::try_from(rate.pico_per_unit).unwrap_or(INT::MAX)));
 }
 
 fn rate_of(base: &Base, class: &str) -> Option<(Class, u64)> {
@@ -69,28 +68,28 @@ fn rate_of(base: &Base, class: &str) -> Option<(Class, u64)> {
     Some((class, rate(&base.rates, class)?))
 }
 
-fn charges(module: &mut Module) {
-    module.set_native_fn("charge", |total: INT| {
+fn charges(api: &mut Api<'_>) {
+    api.function("charge", |total: INT| {
         Ok(Charge { total: Nanos(total), items: Vec::new(), tags: Vec::new() })
     });
-    module.set_native_fn("charge", |_: FLOAT| not_whole::<Charge>());
-    module.set_native_fn("item", |charge: &mut Charge, name: ImmutableString, nanos: INT| {
+    api.function("charge", |_: FLOAT| not_whole::<Charge>());
+    api.function("item", |charge: &mut Charge, name: ImmutableString, nanos: INT| {
         meter::keep(name.len())?;
         Ok(change(charge, |c| c.items.push((name.as_str().to_owned(), Nanos(nanos)))))
     });
-    module.set_native_fn("item", |_: &mut Charge, _: ImmutableString, _: FLOAT| not_whole::<Charge>());
-    module.set_native_fn("tag", |charge: &mut Charge, name: ImmutableString, value: ImmutableString| {
+    api.function("item", |_: &mut Charge, _: ImmutableString, _: FLOAT| not_whole::<Charge>());
+    api.function("tag", |charge: &mut Charge, name: ImmutableString, value: ImmutableString| {
         meter::keep(name.len() + value.len())?;
         Ok(change(charge, |c| c.tags.push((name.as_str().to_owned(), value.as_str().to_owned()))))
     });
 }
 
 /// Each product is exact (128 bits) before it is divided; a remainder goes towards the lower number.
-fn arithmetic(module: &mut Module) {
-    module.set_native_fn("mul_div", |a: INT, b: INT, c: INT| mul_div(a, b, c, 0));
-    module.set_native_fn("mul_div_up", |a: INT, b: INT, c: INT| mul_div(a, b, c, 1));
-    module.set_native_fn("percent", |amount: INT, percent: INT| mul_div(amount, percent, 100, 0));
-    module.set_native_fn("percent", |_: INT, _: FLOAT| {
+fn arithmetic(api: &mut Api<'_>) {
+    api.function("mul_div", |a: INT, b: INT, c: INT| mul_div(a, b, c, 0));
+    api.function("mul_div_up", |a: INT, b: INT, c: INT| mul_div(a, b, c, 1));
+    api.function("percent", |amount: INT, percent: INT| mul_div(amount, percent, 100, 0));
+    api.function("percent", |_: INT, _: FLOAT| {
         Err::<INT, _>(misuse("a percentage of money is whole; of 12.5 % write mul_div(amount, 125, 1000)"))
     });
 }

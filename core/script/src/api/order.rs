@@ -2,8 +2,9 @@
 
 use super::facts::Facts;
 use super::targets::Targets;
+use crate::api::registrar::Api;
 use crate::fault::misuse;
-use rhai::{EvalAltResult, FLOAT, INT, ImmutableString, Module};
+use rhai::{EvalAltResult, FLOAT, INT, ImmutableString};
 use std::cmp::Ordering;
 use weir_llm::usage::Class;
 
@@ -12,22 +13,20 @@ const ERROR_WEIGHT: f64 = 10.0;
 /// Attempts under way that make a target look twice as slow in `balanced`.
 const BUSY: f64 = 64.0;
 
-pub(super) fn register(module: &mut Module) {
+pub(super) fn register(api: &mut Api<'_>) {
     for (name, order) in ORDERS {
-        module.set_native_fn(name, move |list: &mut Targets| Ok(order(list)));
+        api.function(name, move |list: &mut Targets| Ok(order(list)));
     }
-    module.set_native_fn("order", |list: &mut Targets, name: ImmutableString| {
+    api.function("order", |list: &mut Targets, name: ImmutableString| {
         let known = ORDERS.iter().find(|(known, _)| *known == name.as_str());
         known.map(|(_, order)| order(list)).ok_or_else(|| misuse("no such order"))
     });
-    module.set_native_fn("balanced", |list: &mut Targets, cost: FLOAT, latency: FLOAT| {
+    api.function("balanced", |list: &mut Targets, cost: FLOAT, latency: FLOAT| {
         Ok(balanced(list, cost, latency))
     });
-    module.set_native_fn("sort_by", |list: &mut Targets, field: ImmutableString| sort_by(list, &field, 1.0));
-    module.set_native_fn("sort_by_desc", |list: &mut Targets, field: ImmutableString| {
-        sort_by(list, &field, -1.0)
-    });
-    module.set_native_fn("rotate", |list: &mut Targets, by: INT| {
+    api.function("sort_by", |list: &mut Targets, field: ImmutableString| sort_by(list, &field, 1.0));
+    api.function("sort_by_desc", |list: &mut Targets, field: ImmutableString| sort_by(list, &field, -1.0));
+    api.function("rotate", |list: &mut Targets, by: INT| {
         let mut positions = list.positions.clone();
         if let Some(by) = by.checked_rem_euclid(positions.len() as INT) {
             positions.rotate_left(usize::try_from(by).unwrap_or(0));

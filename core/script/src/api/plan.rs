@@ -2,9 +2,10 @@
 
 use super::target::TargetHandle;
 use super::targets::Targets;
+use crate::api::registrar::Api;
 use crate::fault::{misuse, raise};
 use crate::meter;
-use rhai::{Array, Dynamic, EvalAltResult, INT, ImmutableString, Module};
+use rhai::{Array, Dynamic, EvalAltResult, INT, ImmutableString};
 use weir_policy::{Decision, Deny, ErrorClass, FaultKind, Plan, RetryOn, Step, Strategy};
 
 type Answer<T> = Result<T, Box<EvalAltResult>>;
@@ -47,25 +48,25 @@ pub(super) fn kind(value: &Dynamic) -> &'static str {
     }
 }
 
-pub(super) fn register(module: &mut Module) {
-    module.set_custom_type::<Plan>("Plan");
-    module.set_custom_type::<Step>("Step");
-    module.set_custom_type::<Deny>("Deny");
-    module.set_custom_type::<Abstain>("Abstain");
-    module.set_native_fn("abstain", || Ok(Abstain));
-    plans(module);
-    plan_options(module);
-    steps(module);
-    denials(module);
+pub(super) fn register(api: &mut Api<'_>) {
+    api.custom_type::<Plan>("Plan");
+    api.custom_type::<Step>("Step");
+    api.custom_type::<Deny>("Deny");
+    api.custom_type::<Abstain>("Abstain");
+    api.function("abstain", || Ok(Abstain));
+    plans(api);
+    plan_options(api);
+    steps(api);
+    denials(api);
 }
 
-fn plans(module: &mut Module) {
-    module.set_native_fn("plan", |targets: Targets| {
+fn plans(api: &mut Api<'_>) {
+    api.function("plan", |targets: Targets| {
         ordered(targets.positions.iter().map(|&p| step_to(&targets.handle(p))).collect())
     });
-    module.set_native_fn("plan", |target: TargetHandle| ordered(vec![step_to(&target)]));
-    module.set_native_fn("plan", |step: Step| ordered(vec![step]));
-    module.set_native_fn("plan", |list: Array| {
+    api.function("plan", |target: TargetHandle| ordered(vec![step_to(&target)]));
+    api.function("plan", |step: Step| ordered(vec![step]));
+    api.function("plan", |list: Array| {
         list.into_iter().map(any_step).collect::<Answer<Vec<_>>>().and_then(ordered)
     });
 }
@@ -93,42 +94,42 @@ pub(super) fn any_step(value: Dynamic) -> Answer<Step> {
 }
 
 /// Each changes the plan in place and also returns it, so both `p.reason("x");` and `plan(t).reason("x")` work.
-fn plan_options(module: &mut Module) {
-    module.set_native_fn("ordered", |plan: &mut Plan| Ok(change(plan, |p| p.strategy = Strategy::Ordered)));
-    module.set_native_fn("weighted", |plan: &mut Plan| Ok(change(plan, |p| p.strategy = Strategy::Weighted)));
-    module.set_native_fn("hedge", |plan: &mut Plan, ms: INT| {
+fn plan_options(api: &mut Api<'_>) {
+    api.function("ordered", |plan: &mut Plan| Ok(change(plan, |p| p.strategy = Strategy::Ordered)));
+    api.function("weighted", |plan: &mut Plan| Ok(change(plan, |p| p.strategy = Strategy::Weighted)));
+    api.function("hedge", |plan: &mut Plan, ms: INT| {
         let ms = ms_of(ms)?;
         Ok(change(plan, |p| p.strategy = Strategy::Hedge(ms)))
     });
-    module.set_native_fn("ask_on_error", |plan: &mut Plan| Ok(change(plan, |p| p.ask_on_error = true)));
-    module.set_native_fn("reason", |plan: &mut Plan, why: ImmutableString| {
+    api.function("ask_on_error", |plan: &mut Plan| Ok(change(plan, |p| p.ask_on_error = true)));
+    api.function("reason", |plan: &mut Plan, why: ImmutableString| {
         meter::keep(why.len())?;
         Ok(change(plan, |p| p.reason = why.as_str().into()))
     });
-    module.set_native_fn("sticky", |plan: &mut Plan, key: ImmutableString| {
+    api.function("sticky", |plan: &mut Plan, key: ImmutableString| {
         meter::keep(key.len())?;
         Ok(change(plan, |p| p.sticky = Some(key.as_str().to_owned())))
     });
-    module.set_native_fn("budget_nanos", |plan: &mut Plan, nanos: INT| {
+    api.function("budget_nanos", |plan: &mut Plan, nanos: INT| {
         Ok(change(plan, |p| p.budget_nanos = Some(nanos)))
     });
-    module.set_native_fn("retry_on", |plan: &mut Plan, classes: Array| {
+    api.function("retry_on", |plan: &mut Plan, classes: Array| {
         let retry_on = retry_on(&classes)?;
         Ok(change(plan, |p| p.retry_on = retry_on))
     });
-    module.set_native_fn("timeout_first_token_ms", |plan: &mut Plan, ms: INT| {
+    api.function("timeout_first_token_ms", |plan: &mut Plan, ms: INT| {
         let ms = ms_of(ms)?;
         Ok(change(plan, |p| p.steps.iter_mut().for_each(|step| step.timeout_first_token_ms = ms)))
     });
-    module.set_native_fn("timeout_total_ms", |plan: &mut Plan, ms: INT| {
+    api.function("timeout_total_ms", |plan: &mut Plan, ms: INT| {
         let ms = ms_of(ms)?;
         Ok(change(plan, |p| p.steps.iter_mut().for_each(|step| step.timeout_total_ms = ms)))
     });
-    module.set_native_fn("max_retries", |plan: &mut Plan, retries: INT| {
+    api.function("max_retries", |plan: &mut Plan, retries: INT| {
         let retries = retries_of(retries)?;
         Ok(change(plan, |p| p.steps.iter_mut().for_each(|step| step.max_retries = retries)))
     });
-    module.set_native_fn("max_tokens", |plan: &mut Plan, tokens: INT| {
+    api.function("max_tokens", |plan: &mut Plan, tokens: INT| {
         let tokens = tokens_of(tokens)?;
         Ok(change(plan, |p| p.steps.iter_mut().for_each(|step| step.max_tokens = Some(tokens))))
     });
@@ -193,38 +194,38 @@ fn retry_on(classes: &[Dynamic]) -> Answer<RetryOn> {
     Ok(set)
 }
 
-fn steps(module: &mut Module) {
-    module.set_native_fn("step", |target: TargetHandle| Ok(step_to(&target)));
-    module.set_native_fn("step", |index: INT| {
+fn steps(api: &mut Api<'_>) {
+    api.function("step", |target: TargetHandle| Ok(step_to(&target)));
+    api.function("step", |index: INT| {
         let index = u16::try_from(index)
             .map_err(|_| raise(FaultKind::BadAnswer, format!("there is no target {index}")));
         index.map(Step::to)
     });
-    module.set_getter_fn("target", |step: &mut Step| Ok(INT::from(step.target)));
-    module.set_native_fn("weight", |step: &mut Step, weight: INT| {
+    api.getter("target", |step: &mut Step| Ok(INT::from(step.target)));
+    api.function("weight", |step: &mut Step, weight: INT| {
         let weight = u16::try_from(weight).map_err(|_| misuse("a weight is 0 to 65535"))?;
         Ok(change(step, |s| s.weight = weight))
     });
-    module.set_native_fn("timeout_first_token_ms", |step: &mut Step, ms: INT| {
+    api.function("timeout_first_token_ms", |step: &mut Step, ms: INT| {
         let ms = ms_of(ms)?;
         Ok(change(step, |s| s.timeout_first_token_ms = ms))
     });
-    module.set_native_fn("timeout_total_ms", |step: &mut Step, ms: INT| {
+    api.function("timeout_total_ms", |step: &mut Step, ms: INT| {
         let ms = ms_of(ms)?;
         Ok(change(step, |s| s.timeout_total_ms = ms))
     });
-    module.set_native_fn("max_retries", |step: &mut Step, retries: INT| {
+    api.function("max_retries", |step: &mut Step, retries: INT| {
         let retries = retries_of(retries)?;
         Ok(change(step, |s| s.max_retries = retries))
     });
-    module.set_native_fn("max_tokens", |step: &mut Step, tokens: INT| {
+    api.function("max_tokens", |step: &mut Step, tokens: INT| {
         let tokens = tokens_of(tokens)?;
         Ok(change(step, |s| s.max_tokens = Some(tokens)))
     });
 }
 
-fn denials(module: &mut Module) {
-    module.set_native_fn("deny", |status: INT, code: ImmutableString, message: ImmutableString| {
+fn denials(api: &mut Api<'_>) {
+    api.function("deny", |status: INT, code: ImmutableString, message: ImmutableString| {
         meter::keep(code.len() + message.len())?;
         // The pipeline reads a status outside 400..=599 as 403: a refusal stays one.
         let status = u16::try_from(status).unwrap_or(403);
@@ -235,7 +236,7 @@ fn denials(module: &mut Module) {
             retry_after_ms: None,
         })
     });
-    module.set_native_fn("retry_after_ms", |deny: &mut Deny, ms: INT| {
+    api.function("retry_after_ms", |deny: &mut Deny, ms: INT| {
         let ms = ms_of(ms)?;
         Ok(change(deny, |d| d.retry_after_ms = Some(ms)))
     });

@@ -4,9 +4,10 @@ use super::plan::{change, kind};
 use super::target::TargetHandle;
 use super::targets::Targets;
 use super::text;
+use crate::api::registrar::Api;
 use crate::fault::misuse;
 use crate::meter;
-use rhai::{Dynamic, EvalAltResult, INT, ImmutableString, Module};
+use rhai::{Dynamic, EvalAltResult, INT, ImmutableString};
 use std::sync::Arc;
 use weir_policy::{AttemptFacts, Changes, GuardVerdict, Guarded, Preparation};
 
@@ -56,28 +57,28 @@ fn of_verdict(verdict: GuardVerdict) -> Result<Preparation, String> {
     }
 }
 
-pub(super) fn register(module: &mut Module) {
-    module.set_custom_type::<AttemptHandle>("Attempt");
-    module.set_custom_type::<Preparation>("Preparation");
-    module.set_getter_fn("index", |a: &mut AttemptHandle| Ok(INT::from(a.facts.target)));
-    module.set_getter_fn("target", |a: &mut AttemptHandle| Ok(text(&a.facts.target_id)));
-    module.set_getter_fn("number", |a: &mut AttemptHandle| Ok(INT::from(a.facts.number)));
-    module.set_getter_fn("facts", |a: &mut AttemptHandle| Ok(a.known().map_or(Dynamic::UNIT, Dynamic::from)));
-    module.set_native_fn("skip", |reason: ImmutableString| Ok(Preparation::Skip(reason.as_str().to_owned())));
-    headers(module);
+pub(super) fn register(api: &mut Api<'_>) {
+    api.custom_type::<AttemptHandle>("Attempt");
+    api.custom_type::<Preparation>("Preparation");
+    api.getter("index", |a: &mut AttemptHandle| Ok(INT::from(a.facts.target)));
+    api.getter("target", |a: &mut AttemptHandle| Ok(text(&a.facts.target_id)));
+    api.getter("number", |a: &mut AttemptHandle| Ok(INT::from(a.facts.number)));
+    api.getter("facts", |a: &mut AttemptHandle| Ok(a.known().map_or(Dynamic::UNIT, Dynamic::from)));
+    api.function("skip", |reason: ImmutableString| Ok(Preparation::Skip(reason.as_str().to_owned())));
+    headers(api);
 }
 
-fn headers(module: &mut Module) {
-    module.set_native_fn("set_header", |name: ImmutableString, value: ImmutableString| {
+fn headers(api: &mut Api<'_>) {
+    api.function("set_header", |name: ImmutableString, value: ImmutableString| {
         with_header(&mut Preparation::Pass, &name, &value)
     });
-    module.set_native_fn(
+    api.function(
         "set_header",
         |preparation: &mut Preparation, name: ImmutableString, value: ImmutableString| {
             with_header(preparation, &name, &value)
         },
     );
-    module.set_native_fn(
+    api.function(
         "set_header",
         |verdict: &mut GuardVerdict, name: ImmutableString, value: ImmutableString| {
             let mut preparation = of_verdict(verdict.clone()).map_err(misuse)?;

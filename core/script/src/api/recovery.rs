@@ -1,7 +1,8 @@
 //! What `on_error` answers: `follow_plan()`, `retry_after(ms)`, `switch_to(target)`, `fail(deny)`.
 
 use super::plan::{any_step, kind, ms_of};
-use rhai::{Dynamic, INT, Module};
+use crate::api::registrar::Api;
+use rhai::{Dynamic, INT};
 use weir_policy::{Deny, Recovery};
 
 /// What an `on_error` function returned.
@@ -12,11 +13,11 @@ pub(crate) fn recovery(value: Dynamic) -> Result<Recovery, String> {
     })
 }
 
-pub(super) fn register(module: &mut Module) {
-    module.set_custom_type::<Recovery>("Recovery");
-    module.set_native_fn("follow_plan", || Ok(Recovery::FollowPlan));
-    module.set_native_fn("retry_after", |ms: INT| ms_of(ms).map(Recovery::RetryAfter));
+pub(super) fn register(api: &mut Api<'_>) {
+    api.custom_type::<Recovery>("Recovery");
+    api.function("follow_plan", || Ok(Recovery::FollowPlan));
+    api.function("retry_after", |ms: INT| ms_of(ms).map(Recovery::RetryAfter));
     // `switch` is a word of the language.
-    module.set_native_fn("switch_to", |to: Dynamic| any_step(to).map(Recovery::Switch));
-    module.set_native_fn("fail", |deny: Deny| Ok(Recovery::Fail(deny)));
+    api.function("switch_to", |to: Dynamic| any_step(to).map(Recovery::Switch));
+    api.function("fail", |deny: Deny| Ok(Recovery::Fail(deny)));
 }

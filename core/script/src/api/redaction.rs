@@ -4,9 +4,10 @@
 use super::plan::kind;
 use super::request::offset;
 use super::verdict::{joined, severity};
+use crate::api::registrar::Api;
 use crate::fault::misuse;
 use crate::meter;
-use rhai::{Array, Dynamic, EvalAltResult, INT, ImmutableString, Module};
+use rhai::{Array, Dynamic, EvalAltResult, INT, ImmutableString};
 use weir_policy::{GuardVerdict, Guarded, Hit, Manifest, Redaction, Replacement, Severity, Span};
 
 type Answer<T> = Result<T, Box<EvalAltResult>>;
@@ -107,36 +108,33 @@ impl Entry {
     }
 }
 
-pub(super) fn register(module: &mut Module) {
-    module.set_custom_type::<Draft>("Span");
-    module.set_custom_type::<Wanted>("Redaction");
-    module.set_native_fn("mask", |entry: Dynamic| Entry::of(entry, "a mask").map(Wanted::Mask));
-    module.set_native_fn("hash", |index: INT| Entry::of(index.into(), "a class").map(Wanted::Hash));
-    module.set_native_fn("vault", |index: INT| Entry::of(index.into(), "a class").map(Wanted::Vault));
-    module.set_native_fn("refuse", || Ok(Wanted::Refuse));
-    module.set_native_fn("report", || Ok(Wanted::Report));
-    module.set_native_fn("span", |hit: Hit, rule: Dynamic, how_bad: ImmutableString, replace: Dynamic| {
+pub(super) fn register(api: &mut Api<'_>) {
+    api.custom_type::<Draft>("Span");
+    api.custom_type::<Wanted>("Redaction");
+    api.function("mask", |entry: Dynamic| Entry::of(entry, "a mask").map(Wanted::Mask));
+    api.function("hash", |index: INT| Entry::of(index.into(), "a class").map(Wanted::Hash));
+    api.function("vault", |index: INT| Entry::of(index.into(), "a class").map(Wanted::Vault));
+    api.function("refuse", || Ok(Wanted::Refuse));
+    api.function("report", || Ok(Wanted::Report));
+    api.function("span", |hit: Hit, rule: Dynamic, how_bad: ImmutableString, replace: Dynamic| {
         draft(hit, rule, &how_bad, replace)
     });
-    module.set_native_fn(
+    api.function(
         "span",
         |start: INT, end: INT, rule: Dynamic, how_bad: ImmutableString, replace: Dynamic| {
             draft(hit(0, start, end)?, rule, &how_bad, replace)
         },
     );
-    module.set_native_fn(
+    api.function(
         "span",
         |segment: INT, start: INT, end: INT, rule: Dynamic, how_bad: ImmutableString, replace: Dynamic| {
             draft(hit(segment, start, end)?, rule, &how_bad, replace)
         },
     );
-    module.set_native_fn(
-        "spans",
-        |hits: Array, rule: Dynamic, how_bad: ImmutableString, replace: Dynamic| {
-            let one = |hit: Hit| draft(hit, rule.clone(), &how_bad, replace.clone()).map(Dynamic::from);
-            joined(hits)?.into_iter().map(one).collect::<Answer<Array>>()
-        },
-    );
+    api.function("spans", |hits: Array, rule: Dynamic, how_bad: ImmutableString, replace: Dynamic| {
+        let one = |hit: Hit| draft(hit, rule.clone(), &how_bad, replace.clone()).map(Dynamic::from);
+        joined(hits)?.into_iter().map(one).collect::<Answer<Array>>()
+    });
 }
 
 fn hit(segment: INT, start: INT, end: INT) -> Answer<Hit> {

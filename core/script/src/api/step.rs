@@ -5,9 +5,10 @@ use super::plan::{change, kind};
 use super::redaction::{self, is_pass};
 use super::request::{listed, offset, refused};
 use super::text;
+use crate::api::registrar::Api;
 use crate::fault::misuse;
 use crate::{call, meter};
-use rhai::{Array, Dynamic, EvalAltResult, INT, ImmutableString, Module};
+use rhai::{Array, Dynamic, EvalAltResult, INT, ImmutableString};
 use weir_policy::{
     AccessError, Closing, Deny, Edit, GuardVerdict, Guarded, Hit, Lane, Manifest, Next, RedactStep,
     StreamStep, TextEdit,
@@ -93,35 +94,35 @@ fn of_verdict(verdict: &GuardVerdict) -> Option<Draft> {
     }
 }
 
-pub(super) fn register(module: &mut Module) {
-    module.set_custom_type::<Draft>("Step");
-    module.set_custom_type::<Lane>("Lane");
-    module.set_custom_type::<Closing>("Closing");
-    module.set_getter_fn("choice", |lane: &mut Lane| Ok(INT::from(lane.choice)));
-    module.set_getter_fn("kind", |lane: &mut Lane| Ok(text(lane.kind.as_str())));
-    module.set_getter_fn("index", |lane: &mut Lane| Ok(INT::from(lane.index)));
-    module.set_native_fn("closing", || Ok(Closing::default()));
-    module.set_native_fn("redacted", |spans: Array| Ok(Draft { spans, ..Draft::pass() }));
-    module.set_native_fn("scan", |matcher: ImmutableString, text: ImmutableString| scan(&matcher, &text));
-    nexts(module);
+pub(super) fn register(api: &mut Api<'_>) {
+    api.custom_type::<Draft>("Step");
+    api.custom_type::<Lane>("Lane");
+    api.custom_type::<Closing>("Closing");
+    api.getter("choice", |lane: &mut Lane| Ok(INT::from(lane.choice)));
+    api.getter("kind", |lane: &mut Lane| Ok(text(lane.kind.as_str())));
+    api.getter("index", |lane: &mut Lane| Ok(INT::from(lane.index)));
+    api.function("closing", || Ok(Closing::default()));
+    api.function("redacted", |spans: Array| Ok(Draft { spans, ..Draft::pass() }));
+    api.function("scan", |matcher: ImmutableString, text: ImmutableString| scan(&matcher, &text));
+    nexts(api);
 }
 
 /// Each stands for an answer of its own and follows another one: `hold(8)`, `edit([…]).hold(8)`.
-fn nexts(module: &mut Module) {
-    module.set_native_fn("hold", |bytes: INT| held(&mut Draft::pass(), bytes));
-    module.set_native_fn("hold", |draft: &mut Draft, bytes: INT| held(draft, bytes));
-    module.set_native_fn("hold", |verdict: &mut GuardVerdict, bytes: INT| held(&mut begun(verdict)?, bytes));
-    module.set_native_fn("window", |bytes: INT| and(&mut Draft::pass(), Next::Window(offset(bytes)?)));
-    module.set_native_fn("window", |draft: &mut Draft, bytes: INT| and(draft, Next::Window(offset(bytes)?)));
-    module.set_native_fn("window", |verdict: &mut GuardVerdict, bytes: INT| {
+fn nexts(api: &mut Api<'_>) {
+    api.function("hold", |bytes: INT| held(&mut Draft::pass(), bytes));
+    api.function("hold", |draft: &mut Draft, bytes: INT| held(draft, bytes));
+    api.function("hold", |verdict: &mut GuardVerdict, bytes: INT| held(&mut begun(verdict)?, bytes));
+    api.function("window", |bytes: INT| and(&mut Draft::pass(), Next::Window(offset(bytes)?)));
+    api.function("window", |draft: &mut Draft, bytes: INT| and(draft, Next::Window(offset(bytes)?)));
+    api.function("window", |verdict: &mut GuardVerdict, bytes: INT| {
         and(&mut begun(verdict)?, Next::Window(offset(bytes)?))
     });
-    module.set_native_fn("detach", || and(&mut Draft::pass(), Next::Detach));
-    module.set_native_fn("detach", |draft: &mut Draft| and(draft, Next::Detach));
-    module.set_native_fn("detach", |verdict: &mut GuardVerdict| and(&mut begun(verdict)?, Next::Detach));
-    module.set_native_fn("stop", |deny: Deny| and(&mut Draft::pass(), Next::Stop(deny)));
-    module.set_native_fn("stop", |draft: &mut Draft, deny: Deny| and(draft, Next::Stop(deny)));
-    module.set_native_fn("stop", |verdict: &mut GuardVerdict, deny: Deny| {
+    api.function("detach", || and(&mut Draft::pass(), Next::Detach));
+    api.function("detach", |draft: &mut Draft| and(draft, Next::Detach));
+    api.function("detach", |verdict: &mut GuardVerdict| and(&mut begun(verdict)?, Next::Detach));
+    api.function("stop", |deny: Deny| and(&mut Draft::pass(), Next::Stop(deny)));
+    api.function("stop", |draft: &mut Draft, deny: Deny| and(draft, Next::Stop(deny)));
+    api.function("stop", |verdict: &mut GuardVerdict, deny: Deny| {
         and(&mut begun(verdict)?, Next::Stop(deny))
     });
 }

@@ -2,7 +2,8 @@
 
 use super::facts::Facts;
 use super::{int, option, text};
-use rhai::{Dynamic, FLOAT, INT, ImmutableString, Module};
+use crate::api::registrar::Api;
+use rhai::{Dynamic, FLOAT, INT, ImmutableString};
 use std::sync::Arc;
 use weir_llm::usage::Class;
 use weir_policy::{Breaker, Live, Target};
@@ -11,7 +12,7 @@ use weir_policy::{Breaker, Live, Target};
 #[derive(Clone)]
 pub(crate) struct TargetHandle {
     pub(super) facts: Arc<Facts>,
-    pub(super) position: u16,
+    pub(crate) position: u16,
 }
 
 impl TargetHandle {
@@ -32,69 +33,67 @@ impl TargetHandle {
     }
 }
 
-pub(super) fn register(module: &mut Module) {
-    module.set_custom_type::<TargetHandle>("Target");
-    fixed(module);
-    prices(module);
-    live(module);
-    module.set_native_fn("==", |a: TargetHandle, b: TargetHandle| Ok(a.position == b.position));
-    module.set_native_fn("!=", |a: TargetHandle, b: TargetHandle| Ok(a.position != b.position));
-    module.set_native_fn("has_tag", |t: &mut TargetHandle, tag: ImmutableString| {
+pub(super) fn register(api: &mut Api<'_>) {
+    api.custom_type::<TargetHandle>("Target");
+    fixed(api);
+    prices(api);
+    live(api);
+    api.function("==", |a: TargetHandle, b: TargetHandle| Ok(a.position == b.position));
+    api.function("!=", |a: TargetHandle, b: TargetHandle| Ok(a.position != b.position));
+    api.function("has_tag", |t: &mut TargetHandle, tag: ImmutableString| {
         Ok(t.facts.target(t.position).is_some_and(|target| target.tags.iter().any(|own| **own == *tag)))
     });
 }
 
-fn fixed(module: &mut Module) {
-    module.set_getter_fn("index", |t: &mut TargetHandle| Ok(INT::from(t.index())));
-    module.set_getter_fn("id", |t: &mut TargetHandle| Ok(t.fixed(|target| text(&target.id))));
-    module.set_getter_fn("provider", |t: &mut TargetHandle| Ok(t.fixed(|target| text(&target.provider))));
-    module.set_getter_fn("model", |t: &mut TargetHandle| Ok(t.fixed(|target| text(&target.model))));
-    module.set_getter_fn("region", |t: &mut TargetHandle| Ok(t.fixed(|target| text(&target.region))));
-    module.set_getter_fn("retention", |t: &mut TargetHandle| Ok(t.fixed(|target| target.retention.name())));
-    module.set_getter_fn("trains", |t: &mut TargetHandle| Ok(t.fixed(|target| target.trains)));
-    module.set_getter_fn("ctx_tokens", |t: &mut TargetHandle| Ok(t.fixed(|target| int(target.ctx_tokens))));
-    module.set_getter_fn("max_output_tokens", |t: &mut TargetHandle| {
+fn fixed(api: &mut Api<'_>) {
+    api.getter("index", |t: &mut TargetHandle| Ok(INT::from(t.index())));
+    api.getter("id", |t: &mut TargetHandle| Ok(t.fixed(|target| text(&target.id))));
+    api.getter("provider", |t: &mut TargetHandle| Ok(t.fixed(|target| text(&target.provider))));
+    api.getter("model", |t: &mut TargetHandle| Ok(t.fixed(|target| text(&target.model))));
+    api.getter("region", |t: &mut TargetHandle| Ok(t.fixed(|target| text(&target.region))));
+    api.getter("retention", |t: &mut TargetHandle| Ok(t.fixed(|target| target.retention.name())));
+    api.getter("trains", |t: &mut TargetHandle| Ok(t.fixed(|target| target.trains)));
+    api.getter("ctx_tokens", |t: &mut TargetHandle| Ok(t.fixed(|target| int(target.ctx_tokens))));
+    api.getter("max_output_tokens", |t: &mut TargetHandle| {
         Ok(t.fixed(|target| int(target.max_output_tokens)))
     });
-    module.set_getter_fn("quality", |t: &mut TargetHandle| {
+    api.getter("quality", |t: &mut TargetHandle| {
         Ok(t.fixed(|target| option(target.quality.map(FLOAT::from))))
     });
-    module.set_getter_fn("weight", |t: &mut TargetHandle| Ok(INT::from(t.weight())));
-    module.set_getter_fn("tags", |t: &mut TargetHandle| {
+    api.getter("weight", |t: &mut TargetHandle| Ok(INT::from(t.weight())));
+    api.getter("tags", |t: &mut TargetHandle| {
         Ok(t.fixed(|target| target.tags.iter().map(|tag| text(tag)).collect::<Vec<Dynamic>>()))
     });
 }
 
 /// USD per million tokens, as in the config; `()` if not known.
-fn prices(module: &mut Module) {
+fn prices(api: &mut Api<'_>) {
     for (name, class) in
         [("price_in", Class::Input), ("price_cached_in", Class::CachedInput), ("price_out", Class::Output)]
     {
-        module.set_getter_fn(name, move |t: &mut TargetHandle| {
+        api.getter(name, move |t: &mut TargetHandle| {
             // A pico-dollar a token is a millionth of a dollar per million tokens.
             Ok(option(t.facts.rate(t.position, class).map(|pico| pico as FLOAT / 1e6)))
         });
     }
-    module.set_getter_fn("rates", |t: &mut TargetHandle| {
+    api.getter("rates", |t: &mut TargetHandle| {
         Ok(t.fixed(|target| target.rates.iter().map(|rate| Dynamic::from(*rate)).collect::<Vec<Dynamic>>()))
     });
-    module.set_getter_fn("est_cost_nanos", |t: &mut TargetHandle| {
+    api.getter("est_cost_nanos", |t: &mut TargetHandle| {
         Ok(option(t.facts.cost(t.position).map(|pico| INT::try_from(pico / 1000).unwrap_or(INT::MAX))))
     });
 }
 
-fn live(module: &mut Module) {
-    module.set_getter_fn("healthy", |t: &mut TargetHandle| Ok(t.live().healthy));
-    module.set_getter_fn("in_flight", |t: &mut TargetHandle| Ok(INT::from(t.live().in_flight)));
-    module.set_getter_fn("ttft_p50_ms", |t: &mut TargetHandle| Ok(INT::from(t.live().ttft_p50_ms)));
-    module.set_getter_fn("ttft_p95_ms", |t: &mut TargetHandle| Ok(INT::from(t.live().ttft_p95_ms)));
-    module.set_getter_fn("tps_p50", |t: &mut TargetHandle| Ok(FLOAT::from(t.live().tps_p50)));
-    module.set_getter_fn("err_rate_1m", |t: &mut TargetHandle| Ok(FLOAT::from(t.live().err_rate_1m)));
-    module.set_getter_fn("headroom", |t: &mut TargetHandle| Ok(FLOAT::from(t.live().headroom)));
-    module.set_getter_fn("prompt_cache_warm", |t: &mut TargetHandle| {
-        Ok(FLOAT::from(t.live().prompt_cache_warm))
-    });
-    module.set_getter_fn("breaker", |t: &mut TargetHandle| Ok(text(breaker_name(t.live().breaker))));
+fn live(api: &mut Api<'_>) {
+    api.getter("healthy", |t: &mut TargetHandle| Ok(t.live().healthy));
+    api.getter("in_flight", |t: &mut TargetHandle| Ok(INT::from(t.live().in_flight)));
+    api.getter("ttft_p50_ms", |t: &mut TargetHandle| Ok(INT::from(t.live().ttft_p50_ms)));
+    api.getter("ttft_p95_ms", |t: &mut TargetHandle| Ok(INT::from(t.live().ttft_p95_ms)));
+    api.getter("tps_p50", |t: &mut TargetHandle| Ok(FLOAT::from(t.live().tps_p50)));
+    api.getter("err_rate_1m", |t: &mut TargetHandle| Ok(FLOAT::from(t.live().err_rate_1m)));
+    api.getter("headroom", |t: &mut TargetHandle| Ok(FLOAT::from(t.live().headroom)));
+    api.getter("prompt_cache_warm", |t: &mut TargetHandle| Ok(FLOAT::from(t.live().prompt_cache_warm)));
+    api.getter("breaker", |t: &mut TargetHandle| Ok(text(breaker_name(t.live().breaker))));
 }
 
 /// The WIT name.

@@ -3,8 +3,9 @@
 use super::errors::Errors;
 use super::facts::Facts;
 use super::target::TargetHandle;
+use crate::api::registrar::Api;
 use crate::fault::misuse;
-use rhai::{Dynamic, EvalAltResult, FLOAT, FnPtr, INT, ImmutableString, Module, NativeCallContext};
+use rhai::{Dynamic, EvalAltResult, FLOAT, FnPtr, INT, ImmutableString, NativeCallContext};
 use std::sync::Arc;
 use weir_policy::{Breaker, Candidates, Head, Live, Target};
 
@@ -12,7 +13,7 @@ use weir_policy::{Breaker, Candidates, Head, Live, Target};
 #[derive(Clone)]
 pub(crate) struct Targets {
     pub(super) facts: Arc<Facts>,
-    pub(super) positions: Vec<u16>,
+    pub(crate) positions: Vec<u16>,
 }
 
 impl Targets {
@@ -23,7 +24,7 @@ impl Targets {
         Self { facts, positions }
     }
 
-    pub(super) fn with(&self, positions: Vec<u16>) -> Self {
+    pub(crate) fn with(&self, positions: Vec<u16>) -> Self {
         Self { facts: self.facts.clone(), positions }
     }
 
@@ -33,7 +34,7 @@ impl Targets {
         found.map(|position| self.handle(*position))
     }
 
-    pub(super) fn handle(&self, position: u16) -> TargetHandle {
+    pub(crate) fn handle(&self, position: u16) -> TargetHandle {
         TargetHandle { facts: self.facts.clone(), position }
     }
 
@@ -62,53 +63,53 @@ impl IntoIterator for Targets {
     }
 }
 
-pub(super) fn register(module: &mut Module) {
-    module.set_custom_type::<Targets>("Targets");
-    module.set_iterable::<Targets>();
-    access(module);
-    fixed_filters(module);
-    live_filters(module);
-    combinations(module);
+pub(super) fn register(api: &mut Api<'_>) {
+    api.custom_type::<Targets>("Targets");
+    api.iterable::<Targets>();
+    access(api);
+    fixed_filters(api);
+    live_filters(api);
+    combinations(api);
 }
 
-fn access(module: &mut Module) {
-    module.set_native_fn("len", |list: &mut Targets| Ok(list.positions.len() as INT));
-    module.set_getter_fn("len", |list: &mut Targets| Ok(list.positions.len() as INT));
-    module.set_native_fn("is_empty", |list: &mut Targets| Ok(list.positions.is_empty()));
-    module.set_getter_fn("is_empty", |list: &mut Targets| Ok(list.positions.is_empty()));
-    module.set_indexer_get_fn(|list: &mut Targets, index: INT| list.at(index));
-    module.set_native_fn("first", |list: &mut Targets| list.at(0));
-    module.set_native_fn("find", |list: &mut Targets, id: ImmutableString| {
+fn access(api: &mut Api<'_>) {
+    api.function("len", |list: &mut Targets| Ok(list.positions.len() as INT));
+    api.getter("len", |list: &mut Targets| Ok(list.positions.len() as INT));
+    api.function("is_empty", |list: &mut Targets| Ok(list.positions.is_empty()));
+    api.getter("is_empty", |list: &mut Targets| Ok(list.positions.is_empty()));
+    api.indexer(|list: &mut Targets, index: INT| list.at(index));
+    api.function("first", |list: &mut Targets| list.at(0));
+    api.function("find", |list: &mut Targets, id: ImmutableString| {
         let named = |p: &&u16| list.facts.target(**p).is_some_and(|target| *target.id == *id);
         Ok(list.positions.iter().find(named).map_or(Dynamic::UNIT, |p| Dynamic::from(list.handle(*p))))
     });
 }
 
-fn fixed_filters(module: &mut Module) {
-    module.set_native_fn("with_tag", |list: &mut Targets, tag: ImmutableString| {
+fn fixed_filters(api: &mut Api<'_>) {
+    api.function("with_tag", |list: &mut Targets, tag: ImmutableString| {
         Ok(list.keep(|target, _, _| target.tags.iter().any(|own| **own == *tag)))
     });
-    module.set_native_fn("without_tag", |list: &mut Targets, tag: ImmutableString| {
+    api.function("without_tag", |list: &mut Targets, tag: ImmutableString| {
         Ok(list.keep(|target, _, _| target.tags.iter().all(|own| **own != *tag)))
     });
-    module.set_native_fn("with_provider", |list: &mut Targets, name: ImmutableString| {
+    api.function("with_provider", |list: &mut Targets, name: ImmutableString| {
         Ok(list.keep(|target, _, _| *target.provider == *name))
     });
-    module.set_native_fn("in_region", |list: &mut Targets, name: ImmutableString| {
+    api.function("in_region", |list: &mut Targets, name: ImmutableString| {
         Ok(list.keep(|target, _, _| *target.region == *name))
     });
-    module.set_native_fn("min_quality", |list: &mut Targets, floor: FLOAT| {
+    api.function("min_quality", |list: &mut Targets, floor: FLOAT| {
         Ok(list.keep(|target, _, _| target.quality.is_some_and(|quality| quality >= floor as f32)))
     });
-    module.set_native_fn("min_quality", |list: &mut Targets, floor: INT| {
+    api.function("min_quality", |list: &mut Targets, floor: INT| {
         Ok(list.keep(|target, _, _| target.quality.is_some_and(|quality| quality >= floor as f32)))
     });
     // A context length of 0 is not known and may be long enough.
-    module.set_native_fn("fits", |list: &mut Targets, tokens: INT| {
+    api.function("fits", |list: &mut Targets, tokens: INT| {
         Ok(list.keep(|target, _, _| target.ctx_tokens == 0 || INT::from(target.ctx_tokens) >= tokens))
     });
-    module.set_native_fn("priced", |list: &mut Targets| Ok(list.keep(|_, facts, p| facts.cost(p).is_some())));
-    module.set_native_fn("filter", |context: NativeCallContext, list: &mut Targets, keep: FnPtr| {
+    api.function("priced", |list: &mut Targets| Ok(list.keep(|_, facts, p| facts.cost(p).is_some())));
+    api.function("filter", |context: NativeCallContext, list: &mut Targets, keep: FnPtr| {
         let mut positions = Vec::with_capacity(list.positions.len());
         for &position in &list.positions {
             if keep.call_within_context::<bool>(&context, (list.handle(position),))? {
@@ -120,48 +121,48 @@ fn fixed_filters(module: &mut Module) {
 }
 
 /// Bounds are compared as the facts are kept, so that what is written 0.7 is 0.7.
-fn live_filters(module: &mut Module) {
-    module.set_native_fn("healthy", |list: &mut Targets| {
+fn live_filters(api: &mut Api<'_>) {
+    api.function("healthy", |list: &mut Targets| {
         Ok(list.keep_live(|live| live.healthy && live.breaker != Breaker::Open))
     });
     // A target that was never measured gets its chance.
-    module.set_native_fn("within_slo", |list: &mut Targets, ttft_ms: INT| {
+    api.function("within_slo", |list: &mut Targets, ttft_ms: INT| {
         Ok(list.keep_live(|live| INT::from(live.ttft_p95_ms) <= ttft_ms))
     });
-    module.set_native_fn("max_in_flight", |list: &mut Targets, most: INT| {
+    api.function("max_in_flight", |list: &mut Targets, most: INT| {
         Ok(list.keep_live(|live| INT::from(live.in_flight) <= most))
     });
-    module.set_native_fn("max_err_rate", |list: &mut Targets, most: FLOAT| {
+    api.function("max_err_rate", |list: &mut Targets, most: FLOAT| {
         Ok(list.keep_live(|live| live.err_rate_1m <= most as f32))
     });
 }
 
-fn combinations(module: &mut Module) {
-    module.set_native_fn("or", |list: &mut Targets, other: Targets| {
+fn combinations(api: &mut Api<'_>) {
+    api.function("or", |list: &mut Targets, other: Targets| {
         Ok(if list.positions.is_empty() { other } else { list.clone() })
     });
-    module.set_native_fn("then", |list: &mut Targets, others: Targets| {
+    api.function("then", |list: &mut Targets, others: Targets| {
         let mut all = list.clone();
         all.positions.extend(others.positions.iter().filter(|p| !list.positions.contains(p)));
         Ok(all)
     });
-    module.set_native_fn("then", |list: &mut Targets, one: TargetHandle| {
+    api.function("then", |list: &mut Targets, one: TargetHandle| {
         let mut all = list.clone();
         if !all.positions.contains(&one.position) {
             all.positions.push(one.position);
         }
         Ok(all)
     });
-    module.set_native_fn("without", |list: &mut Targets, others: Targets| {
+    api.function("without", |list: &mut Targets, others: Targets| {
         Ok(list.keep(|_, _, p| !others.positions.contains(&p)))
     });
-    module.set_native_fn("without", |list: &mut Targets, one: TargetHandle| {
+    api.function("without", |list: &mut Targets, one: TargetHandle| {
         Ok(list.keep(|_, _, p| one.position != p))
     });
-    module.set_native_fn("without", |list: &mut Targets, tried: Errors| {
+    api.function("without", |list: &mut Targets, tried: Errors| {
         Ok(list.keep(|_, facts, p| tried.0.iter().all(|error| error.target != facts.index(p))))
     });
-    module.set_native_fn("take", |list: &mut Targets, most: INT| {
+    api.function("take", |list: &mut Targets, most: INT| {
         let most = usize::try_from(most).unwrap_or(0);
         Ok(list.with(list.positions.iter().copied().take(most).collect()))
     });

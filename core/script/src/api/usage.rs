@@ -1,7 +1,8 @@
 //! What was used, by class: `usage.output`-like figures as `usage.of("output")`, and `for line in usage.lines`.
 
 use super::{int, option, text};
-use rhai::{Array, Dynamic, ImmutableString, Module};
+use crate::api::registrar::Api;
+use rhai::{Array, Dynamic, ImmutableString};
 use weir_llm::usage::{Class, Source, Usage};
 
 /// What was used, and who counted if that is known.
@@ -18,18 +19,16 @@ pub(super) struct Line {
     quantity: u64,
 }
 
-pub(super) fn register(module: &mut Module) {
-    module.set_custom_type::<UsageHandle>("Usage");
-    module.set_custom_type::<Line>("Line");
-    module.set_native_fn("of", |u: &mut UsageHandle, class: ImmutableString| Ok(of(&u.usage, &class)));
-    module.set_getter_fn("lines", |u: &mut UsageHandle| Ok(lines(&u.usage)));
-    module.set_getter_fn("source", |u: &mut UsageHandle| {
-        Ok(option(u.source.map(|source| text(source.as_str()))))
-    });
-    module.set_getter_fn("total_input", |u: &mut UsageHandle| Ok(int(u.usage.total_input())));
-    module.set_getter_fn("total_output", |u: &mut UsageHandle| Ok(int(u.usage.total_output())));
-    module.set_getter_fn("class", |line: &mut Line| Ok(text(line.class.as_str())));
-    module.set_getter_fn("quantity", |line: &mut Line| Ok(int(line.quantity)));
+pub(super) fn register(api: &mut Api<'_>) {
+    api.custom_type::<UsageHandle>("Usage");
+    api.custom_type::<Line>("Line");
+    api.function("of", |u: &mut UsageHandle, class: ImmutableString| Ok(of(&u.usage, &class)));
+    api.getter("lines", |u: &mut UsageHandle| Ok(lines(&u.usage)));
+    api.getter("source", |u: &mut UsageHandle| Ok(option(u.source.map(|source| text(source.as_str())))));
+    api.getter("total_input", |u: &mut UsageHandle| Ok(int(u.usage.total_input())));
+    api.getter("total_output", |u: &mut UsageHandle| Ok(int(u.usage.total_output())));
+    api.getter("class", |line: &mut Line| Ok(text(line.class.as_str())));
+    api.getter("quantity", |line: &mut Line| Ok(int(line.quantity)));
 }
 
 /// The units of a class; 0 of one that was not used, or that does not exist: classes are an open set.

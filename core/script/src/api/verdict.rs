@@ -2,9 +2,10 @@
 
 use super::plan::{change, kind};
 use super::request::offset;
+use crate::api::registrar::Api;
 use crate::fault::misuse;
 use crate::meter;
-use rhai::{Array, Dynamic, EvalAltResult, FLOAT, INT, ImmutableString, Module};
+use rhai::{Array, Dynamic, EvalAltResult, FLOAT, INT, ImmutableString};
 use weir_policy::{Closing, Deny, Edit, Finding, GuardVerdict, Guarded, Hit, Replacement, Severity};
 
 type Answer<T> = Result<T, Box<EvalAltResult>>;
@@ -16,25 +17,25 @@ pub(crate) fn verdict(hook: &str, value: Dynamic) -> Result<GuardVerdict, String
     })
 }
 
-pub(super) fn register(module: &mut Module) {
-    module.set_custom_type::<GuardVerdict>("Verdict");
-    module.set_custom_type::<Edit>("Edit");
-    module.set_custom_type::<Replacement>("Replacement");
-    outcomes(module);
-    replacements(module);
-    edits(module);
-    notes::<GuardVerdict>(module);
-    notes::<Closing>(module);
+pub(super) fn register(api: &mut Api<'_>) {
+    api.custom_type::<GuardVerdict>("Verdict");
+    api.custom_type::<Edit>("Edit");
+    api.custom_type::<Replacement>("Replacement");
+    outcomes(api);
+    replacements(api);
+    edits(api);
+    notes::<GuardVerdict>(api);
+    notes::<Closing>(api);
 }
 
-fn outcomes(module: &mut Module) {
-    module.set_native_fn("pass", || Ok(GuardVerdict::pass()));
-    module.set_native_fn("block", |deny: Deny| Ok(of(Guarded::Block(deny))));
-    module.set_native_fn("answer", |text: ImmutableString| {
+fn outcomes(api: &mut Api<'_>) {
+    api.function("pass", || Ok(GuardVerdict::pass()));
+    api.function("block", |deny: Deny| Ok(of(Guarded::Block(deny))));
+    api.function("answer", |text: ImmutableString| {
         meter::keep(text.len())?;
         Ok(of(Guarded::Answer(text.as_str().to_owned())))
     });
-    module.set_native_fn("edit", |edits: Array| {
+    api.function("edit", |edits: Array| {
         let edits = edits.into_iter().map(|value| {
             value
                 .try_cast_result::<Edit>()
@@ -48,31 +49,31 @@ fn of(outcome: Guarded) -> GuardVerdict {
     GuardVerdict { outcome, ..GuardVerdict::pass() }
 }
 
-fn replacements(module: &mut Module) {
-    module.set_native_fn("text", |text: ImmutableString| {
+fn replacements(api: &mut Api<'_>) {
+    api.function("text", |text: ImmutableString| {
         meter::keep(text.len())?;
         Ok(Replacement::Text(text.as_str().to_owned()))
     });
-    module.set_native_fn("drop", || Ok(Replacement::Drop));
-    module.set_native_fn("vault", |class: ImmutableString| Ok(Replacement::Vault(class.as_str().to_owned())));
-    module.set_native_fn("hash", |class: ImmutableString| Ok(Replacement::Hash(class.as_str().to_owned())));
+    api.function("drop", || Ok(Replacement::Drop));
+    api.function("vault", |class: ImmutableString| Ok(Replacement::Vault(class.as_str().to_owned())));
+    api.function("hash", |class: ImmutableString| Ok(Replacement::Hash(class.as_str().to_owned())));
 }
 
-fn edits(module: &mut Module) {
-    module.set_native_fn("edit", |segment: INT, start: INT, end: INT, replace: Replacement| {
+fn edits(api: &mut Api<'_>) {
+    api.function("edit", |segment: INT, start: INT, end: INT, replace: Replacement| {
         meter::keep(bytes(&replace))?;
         Ok(Edit { segment: offset(segment)?, start: offset(start)?, end: offset(end)?, replace })
     });
-    module.set_native_fn("edit", |hit: Hit, replace: Replacement| {
+    api.function("edit", |hit: Hit, replace: Replacement| {
         meter::keep(bytes(&replace))?;
         Ok(at(&hit, replace))
     });
     // In a stream there is one text.
-    module.set_native_fn("edit", |start: INT, end: INT, replace: Replacement| {
+    api.function("edit", |start: INT, end: INT, replace: Replacement| {
         meter::keep(bytes(&replace))?;
         Ok(Edit { segment: 0, start: offset(start)?, end: offset(end)?, replace })
     });
-    module.set_native_fn("edits", |hits: Array, replace: Replacement| {
+    api.function("edits", |hits: Array, replace: Replacement| {
         let hits = joined(hits)?;
         meter::keep(hits.len().saturating_mul(bytes(&replace)))?;
         Ok(hits.iter().map(|hit| Dynamic::from(at(hit, replace.clone()))).collect::<Array>())
@@ -141,17 +142,17 @@ impl Noted for Closing {
 
 type Name = ImmutableString;
 
-fn notes<T: Noted>(module: &mut Module) {
-    module.set_native_fn("finding", |noted: &mut T, rule: Name, how_bad: Name| {
+fn notes<T: Noted>(api: &mut Api<'_>) {
+    api.function("finding", |noted: &mut T, rule: Name, how_bad: Name| {
         note(noted, &rule, &how_bad, None, 1.0)
     });
-    module.set_native_fn("finding", |noted: &mut T, rule: Name, how_bad: Name, hit: Hit| {
+    api.function("finding", |noted: &mut T, rule: Name, how_bad: Name, hit: Hit| {
         note(noted, &rule, &how_bad, Some(hit), 1.0)
     });
-    module.set_native_fn("finding", |noted: &mut T, rule: Name, how_bad: Name, hit: Hit, score: FLOAT| {
+    api.function("finding", |noted: &mut T, rule: Name, how_bad: Name, hit: Hit, score: FLOAT| {
         note(noted, &rule, &how_bad, Some(hit), score)
     });
-    module.set_native_fn("tag", |noted: &mut T, name: Name, value: Name| {
+    api.function("tag", |noted: &mut T, name: Name, value: Name| {
         meter::keep(name.len() + value.len())?;
         Ok(change(noted, |noted| noted.tags().push((name.as_str().to_owned(), value.as_str().to_owned()))))
     });

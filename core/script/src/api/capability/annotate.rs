@@ -1,16 +1,17 @@
 //! `annotate`: notes on the exchange that later policies read with `request.attr(key)`.
 
 use super::Answer;
+use crate::api::registrar::Api;
 use crate::fault::{misuse, word};
 use crate::{call, taint};
-use rhai::{ImmutableString, Module};
+use rhai::ImmutableString;
 use weir_policy::{AccessError, Capability};
 
 /// Longest name or value of a note.
 const MAX_NOTE_BYTES: usize = 128;
 
-pub(super) fn register(module: &mut Module) {
-    module.set_native_fn("annotate", |key: ImmutableString, value: ImmutableString| annotate(&key, &value));
+pub(super) fn register(api: &mut Api<'_>) {
+    api.function("annotate", |key: ImmutableString, value: ImmutableString| annotate(&key, &value));
 }
 
 fn annotate(key: &str, value: &str) -> Answer<()> {

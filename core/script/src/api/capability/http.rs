@@ -4,12 +4,13 @@
 use super::{Answer, pairs};
 use crate::api::config::plain;
 use crate::api::plan::{kind, ms_of};
+use crate::api::registrar::Api;
 use crate::api::{option, text};
 use crate::call;
 use crate::fault::{misuse, word};
 use crate::meter;
 use crate::waiting::{self, Replies};
-use rhai::{Array, Blob, Dynamic, INT, ImmutableString, Map, Module};
+use rhai::{Array, Blob, Dynamic, INT, ImmutableString, Map};
 use std::sync::Arc;
 use weir_policy::Capability;
 use weir_policy::services::{HttpError, Inbound, Outbound};
@@ -27,9 +28,9 @@ impl Reply {
     }
 }
 
-pub(super) fn register(module: &mut Module) {
-    module.set_custom_type::<Reply>("Reply");
-    module.set_native_fn("http_send", |call: Map| {
+pub(super) fn register(api: &mut Api<'_>) {
+    api.custom_type::<Reply>("Reply");
+    api.function("http_send", |call: Map| {
         let mut replies = send(vec![outbound(call)?])?;
         match replies.pop() {
             Some(Ok(inbound)) => Ok(Reply(Arc::new(Ok(inbound)))),
@@ -37,7 +38,7 @@ pub(super) fn register(module: &mut Module) {
             None => Err(misuse("the host answered with nothing")),
         }
     });
-    module.set_native_fn("http_send_all", |calls: Array| {
+    api.function("http_send_all", |calls: Array| {
         let calls = calls.into_iter().map(|call| match call.try_cast_result::<Map>() {
             Ok(call) => outbound(call),
             Err(call) => Err(misuse(format!("{} where a map is needed", kind(&call)))),
@@ -45,35 +46,33 @@ pub(super) fn register(module: &mut Module) {
         let replies = send(calls.collect::<Answer<_>>()?)?;
         Ok(replies.into_iter().map(|reply| Dynamic::from(Reply(Arc::new(reply)))).collect::<Array>())
     });
-    replies(module);
+    replies(api);
 }
 
-fn replies(module: &mut Module) {
-    module.set_getter_fn("error", |r: &mut Reply| {
+fn replies(api: &mut Api<'_>) {
+    api.getter("error", |r: &mut Reply| {
         Ok(option(r.0.as_ref().as_ref().err().map(|error| text(error.as_str()))))
     });
-    module.set_getter_fn("status", |r: &mut Reply| Ok(r.read(|inbound| INT::from(inbound.status))));
+    api.getter("status", |r: &mut Reply| Ok(r.read(|inbound| INT::from(inbound.status))));
     // What is no UTF-8 is replaced; `bytes` has it as it came.
-    module.set_getter_fn("body", |r: &mut Reply| {
-        Ok(r.read(|inbound| text(&String::from_utf8_lossy(&inbound.body))))
-    });
-    module.set_getter_fn("bytes", |r: &mut Reply| Ok(r.read(|inbound| inbound.body.clone())));
-    module.set_getter_fn("truncated", |r: &mut Reply| Ok(r.read(|inbound| inbound.truncated)));
-    module.set_getter_fn("headers", |r: &mut Reply| {
+    api.getter("body", |r: &mut Reply| Ok(r.read(|inbound| text(&String::from_utf8_lossy(&inbound.body)))));
+    api.getter("bytes", |r: &mut Reply| Ok(r.read(|inbound| inbound.body.clone())));
+    api.getter("truncated", |r: &mut Reply| Ok(r.read(|inbound| inbound.truncated)));
+    api.getter("headers", |r: &mut Reply| {
         let all = |inbound: &Inbound| {
             let headers = inbound.headers.iter();
             headers.map(|(name, value)| (name.as_str().into(), text(value))).collect::<Map>()
         };
         Ok(r.read(all))
     });
-    module.set_native_fn("header", |r: &mut Reply, name: ImmutableString| {
+    api.function("header", |r: &mut Reply, name: ImmutableString| {
         let find = |inbound: &Inbound| {
             let found = inbound.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(&name));
             option(found.map(|(_, value)| text(value)))
         };
         Ok(r.read(find))
     });
-    module.set_native_fn("json", |r: &mut Reply| match r.0.as_ref() {
+    api.function("json", |r: &mut Reply| match r.0.as_ref() {
         Ok(inbound) => serde_json::from_slice(&inbound.body)
             .map(|value| plain(&value))
             .map_err(|_| misuse("the reply is no JSON")),

@@ -2,11 +2,12 @@
 //! `too-large`, `conflict`, `closed`, `unavailable`.
 
 use super::{Answer, natural};
+use crate::api::registrar::Api;
 use crate::api::{option, text};
 use crate::call::{self, Call};
 use crate::fault::{misuse, word};
 use crate::meter;
-use rhai::{Blob, Dynamic, INT, ImmutableString, Module};
+use rhai::{Blob, Dynamic, INT, ImmutableString};
 use weir_policy::Capability;
 use weir_policy::services::{Entry, KvError, Origin, Put, Scope, Take};
 
@@ -17,53 +18,51 @@ const MAX_VALUE_BYTES: usize = 64 << 10;
 
 type Name = ImmutableString;
 
-pub(super) fn register(module: &mut Module) {
-    module.set_custom_type::<Entry>("Entry");
-    entries(module);
-    writes(module);
-    numbers(module);
+pub(super) fn register(api: &mut Api<'_>) {
+    api.custom_type::<Entry>("Entry");
+    entries(api);
+    writes(api);
+    numbers(api);
 }
 
-fn entries(module: &mut Module) {
-    module.set_native_fn("kv_get", |scope: Name, key: Name| {
+fn entries(api: &mut Api<'_>) {
+    api.function("kv_get", |scope: Name, key: Name| {
         let get = |call: &Call, origin: &Origin, scope| call.services().kv_get(origin, scope, &key);
         let entry = read(&scope, &key, get)?;
         meter::keep(entry.as_ref().map_or(0, |entry| entry.value.len()))?;
         Ok(entry.map_or(Dynamic::UNIT, Dynamic::from))
     });
     // Text as text; what is no UTF-8 is `()`, and `.bytes` has it.
-    module.set_getter_fn("value", |e: &mut Entry| Ok(option(std::str::from_utf8(&e.value).ok().map(text))));
-    module.set_getter_fn("bytes", |e: &mut Entry| Ok(Dynamic::from_blob(e.value.clone())));
-    module.set_getter_fn("version", |e: &mut Entry| Ok(INT::try_from(e.version).unwrap_or(INT::MAX)));
-    module.set_getter_fn("ttl_ms", |e: &mut Entry| {
+    api.getter("value", |e: &mut Entry| Ok(option(std::str::from_utf8(&e.value).ok().map(text))));
+    api.getter("bytes", |e: &mut Entry| Ok(Dynamic::from_blob(e.value.clone())));
+    api.getter("version", |e: &mut Entry| Ok(INT::try_from(e.version).unwrap_or(INT::MAX)));
+    api.getter("ttl_ms", |e: &mut Entry| {
         Ok(option(e.ttl_ms.map(|ms| INT::try_from(ms).unwrap_or(INT::MAX))))
     });
 }
 
-fn writes(module: &mut Module) {
-    module.set_native_fn("kv_put", |scope: Name, key: Name, value: Dynamic| {
-        put(&scope, &key, &value, None, None)
-    });
-    module.set_native_fn("kv_put", |scope: Name, key: Name, value: Dynamic, ttl_ms: INT| {
+fn writes(api: &mut Api<'_>) {
+    api.function("kv_put", |scope: Name, key: Name, value: Dynamic| put(&scope, &key, &value, None, None));
+    api.function("kv_put", |scope: Name, key: Name, value: Dynamic, ttl_ms: INT| {
         put(&scope, &key, &value, None, Some(ttl_ms))
     });
-    module.set_native_fn("kv_cas", |scope: Name, key: Name, version: INT, value: Dynamic| {
+    api.function("kv_cas", |scope: Name, key: Name, version: INT, value: Dynamic| {
         put(&scope, &key, &value, Some(version), None)
     });
-    module.set_native_fn("kv_cas", |scope: Name, key: Name, version: INT, value: Dynamic, ttl_ms: INT| {
+    api.function("kv_cas", |scope: Name, key: Name, version: INT, value: Dynamic, ttl_ms: INT| {
         put(&scope, &key, &value, Some(version), Some(ttl_ms))
     });
-    module.set_native_fn("kv_delete", |scope: Name, key: Name| {
+    api.function("kv_delete", |scope: Name, key: Name| {
         write(&scope, &key, |call, origin, scope| call.services().kv_delete(origin, scope, &key))
     });
 }
 
-fn numbers(module: &mut Module) {
-    module.set_native_fn("kv_incr", |scope: Name, key: Name, by: INT| incr(&scope, &key, by, None));
-    module.set_native_fn("kv_incr", |scope: Name, key: Name, by: INT, ttl_ms: INT| {
+fn numbers(api: &mut Api<'_>) {
+    api.function("kv_incr", |scope: Name, key: Name, by: INT| incr(&scope, &key, by, None));
+    api.function("kv_incr", |scope: Name, key: Name, by: INT, ttl_ms: INT| {
         incr(&scope, &key, by, Some(ttl_ms))
     });
-    module.set_native_fn("kv_take", |scope: Name, key: Name, cost: INT, per_min: INT, burst: INT| {
+    api.function("kv_take", |scope: Name, key: Name, cost: INT, per_min: INT, burst: INT| {
         let take = Take {
             cost: natural(cost, "the cost")?,
             per_min: natural(per_min, "the rate")?,

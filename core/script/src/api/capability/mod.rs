@@ -9,8 +9,9 @@ mod telemetry;
 mod tokens;
 
 use super::plan::kind;
+use crate::api::registrar::Api;
 use crate::fault::misuse;
-use rhai::{Dynamic, EvalAltResult, ImmutableString, Map, Module};
+use rhai::{Dynamic, EvalAltResult, ImmutableString, Map};
 use weir_policy::Capability;
 
 pub(crate) use http::{OUTBOUND, Reply};
@@ -31,13 +32,13 @@ pub(crate) const FUNCTIONS: [(Capability, &[&str]); 6] = [
 /// are called.
 pub(crate) const AMBIGUOUS: [&str; 2] = ["count", "log"];
 
-pub(super) fn register(module: &mut Module) {
-    annotate::register(module);
-    env::register(module);
-    http::register(module);
-    kv::register(module);
-    telemetry::register(module);
-    tokens::register(module);
+pub(super) fn register(api: &mut Api<'_>) {
+    annotate::register(api);
+    env::register(api);
+    http::register(api);
+    kv::register(api);
+    telemetry::register(api);
+    tokens::register(api);
 }
 
 /// A map of names to texts, numbers or flags, as pairs of texts.

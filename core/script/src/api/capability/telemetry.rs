@@ -2,9 +2,10 @@
 //! does not declare becomes `undeclared`.
 
 use super::{Answer, natural, pairs};
+use crate::api::registrar::Api;
 use crate::call::{self, Call};
 use crate::fault::misuse;
-use rhai::{FLOAT, INT, ImmutableString, Map, Module};
+use rhai::{FLOAT, INT, ImmutableString, Map};
 use weir_policy::Capability;
 use weir_policy::services::{Level, Record};
 
@@ -13,18 +14,16 @@ const MAX_PAIRS: usize = 16;
 
 type Name = ImmutableString;
 
-pub(super) fn register(module: &mut Module) {
-    module.set_native_fn("log", |level: Name, message: Name| log(&level, &message, &Map::new()));
-    module.set_native_fn("log", |level: Name, message: Name, fields: Map| log(&level, &message, &fields));
-    module.set_native_fn("counter", |name: Name, by: INT| counter(&name, by, &Map::new()));
-    module.set_native_fn("counter", |name: Name, by: INT, labels: Map| counter(&name, by, &labels));
-    module.set_native_fn("observe", |name: Name, value: FLOAT| observe(&name, value, &Map::new()));
-    module.set_native_fn("observe", |name: Name, value: INT| observe(&name, value as FLOAT, &Map::new()));
-    module.set_native_fn("observe", |name: Name, value: FLOAT, labels: Map| observe(&name, value, &labels));
-    module.set_native_fn("observe", |name: Name, value: INT, labels: Map| {
-        observe(&name, value as FLOAT, &labels)
-    });
-    module.set_native_fn("explain", |rule: Name, because: Name| {
+pub(super) fn register(api: &mut Api<'_>) {
+    api.function("log", |level: Name, message: Name| log(&level, &message, &Map::new()));
+    api.function("log", |level: Name, message: Name, fields: Map| log(&level, &message, &fields));
+    api.function("counter", |name: Name, by: INT| counter(&name, by, &Map::new()));
+    api.function("counter", |name: Name, by: INT, labels: Map| counter(&name, by, &labels));
+    api.function("observe", |name: Name, value: FLOAT| observe(&name, value, &Map::new()));
+    api.function("observe", |name: Name, value: INT| observe(&name, value as FLOAT, &Map::new()));
+    api.function("observe", |name: Name, value: FLOAT, labels: Map| observe(&name, value, &labels));
+    api.function("observe", |name: Name, value: INT, labels: Map| observe(&name, value as FLOAT, &labels));
+    api.function("explain", |rule: Name, because: Name| {
         call::with(Capability::Telemetry, |call| {
             let (rule, because) = (call.text(&rule), call.text(&because));
             call.services().record(&call.origin(), Record::Explain { rule: &rule, because: &because });

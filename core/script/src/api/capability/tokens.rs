@@ -1,18 +1,17 @@
 //! `tokens`: close estimates of token counts by model family.
 
 use super::Answer;
+use crate::api::registrar::Api;
 use crate::api::request::offset;
 use crate::call;
-use rhai::{INT, ImmutableString, Module};
+use rhai::{INT, ImmutableString};
 use weir_policy::Capability;
 
-pub(super) fn register(module: &mut Module) {
-    module.set_native_fn("count", |model: ImmutableString, text: ImmutableString| {
+pub(super) fn register(api: &mut Api<'_>) {
+    api.function("count", |model: ImmutableString, text: ImmutableString| {
         call::with(Capability::Tokens, |call| Ok(INT::from(call.services().tokens(&model, &text))))
     });
-    module.set_native_fn("count_segment", |model: ImmutableString, segment: INT| {
-        count_segment(&model, segment)
-    });
+    api.function("count_segment", |model: ImmutableString, segment: INT| count_segment(&model, segment));
 }
 
 /// Of a whole segment, without reading it: does not taint. 0 if there is no such segment.

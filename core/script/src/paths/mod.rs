@@ -1,0 +1,90 @@
+//! What a script's `route` asked of the host, remembered as a path, so that the next request need not be interpreted.
+//!
+//! A script decides by what the host tells it: given the same answers it does the same. So the host's functions that a
+//! call went through are written down, each with what it was given: a value that an earlier function on the path made,
+//! or a constant. What came back as a plain value (a number, a text, a yes or no) is written down too: the path forks
+//! there. A later request walks the path: the same functions are called with the request's own lists and facts, and as
+//! long as each plain value is one that the path knows, what stands at its end is what the script would have answered.
+//! Else the script is interpreted, and what it did becomes another branch.
+//!
+//! What has another result each time, or has an effect (time, chance, `kv`, telemetry, content), is never on a path: a
+//! call that meets such a function is interpreted, always. Nothing is learned from a request of zero retention.
+//!
+//! - `watch`: what a call under observation does, function by function.
+//! - `tree`: the paths of one script, and the walk.
+
+#[cfg(test)]
+mod tests;
+pub(crate) mod tree;
+pub(crate) mod watch;
+
+use arc_swap::ArcSwapOption;
+use rhai::Dynamic;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tree::Tree;
+
+/// Calls that are watched, in the life of a version.
+const LESSONS: u32 = 64;
+/// Requests in a row that no path fits, after the last lesson, until the paths are given up.
+const PATIENCE: u32 = 256;
+
+/// The paths of one version of a script.
+pub(crate) struct Paths {
+    tree: ArcSwapOption<Tree>,
+    lessons: Mutex<u32>,
+    /// Requests since the last one that a path fitted.
+    misses: AtomicU32,
+}
+
+impl Default for Paths {
+    fn default() -> Self {
+        Self { tree: ArcSwapOption::empty(), lessons: Mutex::new(LESSONS), misses: AtomicU32::new(0) }
+    }
+}
+
+impl Paths {
+    /// What the script answers, if a path fits. `arguments` are those of `route`; they are as before if none does.
+    pub(crate) fn follow(&self, arguments: &mut [Dynamic]) -> Option<Dynamic> {
+        let tree = self.tree.load();
+        let walked = catch_unwind(AssertUnwindSafe(|| tree.as_ref()?.walk(arguments))).unwrap_or(None);
+        match &walked {
+            // Read before written: where every request fits, the cores share the line.
+            Some(_) if self.misses.load(Ordering::Relaxed) > 0 => self.misses.store(0, Ordering::Relaxed),
+            Some(_) => {}
+            None if tree.is_some() => self.missed(),
+            None => {}
+        }
+        walked
+    }
+
+    /// Whether the next call is to be watched.
+    pub(crate) fn learns(&self) -> bool {
+        self.misses.load(Ordering::Relaxed) < PATIENCE && self.lessons(|left| *left > 0)
+    }
+
+    /// Adds the path that a call went.
+    pub(crate) fn learn(&self, watched: watch::Watched) {
+        self.lessons(|left| *left = left.saturating_sub(1));
+        if let Some(path) = watched.path() {
+            // Under the lock of `lessons` nobody else adds; readers keep the tree that they have.
+            self.lessons(|_| {
+                let mut tree = self.tree.load().as_deref().cloned().unwrap_or_default();
+                if tree.add(path) {
+                    self.tree.store(Some(Arc::new(tree)));
+                }
+            });
+        }
+    }
+
+    fn missed(&self) {
+        if self.misses.fetch_add(1, Ordering::Relaxed) >= PATIENCE && !self.learns() {
+            self.tree.store(None);
+        }
+    }
+
+    fn lessons<T>(&self, work: impl FnOnce(&mut u32) -> T) -> T {
+        work(&mut self.lessons.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

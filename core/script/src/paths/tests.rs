@@ -1,0 +1,349 @@
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use crate::script::Script;
+use crate::version;
+use proptest::prelude::*;
+use rhai::Dynamic;
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+use weir_llm::request::Request;
+use weir_llm::usage::Class;
+use weir_policy::{
+    Api, Breaker, Candidates, DataClass, Decision, Grants, Head, Live, LiveFacts, Needs, Policy, RequestView,
+    Retention, Target,
+};
+
+/// A script of `route` with this body.
+fn script(body: &str) -> Script {
+    let source = format!("//! name: tested\n//! version: 1.0.0\n//! hooks: [route]\n{body}");
+    compiled(&source, &Value::Null)
+}
+
+fn compiled(source: &str, config: &Value) -> Script {
+    let version = version::load("tested.rhai", source, config, &Grants::offline());
+    Script(Arc::new(version.unwrap_or_else(|error| panic!("{error}"))))
+}
+
+#[derive(Debug)]
+struct Facts(Mutex<Vec<Live>>);
+
+impl LiveFacts for Facts {
+    fn live(&self, target: u16) -> Live {
+        self.0.lock().unwrap().get(usize::from(target)).copied().unwrap_or_default()
+    }
+}
+
+/// One request and what there is to choose from.
+#[derive(Debug, Clone)]
+struct Asked {
+    tenant: String,
+    tier: Option<String>,
+    tokens: u32,
+    retention: Retention,
+    targets: Vec<(Target, Live)>,
+}
+
+fn target(n: u16, price: u64, quality: Option<f32>, tag: &str) -> Target {
+    let rate = |class, pico| weir_llm::price::Rate { class, pico_per_unit: pico };
+    Target {
+        id: format!("p{}/{n}", n % 3).into(),
+        provider: format!("p{}", n % 3).into(),
+        model: n.to_string().into(),
+        region: if n.is_multiple_of(2) { "eu" } else { "us" }.into(),
+        retention: Retention::Unknown,
+        trains: false,
+        ctx_tokens: u32::from(n) * 1000,
+        max_output_tokens: 0,
+        quality,
+        rates: Arc::new([rate(Class::Input, price), rate(Class::Output, price * 4)]),
+        tags: Arc::new([tag.into()]),
+        weight: 1 + n,
+    }
+}
+
+impl Asked {
+    fn plain() -> Self {
+        let targets = (0..4u16).map(|n| {
+            let live =
+                Live { target: n, healthy: true, ttft_p50_ms: 100 * u32::from(n + 1), ..Live::default() };
+            (target(n, 100 - u64::from(n), Some(0.2 * f32::from(n)), "gold"), live)
+        });
+        Self {
+            tenant: "acme".into(),
+            tier: None,
+            tokens: 10,
+            retention: Retention::Unknown,
+            targets: targets.collect(),
+        }
+    }
+
+    fn view(&self) -> Arc<RequestView> {
+        let body = r#"{"model":"fast","messages":[{"role":"user","content":"Hello."}]}"#;
+        let head = Head {
+            request_id: "req_1".into(),
+            api: Api::Chat,
+            requested_model: "fast".into(),
+            stream: false,
+            tenant: self.tenant.as_str().into(),
+            project: "".into(),
+            key_id: "key_1".into(),
+            user_hash: None,
+            region: "".into(),
+            class: DataClass::Internal,
+            retention: self.retention,
+            tags: self.tier.iter().map(|tier| ("tier".to_owned(), tier.clone())).collect(),
+            deadline_ms: 60_000,
+            est_input_tokens: self.tokens,
+            max_output_tokens: None,
+            segment_count: 1,
+            body_bytes: body.len() as u64,
+            needs: Needs::default(),
+            attempt: 0,
+            budget: None,
+        };
+        let chat = Request::parse(Api::Chat, bytes::Bytes::from_static(body.as_bytes())).unwrap();
+        Arc::new(RequestView::new(head, Arc::new(chat), Vec::new()))
+    }
+
+    fn candidates(&self) -> Arc<Candidates> {
+        let live = self.targets.iter().map(|(_, live)| *live).collect();
+        Arc::new(Candidates {
+            table: self.targets.iter().map(|(target, _)| target.clone()).collect(),
+            allowed: (0..u16::try_from(self.targets.len()).unwrap()).collect(),
+            facts: Arc::new(Facts(Mutex::new(live))),
+        })
+    }
+}
+
+fn ask(script: &Script, asked: &Asked) -> Result<Decision, String> {
+    script.route(&asked.view(), &asked.candidates()).map_err(|fault| fault.message)
+}
+
+/// Whether a path of the script fits this request.
+fn follows(script: &Script, asked: &Asked) -> bool {
+    let view = asked.view();
+    let targets = crate::api::targets::Targets::all(&asked.candidates(), view.head());
+    let head = crate::api::head::HeadHandle::View(view);
+    let mut arguments = [Dynamic::from(head), Dynamic::from(targets), Dynamic::UNIT];
+    crate::meter::start(&script.0.manifest().limits);
+    script.0.paths.follow(&mut arguments).is_some()
+}
+
+#[test]
+fn the_second_request_follows_the_first() {
+    let script = script(
+        "fn route(head, targets, config) { plan(targets.healthy().or(targets).cheapest()).reason(\"x\") }",
+    );
+    let mut asked = Asked::plain();
+    assert!(!follows(&script, &asked));
+    let first = ask(&script, &asked).unwrap();
+    assert!(follows(&script, &asked));
+    assert_eq!(ask(&script, &asked).unwrap(), first);
+
+    // Another price, another health: the path holds, the plan is another one.
+    asked.targets[3].1.healthy = false;
+    asked.targets.truncate(3);
+    asked.targets[0].0 = target(0, 1, None, "gold");
+    assert!(follows(&script, &asked));
+    let Decision::Plan(plan) = ask(&script, &asked).unwrap() else { panic!("no plan") };
+    assert_eq!(plan.steps.iter().map(|step| step.target).collect::<Vec<_>>(), [0, 2, 1]);
+    assert_eq!(&*plan.reason, "x");
+}
+
+#[test]
+fn paths_fork_where_a_plain_value_differs() {
+    let script = script(
+        "fn route(head, targets, config) {
+            if head.tenant == \"acme\" { return plan(targets.take(1)); }
+            if targets.with_tag(\"gold\").is_empty { return deny(403, \"none\", \"None.\"); }
+            plan([step(targets.with_tag(\"gold\")[0]).weight(7), targets.reverse().first()]).weighted()
+        }",
+    );
+    let acme = Asked::plain();
+    let other = Asked { tenant: "other".into(), ..Asked::plain() };
+    let mut none = other.clone();
+    none.targets.iter_mut().for_each(|(target, _)| target.tags = Arc::new([]));
+    for asked in [&acme, &other, &none] {
+        assert!(!follows(&script, asked));
+        ask(&script, asked).unwrap();
+    }
+    for asked in [&acme, &other, &none] {
+        assert!(follows(&script, asked));
+    }
+    let Decision::Plan(plan) = ask(&script, &other).unwrap() else { panic!("no plan") };
+    assert_eq!((plan.steps[0].weight, plan.steps[1].target), (7, 3));
+    assert!(matches!(ask(&script, &none).unwrap(), Decision::Deny(_)));
+}
+
+/// What is changed in place keeps its earlier copies.
+#[test]
+fn a_copy_is_not_changed_with_the_original() {
+    let script = script(
+        "fn route(head, targets, config) {
+            let a = plan(targets).reason(\"first\");
+            let b = a;
+            a.reason(\"second\");
+            a.hedge(5);
+            if targets.len == 4 { b } else { a }
+        }",
+    );
+    let four = Asked::plain();
+    let mut three = Asked::plain();
+    three.targets.truncate(3);
+    for asked in [&four, &three, &four, &three] {
+        let Decision::Plan(plan) = ask(&script, asked).unwrap() else { panic!("no plan") };
+        assert_eq!(&*plan.reason, if asked.targets.len() == 4 { "first" } else { "second" });
+    }
+    assert!(follows(&script, &four) && follows(&script, &three));
+}
+
+/// Loops and closures see single targets: the path holds for lists in which the same ones stand.
+#[test]
+fn loops_and_closures() {
+    let script = script(
+        "fn route(head, targets, config) {
+            let good = targets.filter(|t| t.quality != () && t.quality > 0.3);
+            let best = ();
+            for t in good { if best == () || t.ctx_tokens > best.ctx_tokens { best = t; } }
+            if best == () { return abstain(); }
+            plan(best).reason(best.id)
+        }",
+    );
+    let asked = Asked::plain();
+    let first = ask(&script, &asked).unwrap();
+    assert!(follows(&script, &asked));
+    assert_eq!(ask(&script, &asked).unwrap(), first);
+    let mut fewer = asked.clone();
+    fewer.targets.truncate(3);
+    assert!(!follows(&script, &fewer));
+    let Decision::Plan(plan) = ask(&script, &fewer).unwrap() else { panic!("no plan") };
+    assert_eq!(&*plan.reason, "p2/2");
+}
+
+#[test]
+fn what_differs_each_time_is_interpreted() {
+    for body in [
+        "plan(targets).reason(head.request_id)",
+        "if head.deadline_ms > 5 { plan(targets) } else { abstain() }",
+        "try { targets[99] } catch { } plan(targets)",
+        "let list = [targets]; plan(list[0].without(request.model_name()))",
+    ] {
+        let body = format!("fn route(head, targets, config) {{ {body} }}");
+        let source = format!("//! name: tested\n//! version: 1.0.0\n//! hooks: [route]\n{body}");
+        let Ok(version) = version::load("tested.rhai", &source, &Value::Null, &Grants::offline()) else {
+            continue;
+        };
+        let script = Script(Arc::new(version));
+        let asked = Asked::plain();
+        let _ = ask(&script, &asked);
+        assert!(!follows(&script, &asked), "{body}");
+    }
+}
+
+#[test]
+fn nothing_is_learned_from_zero_retention() {
+    let script = script("fn route(head, targets, config) { plan(targets).reason(head.tenant) }");
+    let zero = Asked { retention: Retention::Zero, ..Asked::plain() };
+    ask(&script, &zero).unwrap();
+    assert!(!follows(&script, &zero));
+    ask(&script, &Asked::plain()).unwrap();
+    assert!(follows(&script, &zero));
+}
+
+/// A script whose requests never repeat is left alone in the end.
+#[test]
+fn paths_that_nobody_goes_are_given_up() {
+    let script =
+        script("fn route(head, targets, config) { plan(targets).reason(`${head.est_input_tokens}`) }");
+    for tokens in 0..1000 {
+        let Decision::Plan(plan) = ask(&script, &Asked { tokens, ..Asked::plain() }).unwrap() else {
+            panic!("no plan")
+        };
+        assert_eq!(&*plan.reason, tokens.to_string());
+    }
+    assert!(script.0.paths.tree.load().is_none());
+}
+
+fn live() -> impl Strategy<Value = Live> {
+    (any::<bool>(), 0..3u8, 0..4u32, 0..5u32, 0..3u8).prop_map(|(healthy, breaker, busy, slow, bad)| Live {
+        healthy,
+        breaker: [Breaker::Closed, Breaker::HalfOpen, Breaker::Open][usize::from(breaker)],
+        in_flight: busy * 20,
+        ttft_p50_ms: slow * 100,
+        ttft_p95_ms: slow * 250,
+        err_rate_1m: f32::from(bad) * 0.1,
+        ..Live::default()
+    })
+}
+
+fn asked() -> impl Strategy<Value = Asked> {
+    let of_target = (0..4u64, proptest::option::of(0..4u8), 0..3usize, live());
+    let targets = proptest::collection::vec(of_target, 1..6).prop_map(|targets| {
+        let built = targets.into_iter().enumerate().map(|(n, (price, quality, tag, live))| {
+            let n = u16::try_from(n).unwrap();
+            let quality = quality.map(|quality| f32::from(quality) * 0.3);
+            let tag = ["gold", "eu", "batch"][tag];
+            (target(n, price * 1000, quality, tag), Live { target: n, ..live })
+        });
+        built.collect()
+    });
+    let tier = proptest::option::of(proptest::sample::select(vec!["gold", "free"]));
+    (proptest::sample::select(vec!["acme", "other", "third"]), tier, 0..3u32, targets).prop_map(
+        |(tenant, tier, tokens, targets)| Asked {
+            tenant: tenant.into(),
+            tier: tier.map(str::to_owned),
+            tokens: tokens * 4000,
+            retention: Retention::Unknown,
+            targets,
+        },
+    )
+}
+
+/// Scripts that do with lists and plans all that can be done, and the one that is shipped, in several configs.
+fn corpus() -> Vec<(String, Value)> {
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../../policies/route.rhai");
+    let shipped = std::fs::read_to_string(shipped).unwrap();
+    let mut all: Vec<(String, Value)> = [
+        json!({}),
+        json!({ "strategy": "balanced", "slo_ttft_ms": 400, "min_quality": 0.5 }),
+        json!({ "strategy": "fastest", "prefer_tag": "tier", "tenant_tags": { "acme": "gold", "other": "eu" } }),
+    ]
+    .into_iter()
+    .map(|config| (shipped.clone(), config))
+    .collect();
+    for body in [
+        "let l = targets.sort_by(\"in_flight\"); if l[0].in_flight > 30 { l = l.reverse(); } plan(l)",
+        "let a = targets.in_region(\"eu\"); let b = targets.without(a); plan(a.then(b)).retry_on([\"overloaded\"])",
+        "let p = plan(targets.rotate(head.est_input_tokens)); if head.tag(\"tier\") == \"gold\" { p.hedge(5); } p",
+        "let n = 0; for t in targets.healthy() { if t.has_tag(\"gold\") { n += 1; } } \
+         if n == 0 { abstain() } else { plan(targets.take(n)).reason(`${n}`) }",
+        "let all = []; for t in targets { all.push(step(t).weight(t.index + 1)); } all.reverse(); plan(all).weighted()",
+        "let f = targets.find(\"p0/0\"); if f == () { return deny(403, \"x\", \"y\").retry_after_ms(7); } \
+         plan(targets.without(f).then(f)).timeout_total_ms(9)",
+        "let m = #{ a: targets.cheapest(), b: targets.fastest() }; \
+         plan(if m.a[0].id == m.b[0].id { m.a } else { m.b.best_quality() })",
+        "let x = targets.filter(|t| t.err_rate_1m < 0.15 && t.healthy); plan(x.or(targets).balanced(2.0, 1.0))",
+        "let q = 0.4; let x = targets.filter(|t| t.quality == () || t.quality > q); plan(x.or(targets))",
+    ] {
+        let header = "//! name: tested\n//! version: 1.0.0\n//! hooks: [route]\n";
+        all.push((format!("{header}fn route(head, targets, config) {{ {body} }}"), Value::Null));
+    }
+    all
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// The invariant: a script with paths answers what the same script answers that was never asked before.
+    #[test]
+    fn a_path_answers_what_the_script_would(requests in proptest::collection::vec(asked(), 1..24)) {
+        for (source, config) in corpus() {
+            let with_paths = compiled(&source, &config);
+            for asked in &requests {
+                let interpreted = ask(&compiled(&source, &config), asked);
+                prop_assert_eq!(ask(&with_paths, asked), interpreted.clone(), "{}", source);
+                prop_assert_eq!(ask(&with_paths, asked), interpreted, "{}", source);
+            }
+        }
+    }
+}

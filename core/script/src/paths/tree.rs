@@ -1,0 +1,295 @@
+//! The paths of one script as a tree: a function of the host at each node, a branch for each plain value that it gave.
+
+use crate::api::target::TargetHandle;
+use crate::api::targets::Targets;
+use rhai::{Array, Dynamic, EvalAltResult, ImmutableString, Map, NativeCallContext};
+use std::any::TypeId;
+use std::sync::Arc;
+
+/// Nodes of one script's tree.
+const NODES: usize = 256;
+/// Branches of one node.
+const BRANCHES: usize = 8;
+/// Where `route`'s arguments stand among the values of a walk: the head, the list of all candidates.
+pub(super) const ROOTS: usize = 2;
+pub(super) const TARGETS: usize = 1;
+
+/// A function of the host.
+pub(crate) type Native = dyn Fn(Option<NativeCallContext>, &mut [&mut Dynamic]) -> Result<Dynamic, Box<EvalAltResult>>
+    + Send
+    + Sync;
+
+/// What a function was given.
+#[derive(Clone)]
+pub(super) enum Operand {
+    /// A value of the walk.
+    Value(usize),
+    Constant(Dynamic),
+    /// An array of these.
+    Array(Vec<Operand>),
+    /// A candidate by its position; a branch above says that it is there.
+    Candidate(u16),
+    /// Candidates by their positions.
+    Candidates(Vec<u16>),
+}
+
+/// A function and what it was given.
+#[derive(Clone)]
+pub(super) struct Step {
+    pub(super) function: Arc<Native>,
+    pub(super) operands: Vec<Operand>,
+    /// The first operand is looked at, not changed.
+    pub(super) looks: bool,
+}
+
+/// What a function gave.
+#[derive(Clone)]
+pub(super) enum Gave {
+    /// This plain value.
+    Plain(Dynamic),
+    /// A value of the host of this type: the path holds for any.
+    Native(TypeId),
+}
+
+/// A call of a script from its first function of the host to its answer.
+pub(crate) struct Path {
+    pub(super) steps: Vec<(Step, Gave)>,
+    /// Which value of the walk is the answer.
+    pub(super) answer: usize,
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct Tree {
+    /// The first is the root.
+    nodes: Vec<Node>,
+    deepest: usize,
+}
+
+#[derive(Clone)]
+struct Node {
+    step: Step,
+    branches: Vec<(Gave, Next)>,
+}
+
+#[derive(Clone, Copy)]
+enum Next {
+    Node(usize),
+    Answer(usize),
+}
+
+impl Tree {
+    /// The answer of the path that fits. Without one, `arguments` are as before.
+    pub(super) fn walk(&self, arguments: &mut [Dynamic]) -> Option<Dynamic> {
+        let mut values: Vec<Dynamic> = Vec::with_capacity(ROOTS + self.deepest);
+        values.extend(arguments.get_mut(..ROOTS)?.iter_mut().map(std::mem::take));
+        let answer = self.end(&mut values).and_then(|answer| values.get_mut(answer)).map(std::mem::take);
+        if answer.is_none() {
+            arguments.iter_mut().zip(values).take(ROOTS).for_each(|(argument, value)| *argument = value);
+        }
+        answer
+    }
+
+    fn end(&self, values: &mut Vec<Dynamic>) -> Option<usize> {
+        let mut at = 0;
+        loop {
+            let node = self.nodes.get(at)?;
+            let gave = node.step.take(values)?;
+            let next = node.branches.iter().find(|(known, _)| known.is(&gave)).map(|(_, next)| *next)?;
+            values.push(gave);
+            match next {
+                Next::Node(next) => at = next,
+                Next::Answer(value) => return Some(value),
+            }
+        }
+    }
+
+    /// Adds a path, unless there is no room or it does not fit to what is known (then the script is not what we think
+    /// that it is); whether it was added.
+    pub(super) fn add(&mut self, path: Path) -> bool {
+        if path.steps.is_empty() || self.nodes.len() + path.steps.len() > NODES {
+            return false;
+        }
+        let (mut at, last) = (0, path.steps.len() - 1);
+        self.deepest = self.deepest.max(path.steps.len());
+        for (depth, (step, gave)) in path.steps.into_iter().enumerate() {
+            if at == self.nodes.len() {
+                self.nodes.push(Node { step, branches: Vec::new() });
+            } else if !self.nodes[at].step.same(&step) {
+                return false;
+            }
+            let fresh = self.nodes.len();
+            let node = &mut self.nodes[at];
+            match node.branches.iter().find(|(known, _)| known.same(&gave)) {
+                Some((_, Next::Node(next))) if depth < last => at = *next,
+                Some(_) => return false,
+                None if node.branches.len() == BRANCHES => return false,
+                None if depth == last => node.branches.push((gave, Next::Answer(path.answer))),
+                None => {
+                    node.branches.push((gave, Next::Node(fresh)));
+                    at = fresh;
+                }
+            }
+        }
+        true
+    }
+}
+
+impl Step {
+    /// Calls the function; `None` if it failed, and then the script is asked.
+    fn take(&self, values: &mut [Dynamic]) -> Option<Dynamic> {
+        let (first, rest) = match self.operands.split_first() {
+            Some((Operand::Value(place), rest)) if self.looks => (Some(*place), rest),
+            _ => (None, &*self.operands),
+        };
+        let mut owned = [const { Dynamic::UNIT }; 4];
+        let owned = owned.get_mut(..rest.len())?;
+        for (value, operand) in owned.iter_mut().zip(rest) {
+            *value = operand.value(values)?;
+        }
+        let mut owned = owned.iter_mut();
+        match (first, rest.len()) {
+            (Some(place), 0) => (self.function)(None, &mut [values.get_mut(place)?]),
+            (Some(place), 1) => (self.function)(None, &mut [values.get_mut(place)?, owned.next()?]),
+            (Some(place), 2) => {
+                (self.function)(None, &mut [values.get_mut(place)?, owned.next()?, owned.next()?])
+            }
+            (Some(_), _) => return None,
+            (None, _) => (self.function)(None, &mut owned.collect::<Vec<_>>()),
+        }
+        .ok()
+    }
+
+    fn same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.function, &other.function)
+            && all_same(&self.operands, &other.operands, Operand::same)
+    }
+}
+
+impl Operand {
+    fn value(&self, values: &[Dynamic]) -> Option<Dynamic> {
+        Some(match self {
+            Self::Value(place) => values.get(*place)?.clone(),
+            Self::Constant(value) => value.clone(),
+            Self::Array(items) => {
+                items.iter().map(|item| item.value(values)).collect::<Option<Array>>()?.into()
+            }
+            Self::Candidate(position) => Dynamic::from(all(values)?.handle(*position)),
+            Self::Candidates(positions) => Dynamic::from(all(values)?.with(positions.clone())),
+        })
+    }
+
+    fn same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Value(a), Self::Value(b)) => a == b,
+            (Self::Constant(a), Self::Constant(b)) => same(a, b),
+            (Self::Array(a), Self::Array(b)) => all_same(a, b, Self::same),
+            (Self::Candidate(a), Self::Candidate(b)) => a == b,
+            (Self::Candidates(a), Self::Candidates(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+/// Every candidate of the call.
+fn all(values: &[Dynamic]) -> Option<rhai::DynamicReadLock<'_, Targets>> {
+    values.get(TARGETS)?.read_lock::<Targets>()
+}
+
+impl Gave {
+    fn is(&self, value: &Dynamic) -> bool {
+        match self {
+            Self::Plain(known) => same(known, value),
+            Self::Native(known) => value.type_id() == *known,
+        }
+    }
+
+    fn same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Plain(a), Self::Plain(b)) => same(a, b),
+            (Self::Native(a), Self::Native(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+/// What a function on a path gave or was given, in the words of [`Operand`] and [`Gave`].
+pub(super) enum Seen {
+    /// A value that says all of itself.
+    Plain,
+    Array,
+    Candidate(u16),
+    Candidates(Vec<u16>),
+    /// Another value of the host.
+    Native,
+    /// A function, a shared variable: not for a path.
+    Other,
+}
+
+pub(super) fn seen(value: &Dynamic) -> Seen {
+    if value.is_shared() || value.is_fnptr() || value.is_blob() {
+        return Seen::Other;
+    }
+    if let Some(list) = value.read_lock::<Targets>() {
+        return Seen::Candidates(list.positions.clone());
+    }
+    if let Some(target) = value.read_lock::<TargetHandle>() {
+        return Seen::Candidate(target.position);
+    }
+    if is_plain(value) {
+        Seen::Plain
+    } else if value.is_array() {
+        Seen::Array
+    } else if value.is_map() {
+        Seen::Other
+    } else {
+        Seen::Native
+    }
+}
+
+fn is_plain(value: &Dynamic) -> bool {
+    if let Some(items) = value.read_lock::<Array>() {
+        return items.iter().all(is_plain);
+    }
+    if let Some(fields) = value.read_lock::<Map>() {
+        return fields.values().all(is_plain);
+    }
+    value.is_unit()
+        || value.is_bool()
+        || value.is_int()
+        || value.is_float()
+        || value.is_char()
+        || value.is_string()
+}
+
+/// Whether two plain values are the same; what is not plain is the same as nothing.
+fn same(a: &Dynamic, b: &Dynamic) -> bool {
+    if a.type_id() != b.type_id() {
+        return false;
+    }
+    if let (Some(a), Some(b)) = (a.read_lock::<ImmutableString>(), b.read_lock::<ImmutableString>()) {
+        return *a == *b;
+    }
+    if let (Ok(a), Ok(b)) = (a.as_bool(), b.as_bool()) {
+        return a == b;
+    }
+    if let (Ok(a), Ok(b)) = (a.as_int(), b.as_int()) {
+        return a == b;
+    }
+    if let (Ok(a), Ok(b)) = (a.as_float(), b.as_float()) {
+        return a.to_bits() == b.to_bits();
+    }
+    if let (Ok(a), Ok(b)) = (a.as_char(), b.as_char()) {
+        return a == b;
+    }
+    if let (Some(a), Some(b)) = (a.read_lock::<Array>(), b.read_lock::<Array>()) {
+        return all_same(&a, &b, same);
+    }
+    if let (Some(a), Some(b)) = (a.read_lock::<Map>(), b.read_lock::<Map>()) {
+        return a.len() == b.len() && a.iter().zip(&*b).all(|((k, v), (l, w))| k == l && same(v, w));
+    }
+    a.is_unit()
+}
+
+fn all_same<T>(a: &[T], b: &[T], same: impl Fn(&T, &T) -> bool) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
+}
