@@ -68,6 +68,12 @@ const LOOP_ROUTE: &str = "//! name: loop\n//! version: 1.0.0\n//! hooks: [route]
         plan(best)\n\
     }\n";
 
+/// A script of which no path can be made: it reads what is another value for each request.
+fn interpreted(source: &str) -> String {
+    let begins = "fn route(head, targets, config) {";
+    source.replacen(begins, &format!("{begins} head.deadline_ms;"), 1)
+}
+
 /// Keeps a word out of streams.
 const STREAM: &str = "//! name: watch\n//! version: 1.0.0\n//! hooks: [guard-response, stream]\n//! reads: content\n\
     //! matchers:\n//!   - { name: word, literals: [swordfish] }\n//! stream: { bytes: 256, ms: 40, max_hold: 256 }\n\
@@ -79,7 +85,7 @@ const STREAM: &str = "//! name: watch\n//! version: 1.0.0\n//! hooks: [guard-res
 /// Calls each policy for as long as its rounds take, then the translation. Microseconds, where the name says nothing else:
 ///
 /// - `rhai_route_us`: the short route script over eight targets with live facts; `_shipped`: `policies/route.rhai`;
-///   `_loop`: eight targets in a loop of the script.
+///   `_loop`: eight targets in a loop of the script. Requests like those before follow a path, `_interpreted` ones never.
 /// - `wasm_kept_us`: a Wasm route policy in a kept instance, over the same targets.
 /// - `wasm_fresh_us`: the shipped Wasm guard with a config in a fresh instance, one scan of a prompt of 4 KiB without a
 ///   hit; `_scan`: the host's share of that; `_async`: the same guard, which may call out.
@@ -95,13 +101,13 @@ pub fn measure(policies: &Policies) -> Result<Calls> {
     let mut figures: Vec<Figure> = Vec::new();
     let mut row = |name: &str, values: Vec<f64>| figures.push((name.to_owned(), values));
 
-    for (name, source) in [
-        ("rhai_route_us", SHORT_ROUTE),
-        ("rhai_route_shipped_us", &*script),
-        ("rhai_route_loop_us", LOOP_ROUTE),
-    ] {
-        let policy = scripted(source, &json!({}))?;
-        row(name, per_call(rounds, || route(&*policy, &request, &candidates))?);
+    for (name, source) in
+        [("rhai_route", SHORT_ROUTE), ("rhai_route_shipped", &*script), ("rhai_route_loop", LOOP_ROUTE)]
+    {
+        for (how, source) in [("", source.to_owned()), ("_interpreted", interpreted(source))] {
+            let policy = scripted(&source, &json!({}))?;
+            row(&format!("{name}{how}_us"), per_call(rounds, || route(&*policy, &request, &candidates))?);
+        }
     }
     let kept = component(&engine, &guest("kept.wasm"), &json!({}))?;
     row("wasm_kept_us", per_call(rounds, || route(&*kept, &request, &candidates))?);
