@@ -16,7 +16,7 @@ use crate::snapshot::Bound;
 use crate::telemetry::live::{InFlight, Live, headroom};
 use crate::telemetry::record::Attempt;
 use crate::telemetry::trace::span_id;
-use crate::upstream::{Failure, Insist, Response};
+use crate::upstream::{Failure, Insist, Response, retry_after_ms};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use std::pin::pin;
@@ -531,7 +531,7 @@ impl Call {
         }
         response.inflated().map_err(|failure| self.failed(failure))?;
         if status != 200 {
-            let asked = retry_after(&response);
+            let asked = retry_after_ms(|name| response.header(name));
             let headers = limits::refused(response.head(), request.api(), asked.is_some());
             let reset = limits::reset_ms(|name| response.header(name));
             // A broken error body is no better and no worse than none.
@@ -745,19 +745,6 @@ const fn class(hint: Hint, status: Option<u16>) -> ErrorClass {
         Hint::ServerError => ErrorClass::ServerError,
         Hint::Other => by_status(status),
     }
-}
-
-/// `retry-after-ms`, or `retry-after` in seconds; a date is left to the backoff.
-fn retry_after(response: &Response) -> Option<u32> {
-    if let Some(ms) = response.header("retry-after-ms").and_then(|text| text.trim().parse::<f64>().ok()) {
-        return millis(ms);
-    }
-    millis(response.header("retry-after")?.trim().parse::<f64>().ok()? * 1000.0)
-}
-
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked first")]
-fn millis(ms: f64) -> Option<u32> {
-    (ms.is_finite() && (0.0..=86_400_000.0).contains(&ms)).then_some(ms as u32)
 }
 
 /// Headers of the provider that the official SDKs read, and what was left out of the request.

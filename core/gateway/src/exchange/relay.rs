@@ -7,6 +7,7 @@ use std::time::Instant;
 use weir_llm::api::Api;
 use weir_llm::fault::{Said, UpstreamError};
 use weir_llm::neutral::Ask;
+use weir_llm::neutral::label::Label;
 use weir_llm::sse;
 use weir_llm::translate::{Back, Scan, Seen, Transcoder};
 use weir_llm::usage::Usage;
@@ -236,6 +237,14 @@ impl Relay {
         match &self.way {
             Way::Pass(pass) => pass.scan.content_bytes(),
             Way::Turn(transcoder) => transcoder.content_bytes(),
+        }
+    }
+
+    /// Who writes it, and why its answers ended, as far as it has said so.
+    pub fn label(&self) -> Label {
+        match &self.way {
+            Way::Pass(pass) => pass.scan.label(),
+            Way::Turn(transcoder) => transcoder.label(),
         }
     }
 
