@@ -106,7 +106,8 @@ async fn body_of(response: &mut Response) -> Result<Vec<u8>, Failure> {
     while body.len() < REPLY_MAX
         && let Some(chunk) = response.chunk().await?
     {
-        body.extend_from_slice(&chunk[..chunk.len().min(REPLY_MAX - body.len())]);
+        let room = chunk.len().min(REPLY_MAX - body.len());
+        body.extend_from_slice(&chunk.expose()[..room]);
     }
     Ok(body)
 }
@@ -160,7 +161,7 @@ mod tests {
         let serving = std::thread::spawn(move || answers(listener, replies));
         let road = carry(&options).unwrap();
         let to: Uri = format!("http://localhost:{port}/base/v1/traces").parse().unwrap();
-        let mut send = || road.send(&to, b"abc", Duration::from_secs(20)).unwrap();
+        let send = || road.send(&to, b"abc", Duration::from_secs(20)).unwrap();
         let (whole, elsewhere, later) = (send(), send(), send());
         assert_eq!((whole.status, whole.body.as_slice()), (200, &b"ok!"[..]));
         assert_eq!(elsewhere.status, 307, "nobody goes there");

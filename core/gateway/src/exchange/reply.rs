@@ -36,6 +36,7 @@ impl Exchange<'_> {
             || (guessed(request, summary.content_bytes), Source::Estimate),
             |usage| (usage, Source::Provider),
         );
+        let body = body.into_bytes();
         let body = match self.screen(&admitted, request, &served, body, (usage, source)).await {
             Ok(Screened::Body(body)) => restored(&admitted.view, request.api(), body),
             other => return self.screened(admitted, request, served, (usage, source), other).await,

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 use weir_llm::api::Api;
+use weir_llm::payload::Passing;
 use weir_llm::price::Nanos;
 use weir_llm::request::Request;
 use weir_llm::translate::Summary;
@@ -251,7 +252,7 @@ impl Exchange<'_> {
                 continue;
             }
             self.record.bytes_out += piece.len() as u64;
-            if self.session.write_response_body(piece, false).await.is_err() {
+            if self.session.write_response_body(piece.into_bytes(), false).await.is_err() {
                 return false;
             }
             *spoke = Instant::now();
@@ -304,6 +305,7 @@ impl Exchange<'_> {
                 };
                 match body {
                     Some(body) => {
+                        let body = body.into();
                         return self
                             .reply(admitted, request, Whole { served, body, summary }, recording)
                             .await;
@@ -355,9 +357,9 @@ impl Exchange<'_> {
         self.last(bytes).await
     }
 
-    async fn last(&mut self, bytes: Bytes) -> Result<(), Gone> {
+    async fn last(&mut self, bytes: Passing) -> Result<(), Gone> {
         self.record.bytes_out += bytes.len() as u64;
-        self.session.write_response_body(bytes, true).await.map_err(|_| Gone)
+        self.session.write_response_body(bytes.into_bytes(), true).await.map_err(|_| Gone)
     }
 }
 

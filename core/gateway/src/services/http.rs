@@ -131,6 +131,7 @@ async fn exchange(alias: &Alias, ask: &Ask, timeout: Duration) -> Result<Inbound
 async fn read(response: &mut Response, most: usize) -> Result<(Vec<u8>, bool), Failure> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
+        let chunk = chunk.into_bytes();
         let room = most - body.len();
         if chunk.len() > room {
             body.extend_from_slice(&chunk[..room]);
