@@ -1,14 +1,16 @@
 //! Certificates of our own, and TLS in front of an upstream that speaks in clear text.
 
+use crate::soon;
 use pingora::tls::{
-    RootCertStore, ServerConfig, TlsAcceptor, WebPkiClientVerifier, install_default_crypto_provider,
-    load_ca_file_into_store, load_certs_and_key_files,
+    ClientConfig, RootCertStore, ServerConfig, ServerName, TlsAcceptor, TlsConnector, WebPkiClientVerifier,
+    install_default_crypto_provider, load_ca_file_into_store, load_certs_and_key_files,
 };
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
@@ -44,6 +46,35 @@ impl Pki {
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
+    }
+
+    /// What a server that shows `leaf` answers to a `GET` with a key. Where HTTP/2 is what it likes best, only that it is
+    /// spoken: `h2 200`, once its first frame has come.
+    pub async fn get(&self, at: SocketAddr, path: &str, key: &str, protocols: &[&str]) -> String {
+        install_default_crypto_provider();
+        let mut roots = RootCertStore::empty();
+        load_ca_file_into_store(self.path("ca.pem"), &mut roots).expect("a root");
+        let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let name = ServerName::try_from("localhost").expect("a name");
+        let stream = TcpStream::connect(at).await.expect("somebody listens");
+        let connector = TlsConnector::from(Arc::new(config));
+        let mut stream = soon("a handshake", connector.connect(name, stream)).await.expect("a handshake");
+        if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+            stream.write_all(crate::frames::PREFACE).await.expect("room");
+            let mut settings = [0; 9];
+            soon("a frame", stream.read_exact(&mut settings)).await.expect("a frame");
+            assert_eq!(settings[3], crate::frames::kind::SETTINGS);
+            return "h2 200".to_owned();
+        }
+        let ask = format!(
+            "GET {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(ask.as_bytes()).await.expect("room");
+        let mut reply = Vec::new();
+        // Whether it ends with the word of TLS for an end is not the question here.
+        let _ = soon("a reply", stream.read_to_end(&mut reply)).await;
+        String::from_utf8_lossy(&reply).into_owned()
     }
 
     fn openssl(&self, args: &[&str]) {

@@ -4,6 +4,7 @@ use crate::{reply, soon};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -81,6 +82,7 @@ impl Gate {
 enum Step {
     Send(Vec<u8>),
     Wait(Gate),
+    Pause(Duration),
     Hang,
     Close,
     Reset,
@@ -109,6 +111,13 @@ impl Act {
     #[must_use]
     pub fn wait(mut self, gate: &Gate) -> Self {
         self.0.push(Step::Wait(gate.clone()));
+        self
+    }
+
+    /// Lets time pass.
+    #[must_use]
+    pub fn pause(mut self, time: Duration) -> Self {
+        self.0.push(Step::Pause(time));
         self
     }
 
@@ -345,6 +354,10 @@ async fn serve(stream: TcpStream, connection: usize, script: &Script, seen: &wat
                         () = gate.passed() => true,
                         () = gone(&mut stream) => false,
                     }
+                }
+                Step::Pause(time) => {
+                    tokio::time::sleep(time).await;
+                    true
                 }
                 Step::Hang => {
                     gone(&mut stream).await;

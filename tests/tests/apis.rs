@@ -386,7 +386,20 @@ async fn a_refusals_rate_limits_and_its_date_reach_the_caller() {
     let reply = post(&gateway, &key, path, body.to_string().as_bytes(), &[]).await;
     assert_eq!(reply.status(), 429);
     assert_eq!(reply.get("x-ratelimit-remaining-requests"), Some("0"));
-    assert_eq!(reply.get("retry-after"), Some("Wed, 25 Nov 2026 07:28:00 GMT"));
+    assert_eq!(reply.get("retry-after"), Some("Wed, 25 Nov 2026 07:28:00 GMT"), "what is past is passed on");
+    // Measured from the reply's own date, whatever the time is here.
+    let upstream = Upstream::start(|_| {
+        let headers =
+            [("Date", "Wed, 25 Nov 2026 07:28:00 GMT"), ("Retry-After", "Wed, 25 Nov 2026 07:28:31 GMT")];
+        Act::reply(429, &headers, r#"{"error":{"message":"slow down"}}"#)
+    })
+    .await;
+    let (gateway, key) = house("anthropic", &upstream).await;
+    let reply = post(&gateway, &key, path, body.to_string().as_bytes(), &[]).await;
+    assert_eq!(
+        (reply.status(), reply.get("retry-after"), reply.get("retry-after-ms")),
+        (429, Some("31"), Some("31000"))
+    );
 }
 
 #[tokio::test]

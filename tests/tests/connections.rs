@@ -4,6 +4,7 @@
 
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::Duration;
 use weir_tests::streams::{Asked, Streams, Turn};
 use weir_tests::tls::{Front, Pki};
 use weir_tests::{Act, Gate, Gateway, Setup, Upstream, soon};
@@ -152,6 +153,46 @@ async fn a_server_that_says_goodbye_costs_no_request() {
 }
 
 #[tokio::test]
+async fn a_goodbye_ends_no_stream_that_is_open_and_new_requests_go_elsewhere() {
+    let gate = Gate::new();
+    let opened = gate.clone();
+    let inner = Streams::start(100, move |asked| match asked.index {
+        0 | 1 => Turn::Slow(vec!["one "], opened.clone(), vec!["two ", "three"]),
+        2 => Turn::Last(ANSWER.into()),
+        _ => Turn::Answer(ANSWER.into()),
+    })
+    .await;
+    let lines = format!("base_url: 'http://{}/v1', http: '2'", inner.address);
+    let (gateway, key) = gateway(&lines, "retries: 0").await;
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        let mut client = gateway.client().await;
+        client.chat(&key, &ask(true), &[]).await.unwrap();
+        soon("a head", client.head()).await.unwrap();
+        open.push(client);
+    }
+    // The goodbye may come a moment behind the reply: until then the old connection takes what comes.
+    for n in 0.. {
+        let reply = soon("a reply", gateway.chat(&key, &ask(n % 2 == 0))).await;
+        let seen = (reply.status(), reply.get("x-weir-attempts"));
+        assert_eq!(seen, (200, Some("1")), "{n}: {reply:?}");
+        assert_eq!(reply.answer(), ANSWER);
+        if inner.asked().pop().unwrap().connection == 1 {
+            break;
+        }
+        assert!(n < 1000, "new requests still go over the connection that takes no more");
+    }
+    gate.open();
+    for client in &mut open {
+        let whole = String::from_utf8(soon("the rest", client.rest()).await.unwrap()).unwrap();
+        assert!(whole.contains("three") && whole.contains("[DONE]") && !whole.contains("error"), "{whole}");
+    }
+    assert_eq!(inner.connections(), 2);
+    assert!(gateway.postings().iter().all(|posting| posting.outcome == "ok" && posting.attempts == 1));
+    gateway.ledger_check();
+}
+
+#[tokio::test]
 async fn a_connection_that_is_full_gets_a_sister_and_a_large_reply_has_room() {
     let large = "x".repeat(12 << 20);
     let said = large.clone();
@@ -256,4 +297,23 @@ async fn idle_connections_that_the_provider_closes_cost_no_request() {
         .lines()
         .filter(|line| line.starts_with("weir_attempts_total") && !line.contains("class=\"ok\""));
     assert_eq!(failed.count(), 0, "{metrics}");
+}
+
+/// A kept connection that breaks after a while may have been a request at work: it is not sent twice in silence.
+#[tokio::test]
+async fn a_request_that_may_have_run_is_not_sent_again_in_silence() {
+    let one = Upstream::start(|call| match call.turn {
+        0 => Act::answers(call, ANSWER),
+        // The whole request has been read; then nothing, for longer than a closed connection needs to be noticed.
+        _ => Act::new().pause(Duration::from_millis(1_300)).close(),
+    })
+    .await;
+    let lines = format!("base_url: 'http://{}/v1', timeouts: {{ first_byte: 60s, total: 60s }}", one.address);
+    let (gateway, key) = gateway(&lines, "retries: 0").await;
+    assert_eq!(gateway.chat(&key, &ask(false)).await.answer(), ANSWER);
+    let reply = soon("an answer", gateway.chat(&key, &ask(false))).await;
+    assert_eq!(reply.refused(502), "upstream_failed");
+    assert_eq!((one.count(), one.connections()), (2, 1), "hit once");
+    let posting = gateway.posting(reply.id());
+    assert_eq!((posting.outcome, posting.attempts, posting.charged), ("failed", 1, 0), "{posting:?}");
 }

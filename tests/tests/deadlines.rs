@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+use weir_tests::tls::Pki;
 use weir_tests::{Act, Gateway, Setup, Upstream, reply, soon};
 
 fn ask(stream: bool) -> Value {
@@ -73,4 +75,101 @@ async fn a_caller_that_does_not_read_counts_as_gone() {
     upstream.ended(0).await;
     soon("the end of the connection", client.closed()).await;
     gateway.ledger_check();
+}
+
+/// Ten seconds are everybody's; after them a body has to have come at the least rate, on average.
+#[tokio::test]
+async fn a_body_that_trickles_is_cut_and_one_that_is_only_slow_is_not() {
+    let upstream = Upstream::saying("fine").await;
+    let (gateway, key) =
+        gateway(&upstream, "{}", "  limits: { min_rate: 1000 }\n  timeouts: { body: 60s }").await;
+    let padded = |length: usize| {
+        let body = ask(false).to_string();
+        format!("{body}{}", " ".repeat(length - body.len()))
+    };
+    let send = async |body: String, piece: usize| {
+        let mut client = gateway.client().await;
+        let head = format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        client.write(head.as_bytes()).await.unwrap();
+        // Four pieces a second, for a little longer than ten seconds.
+        for piece in body.as_bytes().chunks(piece).take(43) {
+            client.write(piece).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+        soon("a reply", client.reply()).await.unwrap()
+    };
+    let began = Instant::now();
+    let slow = send(padded(43 * 600), 600);
+    let trickling = send(padded(10_000), 75);
+    let (slow, trickling) = tokio::join!(slow, trickling);
+    assert_eq!((slow.status(), slow.answer().as_str()), (200, "fine"), "{slow:?}");
+    assert_eq!(trickling.refused(408), "request_timeout");
+    assert!(trickling.text().contains("slower than 1000 bytes a second"), "{trickling:?}");
+    assert!(began.elapsed() >= Duration::from_secs(10), "the first ten seconds are everybody's");
+    assert_eq!((upstream.count(), gateway.postings().len()), (1, 1));
+}
+
+/// A handshake has no more time than a request's head, whatever of it has come.
+#[tokio::test]
+async fn a_tls_handshake_that_stops_is_cut() {
+    let pki = Pki::new();
+    let upstream = Upstream::saying("fine").await;
+    let server = format!(
+        "  tls: {{ cert: '{}', key: '{}' }}\n  timeouts: {{ header: 400ms, idle: 60s }}",
+        pki.path("leaf.pem").display(),
+        pki.path("leaf.key").display()
+    );
+    let (gateway, key) = gateway(&upstream, "{}", &server).await;
+    // The beginning of a greeting of 512 bytes, and nothing at all.
+    for sent in [&b"\x16\x03\x01\x02\x00\x01\x00\x01"[..], b""] {
+        let mut client = gateway.client().await;
+        client.write(sent).await.unwrap();
+        soon("the end of the connection", client.closed()).await;
+    }
+    // Clear text is no greeting.
+    let mut client = gateway.client().await;
+    client.write(b"GET /v1/models HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    soon("the end of the connection", client.closed()).await;
+    for protocols in [&[][..], &["http/1.1"], &["h2", "http/1.1"]] {
+        let reply = pki.get(gateway.address, "/v1/models", &key, protocols).await;
+        assert!(reply.contains("200"), "{protocols:?}: {reply}");
+    }
+}
+
+/// More than the sockets' own buffers take, for two callers: one takes nothing, the other takes it bit by bit.
+#[tokio::test]
+async fn who_takes_nothing_is_cut_and_who_takes_little_is_not() {
+    let upstream = Upstream::start(|call| {
+        let piece = reply::delta(&"long ".repeat(100_000));
+        let act = (0..40).fold(Act::stream(), |act, _| act.chunk(&piece));
+        match call.index {
+            0 => act.hang(),
+            _ => reply::events(&["last"]).into_iter().fold(act, Act::chunk).end(),
+        }
+    })
+    .await;
+    let server = "  timeouts: { write: 60s, stall: 1500ms }";
+    let (gateway, key) = gateway(&upstream, "{ idle: 60s, total: 60s }", server).await;
+    let mut stuck = gateway.client().await;
+    stuck.chat(&key, &ask(true), &[]).await.unwrap();
+    upstream.call(0).await;
+    let mut slow = gateway.client().await;
+    slow.chat(&key, &ask(true), &[]).await.unwrap();
+    soon("a head", slow.head()).await.unwrap();
+    let mut read = 0;
+    while let Some(piece) = soon("a piece", slow.piece()).await.unwrap() {
+        read += piece.len();
+        tokio::time::sleep(Duration::from_millis(15)).await;
+    }
+    assert!(read > 40 * 500_000, "{read}");
+    // Its own minute is not over, by far.
+    let outcomes: Vec<_> = gateway.posted(2).await.iter().map(|posting| posting.outcome).collect();
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == "client-abort").count(), 1, "{outcomes:?}");
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == "ok").count(), 1, "{outcomes:?}");
+    soon("the end of the connection", stuck.closed()).await;
+    upstream.ended(0).await;
 }

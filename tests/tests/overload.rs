@@ -224,6 +224,41 @@ async fn connections_that_wait_make_room_and_who_is_busy_stays() {
     house.gateway.ledger_check();
 }
 
+/// A process that was not let run for over a second has more to do than it can when it wakes up: so it thinks until its
+/// timers are on time again. Which of the requests that wait then it looks at before that is the scheduler's choice.
+#[tokio::test]
+async fn a_machine_that_cannot_keep_up_refuses_before_any_work_until_it_can() {
+    let house = house(pair("  limits: { lag: 20ms }")).await;
+    house.gate.open();
+    let mut refused = None;
+    while refused.is_none() {
+        let mut clients = Vec::new();
+        for _ in 0..16 {
+            clients.push(house.gateway.client().await);
+        }
+        house.gateway.signal("-STOP");
+        for client in &mut clients {
+            client.chat(&house.key, &ask(), &[]).await.unwrap();
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(1_200)).await;
+        house.gateway.signal("-CONT");
+        for client in &mut clients {
+            let reply = soon("a reply", client.reply()).await.unwrap();
+            if reply.status() != 200 {
+                refused = Some(reply);
+            }
+        }
+    }
+    let reply = refused.unwrap();
+    assert_eq!((reply.refused(503).as_str(), reply.get("retry-after")), ("overloaded", Some("1")));
+    assert!(reply.text().contains("more to do than it can"), "{reply:?}");
+    assert!(house.shed("lag").await >= Some(1));
+    assert_eq!(house.upstream.count(), house.gateway.postings().len(), "what was shed reached nobody");
+    soon("it is over", async { while house.ready().await != fine() {} }).await;
+    soon("a reply", async { while house.gateway.chat(&house.key, &ask()).await.status() != 200 {} }).await;
+    house.gateway.ledger_check();
+}
+
 #[tokio::test]
 async fn a_reload_that_was_refused_and_targets_that_all_fail_are_said() {
     let upstream = Upstream::start(|_| Act::json(500, &reply::error("server_error", "x", "broken"))).await;

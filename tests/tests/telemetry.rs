@@ -45,8 +45,9 @@ const ATTRIBUTES: &str = "gen_ai.operation.name gen_ai.request.model gen_ai.requ
     weir.policy.verdict";
 
 /// The metrics of the conventions' v1.41 that these requests make.
-const GENAI: [&str; 6] = [
+const GENAI: [&str; 7] = [
     "gen_ai.client.operation.duration",
+    "gen_ai.client.operation.time_per_output_chunk",
     "gen_ai.client.operation.time_to_first_chunk",
     "gen_ai.client.token.usage",
     "gen_ai.server.request.duration",
@@ -179,6 +180,11 @@ fn traces(seen: &Seen) {
         (said["gen_ai.usage.input_tokens"].as_str(), said["gen_ai.provider.name"].as_str()),
         ("100", "one")
     );
+    for span in [server, client] {
+        let said = facts(&span.attributes);
+        assert_eq!(said["gen_ai.response.model"], "m1", "{}", span.name);
+        assert_eq!(said["gen_ai.response.finish_reasons"], "stop", "{}", span.name);
+    }
     let policies: BTreeSet<&str> = below
         .iter()
         .filter(|span| span.kind() == SpanKind::Internal)
@@ -209,6 +215,8 @@ fn traces(seen: &Seen) {
     let said = facts(&server.attributes);
     assert_eq!((said["gen_ai.request.stream"].as_str(), said["weir.outcome"].as_str()), ("true", "ok"));
     assert!(server.parent_span_id.is_empty(), "a trace of our own");
+    let named = (said["gen_ai.response.model"].as_str(), said["gen_ai.response.finish_reasons"].as_str());
+    assert_eq!(named, ("m1", "stop"), "a stream that passes as bytes says both");
     assert!(facts(&clients(&below)[0].attributes).contains_key("gen_ai.response.time_to_first_chunk"));
 
     let (_, below) = tree(&spans, fallen);
@@ -277,6 +285,8 @@ fn logs(seen: &Seen) {
         lines.iter().map(|record| body(record)["request_id"].as_str().unwrap().to_owned()).collect();
     ids.sort();
     assert_eq!(ids, seen.ids, "ids grow");
+    let plain = lines.iter().map(|record| body(record)).find(|line| line["request_id"] == *seen.ids[0]);
+    assert_eq!(plain.unwrap()["finish_reasons"], json!(["stop"]));
     for record in lines {
         assert_eq!((record.severity_text.as_str(), record.span_id.len()), ("INFO", 8));
         assert_eq!(body(record)["trace_id"], hex(&record.trace_id));
@@ -295,6 +305,7 @@ async fn the_newer_names_are_there_for_the_asking() {
     for name in [
         "gen_ai.client.inference.duration",
         "gen_ai.client.inference.time_to_first_chunk",
+        "gen_ai.client.inference.time_per_output_chunk",
         "gen_ai.client.inference.usage.input_tokens",
         "gen_ai.client.inference.usage.output_tokens",
         "gen_ai.client.inference.usage.cache_read.input_tokens",

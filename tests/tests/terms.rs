@@ -352,3 +352,105 @@ models: {{ m: {{ targets: [router/x] }} }}
     let expected = json!({ "zdr": true, "data_collection": "deny", "order": ["a"] });
     assert_eq!(router.call(0).await.json()["provider"], expected);
 }
+
+#[tokio::test]
+async fn what_organisations_and_teams_ask_for_is_listed_and_changed_while_the_gateway_runs() {
+    let house = House::new("", None).await;
+    let gateway = &house.gateway;
+    let organisation = gateway.print(&["organisation", "create", "acme"]).trim().to_owned();
+    let args = ["team", "create", "research", "--organisation", &organisation];
+    let team = gateway.print(&args).trim().to_owned();
+    let key = gateway.key(&["--team", &team]);
+    let who = async || gateway.chat(&key, &ask("all")).await.answer();
+    assert_eq!(who().await, "trains");
+    let update = ["organisation", "update", &organisation, "--name", "acme gmbh", "--training", "no"];
+    assert!(gateway.print(&update).contains("acme gmbh"));
+    assert_eq!(who().await, "keeps", "at once, for keys that were there before");
+    gateway.print(&["team", "update", &team, "--retention", "zero", "--region", "eu"]);
+    assert_eq!(who().await, "strict");
+    let listed = |what: &str, id: &str| {
+        let all: Value = serde_json::from_str(&gateway.print(&[what, "list", "--json"])).unwrap();
+        let list = all[format!("{what}s")].as_array().unwrap().clone();
+        list.into_iter().find(|one| one["id"] == id).unwrap()
+    };
+    let found = listed("organisation", &organisation);
+    assert_eq!(
+        found,
+        json!({ "id": organisation, "name": "acme gmbh", "retention": null, "region": null, "no_training": true })
+    );
+    let found = listed("team", &team);
+    assert_eq!((&found["organisation"], &found["region"]), (&json!(organisation), &json!("eu")));
+    let table = gateway.print(&["team", "list"]);
+    assert!(table.contains(&team) && table.contains("zero") && table.contains("team_default"), "{table}");
+    gateway.print(&["team", "update", &team, "--retention", "none", "--region", "none"]);
+    gateway.print(&["organisation", "update", &organisation, "--training", "yes"]);
+    assert_eq!(who().await, "trains", "a wish can be taken back");
+    for (args, says) in [
+        (["organisation", "update", "org_nobody", "--training=no"], "org_nobody"),
+        (["team", "update", &team, "--retention=week"], "week"),
+        (["team", "update", &team, "--region=EU"], "EU"),
+    ] {
+        let refused = gateway.run(&args);
+        let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && why.contains(says), "{args:?}: {why}");
+    }
+    let nothing = gateway.run(&["team", "update", &team]);
+    assert!(String::from_utf8_lossy(&nothing.stderr).contains("nothing is to be another"));
+}
+
+/// Shows what it has read to three services, as far as it may.
+const TELLS: &str = "//! name: p
+//! version: 1.0.0
+//! hooks: [guard]
+//! reads: content
+//! capabilities: [http]
+//! http: [loose, near, sound]
+//! on_failure: closed
+
+fn guard(request, config) {
+    let text = request.text(0);
+    for alias in [\"loose\", \"near\", \"sound\"] {
+        try { http_send(#{ method: \"POST\", host_alias: alias, path: \"/\" + alias, headers: #{}, body: text }); } catch { }
+    }
+    pass()
+}
+";
+
+#[tokio::test]
+async fn a_policy_shows_content_only_to_services_that_the_exchange_allows() {
+    let beside = Upstream::start(|_| Act::says("thanks")).await;
+    let at = format!("base_url: 'http://{}', allow_private: true", beside.address);
+    let aliases = format!(
+        "http:
+  loose: {{ {at} }}
+  near: {{ {at}, region: eu-west-1 }}
+  sound: {{ {at}, region: us-east-1, trains: false }}
+policies: [{{ file: p.rhai, grants: [http] }}]"
+    );
+    let provider = Upstream::saying("fine").await;
+    let gateway = Setup::new(format!(
+        "providers: {{ p: {{ base_url: 'http://{}/v1', keys: [k], retention: zero, region: eu-west-1 }} }}\n\
+         models: {{ m: {{ targets: [p/m], retries: 0 }} }}\n{aliases}\n",
+        provider.address
+    ))
+    .file("p.rhai", TELLS)
+    .start()
+    .await;
+    let key = gateway.key(&[]);
+    let mut seen = 0;
+    for (headers, told) in [
+        (&[][..], &["/loose", "/near", "/sound"][..]),
+        (&[("x-weir-training", "deny")], &["/sound"]),
+        (&[("x-weir-region", "eu")], &["/near"]),
+        (&[("x-weir-region", "eu"), ("x-weir-training", "deny")], &[]),
+        (&[("x-weir-retention", "zero")], &[]),
+    ] {
+        let reply = gateway.chat_with(&key, &ask("m"), headers).await;
+        assert_eq!(reply.answer(), "fine", "{headers:?}: {reply:?}");
+        let calls = beside.calls().split_off(seen);
+        seen += calls.len();
+        let paths: Vec<&str> = calls.iter().map(|call| call.line.trim_start_matches("POST ")).collect();
+        assert_eq!(paths, told, "{headers:?}");
+        assert!(calls.iter().all(|call| call.body == b"hi"), "{headers:?}");
+    }
+}

@@ -44,6 +44,7 @@ fn request(body: impl Into<Bytes>) -> Result<Arc<RequestView>> {
         region: "".into(),
         class: DataClass::Internal,
         retention: Retention::Unknown,
+        demands: None,
         tags: Arc::new([]),
         deadline_ms: 60_000,
         est_input_tokens: 256,

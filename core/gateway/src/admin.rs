@@ -14,6 +14,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 use subtle::ConstantTimeEq;
+use weir_ledger::Group;
 
 pub mod explain;
 pub mod keys;
@@ -81,7 +82,7 @@ impl Admin {
             }
             _ => body_of(
                 StatusCode::NOT_FOUND,
-                &json!({ "error": { "message": "Known paths: /livez, /readyz, /metrics, /admin/v1/{version,policies,policies/NAME,providers,reload,rollback,organisations,teams,keys,explain}." } }),
+                &json!({ "error": { "message": "Known paths: /livez, /readyz, /metrics, /admin/v1/{version,policies,policies/NAME,providers,reload,rollback,organisations,organisations/ID,teams,teams/ID,keys,explain}." } }),
             ),
         }
     }
@@ -111,6 +112,13 @@ impl Admin {
                 self.explain(rest.trim_start_matches("explain/"))
             }
             (&Method::GET, "providers") => Ok(live::providers(&self.gateway)),
+            (&Method::GET, "organisations") => self.blocking(people::organisations).await,
+            (&Method::GET, "teams") => self.blocking(people::teams).await,
+            (&Method::PATCH, rest) if group(rest).is_some() => {
+                let (group, id) = group(rest).unwrap_or((Group::Team, ""));
+                let id = id.to_owned();
+                self.blocking(move |ledger| people::edit(ledger, group, &id, &body)).await
+            }
             (&Method::POST, "organisations") => {
                 self.blocking(move |ledger| people::organisation(ledger, &body)).await
             }
@@ -182,6 +190,16 @@ impl Admin {
         shown["open_breakers"] =
             open.map(|(policy, hook)| json!({ "policy": policy, "hook": hook.as_str() })).collect();
         Ok(shown)
+    }
+}
+
+/// The organisation or the team that a path names.
+fn group(path: &str) -> Option<(Group, &str)> {
+    let (kind, id) = path.split_once('/')?;
+    match kind {
+        "organisations" => Some((Group::Organisation, id)),
+        "teams" => Some((Group::Team, id)),
+        _ => None,
     }
 }
 

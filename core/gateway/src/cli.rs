@@ -58,10 +58,10 @@ enum Command {
     /// Make, list and revoke API keys
     #[command(subcommand)]
     Key(keys::Key),
-    /// Make organisations, whose wishes hold for all their keys
+    /// Make, list and change organisations, whose wishes hold for all their keys
     #[command(subcommand)]
     Organisation(people::Organisation),
-    /// Make teams of an organisation
+    /// Make, list and change teams of an organisation
     #[command(subcommand)]
     Team(people::Team),
     /// Show what each provider does with content, and who says so

@@ -75,6 +75,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use weir_llm::api::Api;
 use weir_llm::neutral::Ask;
+use weir_llm::neutral::label::{Ends, ModelName};
 use weir_llm::price::Nanos;
 use weir_llm::request::Request;
 use weir_llm::usage::{Source, Usage};
@@ -158,8 +159,9 @@ pub fn record(
         api: Api::Chat,
         model: record::Model::Unknown,
         target: None,
-        response_model: None,
-        finish_reason: None,
+        response_model: ModelName::default(),
+        ends: Ends::default(),
+        gaps: None,
         status: 0,
         outcome: record::Outcome::Refused,
         error: None,

@@ -161,7 +161,10 @@ impl Gateway {
         } else {
             session.set_keepalive(None);
         }
-        session.set_write_timeout(Some(timeouts.write));
+        // In HTTP/1 it is for a whole piece, in HTTP/2 for each part of it that the caller takes; for the connection that is
+        // below them the kernel looks.
+        let writing = if session.is_http2() { timeouts.stall } else { timeouts.write };
+        session.set_write_timeout(Some(writing));
         session.set_total_drain_timeout(Some(respond::DRAIN));
         let head = session.req_header();
         let voice = ingress::voice(head.uri.path(), &head.headers);

@@ -11,12 +11,14 @@
 //! - [`exchange`]: the way of a request, one sentence a step.
 //! - [`completions`]: finished exchanges on their way to the policies that want to know of them.
 //! - [`ingress`], [`egress`], [`cache`], [`upstream`]: the caller's side, the provider's side.
+//! - [`door`]: the TLS of callers.
 //! - [`overload`], [`connections`], [`buffered`], [`drain`], [`crowd`]: how much may be under way at one time.
 //! - [`recover`]: what a process that was killed has left.
 //! - [`readiness`]: what is wrong, if something is.
 //! - [`terms`]: what an exchange asks of whoever gets its content, and who fits.
 //! - [`privacy`]: no core dumps, no content in panics.
 //! - [`services`]: what the gateway does for policies: keys, calls out, metrics, traces.
+//! - [`collector`]: the way to an OpenTelemetry collector.
 //! - [`sim`]: the built-in simulated provider.
 //! - [`config`], [`telemetry`]: the file and the figures.
 
@@ -24,10 +26,12 @@ pub mod admin;
 pub mod buffered;
 pub mod cache;
 pub mod cli;
+pub mod collector;
 pub mod completions;
 pub mod config;
 pub mod connections;
 pub mod crowd;
+pub mod door;
 pub mod drain;
 pub mod egress;
 pub mod exchange;

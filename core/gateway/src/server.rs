@@ -3,9 +3,11 @@
 use crate::admin;
 use crate::buffered::Budget;
 use crate::cache::Replies;
+use crate::collector;
 use crate::completions;
 use crate::config::{Config, LedgerSync};
 use crate::connections::{Connection, Connections};
+use crate::door::Door;
 use crate::drain::{Drain, Phase};
 use crate::gateway::{self, Gateway, Ids};
 use crate::ingress::head::Watch;
@@ -24,7 +26,6 @@ use arc_swap::ArcSwap;
 use hmac::{Hmac, Mac};
 use pingora::apps::{HttpServerOptions, ServerApp};
 use pingora::listeners::TcpSocketOptions;
-use pingora::listeners::tls::TlsSettings;
 use pingora::protocols::TcpKeepalive;
 use pingora::services::Service as _;
 use pingora::services::listening::Service;
@@ -199,17 +200,10 @@ impl Server {
     async fn run(self) -> Result<(), ServeError> {
         let (stop, stopping) = watch::channel(false);
         let listen = self.config.server.listen.to_string();
-        let mut callers = Service::new("weir".to_owned(), Shared(Arc::clone(&self.gateway)));
-        match &self.config.server.tls {
-            None => callers.add_tcp_with_settings(&listen, socket_options(&self.config)),
-            Some(tls) => {
-                let path = |path: &Path| path.to_string_lossy().into_owned();
-                let mut settings = TlsSettings::intermediate(&path(&tls.cert), &path(&tls.key))
-                    .map_err(|error| ServeError::Tls(error.to_string()))?;
-                settings.enable_h2();
-                callers.add_tls_with_settings(&listen, Some(socket_options(&self.config)), settings);
-            }
-        }
+        let door = Door::new(self.config.server.tls.as_ref()).map_err(ServeError::Tls)?;
+        let mut callers =
+            Service::new("weir".to_owned(), Shared { gateway: Arc::clone(&self.gateway), door });
+        callers.add_tcp_with_settings(&listen, socket_options(&self.config));
         let mut admin = Service::new("weir-admin".to_owned(), self.admin);
         admin.add_tcp(&self.config.server.admin.to_string());
         let mut sim = sim::service(sim::App::default(), &sim::Listen::Unix(self.sim.path.clone()));
@@ -310,7 +304,7 @@ impl Signals {
 
 fn start_telemetry(config: &Config) -> Result<Telemetry, telemetry::SetupError> {
     let options = telemetry::Options::of(config);
-    let telemetry = Telemetry::start(&options, io::stdout())?;
+    let telemetry = Telemetry::start(&options, io::stdout(), collector::carry)?;
     telemetry.install(&options);
     Ok(telemetry)
 }
@@ -359,7 +353,8 @@ fn options(config: &Config) -> HttpServerOptions {
     options
 }
 
-/// Callers that are gone, or do not read, are noticed by the kernel.
+/// Callers that are gone, or take nothing, are noticed by the kernel: it ends a connection whose other side acknowledges
+/// nothing, or leaves no room, for so long.
 fn socket_options(config: &Config) -> TcpSocketOptions {
     let mut options = TcpSocketOptions::default();
     options.tcp_keepalive = Some(TcpKeepalive {
@@ -367,7 +362,7 @@ fn socket_options(config: &Config) -> TcpSocketOptions {
         interval: PROBE_EVERY,
         count: PROBES,
         #[cfg(target_os = "linux")]
-        user_timeout: config.server.timeouts.write,
+        user_timeout: config.server.timeouts.stall,
     });
     options
 }
@@ -403,7 +398,10 @@ fn refresh_gauges(gateway: &Arc<Gateway>) {
 }
 
 /// The gateway outlives its listener.
-struct Shared(Arc<Gateway>);
+struct Shared {
+    gateway: Arc<Gateway>,
+    door: Door,
+}
 
 #[async_trait::async_trait]
 impl ServerApp for Shared {
@@ -413,16 +411,18 @@ impl ServerApp for Shared {
         shutdown: &watch::Receiver<bool>,
     ) -> Option<pingora::protocols::Stream> {
         let socket = session.get_socket_digest()?;
-        let Some(open) = self.0.connections.enter(gateway::key(&socket)) else {
-            self.0.telemetry.metrics().shed("connections");
+        let gateway = &self.gateway;
+        let Some(open) = gateway.connections.enter(gateway::key(&socket)) else {
+            gateway.telemetry.metrics().shed("connections");
             return None;
         };
         // The connection is known by its socket's address: that outlives its entry.
-        let watch = Watch::new(self.0.patience(), Some(Arc::clone(&socket)), Some(0));
-        let watch = if session.get_ssl_digest().is_some() { watch.begun() } else { watch };
+        let watch = Watch::new(gateway.patience(), Some(Arc::clone(&socket)), Some(0));
+        let watch = if self.door.is_secure() { watch.begun() } else { watch };
+        let served = async { gateway.process_new(self.door.pass(session).await?, shutdown).await };
         tokio::select! {
             biased;
-            stream = self.0.process_new(session, shutdown) => stream,
+            stream = served => stream,
             () = open.connection.told_to_close() => None,
             () = without_request(&open.connection, watch) => None,
         }

@@ -10,7 +10,7 @@
 //! - [`metrics`]: the Prometheus registry and the text of `/metrics`; `openmetrics`: its text with [`exemplars`].
 //! - [`meters`]: metric handles of one generation, by alias and target.
 //! - [`policies`]: metrics of policy calls.
-//! - [`genai`]: the figures and names of OpenTelemetry's conventions for generative AI.
+//! - [`genai`]: the figures and names of OpenTelemetry's conventions for generative AI; [`gaps`]: between chunks.
 //! - `system`: what the operating system says; [`told`]: figures that others keep.
 //! - [`access`]: the access log line.
 //! - [`process`]: the process log.
@@ -21,6 +21,7 @@
 
 pub mod access;
 pub mod exemplars;
+pub mod gaps;
 pub mod genai;
 pub mod live;
 pub mod meters;
@@ -36,7 +37,7 @@ pub mod told;
 pub mod trace;
 
 use metrics::Metrics;
-use otlp::Exporter;
+use otlp::{Carry, Exporter};
 use policies::Policies;
 use record::Exchange;
 use sink::{Sink, Writer};
@@ -102,11 +103,16 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// Registers the metrics and starts the threads that write and send. `out` is where log lines go.
+    /// Registers the metrics and starts the threads that write and send. `out` is where log lines go; `carry` makes the way
+    /// to a collector.
     ///
     /// # Errors
     /// [`SetupError`] says what is missing.
-    pub fn start(options: &Options, out: impl io::Write + Send + 'static) -> Result<Self, SetupError> {
+    pub fn start(
+        options: &Options,
+        out: impl io::Write + Send + 'static,
+        carry: Carry,
+    ) -> Result<Self, SetupError> {
         let metrics = Arc::new(Metrics::new()?);
         let writer = Writer::start(out, metrics.log_lines_dropped.clone())?;
         let sink = writer.sink();
@@ -116,7 +122,8 @@ impl Telemetry {
         if options.otlp.as_ref().is_some_and(|otlp| otlp.metrics.is_some()) {
             metrics.count_genai()?;
         }
-        let exporter = options.otlp.as_ref().map(|otlp| Exporter::start(otlp, &metrics)).transpose()?;
+        let exporter = options.otlp.as_ref().map(|otlp| Exporter::start(otlp, &metrics, carry));
+        let exporter = exporter.transpose()?;
         Ok(Self {
             exporter,
             traces: options.otlp.as_ref().is_some_and(|otlp| otlp.traces),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use weir_ledger::Principal;
 use weir_llm::request::{DataWishes, Hosted};
 use weir_llm::terms::Feature;
-use weir_policy::{Retention, Target};
+use weir_policy::{Demands, Retention, Target};
 
 /// The wishes of an exchange taken together.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -65,7 +65,16 @@ impl Terms {
     /// Whether a place lies in a region of each list.
     #[must_use]
     pub fn reaches(&self, place: &str) -> bool {
-        self.regions.iter().all(|list| list.split(',').any(|region| lies_in(place, region)))
+        lies_in_each(place, &self.regions)
+    }
+
+    /// What is asked beside the retention, for the services of policies; nothing most of the time.
+    #[must_use]
+    pub fn demands(&self) -> Option<Arc<Demands>> {
+        let any = self.no_training || !self.regions.is_empty();
+        any.then(|| {
+            Arc::new(Demands { no_training: self.no_training, regions: self.regions.as_slice().into() })
+        })
     }
 
     /// The first of a request's uses of a feature that a target's terms do not extend to; `None`: nothing stands in the
@@ -83,6 +92,12 @@ impl Terms {
     pub fn to_hand_on(&self) -> DataWishes {
         DataWishes { zero: self.retention == Retention::Zero, no_training: self.no_training }
     }
+}
+
+/// Whether a place lies in a region of each of some lists.
+#[must_use]
+pub fn lies_in_each(place: &str, lists: &[Arc<str>]) -> bool {
+    lists.iter().all(|list| list.split(',').any(|region| lies_in(place, region)))
 }
 
 /// `eu` holds `eu`, `eu-west-1` and `EU-North`, and not `europe`; a place that is not known lies nowhere.

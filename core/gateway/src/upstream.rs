@@ -10,12 +10,14 @@
 //! - `response`: a reply, whatever it came over.
 //! - `inflate`: replies that were compressed all the same.
 //! - `keys`: which of a provider's keys a request goes out with.
+//! - `moment`: when a provider may be asked again.
 //! - `trust`: certificates, looked at before they are used.
 
 mod dial;
 mod failure;
 mod inflate;
 mod keys;
+mod moment;
 mod names;
 mod place;
 mod request;
@@ -28,6 +30,7 @@ mod tests;
 
 pub use failure::Failure;
 pub use keys::{Condition, Insist, Keys, Ring, Wait, Why};
+pub use moment::{reset_ms, retry_after_ms};
 pub use request::Request;
 pub use response::Response;
 pub use trust::check as check_trust;
@@ -49,7 +52,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use streams::Streams;
 use weir_policy::ErrorClass;
 
@@ -57,6 +60,10 @@ use weir_policy::ErrorClass;
 const IDLE: Duration = Duration::from_secs(50);
 /// Idle connections kept over all endpoints.
 const POOL: usize = 1024;
+
+/// A kept connection that the other side has closed breaks as soon as it is written to. What breaks later may have been
+/// a request at work, which is not sent again in silence.
+const STALE_WITHIN: Duration = Duration::from_secs(1);
 
 /// Where an endpoint is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -187,8 +194,8 @@ impl Dialer {
         Self { key: key.clone(), connector, names, place, streams: Streams::default() }
     }
 
-    /// Sends a request and waits for the head of the reply. A reused connection that dies before any byte of a reply is
-    /// replaced by a fresh one, once; so is one whose server says that it did not look at the request.
+    /// Sends a request and waits for the head of the reply. A reused connection that dies at once, before any byte of a
+    /// reply, is replaced by a fresh one, once; so is one whose server says that it did not look at the request.
     ///
     /// # Errors
     /// [`Failure`], classified for routing.
@@ -290,6 +297,7 @@ impl Dialer {
             Link::One(_) => None,
             Link::Two(session) => Some(session.conn.clone()),
         };
+        let began = Instant::now();
         let replied = {
             let exchange = pin!(self.exchange(link, place, request));
             timeout(patience.first_byte, exchange).await
@@ -303,7 +311,8 @@ impl Dialer {
                     self.streams.prefer_one();
                     self.connector.prefer_h1(place);
                 }
-                Err(call_failure(error, reused, two.is_some()))
+                let stale = reused && began.elapsed() < STALE_WITHIN;
+                Err(call_failure(error, stale, two.is_some()))
             }
             Err(_) => {
                 // It may be the connection that is dead: whoever comes next makes another.

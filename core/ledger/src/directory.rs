@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 use subtle::ConstantTimeEq;
 
 use crate::key;
+use crate::people::KeyRecord;
 use crate::pepper::{Pepper, Tag};
 use crate::principal::Principal;
 
@@ -81,6 +82,21 @@ impl Directory {
         self.table.rcu(|table| {
             let mut table = Table::clone(table);
             table.entry(bucket(&entry.tag)).or_default().push(entry.clone());
+            table
+        });
+    }
+
+    /// Some keys have other wishes from now on.
+    pub(crate) fn rewish(&self, records: Vec<KeyRecord>) {
+        let records: HashMap<Tag, KeyRecord> =
+            records.into_iter().map(|record| (record.tag, record)).collect();
+        self.table.rcu(|table| {
+            let mut table = Table::clone(table);
+            for entry in table.values_mut().flatten() {
+                if let Some(record) = records.get(&entry.tag) {
+                    entry.principal = Arc::new(entry.principal.rewished(&record.key));
+                }
+            }
             table
         });
     }

@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use weir_llm::price::Nanos;
@@ -84,6 +83,8 @@ struct Shared {
     dir: PathBuf,
     damage: Option<Damage>,
     adopted: usize,
+    /// Whoever changes keys, or what they belong to, does so alone: memory takes changes in the order of the rows.
+    turn: Mutex<()>,
 }
 
 impl Ledger {
@@ -109,7 +110,8 @@ impl Ledger {
         };
         let desk = Arc::new(desk);
         let (clock, dir) = (options.clock, dir.to_owned());
-        let shared = Shared { desk, directory, counters, clock, dir, damage, adopted };
+        let turn = Mutex::new(());
+        let shared = Shared { desk, directory, counters, clock, dir, damage, adopted, turn };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -175,6 +177,7 @@ impl Ledger {
         let secret = SecretKey::generate().map_err(no_random)?;
         let tag = self.shared.directory.tag(secret.secret());
         let uid = key::public_id("key_").map_err(no_random)?;
+        let _turn = self.turn();
         let Changed::Key(record) = self.change(People::Key(new, tag, uid))? else {
             return Err(StoreError::Closed);
         };
@@ -193,6 +196,7 @@ impl Ledger {
     /// # Errors
     /// If there is no such key, or the row cannot be written.
     pub fn revoke_key(&self, key_id: &str) -> Result<(), StoreError> {
+        let _turn = self.turn();
         self.change(People::Revoke(key_id.to_owned()))?;
         self.shared.directory.revoke(key_id);
         Ok(())
@@ -298,7 +302,20 @@ impl Ledger {
         &self.shared.dir
     }
 
-    fn change(&self, change: People) -> Result<Changed, StoreError> {
+    pub(crate) fn store(&self) -> &dyn Store {
+        &*self.shared.desk.store
+    }
+
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.shared.directory
+    }
+
+    /// Waits for those who change keys before.
+    pub(crate) fn turn(&self) -> MutexGuard<'_, ()> {
+        self.shared.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn change(&self, change: People) -> Result<Changed, StoreError> {
         let (answer, changed) = mpsc::channel();
         self.shared.desk.store.write(Write::People(Box::new(change), answer));
         changed.recv().unwrap_or(Err(StoreError::Closed))

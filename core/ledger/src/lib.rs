@@ -26,7 +26,7 @@
 //! - [`key`]: the text of a key; [`pepper`](Pepper): what it is hashed under.
 //! - `directory`: from a key's text to its principal, in memory.
 //! - [`principal`](Principal): who asks, ready for the request path.
-//! - [`people`]: organisations, teams and keys as rows.
+//! - [`people`]: organisations, teams and keys as rows; `groups`: the first two, listed and changed.
 //! - `limit`: requests per minute. [`seat`](Seats): how many at one time.
 //! - [`account`](Budget): what a budget has spent and may spend.
 //! - [`exchange`](ExchangeId): ids, and which exchanges are open.
@@ -46,6 +46,7 @@ pub mod check;
 mod clock;
 mod directory;
 mod exchange;
+mod groups;
 pub mod key;
 mod ledger;
 mod limit;
@@ -73,7 +74,7 @@ pub use key::SecretKey;
 pub use ledger::{Ledger, Spent, Stats};
 pub use limit::RateLimited;
 pub use options::{OpenError, Options, Sync};
-pub use people::{KeyRow, NewBudget, NewKey};
+pub use people::{Edit, Group, KeyRow, NewBudget, NewKey, Organisation, Team};
 pub use pepper::Pepper;
 pub use posting::{Outcome, Posting};
 pub use principal::Principal;

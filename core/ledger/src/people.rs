@@ -16,7 +16,7 @@ pub const DEFAULT_TEAM: &str = "team_default";
 /// The organisation of teams that name none.
 pub const DEFAULT_ORGANISATION: &str = "org_default";
 
-/// A new organisation.
+/// An organisation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Organisation {
     /// Public id, `org_…`.
@@ -27,7 +27,7 @@ pub struct Organisation {
     pub wishes: Wishes,
 }
 
-/// A new team.
+/// A team.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Team {
     /// Public id, `team_…`.
@@ -38,6 +38,41 @@ pub struct Team {
     pub name: String,
     /// What it asks of whoever gets its content.
     pub wishes: Wishes,
+}
+
+/// What holds keys, and what may be changed for all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// An organisation.
+    Organisation,
+    /// A team.
+    Team,
+}
+
+/// What of an organisation or a team is to be another; what is `None` stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Edit {
+    /// Its name.
+    pub name: Option<String>,
+    /// How long content may be kept; `Some(None)`: no wish any more.
+    pub retention: Option<Option<String>>,
+    /// Where content may go; `Some(None)`: anywhere.
+    pub region: Option<Option<String>>,
+    /// Whether nobody may train on content.
+    pub no_training: Option<bool>,
+}
+
+impl Edit {
+    /// What is wrong with it, if something is.
+    pub(crate) fn problem(&self) -> Option<String> {
+        let wishes = Wishes {
+            retention: self.retention.clone().flatten(),
+            region: self.region.clone().flatten(),
+            no_training: false,
+        };
+        let nameless = self.name.as_ref().is_some_and(|name| name.trim().is_empty());
+        if nameless { Some("name: it needs one".into()) } else { wishes.problem() }
+    }
 }
 
 /// What a new key may do. The default: everything, for ever, without limits, in the default team.

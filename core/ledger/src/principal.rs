@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use crate::account::{Account, Budget};
 use crate::limit::{Limiter, RateLimited};
+use crate::people::KeyRow;
 use crate::seat::Seats;
 
 /// A key and what it may do. Shared by all its exchanges; holds no part of the key's text.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Principal {
     /// Public id of the key, `key_…`.
     pub key_id: Arc<str>,
@@ -52,6 +53,16 @@ impl Principal {
     /// If they are used up.
     pub fn admit(&self, now: Instant) -> Result<(), RateLimited> {
         self.limiter.as_ref().map_or(Ok(()), |limiter| limiter.admit(now))
+    }
+
+    /// The same key with the wishes that its row has now: limits, seats and budget go on.
+    pub(crate) fn rewished(&self, key: &KeyRow) -> Self {
+        Self {
+            retention: key.retention.as_str().into(),
+            regions: key.regions.clone().into(),
+            no_training: key.no_training,
+            ..self.clone()
+        }
     }
 
     /// How many requests would be admitted now; `None`: no limit.

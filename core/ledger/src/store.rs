@@ -7,6 +7,7 @@
 //! The store, not the asker, ends a hold in its [`Account`], after the commit: so memory never shows more room than
 //! the rows do (L3).
 
+mod groups;
 mod health;
 mod interned;
 mod migrations;
@@ -31,7 +32,7 @@ pub(crate) use wal::put_aside;
 use crate::account::Account;
 use crate::answer::Answerer;
 use crate::exchange::{ExchangeId, OpenExchanges};
-use crate::people::{KeyRecord, NewKey, Organisation, Team};
+use crate::people::{Edit, Group, KeyRecord, NewKey, Organisation, Team};
 use crate::posting::Posting;
 use crate::reservation::SettleError;
 use crate::usage::{Query, UsageRow};
@@ -50,6 +51,16 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// If the database cannot be read.
     fn keys(&self) -> Result<Vec<KeyRecord>, StoreError>;
+    /// All organisations.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    fn organisations(&self) -> Result<Vec<Organisation>, StoreError>;
+    /// All teams.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    fn teams(&self) -> Result<Vec<Team>, StoreError>;
     /// Sums over postings.
     ///
     /// # Errors
@@ -122,6 +133,8 @@ pub enum People {
     Organisation(Organisation),
     /// A new team of an organisation (by its public id).
     Team(Team),
+    /// Another name or other wishes of an organisation or team (by its public id).
+    Edit(Group, String, Edit),
     /// A new key with its tag and public id.
     Key(NewKey, [u8; 32], String),
     /// Takes a key back (by its public id).
@@ -134,6 +147,8 @@ pub enum Changed {
     Done,
     /// The new key.
     Key(Box<KeyRecord>),
+    /// The keys that it concerns, as they are now.
+    Keys(Vec<KeyRecord>),
 }
 
 /// What memory is built from.

@@ -2,6 +2,7 @@
 //!
 //! A payload cannot be printed, logged or serialised: the types that would do it do not take it, and a place that wants
 //! its bytes must say [`Payload::expose`], which is easily found. Its buffer is wiped when the last owner lets go of it.
+//! What only passes from one connection to another is a [`Passing`]: no more to be printed, but not wiped.
 
 use bytes::Bytes;
 use zeroize::Zeroize;
@@ -62,6 +63,71 @@ impl Payload {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+/// A piece of a reply on its way from one connection to another. It is bytes and costs no more; its buffer belongs to the
+/// connections, so nobody wipes it.
+///
+/// It has no `Debug`, no `Display` and no `Serialize`, and what holds one has none:
+///
+/// ```compile_fail,E0277
+/// let piece = weir_llm::payload::Passing::default();
+/// println!("{piece:?}");
+/// ```
+///
+/// ```compile_fail,E0277
+/// let piece = weir_llm::payload::Passing::default();
+/// println!("{piece}");
+/// ```
+///
+/// ```compile_fail,E0277
+/// let piece = weir_llm::payload::Passing::default();
+/// serde_json::to_string(&piece);
+/// ```
+///
+/// ```compile_fail,E0277
+/// #[derive(Debug)]
+/// struct Held { piece: weir_llm::payload::Passing }
+/// ```
+#[derive(Clone, Default)]
+pub struct Passing(Bytes);
+
+impl Passing {
+    /// The bytes, for a parser.
+    #[must_use]
+    pub const fn expose(&self) -> &Bytes {
+        &self.0
+    }
+
+    /// The bytes, for the connection that they go out on.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        self.0
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<Bytes> for Passing {
+    fn from(bytes: Bytes) -> Self {
+        Self(bytes)
+    }
+}
+
+impl From<Vec<u8>> for Passing {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes.into())
     }
 }
 

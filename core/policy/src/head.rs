@@ -22,6 +22,15 @@ pub enum DataClass {
     Restricted,
 }
 
+/// What an exchange asks of whoever gets its content, beside how long it may be kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Demands {
+    /// Nobody may train on it.
+    pub no_training: bool,
+    /// Lists of regions (`eu,ch`): it may go only to what lies in one of each.
+    pub regions: Arc<[Arc<str>]>,
+}
+
 /// The head of a request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Head {
@@ -47,6 +56,8 @@ pub struct Head {
     pub class: DataClass,
     /// The strictest of organisation, team, key and request; `Unknown` means: no wish.
     pub retention: Retention,
+    /// What else they ask of whoever gets content; `None`: nothing. No policy sees it, the host's services do.
+    pub demands: Option<Arc<Demands>>,
     /// Tags of the key and of `x-weir-tags`, sorted by name.
     pub tags: Arc<[(String, String)]>,
     /// Milliseconds until the exchange is cut.

@@ -37,7 +37,7 @@ pub mod vault;
 pub mod verdict;
 mod yaml;
 
-pub use head::{Api, Budget, DataClass, Head, Needs, Retention};
+pub use head::{Api, Budget, DataClass, Demands, Head, Needs, Retention};
 pub use manifest::{Capability, FailureMode, Hook, Limits, Manifest};
 pub use pipeline::Pipeline;
 pub use policy::{Fault, FaultKind, LoadError, Policy, StreamGuard, StreamRedactor};

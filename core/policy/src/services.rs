@@ -1,7 +1,7 @@
 //! What the host does for policies beyond the request: the capabilities that reach out of a call. Engines check the
 //! grant, the taint and the budget, then ask these.
 
-use crate::head::Retention;
+use crate::head::{Demands, Retention};
 use crate::manifest::Capability;
 use std::future::Future;
 use std::pin::Pin;
@@ -21,6 +21,8 @@ pub struct Origin {
     pub request_id: Arc<str>,
     /// What the exchange asks of whoever sees its content.
     pub retention: Retention,
+    /// What else it asks of them; `None`: nothing.
+    pub demands: Option<Arc<Demands>>,
     /// Whether the call has read content, a header or an attribute.
     pub tainted: bool,
 }

@@ -43,7 +43,14 @@ fn origin(question: &Question) -> Origin {
         Question::Complete { batch } => (Arc::clone(&batch[0].head.tenant), "".into()),
         _ => ("".into(), "".into()),
     };
-    Origin { policy: "p".into(), tenant, request_id, retention: Retention::Unknown, tainted: false }
+    Origin {
+        policy: "p".into(),
+        tenant,
+        request_id,
+        retention: Retention::Unknown,
+        demands: None,
+        tainted: false,
+    }
 }
 
 #[test]

@@ -152,6 +152,7 @@ impl Call {
             tenant: Arc::clone(tenant),
             request_id: Arc::clone(head.map_or(&self.host.nobody, |head| &head.request_id)),
             retention,
+            demands: head.and_then(|head| head.demands.clone()),
             tainted: self.tainted(),
         }
     }

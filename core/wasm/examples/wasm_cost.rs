@@ -114,6 +114,7 @@ fn head() -> Head {
         region: "eu".into(),
         class: DataClass::Internal,
         retention: Retention::Unknown,
+        demands: None,
         tags: Arc::from([]),
         deadline_ms: 60_000,
         est_input_tokens: 250,

@@ -105,6 +105,7 @@ pub(crate) fn who(head: &Head, shared: bool) -> Who {
         tenant: if shared { Arc::default() } else { Arc::clone(&head.tenant) },
         request_id: Arc::clone(&head.request_id),
         retention: head.retention,
+        demands: head.demands.clone(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use wasmtime::Result;
 use weir_policy::matcher::Matchers;
 use weir_policy::services::Origin;
-use weir_policy::{Candidates, Manifest, RequestView, Retention, Services};
+use weir_policy::{Candidates, Demands, Manifest, RequestView, Retention, Services};
 
 /// What the guest's handle of the request stands for. It carries nothing: a store serves one request at a time, and a
 /// handle is a borrow for one call, so the state knows which request is meant.
@@ -62,11 +62,17 @@ pub(crate) struct Who {
     pub(crate) tenant: Arc<str>,
     pub(crate) request_id: Arc<str>,
     pub(crate) retention: Retention,
+    pub(crate) demands: Option<Arc<Demands>>,
 }
 
 impl Default for Who {
     fn default() -> Self {
-        Self { tenant: Arc::default(), request_id: Arc::default(), retention: Retention::Unknown }
+        Self {
+            tenant: Arc::default(),
+            request_id: Arc::default(),
+            retention: Retention::Unknown,
+            demands: None,
+        }
     }
 }
 
@@ -88,12 +94,13 @@ impl State {
 
     /// Who asks the host for something.
     pub(crate) fn origin(&self) -> Origin {
-        let Who { tenant, request_id, retention } = self.call.who.clone();
+        let Who { tenant, request_id, retention, demands } = self.call.who.clone();
         Origin {
             policy: Arc::clone(&self.constants.name),
             tenant,
             request_id,
             retention,
+            demands,
             tainted: self.call.tainted,
         }
     }

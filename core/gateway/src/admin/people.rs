@@ -1,9 +1,9 @@
-//! Organisations and teams: made. Their wishes hold for every key below them.
+//! Organisations and teams: made, listed, changed. Their wishes hold for every key below them.
 
 use super::keys::KeyError;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
-use weir_ledger::{Ledger, Wishes};
+use weir_ledger::{Edit, Group, Ledger, Wishes};
 
 /// A new organisation or team, as the admin API takes it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,78 @@ pub struct Wanted {
     /// Nobody may train on content.
     #[serde(default)]
     pub no_training: bool,
+}
+
+/// What is to be another, as the admin API takes it: what is not named stays, and `null` is no wish any more.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Changes {
+    /// Its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// `zero`, `zero-except-safety`, `days-N`, or nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "named")]
+    pub retention: Option<Option<String>>,
+    /// Regions with commas between them, or nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "named")]
+    pub region: Option<Option<String>>,
+    /// Whether nobody may train on content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_training: Option<bool>,
+}
+
+/// A field that is there, be it `null`.
+fn named<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(value).map(Some)
+}
+
+/// Lists the organisations.
+///
+/// # Errors
+/// The ledger cannot be read.
+pub fn organisations(ledger: &Ledger) -> Result<Value, KeyError> {
+    let rows = ledger.list_organisations()?;
+    let shown = rows.iter().map(|row| shown(&row.id, &row.name, &row.wishes));
+    Ok(json!({ "organisations": shown.collect::<Vec<_>>() }))
+}
+
+/// Lists the teams.
+///
+/// # Errors
+/// The ledger cannot be read.
+pub fn teams(ledger: &Ledger) -> Result<Value, KeyError> {
+    let shown = ledger.list_teams()?.into_iter().map(|row| {
+        let mut shown = shown(&row.id, &row.name, &row.wishes);
+        shown["organisation"] = row.organisation.into();
+        shown
+    });
+    Ok(json!({ "teams": shown.collect::<Vec<_>>() }))
+}
+
+fn shown(id: &str, name: &str, wishes: &Wishes) -> Value {
+    let Wishes { retention, region, no_training } = wishes;
+    json!({ "id": id, "name": name, "retention": retention, "region": region, "no_training": no_training })
+}
+
+/// Changes an organisation or a team; answers what it is then.
+///
+/// # Errors
+/// There is none of that id, the name is taken, or a wish is not valid.
+pub fn edit(ledger: &Ledger, group: Group, id: &str, body: &[u8]) -> Result<Value, KeyError> {
+    let changes: Changes = serde_json::from_slice(body).map_err(|error| KeyError::Bad(error.to_string()))?;
+    if changes == Changes::default() {
+        return Err(KeyError::Bad(
+            "nothing is to be another: name, retention, region, no_training".to_owned(),
+        ));
+    }
+    let Changes { name, retention, region, no_training } = changes;
+    ledger.edit(group, id, Edit { name, retention, region, no_training })?;
+    let (mut all, list) = match group {
+        Group::Organisation => (organisations(ledger)?, "organisations"),
+        Group::Team => (teams(ledger)?, "teams"),
+    };
+    let found = all[list].as_array_mut().into_iter().flatten().find(|row| row["id"] == id);
+    Ok(found.map(Value::take).unwrap_or_default())
 }
 
 /// Makes an organisation.

@@ -32,6 +32,7 @@ pub(super) mod default {
     pub(crate) const HEADER_TIME: &str = "10s";
     pub(crate) const BODY_TIME: &str = "30s";
     pub(crate) const WRITE_TIME: &str = "60s";
+    pub(crate) const STALL_TIME: &str = "12s";
     pub(crate) const GRACE: &str = "30s";
     pub(crate) const DATA: &str = ".weir";
     pub(crate) const SYNC: &str = "normal";
@@ -206,9 +207,12 @@ pub(super) struct ServerTimeoutsFile {
     /// For the whole body; then 408.
     #[schemars(extend("default" = default::BODY_TIME))]
     pub(super) body: Option<At<Span>>,
-    /// For a caller that stopped reading; then it counts as gone.
+    /// For one piece of a reply to be written, however slowly its caller reads; then that counts as gone.
     #[schemars(extend("default" = default::WRITE_TIME))]
     pub(super) write: Option<At<Span>>,
+    /// For a caller that takes nothing at all of what it is sent; then it counts as gone. At most `write`. Needs a restart.
+    #[schemars(extend("default" = default::STALL_TIME))]
+    pub(super) stall: Option<At<Span>>,
     /// For exchanges under way when Weir is told to stop; it stops sooner when they are done.
     #[schemars(extend("default" = default::GRACE))]
     pub(super) grace: Option<At<Span>>,
@@ -508,6 +512,12 @@ pub(super) struct HttpFile {
     /// terms that are as strict as its own.
     #[schemars(extend("default" = default::RETENTION))]
     pub(super) retention: Option<At<Kept>>,
+    /// Whether it may train on content. Unless set: false where nothing is kept, else true. Content of an exchange that
+    /// nobody may train on does not go to who does.
+    pub(super) trains: Option<At<Flag>>,
+    /// Where it runs, such as `eu-west-1`: content of an exchange that asks for a region goes only to what lies in it.
+    #[schemars(extend("default" = ""))]
+    pub(super) region: Option<At<Text>>,
     /// For a call from beginning to end; a policy may ask for less.
     #[schemars(extend("default" = default::CALL_TIME))]
     pub(super) timeout: Option<At<Span>>,

@@ -72,8 +72,10 @@ pub struct ServerTimeouts {
     pub header: Duration,
     /// For the whole body.
     pub body: Duration,
-    /// For a caller that stopped reading.
+    /// For one piece of a reply to be written.
     pub write: Duration,
+    /// For a caller that takes nothing.
+    pub stall: Duration,
     /// For exchanges under way at shutdown.
     pub grace: Duration,
 }
@@ -366,6 +368,10 @@ pub struct HttpAlias {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// How long it keeps content.
     pub retention: Retention,
+    /// Whether it may train on it.
+    pub trains: bool,
+    /// Where it is; may be empty.
+    pub region: String,
     /// For a call from beginning to end.
     pub timeout: Duration,
     /// Bytes of a reply that a policy gets to see.

@@ -11,6 +11,7 @@ impl Config {
             ("server.tls", old.server.tls != new.server.tls),
             ("server.admin", old.server.admin != new.server.admin),
             ("server.workers", old.server.workers != new.server.workers),
+            ("server.timeouts.stall", old.server.timeouts.stall != new.server.timeouts.stall),
             ("data", old.data != new.data),
             ("ledger.sync", old.ledger_sync != new.ledger_sync),
             ("cache.max_bytes", old.cache_bytes != new.cache_bytes),

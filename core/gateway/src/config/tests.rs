@@ -89,9 +89,10 @@ fn every_key_arrives() {
         lag,
     };
     assert_eq!(*limits, sizes);
-    let millis = [timeouts.idle, timeouts.header, timeouts.body, timeouts.write, timeouts.grace]
-        .map(|d| d.as_millis());
-    assert_eq!(millis, [120_000, 60_000, 2_500, 3_000, 3_600_000]);
+    let millis =
+        [timeouts.idle, timeouts.header, timeouts.body, timeouts.write, timeouts.stall, timeouts.grace]
+            .map(|d| d.as_millis());
+    assert_eq!(millis, [120_000, 60_000, 2_500, 3_000, 2_000, 3_600_000]);
     assert_eq!((config.data, config.ledger_sync), (Path::new(DATA).join("state"), LedgerSync::Full));
     assert_eq!(config.cache_bytes, 1_000_000_000);
     assert_eq!(config.log, Log { level: Level::Debug, access: false });
@@ -260,6 +261,7 @@ fn restart_is_needed_for_what_is_bound_once_and_for_nothing_else() {
     assert_eq!(with("workers: 3", "workers: 4"), ["server.workers"]);
     assert_eq!(with("localhost:9000", "localhost:9001"), ["server.admin"]);
     assert_eq!(with("data: state", "data: other"), ["data"]);
+    assert_eq!(with("stall: 2s", "stall: 1s"), ["server.timeouts.stall"]);
     assert_eq!(with("retries: 2", "retries: 3"), [""; 0]);
     assert_eq!(with("body: 2500ms", "body: 1s"), [""; 0]);
 }

@@ -66,7 +66,7 @@ impl Exchange<'_> {
         if self.explains {
             self.gateway.services.explain_begin(&self.id);
         }
-        let view = self.view(&caller, &route, terms.retention, request);
+        let view = self.view(&caller, &route, &terms, request);
         self.seen = (!route.asked.is_empty()).then(|| Arc::clone(&view));
         if self.seen.is_some() {
             self.gateway.services.trace_begin(&self.id, &self.record.trace);

@@ -16,8 +16,7 @@ use crate::snapshot::Bound;
 use crate::telemetry::live::{InFlight, Live, headroom};
 use crate::telemetry::record::Attempt;
 use crate::telemetry::trace::span_id;
-use crate::upstream::{Failure, Insist, Response};
-use bytes::Bytes;
+use crate::upstream::{Failure, Insist, Response, retry_after_ms};
 use http::{HeaderName, HeaderValue};
 use std::pin::pin;
 use std::sync::Arc;
@@ -26,6 +25,7 @@ use weir_llm::api::Api;
 use weir_llm::fault::{self, Hint, UpstreamError};
 use weir_llm::gemini;
 use weir_llm::neutral::{Ask, Broken};
+use weir_llm::payload::Passing;
 use weir_llm::request::Request;
 use weir_llm::translate::{self, Back, Summary};
 use weir_policy::pipeline::{PolicyId, Streams};
@@ -57,7 +57,7 @@ pub struct Whole {
     /// Who gave it.
     pub served: Served,
     /// The body, in the caller's dialect.
-    pub body: Bytes,
+    pub body: Passing,
     /// What we read of it.
     pub summary: Summary,
 }
@@ -531,15 +531,15 @@ impl Call {
         }
         response.inflated().map_err(|failure| self.failed(failure))?;
         if status != 200 {
-            let asked = retry_after(&response);
+            let asked = retry_after_ms(|name| response.header(name));
             let headers = limits::refused(response.head(), request.api(), asked.is_some());
             let reset = limits::reset_ms(|name| response.header(name));
             // A broken error body is no better and no worse than none.
             let body = response.body(ERROR_BODY, held).await.unwrap_or_default();
             response.release().await;
             // Google says it in the body.
-            let asked = asked.or_else(|| gemini::retry_delay_ms(&body));
-            let mut failed = self.rejected(fault::upstream_error(status, &body), Some(status), asked);
+            let asked = asked.or_else(|| gemini::retry_delay_ms(body.expose()));
+            let mut failed = self.rejected(fault::upstream_error(status, body.expose()), Some(status), asked);
             failed.refusal.headers = headers;
             failed.reset_ms = reset;
             return Err(failed);
@@ -573,8 +573,10 @@ impl Call {
         let body = response.body(REPLY, held).await.map_err(|failure| self.failed(failure))?;
         response.release().await;
         let read = match &self.outgoing.way {
-            Way::Turned(back) => back.whole(&body, ask).map(|turned| (turned.body, turned.summary)),
-            _ => translate::summary(request.api(), &body).map(|summary| (body, summary)),
+            Way::Turned(back) => {
+                back.whole(body.expose(), ask).map(|turned| (turned.body.into(), turned.summary))
+            }
+            _ => translate::summary(request.api(), body.expose()).map(|summary| (body, summary)),
         };
         match read {
             Ok((body, summary)) => Ok(Committed::Whole(Box::new(Whole { served, body, summary }))),
@@ -745,19 +747,6 @@ const fn class(hint: Hint, status: Option<u16>) -> ErrorClass {
         Hint::ServerError => ErrorClass::ServerError,
         Hint::Other => by_status(status),
     }
-}
-
-/// `retry-after-ms`, or `retry-after` in seconds; a date is left to the backoff.
-fn retry_after(response: &Response) -> Option<u32> {
-    if let Some(ms) = response.header("retry-after-ms").and_then(|text| text.trim().parse::<f64>().ok()) {
-        return millis(ms);
-    }
-    millis(response.header("retry-after")?.trim().parse::<f64>().ok()? * 1000.0)
-}
-
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked first")]
-fn millis(ms: f64) -> Option<u32> {
-    (ms.is_finite() && (0.0..=86_400_000.0).contains(&ms)).then_some(ms as u32)
 }
 
 /// Headers of the provider that the official SDKs read, and what was left out of the request.

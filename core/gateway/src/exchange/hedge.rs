@@ -15,14 +15,12 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use weir_llm::estimate;
 use weir_llm::price::Nanos;
 use weir_llm::request::Request;
 use weir_llm::usage::Usage;
 use weir_policy::pipeline::Streams;
 use weir_policy::{ErrorClass, Plan, RequestView, Step, Strategy};
-
-/// Bytes of a request that make about one token, where nobody counted.
-const BYTES_A_TOKEN: u64 = 4;
 
 /// What came of a race.
 pub(super) struct Raced {
@@ -152,7 +150,7 @@ impl Exchange<'_> {
         };
         let (ended, other) = if is_second { (two, one) } else { (one, two) };
         if result.is_ok() {
-            self.cancelled(other);
+            self.cancelled(other, request);
             let result = self.concluded(ended, result);
             return Ok((Raced { result, other: None, second: true }, is_second));
         }
@@ -202,10 +200,9 @@ impl Exchange<'_> {
     }
 
     /// The try that was too late. What its provider takes for it nobody will say: it is estimated.
-    fn cancelled(&mut self, own: Try<'_>) {
+    fn cancelled(&mut self, own: Try<'_>, request: &Request) {
         self.note(own.bound, own.span, own.began, None, Some(ErrorClass::Cancelled));
-        let input = self.record.bytes_in / BYTES_A_TOKEN;
-        let usage = Usage { input, ..Usage::default() };
+        let usage = Usage { input: estimate::input_guess(request), ..Usage::default() };
         let cost = own.bound.prices.as_ref().and_then(|prices| prices.cost(&usage).ok());
         self.lost = self.lost.zip(cost).map(|(lost, cost)| Nanos(lost.0.saturating_add(cost.0)));
     }

@@ -1,5 +1,6 @@
 //! Rate-limit headers: the provider's own pass, and are said again under the names that the caller's SDK reads.
 
+use crate::upstream;
 use http::header::RETRY_AFTER;
 use http::{HeaderName, HeaderValue};
 use pingora::http::ResponseHeader;
@@ -11,6 +12,17 @@ const PAIRS: [(&str, &str); 4] = [
     ("x-ratelimit-remaining-requests", "anthropic-ratelimit-requests-remaining"),
     ("x-ratelimit-limit-tokens", "anthropic-ratelimit-tokens-limit"),
     ("x-ratelimit-remaining-tokens", "anthropic-ratelimit-tokens-remaining"),
+];
+
+/// What is left of a limit, and when it is full again.
+const RESETS: [(&str, &str); 7] = [
+    ("x-ratelimit-remaining", "x-ratelimit-reset"),
+    ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
+    ("x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
+    ("anthropic-ratelimit-requests-remaining", "anthropic-ratelimit-requests-reset"),
+    ("anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset"),
+    ("anthropic-ratelimit-input-tokens-remaining", "anthropic-ratelimit-input-tokens-reset"),
+    ("anthropic-ratelimit-output-tokens-remaining", "anthropic-ratelimit-output-tokens-reset"),
 ];
 
 /// The rate-limit headers of a reply, for callers of an API.
@@ -40,37 +52,10 @@ pub fn refused(head: Option<&ResponseHeader>, api: Api, has_span: bool) -> Vec<(
     headers
 }
 
-/// When the limit that was hit is reset, as OpenAI-compatible providers say it: `1s`, `6m0s`, `20ms`.
+/// How long until a limit of which nothing is left is full again.
 pub fn reset_ms<'h>(header: impl Fn(&'static str) -> Option<&'h str>) -> Option<u32> {
-    let kinds = [
-        ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
-        ("x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
-    ];
     let spent = |(remaining, reset)| (header(remaining)?.trim() == "0").then(|| header(reset)).flatten();
-    kinds.into_iter().filter_map(spent).filter_map(|text| span(text.trim())).max()
-}
-
-/// Go's way to write a span of time; a bare number is seconds.
-fn span(text: &str) -> Option<u32> {
-    let mut ms = 0.0;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
-        let (number, after) = rest.split_at(digits);
-        let unit = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
-        let (unit, after) = after.split_at(unit);
-        ms += number.parse::<f64>().ok()?
-            * match unit {
-                "ms" => 1.0,
-                "s" | "" => 1_000.0,
-                "m" => 60_000.0,
-                "h" => 3_600_000.0,
-                _ => return None,
-            };
-        rest = after;
-    }
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked first")]
-    (ms.is_finite() && ms > 0.0 && ms <= 86_400_000.0).then_some(ms as u32)
+    RESETS.into_iter().filter_map(spent).filter_map(|text| upstream::reset_ms(text, &header)).max()
 }
 
 #[cfg(test)]
@@ -83,13 +68,17 @@ mod tests {
         let headers = |remaining, reset| {
             [("x-ratelimit-remaining-tokens", remaining), ("x-ratelimit-reset-tokens", reset)]
         };
-        for (reset, ms) in [("1s", 1_000), ("6m0s", 360_000), ("20ms", 20), ("1.5s", 1_500), ("7", 7_000)] {
-            assert_eq!(reset_ms(|name| of(&headers("0", reset), name)), Some(ms), "{reset}");
-        }
-        for bad in ["", "s", "1d", "2026-11-28T00:00:00Z", "-1s", "1e9h"] {
-            assert_eq!(reset_ms(|name| of(&headers("0", bad), name)), None, "{bad}");
-        }
+        assert_eq!(reset_ms(|name| of(&headers("0", "6m0s"), name)), Some(360_000));
+        assert_eq!(reset_ms(|name| of(&headers("0", "x"), name)), None);
         assert_eq!(reset_ms(|name| of(&headers("7", "1s"), name)), None, "there is some left");
+        let anthropic = [
+            ("anthropic-ratelimit-input-tokens-remaining", "0"),
+            ("anthropic-ratelimit-input-tokens-reset", "2026-11-28T14:00:30Z"),
+            ("anthropic-ratelimit-requests-remaining", "3"),
+            ("anthropic-ratelimit-requests-reset", "2026-11-28T15:00:00Z"),
+            ("date", "Sat, 28 Nov 2026 14:00:00 GMT"),
+        ];
+        assert_eq!(reset_ms(|name| of(&anthropic, name)), Some(30_000));
     }
 
     #[test]

@@ -35,7 +35,7 @@ impl Exchange<'_> {
             attend(self.session, &mut self.watched, tokio::time::timeout_at(until.into(), reading)).await
         };
         let body = match body {
-            Ok(Ok(Ok(body))) => body,
+            Ok(Ok(Ok(body))) => body.into_bytes(),
             Ok(failed) => {
                 let why = match failed {
                     Ok(Err(failure)) => failure.message,
@@ -145,9 +145,9 @@ impl Exchange<'_> {
             match chunk {
                 Err(Gone) => return Err(Outcome::ClientAbort),
                 Ok(Ok(Ok(Some(chunk)))) => {
-                    tail.push(&chunk);
+                    tail.push(chunk.expose());
                     self.record.bytes_out += chunk.len() as u64;
-                    let sent = self.session.write_response_body(chunk, false).await;
+                    let sent = self.session.write_response_body(chunk.into_bytes(), false).await;
                     sent.map_err(|_| Outcome::ClientAbort)?;
                 }
                 Ok(Ok(Ok(None))) => return Ok(()),

@@ -7,6 +7,8 @@ use std::time::Instant;
 use weir_llm::api::Api;
 use weir_llm::fault::{Said, UpstreamError};
 use weir_llm::neutral::Ask;
+use weir_llm::neutral::label::Label;
+use weir_llm::payload::Passing;
 use weir_llm::sse;
 use weir_llm::translate::{Back, Scan, Seen, Transcoder};
 use weir_llm::usage::Usage;
@@ -31,9 +33,9 @@ pub struct Relay {
     parser: sse::Parser,
     way: Way,
     /// What may leave now, last first.
-    ready: Vec<Bytes>,
+    ready: Vec<Passing>,
     /// The last event, which waits for the posting.
-    held: Bytes,
+    held: Passing,
     end: Option<Ended>,
     /// Whether a piece of the reply has come.
     begun: bool,
@@ -78,7 +80,7 @@ impl Relay {
             parser: sse::Parser::new(EVENT),
             way,
             ready: Vec::new(),
-            held: Bytes::new(),
+            held: Passing::default(),
             end: None,
             begun: false,
         }
@@ -88,7 +90,8 @@ impl Relay {
     ///
     /// # Errors
     /// An event is too long.
-    pub fn feed(&mut self, chunk: &Bytes) -> Result<(), sse::TooLarge> {
+    pub fn feed(&mut self, chunk: &Passing) -> Result<(), sse::TooLarge> {
+        let chunk = chunk.expose();
         if self.end.is_some() {
             // Whatever comes after the last event is of no use to anybody.
             return Ok(());
@@ -163,7 +166,7 @@ impl Relay {
     }
 
     /// The next piece that may leave.
-    pub fn next_piece(&mut self) -> Option<Bytes> {
+    pub fn next_piece(&mut self) -> Option<Passing> {
         self.ready.pop()
     }
 
@@ -182,7 +185,7 @@ impl Relay {
         match &mut self.way {
             Way::Pass(pass) => match pass.scan.end(pass.choices) {
                 Some(last) => {
-                    self.held = Bytes::from_static(last);
+                    self.held = Bytes::from_static(last).into();
                     true
                 }
                 None => false,
@@ -202,16 +205,16 @@ impl Relay {
     }
 
     /// The last event.
-    pub fn last(&mut self) -> Bytes {
+    pub fn last(&mut self) -> Passing {
         std::mem::take(&mut self.held)
     }
 
     /// The in-protocol error that ends a stream which cannot be completed, unless the provider's own has passed.
-    pub fn fail(&mut self, said: &Said<'_>, ask: &Ask<'_>) -> Bytes {
+    pub fn fail(&mut self, said: &Said<'_>, ask: &Ask<'_>) -> Passing {
         match &mut self.way {
-            Way::Pass(_) if self.end == Some(Ended::Error) => Bytes::new(),
-            Way::Pass(pass) => pass.scan.fail(pass.api, said, ask),
-            Way::Turn(transcoder) => transcoder.fail(said),
+            Way::Pass(_) if self.end == Some(Ended::Error) => Passing::default(),
+            Way::Pass(pass) => pass.scan.fail(pass.api, said, ask).into(),
+            Way::Turn(transcoder) => transcoder.fail(said).into(),
         }
     }
 
@@ -239,6 +242,14 @@ impl Relay {
         }
     }
 
+    /// Who writes it, and why its answers ended, as far as it has said so.
+    pub fn label(&self) -> Label {
+        match &self.way {
+            Way::Pass(pass) => pass.scan.label(),
+            Way::Turn(transcoder) => transcoder.label(),
+        }
+    }
+
     /// The error that the provider reported in the stream.
     pub fn error(&self) -> Option<&UpstreamError> {
         match &self.way {
@@ -258,7 +269,7 @@ impl Relay {
 
 impl Pass {
     /// Lets the whole events of a chunk leave and holds the last one back.
-    fn cut(&mut self, chunk: &Bytes, boundary: bool, ready: &mut Vec<Bytes>) -> (Option<Ended>, Bytes) {
+    fn cut(&mut self, chunk: &Bytes, boundary: bool, ready: &mut Vec<Passing>) -> (Option<Ended>, Passing) {
         let (mut start, mut at) = (0, 0);
         for index in 0..self.marks.len() {
             let (end, seen) = self.marks[index];
@@ -271,11 +282,11 @@ impl Pass {
                 Seen::Last => {
                     self.let_go(chunk, start..at, ready);
                     self.tail.extend_from_slice(&chunk[at.max(start)..end]);
-                    return (Some(Ended::Done), self.tail.split().freeze());
+                    return (Some(Ended::Done), self.tail.split().freeze().into());
                 }
                 Seen::Error => {
                     self.let_go(chunk, start..end, ready);
-                    return (Some(Ended::Error), Bytes::new());
+                    return (Some(Ended::Error), Passing::default());
                 }
                 _ => {}
             }
@@ -285,18 +296,18 @@ impl Pass {
         let whole = if boundary { chunk.len() } else { at };
         self.let_go(chunk, start..whole, ready);
         self.tail.extend_from_slice(&chunk[whole.max(start)..]);
-        (None, Bytes::new())
+        (None, Passing::default())
     }
 
     /// Lets a run of whole events leave, with the part of the first that came in earlier chunks.
-    fn let_go(&mut self, chunk: &Bytes, range: std::ops::Range<usize>, ready: &mut Vec<Bytes>) {
+    fn let_go(&mut self, chunk: &Bytes, range: std::ops::Range<usize>, ready: &mut Vec<Passing>) {
         if range.is_empty() {
             return;
         }
         if !self.tail.is_empty() {
-            ready.push(self.tail.split().freeze());
+            ready.push(self.tail.split().freeze().into());
         }
-        ready.push(chunk.slice(range));
+        ready.push(chunk.slice(range).into());
     }
 }
 
@@ -316,13 +327,13 @@ mod tests {
         let mut relay = Relay::pass(Api::Chat, 1, hide, false);
         let mut out = Vec::new();
         for part in parts {
-            relay.feed(&Bytes::copy_from_slice(part)).unwrap();
+            relay.feed(&part.to_vec().into()).unwrap();
             while let Some(piece) = relay.next_piece() {
-                out.extend_from_slice(&piece);
+                out.extend_from_slice(piece.expose());
             }
         }
         let held = relay.last();
-        (String::from_utf8(out).unwrap(), String::from_utf8(held.to_vec()).unwrap(), relay)
+        (String::from_utf8(out).unwrap(), String::from_utf8(held.expose().to_vec()).unwrap(), relay)
     }
 
     #[test]
@@ -358,7 +369,7 @@ mod tests {
     fn a_stream_without_done_is_whole_only_if_every_choice_finished() {
         let (_, _, mut relay) = relayed(true, &[DELTA.as_bytes(), FINISH.as_bytes()]);
         assert!(relay.close());
-        assert_eq!(relay.last(), DONE);
+        assert_eq!(relay.last().into_bytes(), DONE);
         let (_, _, mut relay) = relayed(true, &[DELTA.as_bytes()]);
         assert!(!relay.close());
     }

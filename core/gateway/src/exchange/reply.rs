@@ -6,12 +6,13 @@ use super::replay::Recording;
 use super::restore::restored;
 use super::screen::Screened;
 use super::settle::{Close, Money, Outcome};
-use super::{End, Exchange};
+use super::{End, Exchange, words};
 use crate::ingress::respond;
 use crate::telemetry::record::CacheState;
 use http::HeaderName;
 use pingora::http::ResponseHeader;
 use weir_llm::estimate;
+use weir_llm::neutral::label::Label;
 use weir_llm::price::Nanos;
 use weir_llm::request::Request;
 use weir_llm::translate;
@@ -30,10 +31,12 @@ impl Exchange<'_> {
         recording: Option<Recording>,
     ) -> Result<(), End> {
         let Whole { served, body, summary } = whole;
+        self.label(&admitted, &served, &summary.label);
         let (usage, source) = summary.usage.map_or_else(
             || (guessed(request, summary.content_bytes), Source::Estimate),
             |usage| (usage, Source::Provider),
         );
+        let body = body.into_bytes();
         let body = match self.screen(&admitted, request, &served, body, (usage, source)).await {
             Ok(Screened::Body(body)) => restored(&admitted.view, request.api(), body),
             other => return self.screened(admitted, request, served, (usage, source), other).await,
@@ -63,6 +66,13 @@ impl Exchange<'_> {
         self.record.ttft = Some(self.started.elapsed());
         self.record.bytes_out = body.len() as u64;
         Ok(respond::whole(self.session, head, body).await?)
+    }
+
+    /// Tells telemetry who wrote the reply and why it ended.
+    pub fn label(&mut self, admitted: &Admitted, served: &Served, label: &Label) {
+        let asked = admitted.route.table.get(usize::from(served.target)).map_or("", |target| &target.model);
+        self.record.response_model = words::model(label.model, asked, admitted.terms.retention);
+        self.record.ends = label.ends;
     }
 
     /// Adds our headers: what happened on the way, without content.

@@ -77,14 +77,23 @@ impl Exchange<'_> {
         match admitted.reservation.settle(posting).await {
             Ok(()) => Ok(money),
             Err(error @ SettleError::OverHold { charged, .. }) => {
-                tracing::warn!(request_id = &*self.id, %error, "a charge was cut to its hold");
+                let trace_id = self.record.trace.id();
+                tracing::warn!(request_id = &*self.id, trace_id, %error, "a charge was cut to its hold");
                 self.record.charged = charged;
                 Ok(Money { charged, ..money })
             }
             Err(error) => {
                 // Its row waits for the database; should the process end before, this line is what is left of it.
                 let (charged, cost) = (money.charged.0, money.cost.map(|cost| cost.0));
-                tracing::error!(request_id = &*self.id, %error, charged, cost, "an exchange could not be settled");
+                let trace_id = self.record.trace.id();
+                tracing::error!(
+                    request_id = &*self.id,
+                    trace_id,
+                    %error,
+                    charged,
+                    cost,
+                    "an exchange could not be settled"
+                );
                 let refusal = Refusal::busy(
                     "ledger_unavailable",
                     "The ledger could not be written, so the reply is withheld.",

@@ -12,11 +12,13 @@ use super::{End, Exchange};
 use crate::config::DrainBounds;
 use crate::ingress::respond::{self, Gone};
 use crate::refusal::Refusal;
+use crate::telemetry::gaps::Gaps;
 use crate::upstream::Response;
 use bytes::Bytes;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 use weir_llm::api::Api;
+use weir_llm::payload::Passing;
 use weir_llm::price::Nanos;
 use weir_llm::request::Request;
 use weir_llm::translate::Summary;
@@ -67,6 +69,7 @@ impl Exchange<'_> {
             Ok(()) => self.relay(&mut relay, (&mut response, until), true, served.bound.endpoint.drain).await,
             Err(_) => Finish::Gone(false),
         };
+        self.label(&admitted, &served, &relay.label());
         let whole = matches!(finish, Finish::Complete | Finish::Gone(true));
         let (usage, source) = used(request, &relay, whole);
         let finish = self.last_words(finish, &mut relay, usage);
@@ -166,6 +169,7 @@ impl Exchange<'_> {
         let mut late = pin!(tokio::time::sleep_until(until.into()));
         let mut silent = pin!(tokio::time::sleep(SILENCE));
         let mut spoke = Instant::now();
+        self.record.gaps = self.snapshot.meters.counts_chunks().then(|| Box::new(Gaps::begin(spoke)));
         loop {
             if !self.utter(relay, ear.aloud, &mut spoke).await && !ear.stay(&mut late, until) {
                 return Finish::Gone(false);
@@ -227,6 +231,9 @@ impl Exchange<'_> {
                 Ok(None) if relay.end() == Some(Ended::Stopped) => return Finish::Stopped(stopped()),
                 Ok(None) => return Finish::Cut("it ended before its last event".to_owned()),
                 Ok(Some(chunk)) => {
+                    if let Some(gaps) = &mut self.record.gaps {
+                        gaps.chunk(Instant::now());
+                    }
                     if !ear.hears(chunk.len()) {
                         return Finish::Cut("its caller left, and it is longer than is read then".to_owned());
                     }
@@ -245,7 +252,7 @@ impl Exchange<'_> {
                 continue;
             }
             self.record.bytes_out += piece.len() as u64;
-            if self.session.write_response_body(piece, false).await.is_err() {
+            if self.session.write_response_body(piece.into_bytes(), false).await.is_err() {
                 return false;
             }
             *spoke = Instant::now();
@@ -281,6 +288,8 @@ impl Exchange<'_> {
         let Opened { served, mut response, mut relay, until } = opened;
         let ttft = served.began.elapsed();
         let finish = self.relay(&mut relay, (&mut response, until), false, None).await;
+        let label = relay.label();
+        self.label(&admitted, &served, &label);
         let (usage, source) = used(request, &relay, matches!(finish, Finish::Complete));
         let finish = self.last_words(finish, &mut relay, usage);
         let outcome = self.judge(&finish, &served, ttft, usage);
@@ -292,9 +301,11 @@ impl Exchange<'_> {
                     usage: (source == Source::Provider).then_some(usage),
                     content_bytes: relay.content_bytes(),
                     complete: true,
+                    label,
                 };
                 match body {
                     Some(body) => {
+                        let body = body.into();
                         return self
                             .reply(admitted, request, Whole { served, body, summary }, recording)
                             .await;
@@ -346,9 +357,9 @@ impl Exchange<'_> {
         self.last(bytes).await
     }
 
-    async fn last(&mut self, bytes: Bytes) -> Result<(), Gone> {
+    async fn last(&mut self, bytes: Passing) -> Result<(), Gone> {
         self.record.bytes_out += bytes.len() as u64;
-        self.session.write_response_body(bytes, true).await.map_err(|_| Gone)
+        self.session.write_response_body(bytes.into_bytes(), true).await.map_err(|_| Gone)
     }
 }
 

@@ -3,13 +3,14 @@
 use super::Exchange;
 use super::identify::Caller;
 use crate::snapshot::Route;
+use crate::terms::Terms;
 use http::HeaderMap;
 use std::sync::Arc;
 use weir_llm::estimate;
 use weir_llm::price::Nanos;
 use weir_llm::request::Request;
 use weir_policy::pipeline::Asked;
-use weir_policy::{Budget, DataClass, Head, RequestView, Retention};
+use weir_policy::{Budget, DataClass, Head, RequestView};
 
 impl Exchange<'_> {
     /// The view that the first hook gets; those after it get what edits make of it.
@@ -17,16 +18,16 @@ impl Exchange<'_> {
         &self,
         caller: &Caller,
         route: &Route,
-        retention: Retention,
+        terms: &Terms,
         request: &Arc<Request>,
     ) -> Arc<RequestView> {
         let headers =
             if route.asked.headers() { visible(&self.session.req_header().headers) } else { Vec::new() };
-        let head = self.head(caller, route, retention, request);
+        let head = self.head(caller, route, terms, request);
         Arc::new(RequestView::new(head, Arc::clone(request), headers).with_secret(self.gateway.hashes))
     }
 
-    fn head(&self, caller: &Caller, route: &Route, retention: Retention, request: &Request) -> Head {
+    fn head(&self, caller: &Caller, route: &Route, terms: &Terms, request: &Request) -> Head {
         let principal = &caller.principal;
         let asked = route.asked;
         let user = request.user().filter(|_| !asked.is_empty());
@@ -41,7 +42,8 @@ impl Exchange<'_> {
             user_hash: user.map(|user| self.gateway.user_hash(&principal.organisation_id, &user)),
             region: Arc::clone(&self.snapshot.region),
             class: DataClass::default(),
-            retention,
+            retention: terms.retention,
+            demands: terms.demands(),
             tags: tags(caller),
             deadline_ms: u32::try_from(route.deadline.as_millis()).unwrap_or(u32::MAX),
             est_input_tokens: u32::try_from(estimate::input_guess(request)).unwrap_or(u32::MAX),

@@ -1,6 +1,7 @@
-//! Words of a provider that a policy gets without having read content: its error code, why the model stopped. They are
-//! the provider's to choose, so where nothing may be kept only those pass that any provider says.
+//! Words of a provider that a policy or telemetry gets without content: its error code, why the model stopped, the
+//! model's name. They are the provider's to choose, so where nothing may be kept only those pass that any provider says.
 
+use weir_llm::neutral::label::ModelName;
 use weir_policy::Retention;
 
 /// Error codes of the providers' own documentation.
@@ -60,6 +61,17 @@ pub fn end(said: &str, retention: Retention) -> &str {
     if retention.is_zero() && !ENDS.contains(&said) { "other" } else { said }
 }
 
+/// The model that a provider says it used, as telemetry may tell it. Where nothing may be kept: the one that it was asked
+/// for, with a date behind it at most.
+pub fn model(said: ModelName, asked: &str, retention: Retention) -> ModelName {
+    let dated =
+        |rest: &str| rest.len() <= 11 && rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+    if !retention.is_zero() || said.as_str().strip_prefix(asked).is_some_and(dated) {
+        return said;
+    }
+    ModelName::default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,5 +85,18 @@ mod tests {
         assert_eq!(said("jane_doe", Retention::Days(1)).as_deref(), Some("jane_doe"));
         assert_eq!(end("jane doe", Retention::ZeroExceptSafety), "other");
         assert_eq!((end("stop", Retention::Zero), end("x", Retention::Unknown)), ("stop", "x"));
+        let named =
+            |said: &str, retention| model(ModelName::of(said), "gpt-9", retention).as_str().to_owned();
+        for (said, told) in [
+            ("gpt-9", "gpt-9"),
+            ("gpt-9-2026-01-01", "gpt-9-2026-01-01"),
+            ("gpt-9-20260101", "gpt-9-20260101"),
+            ("gpt-9-jane-doe", ""),
+            ("gpt-9-4111111111111111", ""),
+            ("jane-doe", ""),
+        ] {
+            assert_eq!(named(said, Retention::Zero), told);
+            assert_eq!(named(said, Retention::Unknown), said);
+        }
     }
 }

@@ -80,6 +80,7 @@ mod tests {
             tenant: "org".into(),
             request_id: request_id.into(),
             retention: Retention::Unknown,
+            demands: None,
             tainted: false,
         }
     }

@@ -80,7 +80,7 @@ impl Aliases {
             return refused(HttpError::NotGranted);
         };
         // What has read nothing has nothing to keep from anybody.
-        if origin.tainted && !alias.retention.satisfies(origin.retention) {
+        if origin.tainted && !alias.may_have(origin) {
             return refused(HttpError::NotGranted);
         }
         let mut ask = match Ask::check(outbound, &alias.owned) {
@@ -92,8 +92,8 @@ impl Aliases {
         {
             ask.headers.push((HeaderName::from_static("traceparent"), parent));
         }
-        let policy = Arc::clone(&origin.policy);
-        Box::pin(async move { call(&alias, &ask, &policy).await })
+        let (policy, id) = (Arc::clone(&origin.policy), Arc::clone(&origin.request_id));
+        Box::pin(async move { call(&alias, &ask, (&policy, &id)).await })
     }
 }
 
@@ -101,13 +101,13 @@ fn refused(error: HttpError) -> Later<Result<Inbound, HttpError>> {
     Box::pin(std::future::ready(Err(error)))
 }
 
-async fn call(alias: &Alias, ask: &Ask, policy: &str) -> Result<Inbound, HttpError> {
+async fn call(alias: &Alias, ask: &Ask, (policy, request_id): (&str, &str)) -> Result<Inbound, HttpError> {
     let timeout = ask.timeout.map_or(alias.timeout, |asked| asked.min(alias.timeout));
     match tokio::time::timeout(timeout, exchange(alias, ask, timeout)).await {
         Err(_) => Err(HttpError::Timeout),
         Ok(Ok(reply)) => Ok(reply),
         Ok(Err(failure)) => {
-            tracing::warn!(target: "weir::policy", policy, alias = &*alias.name, why = failure.message, "a call of a policy failed");
+            tracing::warn!(target: "weir::policy", policy, request_id, alias = &*alias.name, why = failure.message, "a call of a policy failed");
             Err(kind(&failure))
         }
     }
@@ -131,6 +131,7 @@ async fn exchange(alias: &Alias, ask: &Ask, timeout: Duration) -> Result<Inbound
 async fn read(response: &mut Response, most: usize) -> Result<(Vec<u8>, bool), Failure> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
+        let chunk = chunk.into_bytes();
         let room = most - body.len();
         if chunk.len() > room {
             body.extend_from_slice(&chunk[..room]);

@@ -22,6 +22,7 @@ fn origin() -> Origin {
         tenant: "org".into(),
         request_id: "req_1".into(),
         retention: Retention::Unknown,
+        demands: None,
         tainted: false,
     }
 }

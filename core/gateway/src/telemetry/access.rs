@@ -52,12 +52,16 @@ impl<'a> Line<'a> {
             line.trace_id(exchange.trace.trace_id).plain("api", exchange.api.as_str()).text("alias", alias);
         if let Some(target) = exchange.target.and_then(|index| exchange.meters.target(index)) {
             line = line.text("provider", target.provider).text("model", target.model);
+            let said = exchange.response_model.as_str();
+            if !said.is_empty() && said != target.model {
+                line = line.text("response_model", said);
+            }
         }
         line = line.number("status", u64::from(exchange.status)).plain("outcome", exchange.outcome.as_str());
         if let Some(class) = exchange.error {
             line = line.plain("error", class.as_str());
         }
-        line = line.flag("stream", exchange.stream).plain("cache", exchange.cache.as_str());
+        line = line.flag("stream", exchange.stream).plain("cache", exchange.cache.as_str()).ends(exchange);
         line = line.attempts(exchange).usage("tokens", exchange, Class::is_token);
         if exchange.usage.lines().any(|(class, _)| !class.is_token()) {
             line = line.usage("units", exchange, |class| !class.is_token());
@@ -93,6 +97,21 @@ impl<'a> Line<'a> {
             line.0.push(b'"');
         }
         line.0.push(b']');
+        line
+    }
+
+    /// Why the answers ended, if that is known.
+    fn ends(self, exchange: &Exchange) -> Self {
+        let mut ends = exchange.ends.iter();
+        let Some(first) = ends.next() else { return self };
+        let line = self.key("finish_reasons");
+        line.0.extend_from_slice(b"[\"");
+        line.0.extend_from_slice(first.as_str().as_bytes());
+        for end in ends {
+            line.0.extend_from_slice(b"\",\"");
+            line.0.extend_from_slice(end.as_str().as_bytes());
+        }
+        line.0.extend_from_slice(b"\"]");
         line
     }
 

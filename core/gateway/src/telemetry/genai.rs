@@ -32,14 +32,14 @@ const TOKENS: &[f64] = &[
     67_108_864.0,
 ];
 /// Doubling.
-const SECONDS: &[f64] =
-    &[0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
+pub(super) const SECONDS: [f64; 14] =
+    [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
 const FIRST_TOKEN: &[f64] =
     &[0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 const PER_TOKEN: &[f64] = &[0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5];
 
 /// Names of a family: in the registry, in v1.41, and after it for inference (other operations keep the older name).
-pub(super) const SETS: [(&str, &str, &str); 6] = [
+pub(super) const SETS: [(&str, &str, &str); 7] = [
     (
         "gen_ai_client_operation_duration_seconds",
         "gen_ai.client.operation.duration",
@@ -66,6 +66,11 @@ pub(super) const SETS: [(&str, &str, &str); 6] = [
         "gen_ai_server_time_per_output_token_seconds",
         "gen_ai.server.time_per_output_token",
         "gen_ai.server.time_per_output_token",
+    ),
+    (
+        "gen_ai_client_operation_time_per_output_chunk_seconds",
+        "gen_ai.client.operation.time_per_output_chunk",
+        "gen_ai.client.inference.time_per_output_chunk",
     ),
 ];
 pub(super) const TOKEN_USAGE: &str = "gen_ai_client_token_usage";
@@ -142,6 +147,7 @@ pub(super) struct GenAiFamilies {
     request: HistogramVec,
     first_token: HistogramVec,
     per_token: HistogramVec,
+    per_chunk: HistogramVec,
 }
 
 impl GenAiFamilies {
@@ -156,13 +162,13 @@ impl GenAiFamilies {
                 SETS[0].0,
                 "One try at a provider.",
                 &with(&["server_address", "error_type"]),
-                SECONDS,
+                &SECONDS,
             )?,
             first_chunk: make(
                 SETS[1].0,
                 "One try at a provider, to the first piece of its stream.",
                 &with(&["server_address"]),
-                SECONDS,
+                &SECONDS,
             )?,
             tokens: make(
                 SETS[2].0,
@@ -170,7 +176,7 @@ impl GenAiFamilies {
                 &with(&["server_address", "gen_ai_token_type"]),
                 TOKENS,
             )?,
-            request: make(SETS[3].0, "One exchange.", &with(&["error_type"]), SECONDS)?,
+            request: make(SETS[3].0, "One exchange.", &with(&["error_type"]), &SECONDS)?,
             first_token: make(
                 SETS[4].0,
                 "One exchange, to the first piece of its stream.",
@@ -182,6 +188,12 @@ impl GenAiFamilies {
                 "From the first token to the last, for each but the first.",
                 &call,
                 PER_TOKEN,
+            )?,
+            per_chunk: make(
+                SETS[6].0,
+                "From one chunk of a provider's stream to the next.",
+                &with(&["server_address"]),
+                &SECONDS,
             )?,
         })
     }
@@ -206,6 +218,7 @@ const APIS: usize = Api::ALL.len();
 pub(super) struct Client {
     duration: Cells,
     first_chunk: Cells,
+    per_chunk: Cells,
     tokens: Cells,
 }
 
@@ -214,6 +227,7 @@ impl Client {
         Self {
             duration: Cells::new(APIS * (1 + ErrorClass::ALL.len())),
             first_chunk: Cells::new(APIS),
+            per_chunk: Cells::new(APIS),
             tokens: Cells::new(APIS * KINDS.len()),
         }
     }
@@ -239,6 +253,11 @@ impl Client {
             self.first_chunk
                 .at(api, || to.first_chunk.with_label_values(&labels))
                 .observe(ttft.as_secs_f64());
+        }
+        // Of all tries only the one that did not fail can have streamed.
+        if let Some(gaps) = exchange.gaps.as_ref().filter(|_| attempt.error.is_none()) {
+            let labels = [operation, provider, model, server];
+            gaps.count(self.per_chunk.at(api, || to.per_chunk.with_label_values(&labels)));
         }
     }
 

@@ -68,6 +68,12 @@ impl Meters {
         &self.alias_meter(model).name
     }
 
+    /// Whether it is counted how the chunks of streams come.
+    #[must_use]
+    pub fn counts_chunks(&self) -> bool {
+        self.direct.genai.is_some()
+    }
+
     /// Id, provider and model of a target.
     #[must_use]
     pub fn target(&self, index: u16) -> Option<TargetNames<'_>> {

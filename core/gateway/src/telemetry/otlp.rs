@@ -10,11 +10,11 @@
 //! - `sender`: the thread.
 //! - `spans`, `figures`, `records`: what an exchange, the registry and a log line become.
 //! - `words`: attributes.
-//! - `post`: the HTTP client.
+//! - `carrier`: what brings it to the collector.
 
+mod carrier;
 mod figures;
 pub mod outbox;
-mod post;
 mod records;
 mod sender;
 mod spans;
@@ -22,6 +22,7 @@ mod words;
 
 use super::metrics::Metrics;
 use crate::config::GenAi;
+pub use carrier::{Carrier, Carry, Reply};
 use http::Uri;
 pub use outbox::Outbox;
 use outbox::Wants;
@@ -90,7 +91,7 @@ pub enum OtlpError {
     /// Not a URL that we can send to.
     #[error("telemetry.otlp.endpoint `{0}`: write a URL like http://127.0.0.1:4318")]
     Endpoint(String),
-    /// No runtime, no thread, or no TLS roots.
+    /// No runtime, or no thread.
     #[error("the OTLP client could not be set up: {0}")]
     Client(#[from] io::Error),
 }
@@ -102,15 +103,15 @@ pub struct Exporter {
 }
 
 impl Exporter {
-    /// Starts the thread.
+    /// Starts the thread. `carry` makes what brings messages to the collector.
     ///
     /// # Errors
     /// [`OtlpError`] says what is wrong with the endpoint or missing on this system.
-    pub fn start(options: &Options, metrics: &Arc<Metrics>) -> Result<Self, OtlpError> {
+    pub fn start(options: &Options, metrics: &Arc<Metrics>, carry: Carry) -> Result<Self, OtlpError> {
         let urls = urls(&options.endpoint)?;
         let wants = Wants { spans: options.traces, access: options.access, lines: options.warnings };
         let (outbox, items) = Outbox::new(wants, metrics);
-        let sender = Sender::new(options, urls, metrics, &outbox.stop)?;
+        let sender = Sender::new((options, carry(options)?), urls, metrics, &outbox.stop);
         let thread =
             std::thread::Builder::new().name("weir-otlp".into()).spawn(move || sender.run(&items))?;
         Ok(Self { outbox, thread: Mutex::new(Some(thread)) })

@@ -1,9 +1,11 @@
 //! What telemetry learns of a finished exchange: facts and figures, no content and no credential.
 
+use super::gaps::Gaps;
 use super::meters::Meters;
 use super::trace::Trace;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
+use weir_llm::neutral::label::{Ends, ModelName};
 use weir_llm::price::Nanos;
 use weir_llm::usage::Usage;
 use weir_policy::pipeline::TraceLine;
@@ -29,10 +31,12 @@ pub struct Exchange {
     pub model: Model,
     /// The target that answered, or the last that was tried.
     pub target: Option<u16>,
-    /// The model that the provider says it used; for traces only, never a label.
-    pub response_model: Option<Box<str>>,
-    /// Why the model stopped, as the caller's dialect names it.
-    pub finish_reason: Option<&'static str>,
+    /// The model that the provider says it used; for traces and logs, never a label.
+    pub response_model: ModelName,
+    /// Why the answers ended.
+    pub ends: Ends,
+    /// When the chunks of the provider's stream came, if that is counted.
+    pub gaps: Option<Box<Gaps>>,
     /// HTTP status that the caller saw; 0 if none was sent.
     pub status: u16,
     /// How it ended.

@@ -1,8 +1,11 @@
+use super::gaps::Gaps;
 use super::meters::{Meters, Origin};
 use super::record::{Attempt, CacheState, Model, Outcome};
 use super::*;
 use std::collections::BTreeSet;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
+use weir_llm::neutral::Finish;
+use weir_llm::neutral::label::ModelName;
 use weir_llm::price::Nanos;
 use weir_llm::usage::Usage;
 use weir_policy::{Api, ErrorClass, FaultKind, Retention, Target};
@@ -51,6 +54,8 @@ pub(super) fn exchange(meters: &Arc<Meters>) -> Exchange {
         status: Some(200),
         error: None,
     };
+    let mut gaps = Gaps::begin(Instant::now());
+    gaps.chunk(Instant::now() + Duration::from_millis(30));
     Exchange {
         meters: Arc::clone(meters),
         request_id: "req_1".into(),
@@ -59,8 +64,9 @@ pub(super) fn exchange(meters: &Arc<Meters>) -> Exchange {
         api: Api::Chat,
         model: Model::Alias(0),
         target: Some(1),
-        response_model: Some("sim-small-2026-11-01".into()),
-        finish_reason: Some("stop"),
+        response_model: ModelName::of("sim-small-2026-11-01"),
+        ends: [Finish::Stop, Finish::Length].into_iter().collect(),
+        gaps: Some(Box::new(gaps)),
         status: 200,
         outcome: Outcome::Ok,
         error: None,
@@ -287,7 +293,8 @@ fn the_access_line_is_one_json_object() {
     let wanted = concat!(
         r#"{"timestamp":"2026-11-23T22:42:18.153456Z","level":"INFO","message":"exchange","target":"weir::access","#,
         r#""request_id":"req_1","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","api":"chat","alias":"fast","#,
-        r#""provider":"sim","model":"sim-small","status":200,"outcome":"ok","stream":true,"cache":"bypass","#,
+        r#""provider":"sim","model":"sim-small","response_model":"sim-small-2026-11-01","status":200,"#,
+        r#""outcome":"ok","stream":true,"cache":"bypass","finish_reasons":["stop","length"],"#,
         r#""attempts":2,"retries":0,"tried":["openai/gpt-4o-mini rate-limited","sim/sim-small ok"],"#,
         r#""tokens":{"input":100,"input.cached":40,"output":20},"charged_usd":1.000000123,"provider_usd":null,"#,
         r#""ttft_ms":12.345,"total_ms":30.000,"overhead_ms":0.033,"bytes_in":1024,"bytes_out":2048,"#,
@@ -330,8 +337,9 @@ fn an_exchange_carries_no_content() {
         api: _,           // enum
         model: _,         // index
         target: _,        // index
-        response_model,   // a name by the provider: traces only
-        finish_reason: _, // enum by name
+        response_model,   // a name by the provider, or nothing: traces and logs only
+        ends: _,          // enums
+        gaps: _,          // times
         status: _,        // number
         outcome: _,       // enum
         error: _,         // enum
@@ -351,5 +359,5 @@ fn an_exchange_carries_no_content() {
         attempts: _,      // indices, times, enums
         policies: _,      // names from manifests, times, enums
     } = exchange(&meters(&metrics));
-    assert!(response_model.is_some());
+    assert!(!response_model.is_empty());
 }

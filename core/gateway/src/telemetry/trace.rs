@@ -36,6 +36,12 @@ impl Trace {
         }
     }
 
+    /// The trace's id as logs and collectors write it.
+    #[must_use]
+    pub fn id(&self) -> String {
+        format!("{:032x}", self.trace_id)
+    }
+
     /// The `traceparent` header for an attempt whose span is `attempt`. Without recording, the caller's own header is
     /// passed on, so that its trace does not break at a span nobody ever sees; `None` if the caller sent none.
     #[must_use]

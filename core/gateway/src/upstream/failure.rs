@@ -88,10 +88,11 @@ fn context(error: &PingoraError) -> String {
     error.context.as_ref().map_or_else(|| "the proxy failed".to_owned(), |text| text.as_str().to_owned())
 }
 
-pub(super) fn call_failure(mut error: Box<PingoraError>, reused: bool, two: bool) -> Failure {
+/// `stale`: the connection was used before, and broke so soon that it may have been closed already.
+pub(super) fn call_failure(mut error: Box<PingoraError>, stale: bool, two: bool) -> Failure {
     // In HTTP/2 the other side says of a stream whether it was looked at; in HTTP/1.1 only silence can be judged.
     if two {
-        error.retry.decide_reuse(reused);
+        error.retry.decide_reuse(stale);
         // One bad frame ends every stream of its connection, and says of none whether it was looked at.
         let afresh = error.retry == RetryType::Decided(true) && *error.etype() != ErrorType::InvalidH2;
         return match error.etype() {
@@ -106,7 +107,7 @@ pub(super) fn call_failure(mut error: Box<PingoraError>, reused: bool, two: bool
         ErrorType::InvalidHTTPHeader | ErrorType::H1Error => garbled(),
         _ => {
             let replied = head_began(&error);
-            Failure { replied, afresh: reused && !replied, ..broken() }
+            Failure { replied, afresh: stale && !replied, ..broken() }
         }
     }
 }

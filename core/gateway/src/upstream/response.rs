@@ -11,6 +11,7 @@ use pingora::time::timeout;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use weir_llm::payload::Passing;
 use weir_policy::ErrorClass;
 
 /// How long the end of a body may lag behind its last event.
@@ -107,7 +108,12 @@ impl Response {
     ///
     /// # Errors
     /// The body broke off, or nothing came for the idle time.
-    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
+    pub async fn chunk(&mut self) -> Result<Option<Passing>, Failure> {
+        Ok(self.plain().await?.map(Passing::from))
+    }
+
+    /// The same, without its compression.
+    async fn plain(&mut self) -> Result<Option<Bytes>, Failure> {
         loop {
             let piece = self.piece().await?;
             let Some(inflate) = &mut self.inflate else { return Ok(piece) };
@@ -149,10 +155,10 @@ impl Response {
     ///
     /// # Errors
     /// As [`Response::chunk`], when it is larger than `limit`, and when the process is out of buffer.
-    pub async fn body(&mut self, limit: usize, held: &mut Held<'_>) -> Result<Bytes, Failure> {
+    pub async fn body(&mut self, limit: usize, held: &mut Held<'_>) -> Result<Passing, Failure> {
         let mut first = Bytes::new();
         let mut rest = Vec::new();
-        while let Some(chunk) = self.chunk().await? {
+        while let Some(chunk) = self.plain().await? {
             if first.len() + rest.len() + chunk.len() > limit {
                 return Err(Failure {
                     replied: true,
@@ -174,7 +180,7 @@ impl Response {
                 rest.extend_from_slice(&chunk);
             }
         }
-        Ok(if rest.is_empty() { first } else { rest.into() })
+        Ok(if rest.is_empty() { first.into() } else { rest.into() })
     }
 
     /// Waits a moment for the end of a body whose last event has come, and gives the connection back.

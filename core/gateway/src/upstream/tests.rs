@@ -47,7 +47,7 @@ async fn ask(dialer: &Arc<Dialer>) -> Result<String, Failure> {
     let mut response = dialer.send(&request, PATIENCE).await?;
     let body = response.body(1 << 10, &mut budget.open()).await?;
     response.release().await;
-    Ok(String::from_utf8(body.to_vec()).unwrap())
+    Ok(String::from_utf8(body.into_bytes().to_vec()).unwrap())
 }
 
 #[tokio::test]
@@ -147,5 +147,56 @@ async fn a_proxy_is_asked_for_a_tunnel_with_its_credentials() {
             "{head}"
         );
         assert!(head.contains("\r\nProxy-Authorization: Basic dTpw\r\n"), "{head}");
+    }
+}
+
+/// Reads one request; whether there was one.
+async fn one_request(stream: &mut tokio::net::TcpStream) -> bool {
+    let mut seen = Vec::new();
+    while !seen.ends_with(b"\r\n\r\n") {
+        if !matches!(stream.read_buf(&mut seen).await, Ok(1..)) {
+            return false;
+        }
+    }
+    true
+}
+
+/// Answers the first request of each connection, and breaks off after a while when the second has been read. Counts requests.
+async fn breaks_off_after(wait: Duration) -> (SocketAddr, Arc<std::sync::atomic::AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, requests) =
+        (listener.local_addr().unwrap(), Arc::new(std::sync::atomic::AtomicUsize::new(0)));
+    let count = Arc::clone(&requests);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let count = Arc::clone(&count);
+            tokio::spawn(async move {
+                for number in 0.. {
+                    if !one_request(&mut stream).await {
+                        return;
+                    }
+                    count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    if number > 0 {
+                        return tokio::time::sleep(wait).await;
+                    }
+                    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").await.unwrap();
+                }
+            });
+        }
+    });
+    (address, requests)
+}
+
+#[tokio::test]
+async fn what_may_have_run_is_not_sent_again() {
+    for (wait, again) in [(Duration::ZERO, true), (STALE_WITHIN + Duration::from_millis(100), false)] {
+        let (at, requests) = breaks_off_after(wait).await;
+        let (dialer, answer) = dialer(true);
+        *answer.lock().unwrap() = vec![at];
+        assert_eq!(ask(&dialer).await.unwrap(), "hi");
+        let second = ask(&dialer).await;
+        assert_eq!(second.is_ok(), again, "{second:?}");
+        let expected = if again { 3 } else { 2 };
+        assert_eq!(requests.load(std::sync::atomic::Ordering::Relaxed), expected, "after {wait:?}");
     }
 }

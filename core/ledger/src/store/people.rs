@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use weir_llm::price::Nanos;
 
-use super::{Changed, People, StoreError};
+use super::{Changed, People, StoreError, groups};
 use crate::account::{Budget, Period};
 use crate::people::{DEFAULT_TEAM, KeyRecord, KeyRow, NewKey, Organisation, Team};
 use crate::retention;
@@ -22,11 +22,19 @@ pub(super) fn keys(conn: &Connection) -> Result<Vec<KeyRecord>, StoreError> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// The keys for which a condition holds.
+pub(super) fn keys_where(conn: &Connection, condition: &str, row: i64) -> Result<Vec<KeyRecord>, StoreError> {
+    let mut statement = conn.prepare(&format!("{KEYS} WHERE {condition} ORDER BY k.id"))?;
+    let rows = statement.query_map([row], read_key)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// Makes one change, in the transaction that is open.
 pub(super) fn apply(conn: &Connection, change: People, now_ms: i64) -> Result<Changed, StoreError> {
     match change {
         People::Organisation(new) => organisation(conn, &new, now_ms),
         People::Team(new) => team(conn, &new, now_ms),
+        People::Edit(group, uid, edit) => groups::edit(conn, group, &uid, &edit),
         People::Key(new, tag, uid) => key(conn, &new, tag, &uid, now_ms),
         People::Revoke(uid) => revoke(conn, &uid, now_ms),
     }
@@ -118,7 +126,7 @@ fn revoke(conn: &Connection, uid: &str, now_ms: i64) -> Result<Changed, StoreErr
     Ok(Changed::Done)
 }
 
-fn row_of(conn: &Connection, what: &'static str, sql: &str, uid: &str) -> Result<i64, StoreError> {
+pub(super) fn row_of(conn: &Connection, what: &'static str, sql: &str, uid: &str) -> Result<i64, StoreError> {
     let found = conn.query_row(sql, [uid], |row| row.get(0)).optional()?;
     found.ok_or_else(|| StoreError::Missing { what, name: uid.to_owned() })
 }

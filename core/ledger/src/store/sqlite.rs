@@ -10,12 +10,14 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
 use super::writer::Writer;
-use super::{Counters, Damage, Loaded, PendingRow, Store, StoreError, Write, migrations, people, sums, wal};
+use super::{
+    Counters, Damage, Loaded, PendingRow, Store, StoreError, Write, groups, migrations, people, sums, wal,
+};
 use crate::clock::Clock;
 use crate::exchange::ExchangeId;
 use crate::lock::Lock;
 use crate::options::{OpenError, Sync};
-use crate::people::KeyRecord;
+use crate::people::{KeyRecord, Organisation, Team};
 use crate::usage::{Query, UsageRow};
 
 const FILE: &str = "ledger.sqlite3";
@@ -99,6 +101,14 @@ impl Store for SqliteStore {
 
     fn keys(&self) -> Result<Vec<KeyRecord>, StoreError> {
         people::keys(&self.reader()?)
+    }
+
+    fn organisations(&self) -> Result<Vec<Organisation>, StoreError> {
+        groups::organisations(&self.reader()?)
+    }
+
+    fn teams(&self) -> Result<Vec<Team>, StoreError> {
+        groups::teams(&self.reader()?)
     }
 
     fn usage(&self, query: &Query) -> Result<Vec<UsageRow>, StoreError> {

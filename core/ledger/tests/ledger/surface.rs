@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use crate::common::{NOON, block_on, budget, key, open, posting};
 use weir_ledger::{
-    Clock, GroupBy, IdentifyError, Ledger, NewKey, OpenError, Options, Outcome, Pepper, Period, Posting,
-    Query, Refused, SecretKey, SettleError, StoreError, UsageRow, Wishes,
+    Clock, Edit, Group, GroupBy, IdentifyError, Ledger, NewKey, OpenError, Options, Outcome, Pepper, Period,
+    Posting, Query, Refused, SecretKey, SettleError, StoreError, UsageRow, Wishes,
 };
 use weir_llm::price::Nanos;
 
@@ -54,6 +54,79 @@ fn a_key_is_what_it_was_made_as_also_after_a_restart() {
         !files.concat().windows(secret.len()).any(|window| window == secret),
         "the key's text is on disk"
     );
+}
+
+#[test]
+fn what_an_organisation_or_a_team_asks_for_can_be_changed_and_holds_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = open(dir.path(), &Clock::manual(NOON));
+    let acme = ledger.create_organisation("acme", &Wishes::default()).unwrap();
+    let team = ledger.create_team(Some(&acme), "research", &Wishes::retention("days-30")).unwrap();
+    let other = ledger.create_team(Some(&acme), "sales", &Wishes::default()).unwrap();
+    let make = |team: Option<&str>, rpm| {
+        let new = NewKey { name: "k".into(), team: team.map(str::to_owned), rpm, ..NewKey::default() };
+        ledger.create_key(new).map(|(_, secret)| secret.expose()).unwrap()
+    };
+    let (below, beside, elsewhere) = (make(Some(&team), Some(1)), make(Some(&other), None), make(None, None));
+    let asks = |ledger: &Ledger, key: &str| {
+        let principal = ledger.identify(key).unwrap();
+        (principal.retention.to_string(), principal.regions.to_vec(), principal.no_training)
+    };
+    let nothing = || ("unknown".to_owned(), Vec::<String>::new(), false);
+    assert_eq!(asks(&ledger, &below).0, "days-30");
+    let before = ledger.identify(&below).unwrap();
+    ledger.admit(&before, Instant::now()).unwrap();
+
+    let strict = Edit {
+        name: Some("acme & sons".into()),
+        retention: Some(Some("zero".into())),
+        region: Some(Some("eu".into())),
+        no_training: Some(true),
+    };
+    ledger.edit(Group::Organisation, &acme, strict).unwrap();
+    let all = || ("zero".to_owned(), vec!["eu".to_owned()], true);
+    assert_eq!(
+        (asks(&ledger, &below), asks(&ledger, &beside), asks(&ledger, &elsewhere)),
+        (all(), all(), nothing())
+    );
+    let after = ledger.identify(&below).unwrap();
+    assert!(ledger.admit(&after, Instant::now()).is_err(), "its requests per minute are not full again");
+    assert_eq!(&*before.retention, "days-30", "what is under way ends as it began");
+
+    // What is not named stays; nothing is a wish too.
+    let loose = Edit { retention: Some(None), no_training: Some(false), ..Edit::default() };
+    ledger.edit(Group::Organisation, &acme, loose).unwrap();
+    assert_eq!(asks(&ledger, &below), ("days-30".to_owned(), vec!["eu".to_owned()], false));
+    ledger.edit(Group::Team, &team, Edit { region: Some(Some("ch".into())), ..Edit::default() }).unwrap();
+    assert_eq!(asks(&ledger, &below).1, ["eu", "ch"]);
+    assert_eq!(asks(&ledger, &beside).1, ["eu"]);
+
+    let rename = |name: &str| Edit { name: Some(name.into()), ..Edit::default() };
+    assert!(matches!(ledger.edit(Group::Team, &team, rename("sales")), Err(StoreError::Exists { .. })));
+    ledger.edit(Group::Team, &team, rename("research")).unwrap();
+    assert!(matches!(ledger.edit(Group::Team, "team_x", rename("x")), Err(StoreError::Missing { .. })));
+    let week = Edit { retention: Some(Some("week".into())), ..Edit::default() };
+    assert!(matches!(ledger.edit(Group::Team, &team, week), Err(StoreError::Invalid(_))));
+    assert!(matches!(ledger.edit(Group::Team, &team, rename(" ")), Err(StoreError::Invalid(_))));
+
+    let look = |ledger: &Ledger| {
+        let organisations = ledger.list_organisations().unwrap();
+        let found = organisations.iter().find(|one| one.id == acme).unwrap();
+        assert_eq!((found.name.as_str(), found.wishes.region.as_deref()), ("acme & sons", Some("eu")));
+        assert_eq!((found.wishes.retention.as_deref(), found.wishes.no_training), (None, false));
+        assert_eq!(organisations[0].id, "org_default");
+        let teams = ledger.list_teams().unwrap();
+        let found = teams.iter().find(|one| one.id == team).unwrap();
+        assert_eq!((found.name.as_str(), found.organisation.as_str()), ("research", acme.as_str()));
+        assert_eq!((teams.len(), found.wishes.region.as_deref()), (3, Some("ch")));
+        assert_eq!(
+            asks(ledger, &below),
+            ("days-30".to_owned(), vec!["eu".to_owned(), "ch".to_owned()], false)
+        );
+    };
+    look(&ledger);
+    ledger.close();
+    look(&open(dir.path(), &Clock::manual(NOON)));
 }
 
 #[test]

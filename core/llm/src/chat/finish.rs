@@ -1,6 +1,7 @@
 //! Why an answer ended, in chat's words.
 
 use crate::neutral::Finish;
+use crate::neutral::label::{Ends, Label, ModelName};
 
 /// How a choice ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,17 @@ pub(super) fn read(word: &str) -> Option<Ended> {
         _ => Finish::Stop,
     };
     Some(Ended::Well(finish))
+}
+
+/// The label of a reply of which the reasons of its choices are known, by index.
+pub(super) fn label<'w>(model: ModelName, words: impl Iterator<Item = (u64, &'w str)>) -> Label {
+    let mut ends = Ends::default();
+    for (index, word) in words {
+        if let (Ok(index), Some(Ended::Well(finish))) = (usize::try_from(index), read(word)) {
+            ends.set(index, finish);
+        }
+    }
+    Label { model, ends }
 }
 
 /// The reason as it counts beside what the answer holds: one that ends well with calls waits for their results, one

@@ -1,8 +1,10 @@
 //! A complete reply.
 
+use super::finish::label;
 use super::tally::{content_bytes, usage_of};
 use crate::fault::{UpstreamError, error_in};
 use crate::json::{Json, JsonError, Kind};
+use crate::neutral::label::{Label, ModelName};
 use crate::usage::{ServiceTier, Usage};
 use bytes::Bytes;
 
@@ -68,6 +70,14 @@ impl Reply {
     #[must_use]
     pub fn finish_reasons(&self) -> &[Option<String>] {
         &self.finish_reasons
+    }
+
+    /// Who wrote it, and why its answers ended.
+    #[must_use]
+    pub fn label(&self) -> Label {
+        let model = self.json.root().get("model").and_then(|model| model.as_str());
+        let words = self.finish_reasons.iter().map(|word| word.as_deref().unwrap_or_default());
+        label(model.map_or_else(ModelName::default, |model| ModelName::of(&model)), (0..).zip(words))
     }
 
     /// The error inside a 200.

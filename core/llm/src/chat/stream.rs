@@ -1,9 +1,11 @@
 //! What a stream's chunks say of usage, ending and errors, while their bytes pass through.
 
+use super::finish::label;
 use super::skim::skim;
 use super::tally::{content_bytes, usage_of};
 use crate::fault::{UpstreamError, error_in};
 use crate::json::{Kind, Rules, Tape, Value};
+use crate::neutral::label::{Label, ModelName};
 use crate::usage::{ServiceTier, Usage};
 
 /// Reads the data of a stream's events one by one.
@@ -12,6 +14,8 @@ pub struct StreamScan {
     usage: Option<Usage>,
     /// By choice index; bounded by [`MAX_CHOICES`].
     finish_reasons: Vec<(u64, String)>,
+    /// As the first chunk that was parsed names it: one with a reason always is.
+    model: ModelName,
     content_bytes: u64,
     chunks: u64,
     malformed: u64,
@@ -74,6 +78,11 @@ impl StreamScan {
             self.error.get_or_insert(error);
             return Chunk::Error;
         }
+        if self.model.is_empty()
+            && let Some(model) = root.get("model").and_then(|model| model.as_str())
+        {
+            self.model = ModelName::of(&model);
+        }
         let usage =
             root.get("usage").and_then(usage_of).map(|usage| Usage { tier: ServiceTier::of(root), ..usage });
         if usage.is_some() {
@@ -116,6 +125,12 @@ impl StreamScan {
     #[must_use]
     pub fn finish_reason(&self) -> Option<&str> {
         self.finish_reasons.iter().min_by_key(|(index, _)| *index).map(|(_, reason)| reason.as_str())
+    }
+
+    /// Who writes it, once a chunk has come that says more than text, and why its choices ended.
+    #[must_use]
+    pub fn label(&self) -> Label {
+        label(self.model, self.finish_reasons.iter().map(|(index, word)| (*index, word.as_str())))
     }
 
     /// Decoded bytes of what the model wrote so far.

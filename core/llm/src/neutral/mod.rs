@@ -10,6 +10,7 @@
 //! - [`prompt`]: a request: turns, tools, format, reasoning, sampling.
 //! - [`content`]: what turns and replies are made of.
 //! - [`reply`]: a whole reply.
+//! - [`label`]: who wrote it and why it ended.
 //! - [`event`]: a streamed reply, piece by piece.
 //! - [`param`]: request fields and what each API calls them.
 //! - [`seal`]: proofs that a provider wants back unchanged: thinking signatures, encrypted reasoning.
@@ -19,6 +20,7 @@
 pub mod arguments;
 pub mod content;
 pub mod event;
+pub mod label;
 pub mod names;
 pub mod param;
 pub mod prompt;

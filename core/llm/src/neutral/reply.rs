@@ -57,6 +57,23 @@ pub enum Finish {
     Paused,
 }
 
+impl Finish {
+    /// The word of telemetry: the same whatever the dialect.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::StopSequence => "stop_sequence",
+            Self::ToolCalls => "tool_calls",
+            Self::Length => "length",
+            Self::ContextWindow => "context_window",
+            Self::Filter => "content_filter",
+            Self::Refusal => "refusal",
+            Self::Paused => "paused",
+        }
+    }
+}
+
 /// A reply with a good status that is no success.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Broken {

@@ -6,6 +6,7 @@ use crate::api::{Api, Dialect};
 use crate::chat::{Chunk, StreamScan};
 use crate::fault::{Said, UpstreamError};
 use crate::neutral::event::{Assembler, Event};
+use crate::neutral::label::{Label, ModelName};
 use crate::neutral::{Ask, Broken, Content, Reply};
 use crate::responses::Track;
 use crate::sse;
@@ -21,6 +22,8 @@ pub struct Summary {
     pub content_bytes: u64,
     /// Whether every answer says why it ended: only such a reply may be kept.
     pub complete: bool,
+    /// Who wrote it, and why it ended.
+    pub label: Label,
 }
 
 impl Summary {
@@ -36,6 +39,7 @@ impl Summary {
             usage: reply.usage,
             content_bytes: parts.map(|part| bytes(part) as u64).sum(),
             complete: !reply.choices.is_empty() && reply.choices.iter().all(|choice| choice.finish.is_some()),
+            label: Label::of(reply),
         }
     }
 }
@@ -58,6 +62,7 @@ pub fn summary(api: Api, body: &Bytes) -> Result<Summary, Broken> {
             usage: reply.usage(),
             content_bytes: reply.content_bytes(),
             complete: reply.is_complete(),
+            label: reply.label(),
         }),
     }
 }
@@ -112,6 +117,7 @@ pub(super) struct Tally {
     pub(super) pieces: u64,
     pub(super) error: Option<UpstreamError>,
     pub(super) last: bool,
+    pub(super) label: Label,
 }
 
 impl Tally {
@@ -123,6 +129,10 @@ impl Tally {
                 self.error.get_or_insert_with(|| error.clone());
             }
             Event::End => self.last = true,
+            Event::Start { model, .. } => self.label.model = ModelName::of(model),
+            Event::Finish { choice, reason, .. } => {
+                self.label.ends.set(usize::try_from(*choice).unwrap_or(usize::MAX), *reason);
+            }
             Event::Ping => return,
             _ => {}
         }
@@ -196,6 +206,15 @@ impl Scan {
         match &self.reader {
             Reader::Chat(skim) => skim.scan.content_bytes(),
             Reader::Other(watch) => watch.tally.content_bytes,
+        }
+    }
+
+    /// Who writes it, and why its answers ended, as far as it has said so.
+    #[must_use]
+    pub fn label(&self) -> Label {
+        match &self.reader {
+            Reader::Chat(skim) => skim.scan.label(),
+            Reader::Other(watch) => watch.tally.label,
         }
     }
 

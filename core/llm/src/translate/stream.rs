@@ -9,6 +9,7 @@ use crate::api::Api;
 use crate::fault::{Said, UpstreamError};
 use crate::neutral::Ask;
 use crate::neutral::event::{Assembler, Event};
+use crate::neutral::label::Label;
 use crate::sse;
 use crate::usage::Usage;
 use bytes::Bytes;
@@ -123,6 +124,12 @@ impl Transcoder {
     #[must_use]
     pub const fn content_bytes(&self) -> u64 {
         self.tally.content_bytes
+    }
+
+    /// Who writes it, and why its answers ended, as far as it has said so.
+    #[must_use]
+    pub const fn label(&self) -> Label {
+        self.tally.label
     }
 
     /// The error that the provider reported in the stream.

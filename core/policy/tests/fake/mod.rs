@@ -319,6 +319,7 @@ pub fn head() -> Head {
         region: "".into(),
         class: DataClass::Internal,
         retention: Retention::Unknown,
+        demands: None,
         tags: vec![("tier".to_owned(), "gold".to_owned())].into(),
         deadline_ms: 60_000,
         est_input_tokens: 10,

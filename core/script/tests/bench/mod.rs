@@ -64,6 +64,7 @@ pub(crate) fn ask(body: &str) -> Arc<RequestView> {
         region: "".into(),
         class: DataClass::Internal,
         retention: Retention::Unknown,
+        demands: None,
         tags: Arc::new([("tier".to_owned(), "gold".to_owned())]),
         deadline_ms: 60_000,
         est_input_tokens: 10,

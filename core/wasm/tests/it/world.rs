@@ -84,6 +84,7 @@ pub(crate) fn head(tenant: &str, retention: Retention) -> Head {
         region: "".into(),
         class: DataClass::Internal,
         retention,
+        demands: None,
         tags: Arc::from([]),
         deadline_ms: 60_000,
         est_input_tokens: 10,

@@ -7,6 +7,7 @@ use crate::config::program::HttpAlias;
 use crate::config::public::is_public;
 use crate::config::scalar::Name;
 use std::net::IpAddr;
+use weir_policy::Retention;
 
 /// Less would hold no answer.
 const MIN_REPLY: usize = 1 << 10;
@@ -25,6 +26,14 @@ impl Lower<'_> {
         let headers: Vec<_> =
             file.headers.0.iter().map(|(name, value)| self.header(*name, *value, false)).collect();
         let retention = self.or(file.retention, default::RETENTION);
+        let trains = match file.trains {
+            Some(at) => self.value(at),
+            None => retention.map(|retention| retention != Retention::Zero),
+        };
+        if let (Some(Retention::Zero), Some(true), Some(at)) = (retention, trains, file.trains) {
+            self.error(at.id, "who trains on content keeps it: this contradicts `retention: zero`");
+        }
+        let region = self.maybe(file.region);
         let timeout = self.or(file.timeout, default::CALL_TIME);
         let max_reply = self.bytes(file.max_reply, default::REPLY, MIN_REPLY, MAX_REPLY);
         let allow_private = self.or(file.allow_private, default::PRIVATE);
@@ -44,6 +53,8 @@ impl Lower<'_> {
             endpoint,
             headers: headers.into_iter().collect::<Option<_>>()?,
             retention: retention?,
+            trains: trains?,
+            region: region.unwrap_or_default(),
             timeout: timeout?,
             max_reply: max_reply?,
             allow_private,

@@ -102,7 +102,17 @@ impl Lower<'_> {
         let header = self.or(file.header, default::HEADER_TIME);
         let body = self.or(file.body, default::BODY_TIME);
         let write = self.or(file.write, default::WRITE_TIME);
+        let stall = self.or(file.stall, default::STALL_TIME);
         let grace = self.or(file.grace, default::GRACE);
-        Some(ServerTimeouts { idle: idle?, header: header?, body: body?, write: write?, grace: grace? })
+        let write = write?;
+        Some(ServerTimeouts {
+            idle: idle?,
+            header: header?,
+            body: body?,
+            write,
+            // Who has no more time for all has none for nothing.
+            stall: stall?.min(write),
+            grace: grace?,
+        })
     }
 }

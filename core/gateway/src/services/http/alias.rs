@@ -2,12 +2,14 @@
 
 use super::ask::Ask;
 use crate::config::HttpAlias;
+use crate::terms::lies_in_each;
 use crate::upstream::{Address, DialKey, Dialer, Failure, Patience, Request, Response, Upstreams};
 use bytes::{Bytes, BytesMut};
 use http::HeaderName;
 use std::sync::Arc;
 use std::time::Duration;
-use weir_policy::Retention;
+use weir_policy::services::Origin;
+use weir_policy::{Demands, Retention};
 
 /// Until connected; a call's own time may be shorter.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -15,7 +17,9 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// Holds the operator's secrets: there is no way to print it.
 pub(super) struct Alias {
     pub(super) name: Box<str>,
-    pub(super) retention: Retention,
+    retention: Retention,
+    trains: bool,
+    region: Box<str>,
     pub(super) timeout: Duration,
     pub(super) max_reply: usize,
     /// Headers that the operator sets: no policy can replace or repeat them.
@@ -39,6 +43,8 @@ impl Alias {
         Self {
             name: alias.name.as_str().into(),
             retention: alias.retention,
+            trains: alias.trains,
+            region: alias.region.as_str().into(),
             timeout: alias.timeout,
             max_reply: alias.max_reply,
             owned: owned.collect(),
@@ -47,6 +53,14 @@ impl Alias {
             lines: lines(alias),
             dialer: upstreams.dialer(&key),
         }
+    }
+
+    /// Whether it may have what an exchange has shown to a policy.
+    pub(super) fn may_have(&self, origin: &Origin) -> bool {
+        let fits = |demands: &Demands| {
+            !(demands.no_training && self.trains) && lies_in_each(&self.region, &demands.regions)
+        };
+        self.retention.satisfies(origin.retention) && origin.demands.as_deref().is_none_or(fits)
     }
 
     /// Sends a call and waits for the head of the reply.

@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::Instant;
-use weir_policy::Retention;
+use weir_policy::{Demands, Retention};
 
 /// What the server saw of one call.
 #[derive(Debug, Default)]
@@ -84,7 +84,14 @@ fn aliases(port: u16, alias: &str) -> Aliases {
 const PLAIN: &str = r#"base_url: "http://127.0.0.1:{port}/api", allow_private: true, headers: { authorization: "Bearer ${env:MOD_KEY}" }"#;
 
 fn origin(retention: Retention, tainted: bool) -> Origin {
-    Origin { policy: "guard".into(), tenant: "org".into(), request_id: "req_1".into(), retention, tainted }
+    Origin {
+        policy: "guard".into(),
+        tenant: "org".into(),
+        request_id: "req_1".into(),
+        retention,
+        demands: None,
+        tainted,
+    }
 }
 
 fn outbound(method: &str, path: &str, body: &str) -> Outbound {
@@ -241,6 +248,33 @@ fn content_goes_only_to_terms_as_strict_as_its_own() {
         let got = call_as(&aliases(port, month), &origin(wanted, tainted), outbound("GET", "/", ""));
         let expected = if goes { Ok(200) } else { Err(HttpError::NotGranted) };
         assert_eq!(got.map(|got| got.status), expected, "{wanted:?} {tainted}");
+        serving.join().unwrap();
+    }
+}
+
+#[test]
+fn content_that_nobody_may_train_on_or_that_stays_somewhere_goes_to_who_says_so() {
+    let base = "base_url: \"http://127.0.0.1:{port}\", allow_private: true";
+    let says = |more: &str| format!("{base}{more}");
+    let asks = |no_training, regions: &[&str]| {
+        let regions = regions.iter().map(|list| (*list).into()).collect::<Vec<Arc<str>>>();
+        Some(Arc::new(Demands { no_training, regions: regions.into() }))
+    };
+    for (alias, demands, tainted, goes) in [
+        (says(""), asks(true, &[]), true, false),
+        (says(""), asks(true, &[]), false, true),
+        (says(", trains: false"), asks(true, &[]), true, true),
+        (says(", retention: zero"), asks(true, &[]), true, true),
+        (says(""), asks(false, &["eu"]), true, false),
+        (says(", region: eu-west-1"), asks(false, &["eu,ch"]), true, true),
+        (says(", region: eu-west-1"), asks(false, &["eu", "ch"]), true, false),
+        (says(", region: us"), asks(false, &["eu"]), false, true),
+    ] {
+        let (port, serving) = server(if goes { vec![reply("200 OK", "", "")] } else { Vec::new() });
+        let asking = Origin { demands: demands.clone(), ..origin(Retention::Unknown, tainted) };
+        let got = call_as(&aliases(port, &alias), &asking, outbound("GET", "/", ""));
+        let expected = if goes { Ok(200) } else { Err(HttpError::NotGranted) };
+        assert_eq!(got.map(|got| got.status), expected, "{alias} {demands:?} {tainted}");
         serving.join().unwrap();
     }
 }

@@ -14,6 +14,7 @@ fn origin(policy: &str, tenant: &str, request_id: &str) -> Origin {
         tenant: tenant.into(),
         request_id: request_id.into(),
         retention: Retention::Unknown,
+        demands: None,
         tainted: false,
     }
 }

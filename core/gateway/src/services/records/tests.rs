@@ -30,6 +30,7 @@ fn origin(policy: &str) -> Origin {
         tenant: "org-SECRET".into(),
         request_id: "req_SECRET".into(),
         retention: Retention::Unknown,
+        demands: None,
         tainted: false,
     }
 }

@@ -138,6 +138,7 @@ fn view() -> Arc<RequestView> {
         region: "eu".into(),
         class: DataClass::Restricted,
         retention: Retention::Unknown,
+        demands: None,
         tags: [("tier".into(), "gold".into()), ("colour".into(), "red".into())].into(),
         deadline_ms: 1_000,
         est_input_tokens: 1_000,

@@ -27,7 +27,15 @@ pub(super) fn exchange(exchange: &Exchange) -> LogRecord {
 /// A warning or an error of the process.
 pub(super) fn line(line: Line) -> LogRecord {
     let severity = if line.level == Level::ERROR { SeverityNumber::Error } else { SeverityNumber::Warn };
-    LogRecord { time_unix_nano: nanos(line.at), ..record(severity, line.level.as_str(), line.text) }
+    let trace_id = trace_id(&line.text).map(|id| id.to_be_bytes().to_vec()).unwrap_or_default();
+    LogRecord { time_unix_nano: nanos(line.at), trace_id, ..record(severity, line.level.as_str(), line.text) }
+}
+
+/// The trace that a line names. Inside of a text the key's quotes would be escaped.
+fn trace_id(line: &[u8]) -> Option<u128> {
+    const KEY: &[u8] = b"\"trace_id\":\"";
+    let at = memchr::memmem::find(line, KEY)? + KEY.len();
+    u128::from_str_radix(std::str::from_utf8(line.get(at..at + 32)?).ok()?, 16).ok()
 }
 
 fn record(severity: SeverityNumber, word: &str, line: Vec<u8>) -> LogRecord {

@@ -2,8 +2,7 @@
 //! while the collector asks for patience, given up and counted after that.
 
 use super::outbox::{Item, Line};
-use super::post::{Post, Reply};
-use super::{Options, figures, records, spans, words};
+use super::{Carrier, Options, Reply, figures, records, spans, words};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::record::Exchange;
 use flate2::Compression;
@@ -68,7 +67,7 @@ impl Stop {
 pub(super) struct Sender {
     options: Options,
     urls: [Uri; 3],
-    post: Post,
+    carrier: Box<dyn Carrier>,
     resource: Resource,
     started: SystemTime,
     metrics: Arc<Metrics>,
@@ -97,13 +96,13 @@ impl Signal {
 
 impl Sender {
     pub(super) fn new(
-        options: &Options,
+        (options, carrier): (&Options, Box<dyn Carrier>),
         urls: [Uri; 3],
         metrics: &Arc<Metrics>,
         stop: &Arc<Stop>,
-    ) -> io::Result<Self> {
-        Ok(Self {
-            post: Post::new(urls[0].scheme_str() == Some("https"), &options.headers)?,
+    ) -> Self {
+        Self {
+            carrier,
             urls,
             resource: words::resource(|name| std::env::var(name).ok()),
             started: SystemTime::now(),
@@ -112,7 +111,7 @@ impl Sender {
             options: options.clone(),
             spans: Vec::new(),
             records: Vec::new(),
-        })
+        }
     }
 
     /// Sends until it is told to stop.
@@ -235,7 +234,7 @@ impl Sender {
         let tries = if matches!(signal, Signal::Metrics) { 1 } else { TRIES };
         let mut pause = FIRST_PAUSE;
         for _ in 1..tries {
-            let reply = self.post.send(&self.urls[signal as usize], body, self.stop.left());
+            let reply = self.carrier.send(&self.urls[signal as usize], body, self.stop.left());
             let wait = match &reply {
                 Ok(Reply { status: 429 | 502..=504, retry_after, .. }) => retry_after.unwrap_or(pause),
                 Ok(_) => return reply,
@@ -246,7 +245,7 @@ impl Sender {
             }
             pause *= 2;
         }
-        self.post.send(&self.urls[signal as usize], body, self.stop.left())
+        self.carrier.send(&self.urls[signal as usize], body, self.stop.left())
     }
 }
 

@@ -141,11 +141,12 @@ fn answer(exchange: &Exchange, names: GenAi) -> Vec<KeyValue> {
     let target = exchange.target.and_then(|index| exchange.meters.target(index));
     // Where none was asked, the one who answers is Weir.
     attributes.push(text("gen_ai.provider.name", target.map_or(genai::WEIR, |target| target.system)));
-    if let Some(model) = &exchange.response_model {
-        attributes.push(text("gen_ai.response.model", &**model));
+    if !exchange.response_model.is_empty() {
+        attributes.push(text("gen_ai.response.model", exchange.response_model.as_str()));
     }
-    if let Some(reason) = exchange.finish_reason {
-        attributes.push(list("gen_ai.response.finish_reasons", reason));
+    if exchange.ends.iter().next().is_some() {
+        let reasons = exchange.ends.iter().map(|end| end.as_str());
+        attributes.push(list("gen_ai.response.finish_reasons", reasons));
     }
     let tokens = genai::tokens(&exchange.usage);
     let mut add = |name: &str, tokens: u64| {

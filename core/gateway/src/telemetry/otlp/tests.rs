@@ -72,7 +72,10 @@ fn text(value: &Any) -> String {
         Any::IntValue(number) => number.to_string(),
         Any::DoubleValue(number) => number.to_string(),
         Any::BoolValue(flag) => flag.to_string(),
-        Any::ArrayValue(array) => format!("{} values", array.values.len()),
+        Any::ArrayValue(array) => {
+            let texts = array.values.iter().filter_map(|any| any.value.as_ref()).map(text);
+            texts.collect::<Vec<_>>().join(",")
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -93,7 +96,7 @@ fn spans(body: &[u8]) -> Vec<Span> {
 fn an_exchange_becomes_a_server_span_with_client_and_policy_spans_below_it() {
     let metrics = Arc::new(Metrics::new().unwrap());
     let (endpoint, collector) = collector(vec![OK.to_vec()]);
-    let exporter = Exporter::start(&options(endpoint), &metrics).unwrap();
+    let exporter = Exporter::start(&options(endpoint), &metrics, crate::collector::carry).unwrap();
     let call = PolicyCall {
         policy: "order".into(),
         version: "1.0.0".into(),
@@ -128,7 +131,7 @@ fn an_exchange_becomes_a_server_span_with_client_and_policy_spans_below_it() {
         ("gen_ai.request.stream", "true"),
         ("gen_ai.provider.name", "sim"),
         ("gen_ai.response.model", "sim-small-2026-11-01"),
-        ("gen_ai.response.finish_reasons", "1 values"),
+        ("gen_ai.response.finish_reasons", "stop,length"),
         ("gen_ai.usage.input_tokens", "140"),
         ("gen_ai.usage.output_tokens", "20"),
         ("gen_ai.usage.cache_read.input_tokens", "40"),
@@ -167,7 +170,7 @@ fn a_collector_that_refuses_costs_spans_only() {
     let meters = meters(&metrics);
     let no = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\nno".to_vec();
     let (endpoint, collector) = collector(vec![no]);
-    let exporter = Exporter::start(&options(endpoint), &metrics).unwrap();
+    let exporter = Exporter::start(&options(endpoint), &metrics, crate::collector::carry).unwrap();
     let failed = Exchange { outcome: Outcome::Failed, error: Some(ErrorClass::Network), ..exchange(&meters) };
     exporter.outbox().exchange(Exchange { attempts: vec![], ..failed });
     exporter.flush();
@@ -190,7 +193,7 @@ fn a_collector_that_is_busy_is_asked_again_and_one_that_takes_a_part_is_believed
     let partial = ExportTraceServiceResponse { partial_success }.encode_to_vec();
     let partial = [b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), partial].concat();
     let (endpoint, collector) = collector(vec![busy("503 Busy"), busy("429 Later"), partial]);
-    let exporter = Exporter::start(&options(endpoint), &metrics).unwrap();
+    let exporter = Exporter::start(&options(endpoint), &metrics, crate::collector::carry).unwrap();
     exporter.outbox().exchange(exchange(&meters(&metrics)));
     exporter.flush();
     let bodies: BTreeSet<Vec<u8>> = collector.join().unwrap().into_iter().map(|(_, body)| body).collect();
@@ -231,16 +234,19 @@ fn lines_become_records_with_their_trace() {
     let metrics = Arc::new(Metrics::new().unwrap());
     let (endpoint, collector) = collector(vec![OK.to_vec()]);
     let wanted = Options { traces: false, access: true, warnings: true, ..options(endpoint) };
-    let exporter = Exporter::start(&wanted, &metrics).unwrap();
+    let exporter = Exporter::start(&wanted, &metrics, crate::collector::carry).unwrap();
     let exchange = exchange(&meters(&metrics));
     exporter.outbox().exchange(exchange.clone());
     exporter.outbox().line(Level::ERROR, "weir::ledger", b"{\"message\":\"the disk is full\"}\n");
+    let trace_id = exchange.trace.id();
+    let told = format!("{{\"message\":\"a \\\"trace_id\\\":\\\"x\",\"trace_id\":\"{trace_id}\"}}\n");
+    exporter.outbox().line(Level::WARN, "weir::exchange", told.as_bytes());
     exporter.shutdown();
     let (head, body) = collector.join().unwrap().remove(0);
     assert!(head.starts_with("POST /v1/logs HTTP/1.1\r\n"), "{head}");
     let request = ExportLogsServiceRequest::decode(body.as_slice()).unwrap();
     let records = &request.resource_logs[0].scope_logs[0].log_records;
-    let [access, error] = &records[..] else { panic!("{} records", records.len()) };
+    let [access, error, warning] = &records[..] else { panic!("{} records", records.len()) };
     let body = |record: &opentelemetry_proto::tonic::logs::v1::LogRecord| {
         text(record.body.as_ref().unwrap().value.as_ref().unwrap())
     };
@@ -251,6 +257,11 @@ fn lines_become_records_with_their_trace() {
     assert_eq!((access.severity_number, access.severity_text.as_str()), (9, "INFO"));
     assert_eq!((error.severity_number, body(error).as_str()), (17, "{\"message\":\"the disk is full\"}"));
     assert!(error.trace_id.is_empty());
+    assert_eq!(
+        warning.trace_id,
+        exchange.trace.trace_id.to_be_bytes(),
+        "a line that names its trace is of it"
+    );
 }
 
 /// What a registry with one exchange of each kind becomes.
@@ -260,11 +271,16 @@ fn figures(names: GenAi) -> (Exchange, Vec<Metric>) {
     let (endpoint, collector) = collector(vec![OK.to_vec()]);
     let interval = Some(Duration::from_secs(3600));
     let wanted = Options { traces: false, metrics: interval, genai: names, ..options(endpoint) };
-    let exporter = Exporter::start(&wanted, &metrics).unwrap();
+    let exporter = Exporter::start(&wanted, &metrics, crate::collector::carry).unwrap();
     let meters = meters(&metrics);
     let exchange = exchange(&meters);
     meters.count(&exchange);
-    meters.count(&Exchange { api: weir_policy::Api::Embeddings, stream: false, ..exchange.clone() });
+    meters.count(&Exchange {
+        api: weir_policy::Api::Embeddings,
+        stream: false,
+        gaps: None,
+        ..exchange.clone()
+    });
     exporter.shutdown();
     let (head, body) = collector.join().unwrap().remove(0);
     assert!(head.starts_with("POST /v1/metrics HTTP/1.1\r\n"), "{head}");
@@ -304,10 +320,10 @@ fn the_conventions_names_are_those_that_are_asked_for() {
     };
     let set = |names: &str| -> BTreeSet<String> { names.split_whitespace().map(String::from).collect() };
     let classic = set("gen_ai.client.operation.duration gen_ai.client.operation.time_to_first_chunk \
-        gen_ai.client.token.usage gen_ai.server.request.duration gen_ai.server.time_to_first_token \
-        gen_ai.server.time_per_output_token");
+        gen_ai.client.operation.time_per_output_chunk gen_ai.client.token.usage gen_ai.server.request.duration \
+        gen_ai.server.time_to_first_token gen_ai.server.time_per_output_token");
     let newer = set("gen_ai.client.inference.duration gen_ai.client.inference.time_to_first_chunk \
-        gen_ai.client.inference.usage.input_tokens gen_ai.client.inference.usage.output_tokens \
+        gen_ai.client.inference.time_per_output_chunk gen_ai.client.inference.usage.input_tokens gen_ai.client.inference.usage.output_tokens \
         gen_ai.client.inference.usage.cache_read.input_tokens gen_ai.client.inference.operation.input_tokens \
         gen_ai.client.inference.operation.output_tokens");
     let (_, all) = figures(GenAi::V1_41);
@@ -317,6 +333,12 @@ fn the_conventions_names_are_those_that_are_asked_for() {
     assert_eq!(usage.data_points.len(), 4, "input and output of two operations: {usage:?}");
     assert_eq!(usage.data_points[0].explicit_bounds[..3], [1.0, 4.0, 16.0]);
     assert_eq!(usage.data_points[0].explicit_bounds.last(), Some(&67_108_864.0));
+    let Some(Data::Histogram(chunks)) = &named(&all, "gen_ai.client.operation.time_per_output_chunk").data
+    else {
+        panic!("a histogram")
+    };
+    let [point] = &chunks.data_points[..] else { panic!("one target streamed: {chunks:?}") };
+    assert_eq!((point.count, attributes(&point.attributes)["server.address"].as_str()), (1, "sim"));
     let Some(Data::Histogram(calls)) = &named(&all, "gen_ai.client.operation.duration").data else {
         panic!()
     };

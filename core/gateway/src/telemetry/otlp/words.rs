@@ -25,9 +25,10 @@ pub(super) fn flag(key: &str, value: bool) -> KeyValue {
     pair(key, Value::BoolValue(value))
 }
 
-/// A list of one text.
-pub(super) fn list(key: &str, value: &str) -> KeyValue {
-    pair(key, Value::ArrayValue(ArrayValue { values: vec![any(Value::StringValue(value.to_owned()))] }))
+/// A list of texts.
+pub(super) fn list<'v>(key: &str, texts: impl Iterator<Item = &'v str>) -> KeyValue {
+    let values = texts.map(|text| any(Value::StringValue(text.to_owned()))).collect();
+    pair(key, Value::ArrayValue(ArrayValue { values }))
 }
 
 /// A value by itself.

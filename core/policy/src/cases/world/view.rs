@@ -144,6 +144,7 @@ pub(super) fn head(
         region: written.region.as_str().into(),
         class: written.class.into(),
         retention: retention(place, written.retention.as_deref())?,
+        demands: None,
         tags: tags.into(),
         deadline_ms: written.deadline_ms.unwrap_or(600_000),
         est_input_tokens: written.est_input_tokens.unwrap_or_else(|| narrow(estimate::input_guess(request))),
