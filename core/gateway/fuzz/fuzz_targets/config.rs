@@ -34,8 +34,8 @@ fuzz_target!(|data: &[u8]| {
     // The first byte says whether the rest is text as it is, and whether it is read twice.
     let Some((&how, rest)) = data.split_first() else { return };
     let text = if how % 2 == 0 { String::from_utf8_lossy(rest).into_owned() } else { text(rest) };
-    // Relative paths lead nowhere; of this machine no file is read.
-    if ["file:/", "/proc", "/sys", "/dev"].iter().any(|path| text.contains(path)) {
+    // Relative paths lead nowhere; of this machine no file is read. A secret that the text itself says is none.
+    if ["file:/", "/proc", "/sys", "/dev", SECRET].iter().any(|word| text.contains(word)) {
         return;
     }
     let env = |name: &str| (!name.starts_with('_')).then(|| SECRET.to_owned());
