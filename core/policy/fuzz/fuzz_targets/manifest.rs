@@ -32,6 +32,9 @@ fn within(manifest: &Manifest) {
     let (limits, most) = (&manifest.limits, &Limits::MAX);
     assert!(!manifest.name.is_empty() && !manifest.hooks.is_empty(), "a policy without a name or a hook");
     assert!(limits.cpu_us <= most.cpu_us && limits.memory_bytes <= most.memory_bytes, "above a ceiling");
-    assert!(limits.output_bytes <= most.output_bytes && limits.host_calls <= most.host_calls, "above a ceiling");
+    assert!(
+        limits.output_bytes <= most.output_bytes && limits.host_calls <= most.host_calls,
+        "above a ceiling"
+    );
     assert!(limits.wall_ms <= most.wall_ms && limits.http_calls <= most.http_calls, "above a ceiling");
 }
