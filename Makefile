@@ -11,7 +11,6 @@ DATA ?= .weir
 ARGS ?=
 FUZZ_SECONDS ?= 60
 PROFILE ?= dist
-FUZZED := $(patsubst %/fuzz,%,$(wildcard core/*/fuzz plugins/*/fuzz))
 
 PLUGINS := $(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/manifest.yaml))))
 BENCH_GUESTS := kept waits every-hook
@@ -60,17 +59,9 @@ drill: ## overload, restarts, kill -9, full disks, long streams: a line each and
 	@$(MAKE) --no-print-directory --silent plugins
 	@$(CARGO_TARGET_DIR)/release/weir-drill --weir $(CARGO_TARGET_DIR)/release/weir --out target/drill.json $(ARGS)
 
-fuzz: ## each parser's fuzz target for FUZZ_SECONDS (60); the shipped plugins are the seeds of one
+fuzz: ## each parser's fuzz target for FUZZ_SECONDS (60), FUZZ_JOBS (1) at one time (ARGS="framing sse" for some)
 	@.ci/setup fuzz
-	@mkdir -p core/wasm/fuzz/corpus/component && cp plugins/*.wasm core/wasm/fuzz/corpus/component/ 2>/dev/null || true
-	@mkdir -p core/gateway/fuzz/corpus/config && for text in core/gateway/src/config/default.yaml core/gateway/src/config/testdata/*.yaml; do \
-	    sed '1s/^/0/' "$$text" >core/gateway/fuzz/corpus/config/$$(basename "$$text"); done
-	@mkdir -p core/policy/fuzz/corpus/manifest && for text in policies/*.rhai; do \
-	    sed -n 's|^//! \{0,1\}||p' "$$text" >core/policy/fuzz/corpus/manifest/$$(basename "$$text"); done
-	@for crate in $(FUZZED); do for target in $$(cd $$crate && cargo +nightly fuzz list); do \
-	    echo "== $$crate $$target, $(FUZZ_SECONDS) s"; \
-	    (cd $$crate && cargo +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS) -max_len=262144) || exit 1; \
-	    done; done
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) .ci/fuzz $(ARGS)
 
 docs: ## the book about policies and plugins, into target/book; what it shows is tried
 	@.ci/setup docs

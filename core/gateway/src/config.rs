@@ -51,6 +51,7 @@ pub use reference::{reference_markdown, schema};
 pub use secret::Secret;
 
 use interpolate::Sources;
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use tree::Tree;
 use weir_llm::catalogue::Catalogue;
@@ -84,7 +85,7 @@ pub struct Config {
     /// Who may sign policies.
     pub signing: Signing,
     /// The embedded prices and limits, extended by the operator's.
-    pub catalogue: Catalogue,
+    pub catalogue: Cow<'static, Catalogue>,
     /// Bytes that all kept replies together may take.
     pub cache_bytes: u64,
     /// Whether a crash may write memory to disk.

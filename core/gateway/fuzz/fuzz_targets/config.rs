@@ -4,6 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use std::path::Path;
+use std::sync::LazyLock;
 use weir_fuzzed::config::Config;
 
 const SECRET: &str = "s3cr3t-0123456789abcdef";
@@ -15,30 +16,29 @@ const WORDS: &str = "providers: |models: |policies: |telemetry: |otlp: |endpoint
     timeouts: |{ total: 5s }|limits: |body: 32MiB|genai: 1.41|sample: 5%|ship: |{ canary: { share: 5% } }|\n  |\n|\
     \n    - |data: |\"|{|}|[|]|, |&a |*a|<<: *a|!!str |? |: |# |--- |true|null|0x10|.inf|1e999|kv: |signing: |admin: |token: ";
 
+static SPLIT: LazyLock<Vec<&str>> = LazyLock::new(|| WORDS.split('|').collect());
+
 fn text(data: &[u8]) -> String {
-    let words: Vec<&str> = WORDS.split('|').collect();
     let mut out = String::new();
-    let mut rest = data;
-    while let Some((&first, tail)) = rest.split_first() {
-        rest = tail;
-        if first >= 0x80 {
-            out.push_str(words[usize::from(first & 0x7f) % words.len()]);
+    for &byte in data {
+        if byte >= 0x80 {
+            out.push_str(SPLIT[usize::from(byte & 0x7f) % SPLIT.len()]);
         } else {
-            out.push(char::from(first));
+            out.push(char::from(byte));
         }
     }
     out
 }
 
 fuzz_target!(|data: &[u8]| {
-    // The first byte says whether the rest is text as it is.
+    // The first byte says whether the rest is text as it is, and whether it is read twice.
     let Some((&how, rest)) = data.split_first() else { return };
     let text = if how % 2 == 0 { String::from_utf8_lossy(rest).into_owned() } else { text(rest) };
-    // No file of this machine is read.
-    if text.contains("file") {
+    // Relative paths lead nowhere; of this machine no file is read. A secret that the text itself says is none.
+    if ["file:/", "/proc", "/sys", "/dev", SECRET].iter().any(|word| text.contains(word)) {
         return;
     }
-    let env = |name: &str| (name == "KEY").then(|| SECRET.to_owned());
+    let env = |name: &str| (!name.starts_with('_')).then(|| SECRET.to_owned());
     let parse = || Config::parse(&text, Path::new("/nonexistent"), Path::new("weir.yaml"), &env);
     match parse() {
         Ok(config) => {
@@ -48,7 +48,9 @@ fuzz_target!(|data: &[u8]| {
             let said = errors.to_string();
             assert!(!said.is_empty(), "refused without a reason");
             assert!(!said.contains(SECRET), "a secret shows: {said}");
-            assert_eq!(said, parse().map(|_| ()).unwrap_err().to_string());
+            if how & 6 == 6 {
+                assert_eq!(said, parse().map(|_| ()).unwrap_err().to_string());
+            }
         }
     }
 });

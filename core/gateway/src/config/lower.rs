@@ -21,6 +21,7 @@ use super::program::Log;
 use super::scalar::{FilePath, Hidden, Scalar};
 use super::secret::Secret;
 use super::tree::{NodeId, Tree, Value};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use weir_llm::catalogue::Catalogue;
 
@@ -104,14 +105,14 @@ impl<'a> Lower<'a> {
         })
     }
 
-    fn catalogue(&mut self, at: Option<At<FilePath>>) -> Option<Catalogue> {
-        let Some(at) = at else { return Some(Catalogue::embedded().clone()) };
+    fn catalogue(&mut self, at: Option<At<FilePath>>) -> Option<Cow<'static, Catalogue>> {
+        let Some(at) = at else { return Some(Cow::Borrowed(Catalogue::embedded())) };
         let path = self.file(at)?;
         let parsed = std::fs::read(&path).map_err(|e| paths::reason(&e));
         let parsed = parsed.and_then(|json| Catalogue::parse(&json).map_err(|e| e.to_string()));
         let merged =
             parsed.and_then(|own| Catalogue::embedded().extended_by(&own).map_err(|e| e.to_string()));
-        merged.map_err(|why| self.error(at.id, format!("`{}`: {why}", path.display()))).ok()
+        merged.map(Cow::Owned).map_err(|why| self.error(at.id, format!("`{}`: {why}", path.display()))).ok()
     }
 
     fn token(&mut self, at: At<Hidden>) -> Option<Secret> {

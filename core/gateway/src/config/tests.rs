@@ -107,6 +107,14 @@ fn every_key_arrives() {
     assert!(!config.direct && config.core_dumps);
 }
 
+/// It holds thousands of models: a copy for each config made its fuzz target crawl.
+#[test]
+fn the_embedded_catalogue_is_lent() {
+    let config = parse("providers: { sim: { builtin: sim } }\n").unwrap();
+    assert!(matches!(config.catalogue, Cow::Borrowed(_)));
+    assert!(matches!(parse(&full()).unwrap().catalogue, Cow::Owned(_)));
+}
+
 /// The environment of OpenTelemetry speaks where the file says nothing, and numbers need no quotes.
 #[test]
 fn the_names_of_the_conventions() {

@@ -21,6 +21,7 @@ fuzz_target!(|data: &[u8]| {
         max_tokens: (flags & 8 > 0).then_some(5),
         force_store_false: flags & 16 > 0,
         vendor: None,
+        unseal: flags & 32 > 0,
         edits,
     };
     let sent = request.patched(&target);

@@ -8,7 +8,7 @@ use weir_llm::sse::{Parser, TooLarge};
 type Owned = (String, Vec<u8>, String);
 
 fn events<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Owned>, TooLarge> {
-    let mut parser = Parser::new(1 << 10);
+    let mut parser = Parser::new(1 << 8);
     let mut scan = StreamScan::new();
     let mut all = Vec::new();
     for chunk in chunks {

@@ -6,12 +6,15 @@ use crate::config::place::At;
 use crate::config::program::{Limits, Server, ServerTimeouts, Tls};
 use crate::config::scalar::Size;
 use std::num::NonZeroUsize;
+use std::sync::LazyLock;
 
 /// Smallest limit that lets ordinary requests through.
 const MIN_BODY: usize = 1 << 10;
 const MIN_HEADER: usize = 4 << 10;
 /// Pingora reads no longer header than this.
 const MAX_HEADER: usize = 1 << 20;
+/// Asked once: the answer is pieced together from files of the kernel, and a change of it needs a restart anyway.
+static CORES: LazyLock<Option<NonZeroUsize>> = LazyLock::new(|| std::thread::available_parallelism().ok());
 
 impl Lower<'_> {
     pub(super) fn server(&mut self, file: &ServerFile) -> Option<Server> {
@@ -19,8 +22,7 @@ impl Lower<'_> {
         let admin = self.or(file.admin, default::ADMIN);
         let tls = file.tls.as_ref().map(|tls| self.tls(tls));
         let workers = self.maybe(file.workers).map(|n| n as usize);
-        let workers =
-            workers.and_then(NonZeroUsize::new).or_else(|| std::thread::available_parallelism().ok());
+        let workers = workers.and_then(NonZeroUsize::new).or(*CORES);
         let region = self.or(file.region, "");
         let limits = self.limits(&file.limits);
         let timeouts = self.server_timeouts(&file.timeouts);
