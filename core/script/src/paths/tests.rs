@@ -100,6 +100,7 @@ impl Asked {
             needs: Needs::default(),
             attempt: 0,
             budget: None,
+            demands: None,
         };
         let chat = Request::parse(Api::Chat, bytes::Bytes::from_static(body.as_bytes())).unwrap();
         Arc::new(RequestView::new(head, Arc::new(chat), Vec::new()))
