@@ -2,7 +2,7 @@
 
 use crate::api::config::Config;
 use crate::call::{self, Call, Host, Seen};
-use crate::paths::{Paths, watch};
+use crate::paths::{Panicked, Paths, watch};
 use crate::shapes::{self, Found, SELF_TEST};
 use crate::source::Source;
 use crate::{api, check, engine, fault, header, meter, warm};
@@ -111,10 +111,15 @@ impl Version {
         arguments: &mut [Dynamic],
     ) -> Result<Dynamic, Fault> {
         meter::start(&self.host.manifest.limits);
-        if let Some(answer) = self.paths.follow(arguments) {
-            return Ok(answer);
+        match self.paths.follow(arguments) {
+            Some(Ok(answer)) => return Ok(answer),
+            Some(Err(Panicked)) => {
+                let error = fault::misuse("a function of the host panicked");
+                return Err(fault::of_eval(&self.source, found.position, &error));
+            }
+            None => {}
         }
-        if seen.keeps_nothing() || !self.paths.learns() {
+        if seen.keeps_nothing() || !self.paths.lesson() {
             return self.call(found, seen, arguments);
         }
         let (answer, watched) = watch::watch(arguments, |arguments| self.call(found, seen, arguments));

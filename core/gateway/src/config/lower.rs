@@ -112,7 +112,10 @@ impl<'a> Lower<'a> {
         let parsed = parsed.and_then(|json| Catalogue::parse(&json).map_err(|e| e.to_string()));
         let merged =
             parsed.and_then(|own| Catalogue::embedded().extended_by(&own).map_err(|e| e.to_string()));
-        merged.map(Cow::Owned).map_err(|why| self.error(at.id, format!("`{}`: {why}", path.display()))).ok()
+        merged
+            .map(Cow::Owned)
+            .map_err(|why| self.error(at.id, format!("{}: {why}", self.file_name(at.id, &path))))
+            .ok()
     }
 
     fn token(&mut self, at: At<Hidden>) -> Option<Secret> {
@@ -186,13 +189,21 @@ impl<'a> Lower<'a> {
         }
     }
 
-    /// The scalar after interpolation; `None` if that failed now or the node was reported before.
+    /// How an error names a file: where it is looked for, unless a part of that came from elsewhere and may be a secret.
+    pub(super) fn file_name(&self, id: NodeId, path: &Path) -> String {
+        match self.is_interpolated(id) {
+            true => self.subject::<FilePath>(id),
+            false => format!("`{}`", path.display()),
+        }
+    }
+
     /// The text of a value after interpolation, without a word if it cannot be had.
     fn quietly(&mut self, id: NodeId) -> Option<String> {
         let written = self.written(id)?.to_owned();
         interpolate(&written, &self.from, &mut self.files).ok()
     }
 
+    /// The scalar after interpolation; `None` if that failed now or the node was reported before.
     fn text(&mut self, id: NodeId) -> Option<String> {
         let written = self.written(id)?.to_owned();
         match interpolate(&written, &self.from, &mut self.files) {
@@ -233,7 +244,7 @@ impl<'a> Lower<'a> {
         match paths::unusable(&path) {
             None => Some(path),
             Some(why) => {
-                self.error(at.id, format!("`{}`: {why}", path.display()));
+                self.error(at.id, format!("{}: {why}", self.file_name(at.id, &path)));
                 None
             }
         }

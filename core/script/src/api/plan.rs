@@ -12,7 +12,7 @@ type Answer<T> = Result<T, Box<EvalAltResult>>;
 
 /// The type behind `abstain()`.
 #[derive(Clone)]
-struct Abstain;
+pub(crate) struct Abstain;
 
 /// What a `route` function returned.
 pub(crate) fn decision(value: Dynamic) -> Result<Decision, String> {

@@ -23,7 +23,7 @@ use rhai::Dynamic;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use tree::Tree;
+use tree::{Added, Tree};
 
 /// Calls that are watched, in the life of a version.
 const LESSONS: u32 = 64;
@@ -33,58 +33,66 @@ const PATIENCE: u32 = 256;
 /// The paths of one version of a script.
 pub(crate) struct Paths {
     tree: ArcSwapOption<Tree>,
-    lessons: Mutex<u32>,
-    /// Requests since the last one that a path fitted.
+    /// Held while a path is added, never while one is followed.
+    adding: Mutex<()>,
+    lessons: AtomicU32,
+    /// Requests since the last one that a path fitted, after the last lesson.
     misses: AtomicU32,
 }
 
+/// A function of the host panicked: a bug of Weir's, which costs this call.
+pub(crate) struct Panicked;
+
 impl Default for Paths {
     fn default() -> Self {
-        Self { tree: ArcSwapOption::empty(), lessons: Mutex::new(LESSONS), misses: AtomicU32::new(0) }
+        Self {
+            tree: ArcSwapOption::empty(),
+            adding: Mutex::new(()),
+            lessons: AtomicU32::new(LESSONS),
+            misses: AtomicU32::new(0),
+        }
     }
 }
 
 impl Paths {
     /// What the script answers, if a path fits. `arguments` are those of `route`; they are as before if none does.
-    pub(crate) fn follow(&self, arguments: &mut [Dynamic]) -> Option<Dynamic> {
+    pub(crate) fn follow(&self, arguments: &mut [Dynamic]) -> Option<Result<Dynamic, Panicked>> {
         let tree = self.tree.load();
-        let walked = catch_unwind(AssertUnwindSafe(|| tree.as_ref()?.walk(arguments))).unwrap_or(None);
-        match &walked {
-            // Read before written: where every request fits, the cores share the line.
-            Some(_) if self.misses.load(Ordering::Relaxed) > 0 => self.misses.store(0, Ordering::Relaxed),
-            Some(_) => {}
-            None if tree.is_some() => self.missed(),
-            None => {}
+        let tree = tree.as_ref()?;
+        let walked = catch_unwind(AssertUnwindSafe(|| tree.walk(arguments)));
+        // Read before written: where every request fits, the cores share the line.
+        if matches!(walked, Ok(Some(_))) && self.misses.load(Ordering::Relaxed) > 0 {
+            self.misses.store(0, Ordering::Relaxed);
         }
-        walked
+        walked.map_err(|_| Panicked).transpose()
     }
 
-    /// Whether the next call is to be watched.
-    pub(crate) fn learns(&self) -> bool {
-        self.misses.load(Ordering::Relaxed) < PATIENCE && self.lessons(|left| *left > 0)
+    /// Whether the next call is to be watched, and if not, that it was one more that no path fitted.
+    pub(crate) fn lesson(&self) -> bool {
+        if self.lessons.load(Ordering::Relaxed) == 0 {
+            if self.tree.load().is_some() && self.misses.fetch_add(1, Ordering::Relaxed) >= PATIENCE {
+                self.tree.store(None);
+            }
+            return false;
+        }
+        let take = |left: u32| left.checked_sub(1);
+        self.lessons.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
     }
 
     /// Adds the path that a call went.
     pub(crate) fn learn(&self, watched: watch::Watched) {
-        self.lessons(|left| *left = left.saturating_sub(1));
-        if let Some(path) = watched.path() {
-            // Under the lock of `lessons` nobody else adds; readers keep the tree that they have.
-            self.lessons(|_| {
-                let mut tree = self.tree.load().as_deref().cloned().unwrap_or_default();
-                if tree.add(path) {
-                    self.tree.store(Some(Arc::new(tree)));
-                }
-            });
+        let Some(path) = watched.path() else { return };
+        let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever follows a path meanwhile keeps the tree that they have.
+        let mut tree = self.tree.load().as_deref().cloned().unwrap_or_default();
+        match tree.add(path) {
+            Added::Yes => self.tree.store(Some(Arc::new(tree))),
+            Added::NoRoom | Added::Known => {}
+            // Given the same, the script did another thing: it is not what we think that it is.
+            Added::Contradicts => {
+                self.lessons.store(0, Ordering::Relaxed);
+                self.tree.store(None);
+            }
         }
-    }
-
-    fn missed(&self) {
-        if self.misses.fetch_add(1, Ordering::Relaxed) >= PATIENCE && !self.learns() {
-            self.tree.store(None);
-        }
-    }
-
-    fn lessons<T>(&self, work: impl FnOnce(&mut u32) -> T) -> T {
-        work(&mut self.lessons.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

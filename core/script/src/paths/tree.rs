@@ -1,15 +1,24 @@
 //! The paths of one script as a tree: a function of the host at each node, a branch for each plain value that it gave.
 
+use crate::api::head::HeadHandle;
+use crate::api::plan::Abstain;
 use crate::api::target::TargetHandle;
 use crate::api::targets::Targets;
-use rhai::{Array, Dynamic, EvalAltResult, ImmutableString, Map, NativeCallContext};
+use rhai::{Array, Dynamic, EvalAltResult, ImmutableString, NativeCallContext};
 use std::any::TypeId;
 use std::sync::Arc;
+use weir_llm::price::Rate;
+use weir_policy::{Budget, Deny, Needs, Plan};
 
 /// Nodes of one script's tree.
 const NODES: usize = 256;
 /// Branches of one node.
 const BRANCHES: usize = 8;
+/// Candidates of a call that follows a path: the clock is looked at by the interpreter only.
+const CANDIDATES: usize = 512;
+/// The longest text and the longest array that a tree keeps.
+const TEXT: usize = 1024;
+const ITEMS: usize = 64;
 /// Where `route`'s arguments stand among the values of a walk: the head, the list of all candidates.
 pub(super) const ROOTS: usize = 2;
 pub(super) const TARGETS: usize = 1;
@@ -58,6 +67,16 @@ pub(crate) struct Path {
     pub(super) answer: usize,
 }
 
+/// What came of a path that was to be added.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Added {
+    Yes,
+    Known,
+    NoRoom,
+    /// After the same values the script took another step, or gave another answer.
+    Contradicts,
+}
+
 #[derive(Clone, Default)]
 pub(crate) struct Tree {
     /// The first is the root.
@@ -90,6 +109,9 @@ impl Tree {
     }
 
     fn end(&self, values: &mut Vec<Dynamic>) -> Option<usize> {
+        if all(values)?.positions.len() > CANDIDATES {
+            return None;
+        }
         let mut at = 0;
         loop {
             let node = self.nodes.get(at)?;
@@ -103,26 +125,28 @@ impl Tree {
         }
     }
 
-    /// Adds a path, unless there is no room or it does not fit to what is known (then the script is not what we think
-    /// that it is); whether it was added.
-    pub(super) fn add(&mut self, path: Path) -> bool {
-        if path.steps.is_empty() || self.nodes.len() + path.steps.len() > NODES {
-            return false;
+    /// Adds a path.
+    pub(super) fn add(&mut self, path: Path) -> Added {
+        let Some(last) = path.steps.len().checked_sub(1) else { return Added::NoRoom };
+        if self.nodes.len() + path.steps.len() > NODES {
+            return Added::NoRoom;
         }
-        let (mut at, last) = (0, path.steps.len() - 1);
+        let mut at = 0;
         self.deepest = self.deepest.max(path.steps.len());
         for (depth, (step, gave)) in path.steps.into_iter().enumerate() {
+            let fresh = self.nodes.len() + usize::from(at == self.nodes.len());
             if at == self.nodes.len() {
                 self.nodes.push(Node { step, branches: Vec::new() });
             } else if !self.nodes[at].step.same(&step) {
-                return false;
+                return Added::Contradicts;
             }
-            let fresh = self.nodes.len();
             let node = &mut self.nodes[at];
-            match node.branches.iter().find(|(known, _)| known.same(&gave)) {
-                Some((_, Next::Node(next))) if depth < last => at = *next,
-                Some(_) => return false,
-                None if node.branches.len() == BRANCHES => return false,
+            let known = node.branches.iter().find(|(known, _)| known.same(&gave)).map(|(_, next)| *next);
+            match known {
+                Some(Next::Node(next)) if depth < last => at = next,
+                Some(Next::Answer(answer)) if depth == last && answer == path.answer => return Added::Known,
+                Some(_) => return Added::Contradicts,
+                None if node.branches.len() == BRANCHES => return Added::NoRoom,
                 None if depth == last => node.branches.push((gave, Next::Answer(path.answer))),
                 None => {
                     node.branches.push((gave, Next::Node(fresh)));
@@ -130,7 +154,7 @@ impl Tree {
                 }
             }
         }
-        true
+        Added::Yes
     }
 }
 
@@ -221,12 +245,13 @@ pub(super) enum Seen {
     Candidates(Vec<u16>),
     /// Another value of the host.
     Native,
-    /// A function, a shared variable: not for a path.
+    /// A function, a map, a shared variable: not for a path.
     Other,
 }
 
 pub(super) fn seen(value: &Dynamic) -> Seen {
-    if value.is_shared() || value.is_fnptr() || value.is_blob() {
+    // A variable that a closure shares may still change.
+    if value.is_shared() {
         return Seen::Other;
     }
     if let Some(list) = value.read_lock::<Targets>() {
@@ -235,30 +260,38 @@ pub(super) fn seen(value: &Dynamic) -> Seen {
     if let Some(target) = value.read_lock::<TargetHandle>() {
         return Seen::Candidate(target.position);
     }
-    if is_plain(value) {
-        Seen::Plain
-    } else if value.is_array() {
-        Seen::Array
-    } else if value.is_map() {
-        Seen::Other
-    } else {
-        Seen::Native
+    match value {
+        value if is_plain(value) => Seen::Plain,
+        value if value.is_array() => Seen::Array,
+        value if NATIVE.iter().any(|native| native() == value.type_id()) => Seen::Native,
+        _ => Seen::Other,
     }
 }
 
+/// The types of the host whose values a path holds for, whatever they are.
+const NATIVE: [fn() -> TypeId; 8] = [
+    TypeId::of::<HeadHandle>,
+    TypeId::of::<Needs>,
+    TypeId::of::<Budget>,
+    TypeId::of::<Rate>,
+    TypeId::of::<Plan>,
+    TypeId::of::<weir_policy::Step>,
+    TypeId::of::<Deny>,
+    TypeId::of::<Abstain>,
+];
+
+/// Whether a value says all of itself, in few words: what a tree keeps it keeps for long.
 fn is_plain(value: &Dynamic) -> bool {
+    if value.is_shared() {
+        return false;
+    }
     if let Some(items) = value.read_lock::<Array>() {
-        return items.iter().all(is_plain);
+        return items.len() <= ITEMS && items.iter().all(is_plain);
     }
-    if let Some(fields) = value.read_lock::<Map>() {
-        return fields.values().all(is_plain);
+    if let Some(text) = value.read_lock::<ImmutableString>() {
+        return text.len() <= TEXT;
     }
-    value.is_unit()
-        || value.is_bool()
-        || value.is_int()
-        || value.is_float()
-        || value.is_char()
-        || value.is_string()
+    value.is_unit() || value.is_bool() || value.is_int() || value.is_float() || value.is_char()
 }
 
 /// Whether two plain values are the same; what is not plain is the same as nothing.
@@ -283,9 +316,6 @@ fn same(a: &Dynamic, b: &Dynamic) -> bool {
     }
     if let (Some(a), Some(b)) = (a.read_lock::<Array>(), b.read_lock::<Array>()) {
         return all_same(&a, &b, same);
-    }
-    if let (Some(a), Some(b)) = (a.read_lock::<Map>(), b.read_lock::<Map>()) {
-        return a.len() == b.len() && a.iter().zip(&*b).all(|((k, v), (l, w))| k == l && same(v, w));
     }
     a.is_unit()
 }

@@ -87,11 +87,11 @@ impl Lower<'_> {
         match paths::unusable(&path) {
             None => Some((path, engine)),
             Some(why) if optional => {
-                self.warn(at.id, format!("left out, `{}`: {why}", path.display()));
+                self.warn(at.id, format!("left out, {}: {why}", self.file_name(at.id, &path)));
                 None
             }
             Some(why) => {
-                self.error(at.id, format!("`{}`: {why}", path.display()));
+                self.error(at.id, format!("{}: {why}", self.file_name(at.id, &path)));
                 None
             }
         }
