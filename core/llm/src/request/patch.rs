@@ -95,6 +95,10 @@ impl Request {
         }
         if !added.is_empty() {
             let inside = self.json().root().span().start + 1;
+            if self.json().root().members().next().is_none() {
+                // Nothing follows (a moderation may be an empty object).
+                added.pop();
+            }
             splices.push((inside..inside, added));
         }
         self.edit_segments(target.edits, &mut splices);
