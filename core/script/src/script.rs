@@ -74,7 +74,8 @@ impl Policy for Script {
         let found = self.0.found("route")?;
         let targets = Dynamic::from(Targets::all(candidates, request.head()));
         let given = [self.head(request), targets, self.config()];
-        let answer = self.routed(found, request, given)?;
+        let route = |seen, arguments: &mut [Dynamic]| self.0.route(found, seen, arguments);
+        let answer = self.maybe_with_request(found, request, given, route)?;
         let decision = plan::decision(answer).map_err(|message| self.0.bad(found, message))?;
         if let Decision::Plan(plan) = &decision {
             self.known_targets(found, &plan.steps, candidates)?;
@@ -91,7 +92,9 @@ impl Policy for Script {
         let found = self.0.found("attempt")?;
         let attempt = AttemptHandle::new(facts, Targets::all(candidates, request.head()));
         let given = [self.head(request), Dynamic::from(attempt), self.config()];
-        self.maybe_with_request(found, request, given, preparation::preparation)
+        let ask =
+            |seen, arguments: &mut [Dynamic]| self.0.ask(found, seen, arguments, preparation::preparation);
+        self.maybe_with_request(found, request, given, ask)
     }
 
     fn on_error(
@@ -171,35 +174,20 @@ impl Script {
         [self.head(request), target, Dynamic::from(BaseHandle(Arc::clone(base))), self.config()]
     }
 
-    fn routed(
-        &self,
-        found: Found,
-        request: &Arc<RequestView>,
-        given: [Dynamic; 3],
-    ) -> Result<Dynamic, Fault> {
-        let [head, targets, config] = given;
-        let seen = Seen::request(request);
-        if found.parameters == 3 {
-            self.0.route(found, seen, &mut [head, targets, config])
-        } else {
-            self.0.route(found, seen, &mut [head, targets, config, self.content(request)])
-        }
-    }
-
     /// Calls a hook whose last parameter, the request, may be left out.
     fn maybe_with_request<T>(
         &self,
         found: Found,
         request: &Arc<RequestView>,
         given: [Dynamic; 3],
-        read: impl FnOnce(Dynamic) -> Result<T, String>,
+        call: impl FnOnce(Seen, &mut [Dynamic]) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         let [first, second, third] = given;
         let seen = Seen::request(request);
         if found.parameters == 3 {
-            self.0.ask(found, seen, &mut [first, second, third], read)
+            call(seen, &mut [first, second, third])
         } else {
-            self.0.ask(found, seen, &mut [first, second, third, self.content(request)], read)
+            call(seen, &mut [first, second, third, self.content(request)])
         }
     }
 

@@ -122,8 +122,10 @@ impl Version {
         if seen.keeps_nothing() || !self.paths.lesson() {
             return self.call(found, seen, arguments);
         }
-        let (answer, watched) = watch::watch(arguments, |arguments| self.call(found, seen, arguments));
-        self.paths.learn(watched);
+        let (answer, path) = watch::watch(arguments, |arguments| self.call(found, seen, arguments));
+        if let Some(path) = path {
+            self.paths.learn(path);
+        }
         answer
     }
 

@@ -23,7 +23,7 @@ use rhai::Dynamic;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use tree::{Added, Tree};
+use tree::{Added, Path, Tree};
 
 /// Calls that are watched, in the life of a version.
 const LESSONS: u32 = 64;
@@ -80,8 +80,7 @@ impl Paths {
     }
 
     /// Adds the path that a call went.
-    pub(crate) fn learn(&self, watched: watch::Watched) {
-        let Some(path) = watched.path() else { return };
+    pub(crate) fn learn(&self, path: Path) {
         let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
         // Whoever follows a path meanwhile keeps the tree that they have.
         let mut tree = self.tree.load().as_deref().cloned().unwrap_or_default();

@@ -268,9 +268,9 @@ fn a_contradiction_ends_all_paths() {
     let mut arguments = [Dynamic::from(head), Dynamic::from(targets), Dynamic::UNIT];
     let found = other.0.found("route").unwrap();
     let call = |arguments: &mut [Dynamic]| other.0.call(found, crate::call::Seen::request(&view), arguments);
-    let (answer, watched) = super::watch::watch(&mut arguments, call);
+    let (answer, path) = super::watch::watch(&mut arguments, call);
     assert!(answer.is_ok());
-    script.0.paths.learn(watched);
+    script.0.paths.learn(path.unwrap());
     assert!(!follows(&script, &asked) && !script.0.paths.lesson());
 }
 

@@ -32,20 +32,11 @@ pub(crate) enum Kind {
     Other,
 }
 
-/// A call of `route` that is watched.
-pub(crate) struct Watched(Option<Path>);
-
-impl Watched {
-    pub(super) fn path(self) -> Option<Path> {
-        self.0
-    }
-}
-
-/// Watches a call of `route`, whose first arguments these are.
+/// Watches a call of `route`, whose first arguments these are: its answer, and the path that it went if there is one.
 pub(crate) fn watch<E>(
     arguments: &mut [Dynamic],
     call: impl FnOnce(&mut [Dynamic]) -> Result<Dynamic, E>,
-) -> (Result<Dynamic, E>, Watched) {
+) -> (Result<Dynamic, E>, Option<Path>) {
     arguments.iter_mut().take(ROOTS).enumerate().for_each(|(place, root)| tag(root, place));
     STEPS_SO_FAR.set(Some(Vec::new()));
     WATCHING.set(true);
@@ -54,7 +45,7 @@ pub(crate) fn watch<E>(
     let steps = STEPS_SO_FAR.take();
     let place = answer.as_ref().ok().and_then(place);
     let path = steps.zip(place).map(|(steps, answer)| Path { steps, answer });
-    (answer, Watched(path))
+    (answer, path)
 }
 
 fn tag(value: &mut Dynamic, place: usize) {
