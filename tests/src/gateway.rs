@@ -329,6 +329,16 @@ impl Gateway {
         client.reply().await.expect("a whole reply")
     }
 
+    /// The metrics, once each of `lines` is in them: what a request did is counted when its caller has been answered.
+    pub async fn metrics_with(&self, lines: &[&str]) -> String {
+        let began = Instant::now();
+        loop {
+            let metrics = self.get_admin("/metrics").await.text();
+            let Some(line) = lines.iter().find(|line| !metrics.contains(*line)) else { return metrics };
+            assert!(began.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain for {line}:\n{metrics}");
+        }
+    }
+
     /// The process.
     #[must_use]
     pub fn pid(&self) -> u32 {

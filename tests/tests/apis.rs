@@ -524,11 +524,7 @@ async fn images_seconds_characters_and_search_units_are_billed_to_the_nano_dolla
         (&json!({ "images": 6 }), &json!({}), &json!(1))
     );
     assert!(gateway.print(&["usage"]).contains("  6 images  1 at an unknown price"));
-    let metrics = gateway.get_admin("/metrics").await.text();
-    assert!(
-        metrics.contains(r#"weir_units_total{class="audio.seconds",model="ear",provider="up"} 61"#),
-        "{metrics}"
-    );
+    gateway.metrics_with(&[r#"weir_units_total{class="audio.seconds",model="ear",provider="up"} 61"#]).await;
     gateway.ledger_check();
 }
 

@@ -195,8 +195,7 @@ async fn leaves(gateway: &Gateway, key: &str) {
 
 /// Waits until the gateway knows that the caller has left.
 async fn noticed(gateway: &Gateway) {
-    let line = "weir_drained_streams_total{result=\"begun\"} 1";
-    while !gateway.get_admin("/metrics").await.text().contains(line) {}
+    gateway.metrics_with(&["weir_drained_streams_total{result=\"begun\"} 1"]).await;
 }
 
 async fn draining(upstream: &Upstream, drain: &str) -> (Gateway, String) {
@@ -241,8 +240,7 @@ async fn reading_on_ends_at_its_caps() {
         upstream.ended(0).await;
         let posting = aborted(&gateway).await;
         assert!(!posting.counted && posting.output > 0, "{drain}: the usage so far: {posting:?}");
-        let metrics = gateway.get_admin("/metrics").await.text();
-        assert!(metrics.contains("weir_drained_streams_total{result=\"cut\"} 1"), "{metrics}");
+        gateway.metrics_with(&["weir_drained_streams_total{result=\"cut\"} 1"]).await;
     }
 }
 
@@ -261,11 +259,6 @@ async fn a_caller_that_does_not_read_loses_its_connection() {
     client.chat(&key, &ask(true), &[]).await.unwrap();
     aborted(&gateway).await;
     // The end of a stream that nobody reads was once waited for without a limit: the connection stayed.
-    let gone = async {
-        while !gateway.get_admin("/metrics").await.text().contains("\nweir_connections 0\n") {
-            tokio::task::yield_now().await;
-        }
-    };
-    soon("the gateway lets go of the connection", gone).await;
+    gateway.metrics_with(&["\nweir_connections 0\n"]).await;
     drop(client);
 }

@@ -33,12 +33,7 @@ impl House {
 
     /// Waits until so many requests wait for another.
     async fn waiting(&self, count: usize) {
-        loop {
-            let metrics = self.gateway.get_admin("/metrics").await.text();
-            if metrics.contains(&format!("weir_cache_waiting {count}\n")) {
-                return;
-            }
-        }
+        self.gateway.metrics_with(&[&format!("weir_cache_waiting {count}\n")]).await;
     }
 
     fn outcomes(&self) -> Vec<&'static str> {
@@ -48,8 +43,7 @@ impl House {
     }
 
     async fn coalesced(&self, count: usize) {
-        let metrics = self.gateway.get_admin("/metrics").await.text();
-        assert!(metrics.contains(&format!("weir_cache_coalesced_total {count}\n")), "{metrics}");
+        self.gateway.metrics_with(&[&format!("weir_cache_coalesced_total {count}\n")]).await;
     }
 }
 

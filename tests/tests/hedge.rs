@@ -52,12 +52,8 @@ async fn a_first_target_that_says_nothing_is_overtaken_and_cancelled() {
         assert_eq!(posting.provider_cost, Some(CHARGE[1] + guessed * 1_000), "{posting:?}");
     }
     assert_eq!((one.count(), two.count(), gateway.postings().len()), (2, 2, 2));
-    let metrics = gateway.get_admin("/metrics").await.text();
-    assert!(
-        metrics.contains("weir_attempts_total{class=\"cancelled\",model=\"m1\",provider=\"one\"} 2"),
-        "{metrics}"
-    );
-    assert!(metrics.contains("weir_target_in_flight{model=\"m1\",provider=\"one\"} 0"), "{metrics}");
+    let cancelled = "weir_attempts_total{class=\"cancelled\",model=\"m1\",provider=\"one\"} 2";
+    gateway.metrics_with(&[cancelled, "weir_target_in_flight{model=\"m1\",provider=\"one\"} 0"]).await;
     gateway.ledger_check();
 }
 
