@@ -25,7 +25,8 @@ use pingora::server::ShutdownWatch;
 use pingora::time::timeout;
 use sha2::Sha256;
 use std::fmt::Write;
-use std::pin::pin;
+use std::future::Future;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -204,13 +205,9 @@ impl Gateway {
     }
 }
 
-#[async_trait::async_trait]
-impl HttpServerApp for Gateway {
-    async fn process_new_http(
-        self: &Arc<Self>,
-        mut session: ServerSession,
-        _shutdown: &ShutdownWatch,
-    ) -> Option<ReusedHttpStream> {
+impl Gateway {
+    /// One request of a connection; what is left of it is the connection, if more may come.
+    async fn serve(self: &Arc<Self>, mut session: ServerSession) -> Option<ReusedHttpStream> {
         let (context, connection) = self.connection(&mut session);
         // Pingora times each read; only deadlines around them all stop a caller that sends a byte a minute.
         match head::read(&mut session, self.patience()).await {
@@ -248,6 +245,22 @@ impl HttpServerApp for Gateway {
         }
         Some(ReusedHttpStream::from_reusable_stream(stream, settings))
     }
+}
+
+/// The trait's methods as `async_trait` writes them.
+impl HttpServerApp for Gateway {
+    fn process_new_http<'a, 'b, 'c>(
+        self: &'a Arc<Self>,
+        session: ServerSession,
+        _shutdown: &'b ShutdownWatch,
+    ) -> Pin<Box<dyn Future<Output = Option<ReusedHttpStream>> + Send + 'c>>
+    where
+        'a: 'c,
+        'b: 'c,
+        Self: 'c,
+    {
+        in_place(|| self.serve(session))
+    }
 
     fn server_options(&self) -> Option<&HttpServerOptions> {
         Some(&self.options)
@@ -262,6 +275,15 @@ impl HttpServerApp for Gateway {
             .max_local_error_reset_streams(Some(H2_OWN_RESETS));
         Some(options)
     }
+}
+
+/// A future made where it will stay. `Box::pin` makes it first and then moves all of it, and the way of a request is a
+/// future of more than ten kilobytes.
+fn in_place<'a, F: Future + Send + 'a>(
+    make: impl FnOnce() -> F,
+) -> Pin<Box<dyn Future<Output = F::Output> + Send + 'a>> {
+    let future: Box<F> = Box::write(Box::new_uninit(), make());
+    Box::into_pin(future)
 }
 
 /// Bytes of replies that a stream may hold for a caller that does not read.

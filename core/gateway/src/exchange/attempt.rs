@@ -526,7 +526,9 @@ impl Call {
         held: &mut Held<'_>,
     ) -> Result<Committed, Failed> {
         let status = response.status();
-        if let Some(share) = headroom(|name| response.header(name)) {
+        if limits::are_told(response.head())
+            && let Some(share) = headroom(|name| response.header(name))
+        {
             self.live.headroom(self.bound.live, share);
         }
         response.inflated().map_err(|failure| self.failed(failure))?;

@@ -27,7 +27,7 @@ impl Exchange<'_> {
         let body = format!("{{\"input_tokens\":{}}}", estimate::input_guess(request).max(1));
         let mut head = respond::json_head(200, body.len(), &self.id)?;
         self.mark(&mut head, None);
-        respond::put_text(&mut head, "x-weir-usage-source", "estimate");
+        respond::put_text(&mut head, respond::name::USAGE_SOURCE, "estimate");
         self.record.status = 200;
         Ok(respond::whole(self.session, head, body.into()).await?)
     }

@@ -28,13 +28,12 @@ const RESETS: [(&str, &str); 7] = [
 /// The rate-limit headers of a reply, for callers of an API.
 pub fn passed_on(head: Option<&ResponseHeader>, api: Api) -> Vec<(HeaderName, HeaderValue)> {
     let Some(head) = head else { return Vec::new() };
-    let ours = |name: &str| name.starts_with("x-ratelimit-") || name.starts_with("anthropic-ratelimit-");
-    let mut headers: Vec<(HeaderName, HeaderValue)> = head
-        .headers
-        .iter()
-        .filter(|(name, _)| ours(name.as_str()))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
+    let limits = head.headers.iter().filter(|(name, _)| is_limit(name));
+    let mut headers: Vec<(HeaderName, HeaderValue)> =
+        limits.map(|(name, value)| (name.clone(), value.clone())).collect();
+    if headers.is_empty() {
+        return headers;
+    }
     for (openai, anthropic) in PAIRS {
         let (from, to) = if api.is_anthropic() { (openai, anthropic) } else { (anthropic, openai) };
         if let Some(value) = head.headers.get(from).filter(|_| !head.headers.contains_key(to)) {
@@ -50,6 +49,16 @@ pub fn refused(head: Option<&ResponseHeader>, api: Api, has_span: bool) -> Vec<(
     let date = head.and_then(|head| head.headers.get(RETRY_AFTER)).filter(|_| !has_span);
     headers.extend(date.map(|date| (RETRY_AFTER, date.clone())));
     headers
+}
+
+/// Whether a reply says anything of limits at all: most do not, and looking for each name costs more than this.
+pub fn are_told(head: Option<&ResponseHeader>) -> bool {
+    head.is_some_and(|head| head.headers.keys().any(is_limit))
+}
+
+fn is_limit(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name.starts_with("x-ratelimit-") || name.starts_with("anthropic-ratelimit-")
 }
 
 /// How long until a limit of which nothing is left is full again.

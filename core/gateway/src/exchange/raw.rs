@@ -109,9 +109,9 @@ impl Exchange<'_> {
         self.record.status = 200;
         self.record.ttft = Some(self.started.elapsed());
         let mut tail = Tail::new(request.api(), kind.starts_with("text/event-stream"));
-        let ended = match self.session.write_response_header(Box::new(head)).await {
+        let ended = match respond::begin(self.session, head).await {
             Ok(()) => self.pieces(&mut response, until, &mut tail).await,
-            Err(_) => Err(Outcome::ClientAbort),
+            Err(Gone) => Err(Outcome::ClientAbort),
         };
         match ended {
             Ok(()) => {

@@ -8,7 +8,7 @@ use super::{End, Exchange};
 use crate::cache::flight::{Flight, Joined};
 use crate::cache::{Entry, Key, Scope};
 use crate::ingress::headers::CacheWish;
-use crate::ingress::respond;
+use crate::ingress::respond::{self, Head, name};
 use crate::telemetry::record::CacheState;
 use bytes::Bytes;
 use http::HeaderName;
@@ -170,10 +170,10 @@ impl Exchange<'_> {
         Ok(respond::whole(self.session, head, entry.body.expose().clone()).await?)
     }
 
-    fn mark_hit(&self, head: &mut pingora::http::ResponseHeader, entry: &Entry) {
+    fn mark_hit(&self, head: &mut Head, entry: &Entry) {
         self.mark(head, None);
-        respond::put_text(head, "x-weir-target", &entry.target);
-        respond::put_text(head, "x-weir-cost", "0.000000000");
+        respond::put_text(head, name::TARGET, &entry.target);
+        respond::put_text(head, name::COST, "0.000000000");
         if let Some(dropped) = &entry.dropped {
             respond::put(head, HeaderName::from_static(DROPPED), dropped.clone());
         }

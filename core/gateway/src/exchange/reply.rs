@@ -7,10 +7,8 @@ use super::restore::restored;
 use super::screen::Screened;
 use super::settle::{Close, Money, Outcome};
 use super::{End, Exchange, words};
-use crate::ingress::respond;
+use crate::ingress::respond::{self, Head, name};
 use crate::telemetry::record::CacheState;
-use http::HeaderName;
-use pingora::http::ResponseHeader;
 use weir_llm::estimate;
 use weir_llm::neutral::label::Label;
 use weir_llm::price::Nanos;
@@ -76,19 +74,19 @@ impl Exchange<'_> {
     }
 
     /// Adds our headers: what happened on the way, without content.
-    pub fn mark(&self, head: &mut ResponseHeader, served: Option<(&Served, Option<Money>)>) {
+    pub fn mark(&self, head: &mut Head, served: Option<(&Served, Option<Money>)>) {
         use respond::{put, put_text};
-        put_text(head, "x-weir-policy-generation", &self.snapshot.generation_text);
-        put_text(head, "x-weir-cache", self.record.cache.as_str());
-        put(head, HeaderName::from_static("x-weir-attempts"), self.record.attempts.len().into());
+        put_text(head, name::GENERATION, &self.snapshot.generation_text);
+        put_text(head, name::CACHE, self.record.cache.as_str());
+        put(head, name::ATTEMPTS, self.record.attempts.len().into());
         if let Some(explanation) = self.explanation() {
-            put_text(head, "x-weir-explain", &explanation);
+            put_text(head, name::EXPLAIN, &explanation);
         }
         let Some((served, money)) = served else { return };
-        put_text(head, "x-weir-target", &served.id);
+        put_text(head, name::TARGET, &served.id);
         if let Some(money) = money {
             let cost = money.cost.map_or_else(|| "unknown".to_owned(), |_| usd(money.charged));
-            put_text(head, "x-weir-cost", &cost);
+            put_text(head, name::COST, &cost);
         }
         if self.record.cache != CacheState::Hit {
             for (name, value) in &served.headers {

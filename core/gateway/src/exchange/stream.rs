@@ -65,9 +65,9 @@ impl Exchange<'_> {
         self.record.status = 200;
         let ttft = served.began.elapsed();
         self.record.ttft = Some(self.started.elapsed());
-        let finish = match self.session.write_response_header(Box::new(head)).await {
+        let finish = match respond::begin(self.session, head).await {
             Ok(()) => self.relay(&mut relay, (&mut response, until), true, served.bound.endpoint.drain).await,
-            Err(_) => Finish::Gone(false),
+            Err(Gone) => Finish::Gone(false),
         };
         self.label(&admitted, &served, &relay.label());
         let whole = matches!(finish, Finish::Complete | Finish::Gone(true));

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, RETRY_AFTER, TRANSFER_ENCODING,
 };
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, StatusCode, response};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::time::timeout;
@@ -26,52 +26,100 @@ const LINGER_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub struct Gone;
 
+/// The names of our own headers.
+pub mod name {
+    use http::HeaderName;
+
+    /// The request's id, as OpenAI's SDKs read it.
+    pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+    /// The same for Anthropic's.
+    pub const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+    /// The same beyond doubt.
+    pub const WEIR_REQUEST_ID: HeaderName = HeaderName::from_static("x-weir-request-id");
+    /// Which policies were asked.
+    pub const GENERATION: HeaderName = HeaderName::from_static("x-weir-policy-generation");
+    /// What the response cache did.
+    pub const CACHE: HeaderName = HeaderName::from_static("x-weir-cache");
+    /// How many targets were asked.
+    pub const ATTEMPTS: HeaderName = HeaderName::from_static("x-weir-attempts");
+    /// How it was decided.
+    pub const EXPLAIN: HeaderName = HeaderName::from_static("x-weir-explain");
+    /// Who answered.
+    pub const TARGET: HeaderName = HeaderName::from_static("x-weir-target");
+    /// What the caller pays.
+    pub const COST: HeaderName = HeaderName::from_static("x-weir-cost");
+    /// Who counted.
+    pub const USAGE_SOURCE: HeaderName = HeaderName::from_static("x-weir-usage-source");
+}
+
+/// A reply's head until it is written. Pingora's own type spells each name anew when it is put in.
+pub type Head = response::Parts;
+
 /// A JSON reply's head.
 ///
 /// # Errors
-/// Never for a status from 100 to 999; pingora's constructor says so by type only.
-pub fn json_head(status: u16, length: usize, request_id: &str) -> Result<ResponseHeader, Gone> {
-    whole_head(status, "application/json", length, request_id)
+/// For a status that there is not, of which nobody here makes one.
+pub fn json_head(status: u16, length: usize, request_id: &str) -> Result<Head, Gone> {
+    typed(status, HeaderValue::from_static("application/json"), length, request_id)
 }
 
 /// The head of a reply whose length is known.
 ///
 /// # Errors
 /// As [`json_head`]; also for a type that no header may carry.
-pub fn whole_head(status: u16, kind: &str, length: usize, request_id: &str) -> Result<ResponseHeader, Gone> {
-    let mut head = ResponseHeader::build_no_case(status, Some(16)).map_err(|_| Gone)?;
-    put(&mut head, CONTENT_TYPE, HeaderValue::from_str(kind).map_err(|_| Gone)?);
+pub fn whole_head(status: u16, kind: &str, length: usize, request_id: &str) -> Result<Head, Gone> {
+    typed(status, HeaderValue::from_str(kind).map_err(|_| Gone)?, length, request_id)
+}
+
+fn typed(status: u16, kind: HeaderValue, length: usize, request_id: &str) -> Result<Head, Gone> {
+    let mut head = empty(status)?;
+    put(&mut head, CONTENT_TYPE, kind);
     put(&mut head, CONTENT_LENGTH, HeaderValue::from(length));
     put_ids(&mut head, request_id);
     Ok(head)
 }
 
-/// The request's id under the names that the official SDKs read: OpenAI's `x-request-id`, Anthropic's `request-id`.
-fn put_ids(head: &mut ResponseHeader, request_id: &str) {
-    for name in ["x-request-id", "request-id", "x-weir-request-id"] {
-        put_text(head, name, request_id);
-    }
+fn empty(status: u16) -> Result<Head, Gone> {
+    let (mut head, ()) = http::Response::new(()).into_parts();
+    head.status = StatusCode::from_u16(status).map_err(|_| Gone)?;
+    head.headers.reserve(16);
+    Ok(head)
+}
+
+/// The request's id under the names that the official SDKs read.
+fn put_ids(head: &mut Head, request_id: &str) {
+    let Ok(value) = HeaderValue::from_str(request_id) else { return };
+    put(head, name::X_REQUEST_ID, value.clone());
+    put(head, name::REQUEST_ID, value.clone());
+    put(head, name::WEIR_REQUEST_ID, value);
 }
 
 /// Sets a header whose value is known to be good.
-pub fn put(head: &mut ResponseHeader, name: HeaderName, value: HeaderValue) {
-    // Inserting a name and a value that are ready cannot fail.
-    let _ = head.insert_header(name, value);
+pub fn put(head: &mut Head, name: HeaderName, value: HeaderValue) {
+    head.headers.insert(name, value);
 }
 
 /// Sets a header from text; text that no header may carry is left out.
-pub fn put_text(head: &mut ResponseHeader, name: &'static str, value: &str) {
+pub fn put_text(head: &mut Head, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
-        put(head, HeaderName::from_static(name), value);
+        put(head, name, value);
     }
+}
+
+/// Writes a head.
+///
+/// # Errors
+/// The caller has gone.
+pub async fn begin(session: &mut ServerSession, head: Head) -> Result<(), Gone> {
+    session.write_response_header(Box::new(ResponseHeader::from(head))).await.map_err(|_| Gone)
 }
 
 /// Writes a whole reply.
 ///
 /// # Errors
 /// The caller has gone.
-pub async fn whole(session: &mut ServerSession, head: ResponseHeader, body: Bytes) -> Result<(), Gone> {
-    session.write_response_header(Box::new(head)).await.map_err(|_| Gone)?;
+pub async fn whole(session: &mut ServerSession, head: Head, body: Bytes) -> Result<(), Gone> {
+    begin(session, head).await?;
     session.write_response_body(body, true).await.map_err(|_| Gone)
 }
 
@@ -139,7 +187,7 @@ pub async fn linger(session: &mut ServerSession) {
 ///
 /// # Errors
 /// As [`json_head`].
-pub fn stream_head(request_id: &str) -> Result<ResponseHeader, Gone> {
+pub fn stream_head(request_id: &str) -> Result<Head, Gone> {
     chunked_head("text/event-stream; charset=utf-8", request_id)
 }
 
@@ -147,8 +195,8 @@ pub fn stream_head(request_id: &str) -> Result<ResponseHeader, Gone> {
 ///
 /// # Errors
 /// As [`whole_head`].
-pub fn chunked_head(kind: &str, request_id: &str) -> Result<ResponseHeader, Gone> {
-    let mut head = ResponseHeader::build_no_case(200, Some(16)).map_err(|_| Gone)?;
+pub fn chunked_head(kind: &str, request_id: &str) -> Result<Head, Gone> {
+    let mut head = empty(200)?;
     put(&mut head, CONTENT_TYPE, HeaderValue::from_str(kind).map_err(|_| Gone)?);
     put(&mut head, CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     put(&mut head, TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
@@ -162,10 +210,10 @@ pub fn chunked_head(kind: &str, request_id: &str) -> Result<ResponseHeader, Gone
 /// The caller has gone.
 pub async fn frames(
     session: &mut ServerSession,
-    head: ResponseHeader,
+    head: Head,
     frames: Vec<Bytes>,
 ) -> Result<(), Gone> {
-    session.write_response_header(Box::new(head)).await.map_err(|_| Gone)?;
+    begin(session, head).await?;
     for frame in frames {
         session.write_response_body(frame, false).await.map_err(|_| Gone)?;
     }
