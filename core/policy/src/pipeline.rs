@@ -381,11 +381,12 @@ impl Pipeline {
     pub fn stream(&self, view: &Arc<RequestView>, trace: &mut Trace) -> Result<Option<Streams>, Refused> {
         let stages =
             self.applicable(Hook::Redact, view.head()).chain(self.applicable(Hook::Stream, view.head()));
+        let request_id = Some(&*view.head().request_id);
         let mut links = Vec::new();
         for stage in stages {
             let version = stage.version(view.head());
             let Some(leave) = version.breaker.ask(|| (self.clock)()) else {
-                self.note(stage, version, stage.line(version, "breaker-open", Duration::ZERO), false, trace);
+                self.note(stage, (version, request_id), stage.line(version, "breaker-open", Duration::ZERO), false, trace);
                 stage.give_way(version.failure)?;
                 continue;
             };
@@ -404,7 +405,7 @@ impl Pipeline {
                     let mode = stage.mode_after(version, &fault);
                     let line =
                         TraceLine { fault: Some(fault), ..stage.line(version, "fault", Duration::ZERO) };
-                    self.note(stage, version, line, opened, trace);
+                    self.note(stage, (version, request_id), line, opened, trace);
                     stage.give_way(mode)?;
                 }
             }
@@ -430,7 +431,7 @@ impl Pipeline {
                     false
                 }
             };
-            self.note(stage, version, end.line, opened, trace);
+            self.note(stage, (version, Some(&streamed.request_id)), end.line, opened, trace);
         }
     }
 
@@ -500,8 +501,9 @@ impl Pipeline {
         check: impl FnOnce(&Checked<'_>, Answer) -> Result<T, Fault>,
     ) -> Result<T, FailureMode> {
         let version = context.version;
+        let of = (version, context.request_id());
         let Some(leave) = version.breaker.ask(|| (self.clock)()) else {
-            self.note(stage, version, stage.line(version, "breaker-open", Duration::ZERO), false, trace);
+            self.note(stage, of, stage.line(version, "breaker-open", Duration::ZERO), false, trace);
             return Err(version.failure);
         };
         let question = make();
@@ -531,13 +533,21 @@ impl Pipeline {
                 (Err(mode), opened)
             }
         };
-        self.note(stage, version, line, opened, trace);
+        self.note(stage, of, line, opened, trace);
         checked
     }
 
-    fn note(&self, stage: &Stage, version: &Version, line: TraceLine, opened: bool, trace: &mut Trace) {
+    fn note(
+        &self,
+        stage: &Stage,
+        (version, request_id): (&Version, Option<&str>),
+        line: TraceLine,
+        opened: bool,
+        trace: &mut Trace,
+    ) {
         if let Some(observer) = &self.observer {
             observer.asked(&Call {
+                request_id,
                 policy: &stage.name,
                 version: &version.version,
                 digest: version.policy.digest(),

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use weir_tests::drill::{ALL, Drill, Outcome};
+use weir_tests::drill::{ALL, Drill, Outcome, slowloris};
 
 /// What was asked for.
 #[derive(Default)]
@@ -41,6 +41,11 @@ fn args() -> Result<Args, String> {
 }
 
 fn main() -> ExitCode {
+    let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = threads.expect("threads");
+    if std::env::args().nth(1).is_some_and(|word| word == slowloris::ATTACKERS) {
+        return runtime.block_on(slowloris::attackers()).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+    }
     let args = match args() {
         Ok(args) => args,
         Err(why) => {
@@ -52,8 +57,6 @@ fn main() -> ExitCode {
         let weir = weir.canonicalize().expect("--weir names a file");
         weir_tests::gateway::use_binary(weir).expect("it is said once");
     }
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
     let wanted = |drill: &&Drill| args.names.is_empty() || args.names.iter().any(|name| name == drill.name);
     let mut all = Vec::new();
     for drill in ALL.iter().filter(wanted) {

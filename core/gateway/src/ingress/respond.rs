@@ -208,11 +208,7 @@ pub fn chunked_head(kind: &str, request_id: &str) -> Result<Head, Gone> {
 ///
 /// # Errors
 /// The caller has gone.
-pub async fn frames(
-    session: &mut ServerSession,
-    head: Head,
-    frames: Vec<Bytes>,
-) -> Result<(), Gone> {
+pub async fn frames(session: &mut ServerSession, head: Head, frames: Vec<Bytes>) -> Result<(), Gone> {
     begin(session, head).await?;
     for frame in frames {
         session.write_response_body(frame, false).await.map_err(|_| Gone)?;

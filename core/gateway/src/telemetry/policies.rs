@@ -82,7 +82,7 @@ impl Observer for Policies {
             let (policy, version, hook) = (call.policy, call.version, name.hook);
             // A fault's message names what the engine refused; the contract keeps content out of it.
             tracing::warn!(
-                policy, version, hook, kind = fault.kind.as_str(), error = %fault.message,
+                request_id = call.request_id, policy, version, hook, kind = fault.kind.as_str(), error = %fault.message,
                 place = fault.place.as_deref(), breaker_opened = call.breaker_opened, "a policy failed"
             );
         }

@@ -262,6 +262,7 @@ fn pipelines_report_their_calls() {
     let policies = Policies::new(&metrics);
     let fault = Fault::new(FaultKind::Deadline, "too slow");
     let call = Call {
+        request_id: Some("req_1"),
         policy: "mask",
         version: "1.2.0",
         digest: "0123456789abcdef",

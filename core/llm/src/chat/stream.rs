@@ -14,7 +14,7 @@ pub struct StreamScan {
     usage: Option<Usage>,
     /// By choice index; bounded by [`MAX_CHOICES`].
     finish_reasons: Vec<(u64, String)>,
-    /// As the first chunk that was parsed names it: one with a reason always is.
+    /// As the first chunk that was parsed names it.
     model: ModelName,
     content_bytes: u64,
     chunks: u64,
@@ -48,15 +48,17 @@ impl StreamScan {
         Self::default()
     }
 
-    /// Reads the data of one event. Most chunks carry text and nothing else: they are not parsed, only skimmed, and one
-    /// that is broken where the skim does not look counts as [`Chunk::Delta`].
+    /// Reads the data of one event. Most chunks carry text and nothing else: but for the first, which names the model, they
+    /// are not parsed, only skimmed, and one that is broken where the skim does not look counts as [`Chunk::Delta`].
     pub fn feed(&mut self, data: &[u8]) -> Chunk {
         if data.trim_ascii() == b"[DONE]" {
             self.done = true;
             return Chunk::Done;
         }
         self.chunks += 1;
-        if let Some(content) = skim(data) {
+        if self.chunks > 1
+            && let Some(content) = skim(data)
+        {
             self.content_bytes += content;
             return Chunk::Delta;
         }
@@ -127,7 +129,7 @@ impl StreamScan {
         self.finish_reasons.iter().min_by_key(|(index, _)| *index).map(|(_, reason)| reason.as_str())
     }
 
-    /// Who writes it, once a chunk has come that says more than text, and why its choices ended.
+    /// Who writes it, once a chunk has come, and why its choices ended.
     #[must_use]
     pub fn label(&self) -> Label {
         label(self.model, self.finish_reasons.iter().map(|(index, word)| (*index, word.as_str())))
@@ -244,7 +246,8 @@ mod tests {
                 1 => serde_json::to_string_pretty(&chunk).unwrap(),
                 _ => escaped(&chunk.to_string()),
             };
-            let (mut quick, mut thorough) = (StreamScan::new(), StreamScan { chunks: 1, ..StreamScan::new() });
+            let after = |chunks| StreamScan { chunks, ..StreamScan::new() };
+            let (mut quick, mut thorough) = (after(1), after(2));
             prop_assert_eq!(quick.feed(text.as_bytes()), thorough.feed_parsed(text.as_bytes()), "{}", text);
             prop_assert_eq!(format!("{quick:?}"), format!("{thorough:?}"), "{}", text);
         }

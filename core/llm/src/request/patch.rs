@@ -154,7 +154,10 @@ impl Request {
     }
 
     fn edit_segments(&self, edits: &[SegmentEdit<'_>], splices: &mut Vec<Splice>) {
-        edited(self.body(), self.segments(), edits, splices);
+        // Most requests are not edited, and the segments of a body are read when somebody asks for them.
+        if !edits.is_empty() {
+            edited(self.body(), self.segments(), edits, splices);
+        }
     }
 }
 

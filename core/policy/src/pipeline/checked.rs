@@ -40,6 +40,11 @@ impl<'a> Checked<'a> {
         Ok(())
     }
 
+    /// Weir's id of the exchange; `None` where a call is not about one.
+    pub(super) fn request_id(&self) -> Option<&'a str> {
+        self.views.as_ref().map(|(view, ..)| &*view.head().request_id)
+    }
+
     fn view(&self) -> Result<&'a Arc<RequestView>, Fault> {
         self.views.as_ref().map(|(view, ..)| *view).ok_or_else(other)
     }

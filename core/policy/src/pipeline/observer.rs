@@ -13,6 +13,8 @@ pub trait Observer: Send + Sync {
 /// One call, without content.
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {
+    /// Weir's id of the exchange; `None` where a call is not about one.
+    pub request_id: Option<&'a str>,
     /// Name of the policy.
     pub policy: &'a str,
     /// The author's version.

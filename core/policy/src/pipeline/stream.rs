@@ -23,6 +23,8 @@ pub struct Streams {
 
 /// What a stream's policies came to; the pipeline takes it back with [`super::Pipeline::streamed`].
 pub struct Streamed {
+    /// Weir's id of the exchange.
+    pub(super) request_id: Arc<str>,
     pub(super) ends: Vec<End>,
     /// The policy's refusal that ended the stream.
     pub stopped: Option<Refused>,
@@ -109,7 +111,8 @@ impl Streams {
     pub fn finish(self, usage: &Usage) -> Streamed {
         let Self { links, view, stopped, .. } = self;
         let end = |(ticket, link): (Ticket, Link)| End { ticket, line: link.finish(usage, &view).0 };
-        Streamed { ends: links.into_iter().map(end).collect(), stopped }
+        let request_id = Arc::clone(&view.head().request_id);
+        Streamed { request_id, ends: links.into_iter().map(end).collect(), stopped }
     }
 
     /// Hands text to a link, and what that lets go to the next.
