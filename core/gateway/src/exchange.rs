@@ -7,6 +7,7 @@
 //! - [`admit`]: rate limit, who may come in, eligible targets, and the money that is held.
 //! - [`guard`]: content policies.
 //! - [`replay`]: the response cache.
+//! - [`warm`]: which prompt caches may know it.
 //! - [`plan`]: route policies.
 //! - [`outgoing`]: the request in the form in which one target gets it.
 //! - [`attempt`]: one target after another, until one commits.
@@ -52,6 +53,7 @@ pub mod settle;
 pub mod stream;
 pub mod summary;
 pub mod view;
+pub mod warm;
 pub mod words;
 
 use crate::buffered::Held;
@@ -110,6 +112,8 @@ pub struct Exchange<'g> {
     pub seen: Option<Arc<RequestView>>,
     /// Who served it, and who counted what was used.
     pub served: Option<(Arc<str>, Source)>,
+    /// What its end says of a prompt cache.
+    pub sent: Option<warm::Sent>,
     /// The request as replies repeat it, if that is another one than the model got.
     pub told: Option<Arc<Request>>,
     /// Whether its decisions are kept for whoever asks.
@@ -231,6 +235,9 @@ impl Exchange<'_> {
             self.gateway.services.end(&self.id);
         }
         self.complete();
+        if let Some(sent) = self.sent.take() {
+            sent.note();
+        }
         self.gateway.telemetry.record(self.record);
         left
     }
@@ -261,7 +268,7 @@ impl Exchange<'_> {
             request = request.without_data_wishes().map_err(Refusal::from)?;
         }
         let request = Arc::new(request);
-        let admitted = self.admit(caller, &request).await?;
+        let mut admitted = self.admit(caller, &request).await?;
         let (request, view) = match self.guard(&admitted, Arc::clone(&request)).await {
             Ok(guarded) => guarded,
             Err(stop) => return Box::pin(self.stopped(admitted, &request, stop)).await,
@@ -273,6 +280,7 @@ impl Exchange<'_> {
             Ok(replay::Found::Miss(replay)) => replay,
             Err(end) => return self.ended(admitted, end, Outcome::Refused).await,
         };
+        self.warm(&mut admitted, &request);
         let mut planned = match self.plan(&admitted, &view).await {
             Ok(planned) => planned,
             Err(end) => return self.ended(admitted, end, Outcome::Refused).await,

@@ -15,6 +15,7 @@ use crate::services::traces::Traces;
 use crate::snapshot::Snapshot;
 use crate::telemetry::Telemetry;
 use crate::upstream::Upstreams;
+use crate::warmth::Warmth;
 use arc_swap::ArcSwap;
 use hmac::{Hmac, Mac};
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream};
@@ -64,6 +65,8 @@ pub struct Gateway {
     pub users: Hmac<Sha256>,
     /// Keys the hashes that policies see of conversations and put in place of texts.
     pub hashes: [u8; 32],
+    /// Which prompt caches may know what.
+    pub warmth: Arc<Warmth>,
     /// The latest decisions, for `weir explain`.
     pub traces: Traces<Explained>,
     /// Finished exchanges that policies want to know of.
@@ -195,6 +198,7 @@ impl Gateway {
             trace: Trace::new(),
             seen: None,
             served: None,
+            sent: None,
             told: None,
             explains: false,
             wants_explanation: false,

@@ -15,6 +15,7 @@
 //! - [`overload`], [`connections`], [`buffered`], [`drain`], [`crowd`]: how much may be under way at one time.
 //! - [`recover`]: what a process that was killed has left.
 //! - [`readiness`]: what is wrong, if something is.
+//! - [`warmth`]: how likely a provider's prompt cache knows the beginning of a request.
 //! - [`terms`]: what an exchange asks of whoever gets its content, and who fits.
 //! - [`privacy`]: no core dumps, no content in panics.
 //! - [`services`]: what the gateway does for policies: keys, calls out, metrics, traces.
@@ -52,3 +53,4 @@ pub mod snapshot;
 pub mod telemetry;
 pub mod terms;
 pub mod upstream;
+pub mod warmth;

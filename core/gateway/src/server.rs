@@ -20,8 +20,10 @@ use crate::reload::{self, Reloader};
 use crate::services::traces::Traces;
 use crate::services::{Host, Overlay};
 use crate::sim;
+use crate::telemetry::live::Clock;
 use crate::telemetry::{self, Telemetry};
 use crate::upstream::Upstreams;
+use crate::warmth::Warmth;
 use arc_swap::ArcSwap;
 use hmac::{Hmac, Mac};
 use pingora::apps::{HttpServerOptions, ServerApp};
@@ -188,6 +190,7 @@ impl Server {
             options: options(&config),
             users: Hmac::new_from_slice(&users).map_err(|error| system(&error))?,
             hashes: derived(&config.data, b"weir policy hashes").map_err(|error| system(&error))?,
+            warmth: Arc::new(Warmth::new(Clock::system())),
             traces: Traces::new(config.explain_kept as usize),
             completions,
         });

@@ -66,5 +66,11 @@ pub fn input_guess(request: &Request) -> u64 {
 /// A guess at the output tokens of a reply that was cut before its usage came.
 #[must_use]
 pub const fn output_guess(content_bytes: u64) -> u64 {
-    content_bytes.div_ceil(BYTES_PER_TOKEN)
+    text_guess(content_bytes)
+}
+
+/// A guess at the tokens of a text of so many bytes.
+#[must_use]
+pub const fn text_guess(bytes: u64) -> u64 {
+    bytes.div_ceil(BYTES_PER_TOKEN)
 }

@@ -171,6 +171,12 @@ impl Hook {
         matches!(self, Self::Guard | Self::Redact | Self::Route | Self::Attempt | Self::GuardResponse)
     }
 
+    /// Whether it is handed targets and their live facts.
+    #[must_use]
+    pub const fn shows_targets(self) -> bool {
+        matches!(self, Self::Route | Self::Attempt | Self::OnError)
+    }
+
     /// The name in manifests and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

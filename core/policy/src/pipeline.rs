@@ -64,6 +64,7 @@ pub struct Asked {
     hooks: u16,
     content: bool,
     headers: bool,
+    warmth: bool,
 }
 
 impl Asked {
@@ -83,6 +84,12 @@ impl Asked {
     #[must_use]
     pub const fn headers(self) -> bool {
         self.headers
+    }
+
+    /// Whether some policy may read how warm prompt caches are.
+    #[must_use]
+    pub const fn warmth(self) -> bool {
+        self.warmth
     }
 
     /// Whether replies must be readable: somebody redacts or guards them.
@@ -180,6 +187,7 @@ impl Pipeline {
             asked.hooks |= bit(stage.hook);
             asked.content |= stage.versions().any(|v| v.policy.manifest().reads == Reads::Content);
             asked.headers |= stage.hook.shows_a_view() && stage.versions().any(|v| v.policy.reads_headers());
+            asked.warmth |= stage.hook.shows_targets() && stage.reads_warmth();
         }
         asked
     }

@@ -30,6 +30,11 @@ pub trait Policy: Send + Sync {
         true
     }
 
+    /// Whether it may ask how warm a target's prompt cache is: where nobody does, nobody keeps it in mind.
+    fn reads_warmth(&self) -> bool {
+        true
+    }
+
     /// Whether a call may wait for something outside of the process: it was granted `http`.
     fn waits(&self) -> bool {
         false

@@ -69,7 +69,8 @@ pub struct Live {
     pub headroom: f32,
     /// State of the target's breaker.
     pub breaker: Breaker,
-    /// How likely the provider's prompt cache still holds this conversation, 0 to 1.
+    /// How likely the provider's prompt cache still knows the beginning of this request (its tools and system prompt),
+    /// 0 to 1.
     pub prompt_cache_warm: f32,
 }
 

@@ -6,13 +6,16 @@ mod fake;
 use fake::{Fake, Hands, Now, candidates, guarded, head, replace, texts, view, view_of};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use weir_policy::manifest::Hook;
-use weir_policy::pipeline::{Bound, BreakerSettings, Call, GuardEnd, Observer, Pipeline, Routed};
+use weir_policy::pipeline::{
+    Bound, BreakerSettings, Call, Canary, GuardEnd, Observer, Pipeline, Routed, Shadow,
+};
 use weir_policy::verdict::{
     Decision, Deny, Edit, ErrorClass, Finding, GuardVerdict, Guarded, Plan, Recovery, Replacement, Severity,
     Step, Strategy,
 };
-use weir_policy::{AttemptError, Fault, FaultKind, Policy};
+use weir_policy::{Answer, AttemptError, Fault, FaultKind, Policy, Question};
 
 fn deny(status: u16, code: &str) -> Deny {
     Deny { status, code: code.into(), message: "no".into(), retry_after_ms: None }
@@ -318,6 +321,37 @@ fn bindings_and_when_are_decided_before_the_call() {
     assert!(!asked(&|head| head.tenant = "other".into()));
     assert!(!asked(&|head| head.tags = Arc::default()));
     assert!(!asked(&|head| head.body_bytes = 99));
+}
+
+#[test]
+fn who_may_read_warmth_is_known_without_a_request() {
+    struct Deaf(bool);
+    impl Shadow for Deaf {
+        fn reads_warmth(&self) -> bool {
+            self.0
+        }
+
+        fn asked(&self, _: Question, _: &Result<Answer, Fault>, _: Duration) {}
+    }
+    let asks = |bound: Bound| {
+        let bound = Bound { models: Some(vec!["fast".into()]), ..bound };
+        let pipeline = Pipeline::new(vec![bound]).unwrap();
+        assert!(!pipeline.asked("slow").warmth());
+        pipeline.asked("fast").warmth()
+    };
+    let router = || Fake::new("r", "hooks: [route]");
+    assert!(asks(router().bind()));
+    assert!(asks(Fake::new("e", "hooks: [on-error]").bind()));
+    assert!(!asks(Fake::new("g", "hooks: [guard]").bind()), "a guard sees no targets");
+    let cold = || router().without_warmth().bind();
+    assert!(!asks(cold()));
+    assert!(!asks(Bound { shadow: Some(Arc::new(Deaf(false))), ..cold() }));
+    assert!(
+        asks(Bound { shadow: Some(Arc::new(Deaf(true))), ..cold() }),
+        "what is compared sees the same facts"
+    );
+    let canary = Some(Canary { policy: Arc::new(router().digest("new")), share: 100 });
+    assert!(asks(Bound { canary, ..cold() }));
 }
 
 #[test]

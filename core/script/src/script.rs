@@ -37,6 +37,10 @@ impl Policy for Script {
         &self.0.digest
     }
 
+    fn reads_warmth(&self) -> bool {
+        self.0.reads_warmth
+    }
+
     fn waits(&self) -> bool {
         self.0.host.asked_for(Capability::Http)
     }

@@ -18,6 +18,9 @@ use weir_policy::{Fault, FaultKind, Grants, LoadError, Manifest};
 /// Longest source. Scripts are read by people.
 const MAX_SOURCE: usize = 256 * 1024;
 
+/// The fact of a target that costs the host something for each request.
+const WARMTH: &str = "prompt_cache_warm";
+
 /// Tells the compiled versions of this process apart.
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
@@ -26,6 +29,8 @@ pub(crate) struct Version {
     pub(crate) host: Arc<Host>,
     pub(crate) digest: String,
     pub(crate) config: Config,
+    /// Whether the script or its config names the fact.
+    pub(crate) reads_warmth: bool,
     id: u64,
     source: Source,
     functions: Vec<Found>,
@@ -70,6 +75,7 @@ fn compiled(
         id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
         digest: digest(source, config),
         config: Config::new(config),
+        reads_warmth: source.contains(WARMTH) || config.to_string().contains(WARMTH),
         host: Arc::new(Host::new(manifest, matchers, grants)),
         source: shown,
         functions,

@@ -16,9 +16,9 @@ use weir_llm::price::Nanos;
 use weir_policy::manifest::Isolation;
 use weir_policy::services::Later;
 use weir_policy::{
-    Admission, Answer, AttemptError, AttemptFacts, Base, Candidates, Charge, Decision, Direction, Fault,
-    FaultKind, GuardVerdict, Manifest, Policy, Preparation, Question, Recovery, ReplyMeta, RequestView, Span,
-    StreamGuard, StreamRedactor, Summary,
+    Admission, Answer, AttemptError, AttemptFacts, Base, Candidates, Capability, Charge, Decision, Direction,
+    Fault, FaultKind, GuardVerdict, Manifest, Policy, Preparation, Question, Recovery, ReplyMeta,
+    RequestView, Span, StreamGuard, StreamRedactor, Summary,
 };
 
 /// A loaded component.
@@ -53,6 +53,10 @@ impl Policy for Component {
 
     fn digest(&self) -> &str {
         &self.0.digest
+    }
+
+    fn reads_warmth(&self) -> bool {
+        self.manifest().capabilities.contains(&Capability::Targets)
     }
 
     fn waits(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use super::attend::attend;
 use super::identify::Caller;
+use super::warm::Warm;
 use super::{End, Exchange};
 use crate::refusal::Refusal;
 use crate::snapshot::{Asks, Route};
@@ -25,6 +26,8 @@ pub struct Admitted {
     pub route: Arc<Route>,
     /// The eligible targets with their live facts.
     pub candidates: Arc<Candidates>,
+    /// The same facts, if they tell how warm each target is.
+    pub warm: Option<Arc<Warm>>,
     /// What a target may do with content at most, and where.
     pub terms: Arc<Terms>,
     /// The money held.
@@ -94,7 +97,7 @@ impl Exchange<'_> {
             allowed,
             facts: Arc::clone(&route.facts),
         });
-        Ok(Admitted { caller, route, candidates, terms, reservation, view })
+        Ok(Admitted { caller, route, candidates, warm: None, terms, reservation, view })
     }
 
     /// The most that the request can cost at any eligible target, by whoever prices it.

@@ -2,6 +2,7 @@
 
 use super::admit::Admitted;
 use super::attempt::Served;
+use super::warm::Sent;
 use super::{End, Exchange};
 use crate::refusal::Refusal;
 use crate::telemetry::record;
@@ -73,6 +74,7 @@ impl Exchange<'_> {
         self.record.usage = close.usage;
         self.record.charged = money.charged;
         self.record.provider_cost = money.cost;
+        self.sent = Sent::by(&admitted, &close);
         self.served = close.served.as_ref().map(|served| (Arc::clone(&served.id), close.source));
         match admitted.reservation.settle(posting).await {
             Ok(()) => Ok(money),

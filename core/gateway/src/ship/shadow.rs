@@ -24,6 +24,7 @@ const LOOK: Duration = Duration::from_millis(100);
 /// A shadow that runs.
 pub struct Shadowing {
     shared: Arc<Shared>,
+    reads_warmth: bool,
     queue: SyncSender<Asked>,
     worker: Mutex<Option<JoinHandle<()>>>,
 }
@@ -65,12 +66,13 @@ impl Shadowing {
             held: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
         });
+        let reads_warmth = versions.candidate.reads_warmth();
         // A policy that was granted `http` may keep time while it waits, even for a host that answers at once.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let worker = Worker { versions, runtime, shared: Arc::clone(&shared) };
         let thread = std::thread::Builder::new().name("weir-shadow".into());
         let handle = thread.spawn(move || worker.run(&asked))?;
-        Ok(Arc::new(Self { shared, queue, worker: Mutex::new(Some(handle)) }))
+        Ok(Arc::new(Self { shared, reads_warmth, queue, worker: Mutex::new(Some(handle)) }))
     }
 
     /// Ends the thread, and waits for the question that it is at.
@@ -94,6 +96,10 @@ impl Shadowing {
 }
 
 impl Shadow for Shadowing {
+    fn reads_warmth(&self) -> bool {
+        self.reads_warmth
+    }
+
     fn asked(&self, question: Question, live: &Result<Answer, Fault>, took: Duration) {
         if self.shared.ended.load(Ordering::Relaxed) {
             return;

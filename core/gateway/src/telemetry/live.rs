@@ -150,6 +150,7 @@ impl LiveFacts for Live {
             err_rate_1m: stats.minute.totals(now).failure_share(),
             headroom: stats.headroom(now),
             breaker,
+            // It differs by request: whoever wants it asks `exchange::warm`.
             prompt_cache_warm: 0.0,
         }
     }

@@ -5,6 +5,7 @@
 //! - `read`: typed fields, with errors that say where.
 //! - `needs`: what a request asks a model to be able to do.
 //! - `hosted`: what it asks of the provider beside the model.
+//! - `beginning`: what the model reads before the conversation.
 //! - `segments`: every string that carries content to the model, for guards.
 //! - `patch`: splices into the body as it came: model name, usage wish, token limit, guards' edits.
 //! - `plain`: APIs of which only the model is read.
@@ -13,6 +14,7 @@
 //!
 //! What the fields are called and where they stand is each dialect's own knowledge.
 
+mod beginning;
 mod hosted;
 mod needs;
 pub(crate) mod patch;

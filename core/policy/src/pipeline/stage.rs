@@ -40,6 +40,11 @@ pub struct Canary {
 
 /// Told of every question and of what the live version answered, in the thread of the exchange: be quick.
 pub trait Shadow: Send + Sync {
+    /// As [`Policy::reads_warmth`].
+    fn reads_warmth(&self) -> bool {
+        true
+    }
+
     /// A question was answered.
     fn asked(&self, question: Question, live: &Result<Answer, Fault>, took: Duration);
 }
@@ -154,6 +159,12 @@ impl Stage {
 
     pub(super) fn versions_mut(&mut self) -> impl Iterator<Item = &mut Version> {
         std::iter::once(&mut self.live).chain(self.canary.as_mut().map(|(_, canary)| canary))
+    }
+
+    /// Whether a version that decides, or the one that is only told, may read how warm prompt caches are.
+    pub(super) fn reads_warmth(&self) -> bool {
+        self.versions().any(|version| version.policy.reads_warmth())
+            || self.shadow.as_ref().is_some_and(|shadow| shadow.reads_warmth())
     }
 
     /// What load or a caller brings about says nothing of the policy.

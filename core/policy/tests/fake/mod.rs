@@ -38,6 +38,7 @@ pub struct Fake {
     stream: Option<Box<StreamFn>>,
     redactor: Option<Box<RedactorFn>>,
     waits: bool,
+    warmth: bool,
     pub calls: AtomicU32,
 }
 
@@ -56,6 +57,7 @@ impl Fake {
             stream: None,
             redactor: None,
             waits: false,
+            warmth: true,
             calls: AtomicU32::new(0),
         }
     }
@@ -106,6 +108,12 @@ impl Fake {
         self
     }
 
+    /// Does not ask how warm prompt caches are.
+    pub fn without_warmth(mut self) -> Self {
+        self.warmth = false;
+        self
+    }
+
     /// The same under another digest.
     pub fn digest(mut self, digest: &str) -> Self {
         self.digest = digest.into();
@@ -134,6 +142,10 @@ impl Policy for Fake {
 
     fn digest(&self) -> &str {
         &self.digest
+    }
+
+    fn reads_warmth(&self) -> bool {
+        self.warmth
     }
 
     fn waits(&self) -> bool {

@@ -176,6 +176,37 @@ fn paths_fork_where_a_plain_value_differs() {
     assert!(matches!(ask(&script, &none).unwrap(), Decision::Deny(_)));
 }
 
+/// A fact that differs from one request to the next, as the warmth of prompt caches does, is read for each.
+#[test]
+fn a_path_reads_the_facts_of_the_request_that_goes_it() {
+    let script = script(
+        "fn route(head, targets, config) {
+            plan(targets.sort_by_desc(\"prompt_cache_warm\").take(1).then(targets)).reason(\"warm\")
+        }",
+    );
+    let first = |warm: usize| {
+        let mut asked = Asked::plain();
+        asked.targets[warm].1.prompt_cache_warm = 0.75;
+        let Decision::Plan(plan) = ask(&script, &asked).unwrap() else { panic!("no plan") };
+        (plan.steps[0].target, follows(&script, &asked))
+    };
+    assert_eq!([first(2), first(1), first(3)], [(2, true), (1, true), (3, true)]);
+}
+
+#[test]
+fn a_script_reads_warmth_if_it_or_its_config_names_it() {
+    let reads = |body: &str, config: Value| {
+        let header =
+            "//! name: tested\n//! version: 1.0.0\n//! hooks: [route]\n//! config_schema: { type: object }";
+        compiled(&format!("{header}\nfn route(head, targets, config) {{ {body} }}"), &config).reads_warmth()
+    };
+    assert!(!reads("plan(targets.healthy())", json!({})));
+    assert!(reads("plan(targets.filter(|t| t.prompt_cache_warm > 0.5).or(targets))", json!({})));
+    let by_config = "plan(targets.sort_by_desc(config.get(\"by\", \"headroom\")))";
+    assert!(!reads(by_config, json!({})));
+    assert!(reads(by_config, json!({ "by": "prompt_cache_warm" })));
+}
+
 /// What is changed in place keeps its earlier copies.
 #[test]
 fn a_copy_is_not_changed_with_the_original() {
@@ -299,15 +330,18 @@ fn paths_that_nobody_goes_are_given_up() {
 }
 
 fn live() -> impl Strategy<Value = Live> {
-    (any::<bool>(), 0..3u8, 0..4u32, 0..5u32, 0..3u8).prop_map(|(healthy, breaker, busy, slow, bad)| Live {
-        healthy,
-        breaker: [Breaker::Closed, Breaker::HalfOpen, Breaker::Open][usize::from(breaker)],
-        in_flight: busy * 20,
-        ttft_p50_ms: slow * 100,
-        ttft_p95_ms: slow * 250,
-        err_rate_1m: f32::from(bad) * 0.1,
-        ..Live::default()
-    })
+    (any::<bool>(), 0..3u8, 0..4u32, 0..5u32, 0..3u8, 0..3u8).prop_map(
+        |(healthy, breaker, busy, slow, bad, warm)| Live {
+            healthy,
+            breaker: [Breaker::Closed, Breaker::HalfOpen, Breaker::Open][usize::from(breaker)],
+            in_flight: busy * 20,
+            ttft_p50_ms: slow * 100,
+            ttft_p95_ms: slow * 250,
+            err_rate_1m: f32::from(bad) * 0.1,
+            prompt_cache_warm: f32::from(warm) * 0.5,
+            ..Live::default()
+        },
+    )
 }
 
 fn asked() -> impl Strategy<Value = Asked> {
@@ -364,6 +398,8 @@ fn corpus() -> Vec<(String, Value)> {
         "let c = []; for t in targets { if t.healthy { c.push(\"network\"); } } plan(targets).retry_on(c)",
         "if head.tags.tier == \"gold\" { plan(targets.cheapest()) } else { plan(targets.reverse()) }",
         "let p = plan(targets); let all = [p]; all[0].reason(\"in a list\"); if targets.len > 2 { p } else { all[0] }",
+        "let warm = targets.filter(|t| t.prompt_cache_warm >= 0.5).sort_by_desc(\"prompt_cache_warm\"); \
+         plan(warm.take(1).then(targets))",
         "let q = 0.4; let x = targets.filter(|t| t.quality == () || t.quality > q); plan(x.or(targets))",
     ] {
         let header = "//! name: tested\n//! version: 1.0.0\n//! hooks: [route]\n";

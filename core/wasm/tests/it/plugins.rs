@@ -76,6 +76,11 @@ fn answer(policy: &dyn Policy, text: &str) -> GuardVerdict {
 fn route_cheapest_routes() {
     let (component, _) = built("route-cheapest");
     pass_their_cases("route-cheapest", &component, &[Capability::Targets]);
+    let compile = |name: &str, component: &[u8], grants| {
+        engine().compile(name, component, &serde_json::Value::Null, &granted(grants)).expect("it loads")
+    };
+    assert!(compile("route-cheapest", &component, &[Capability::Targets]).reads_warmth());
+    assert!(!compile("redact-pii", &built("redact-pii").0, &[]).reads_warmth(), "it can see no target");
     let error = engine()
         .compile("route-cheapest", &component, &serde_json::Value::Null, &granted(&[]))
         .err()
