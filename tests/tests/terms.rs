@@ -376,7 +376,9 @@ async fn what_organisations_and_teams_ask_for_is_listed_and_changed_while_the_ga
     let found = listed("organisation", &organisation);
     assert_eq!(
         found,
-        json!({ "id": organisation, "name": "acme gmbh", "retention": null, "region": null, "no_training": true })
+        json!({
+            "id": organisation, "name": "acme gmbh", "retention": null, "region": null, "no_training": true, "class": null
+        })
     );
     let found = listed("team", &team);
     assert_eq!((&found["organisation"], &found["region"]), (&json!(organisation), &json!("eu")));

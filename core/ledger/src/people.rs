@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use weir_llm::price::Nanos;
+use weir_llm::terms::DataClass;
 
 use crate::account::{Account, Budget, Period};
 use crate::limit::Limiter;
@@ -60,6 +61,8 @@ pub struct Edit {
     pub region: Option<Option<String>>,
     /// Whether nobody may train on content.
     pub no_training: Option<bool>,
+    /// How sensitive content is; `Some(None)`: not said any more.
+    pub class: Option<Option<DataClass>>,
 }
 
 impl Edit {
@@ -68,7 +71,7 @@ impl Edit {
         let wishes = Wishes {
             retention: self.retention.clone().flatten(),
             region: self.region.clone().flatten(),
-            no_training: false,
+            ..Wishes::default()
         };
         let nameless = self.name.as_ref().is_some_and(|name| name.trim().is_empty());
         if nameless { Some("name: it needs one".into()) } else { wishes.problem() }
@@ -140,6 +143,8 @@ pub struct KeyRow {
     pub regions: Vec<String>,
     /// Whether one of them says that nobody may train on content.
     pub no_training: bool,
+    /// The most sensitive class that organisation, team and key say; `None`: none says any.
+    pub class: Option<DataClass>,
     /// Tags, sorted by name.
     pub tags: Vec<(String, String)>,
     /// `x-weir-*` request headers it may send.
@@ -184,6 +189,7 @@ impl KeyRecord {
             retention: key.retention.as_str().into(),
             regions: key.regions.clone().into(),
             no_training: key.no_training,
+            class: key.class,
             tags: key.tags.clone().into(),
             rpm: key.rpm,
             concurrency: key.concurrency,

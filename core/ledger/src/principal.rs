@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use weir_llm::terms::DataClass;
+
 use crate::account::{Account, Budget};
 use crate::limit::{Limiter, RateLimited};
 use crate::people::KeyRow;
@@ -25,6 +27,8 @@ pub struct Principal {
     pub regions: Arc<[String]>,
     /// Whether one of them says that nobody may train on content.
     pub no_training: bool,
+    /// The most sensitive class that organisation, team and key say; `None`: none says any.
+    pub class: Option<DataClass>,
     /// Tags of the key, sorted by name.
     pub tags: Arc<[(String, String)]>,
     /// Requests per minute.
@@ -61,6 +65,7 @@ impl Principal {
             retention: key.retention.as_str().into(),
             regions: key.regions.clone().into(),
             no_training: key.no_training,
+            class: key.class,
             ..self.clone()
         }
     }

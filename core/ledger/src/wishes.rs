@@ -1,4 +1,7 @@
-//! What an organisation, a team and a key ask of whoever gets their content; all three hold together.
+//! What an organisation, a team and a key ask of whoever gets their content, and what they say of it; all three hold
+//! together.
+
+use weir_llm::terms::DataClass;
 
 use crate::retention;
 
@@ -11,6 +14,8 @@ pub struct Wishes {
     pub region: Option<String>,
     /// Nobody may train on content.
     pub no_training: bool,
+    /// How sensitive content is; `None`: not said. The most sensitive holds.
+    pub class: Option<DataClass>,
 }
 
 /// Longest list of regions, in bytes.

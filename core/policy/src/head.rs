@@ -6,21 +6,7 @@ use weir_llm::price::Nanos;
 
 pub use weir_llm::api::Api;
 pub use weir_llm::request::Needs;
-pub use weir_llm::terms::Retention;
-
-/// How sensitive the caller's data is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub enum DataClass {
-    /// May be published.
-    Public,
-    /// The default.
-    #[default]
-    Internal,
-    /// Need to know.
-    Confidential,
-    /// Regulated.
-    Restricted,
-}
+pub use weir_llm::terms::{DataClass, Retention};
 
 /// What an exchange asks of whoever gets its content, beside how long it may be kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -52,7 +38,7 @@ pub struct Head {
     pub user_hash: Option<Arc<str>>,
     /// Where this gateway runs, from config; may be empty.
     pub region: Arc<str>,
-    /// Sensitivity of the caller's data.
+    /// Sensitivity of the caller's data: the most sensitive of organisation, team, key and request.
     pub class: DataClass,
     /// The strictest of organisation, team, key and request; `Unknown` means: no wish.
     pub retention: Retention,

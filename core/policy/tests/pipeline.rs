@@ -15,7 +15,7 @@ use weir_policy::verdict::{
     Decision, Deny, Edit, ErrorClass, Finding, GuardVerdict, Guarded, Plan, Recovery, Replacement, Severity,
     Step, Strategy,
 };
-use weir_policy::{Answer, AttemptError, Fault, FaultKind, Policy, Question};
+use weir_policy::{Answer, AttemptError, DataClass, Fault, FaultKind, Policy, Question};
 
 fn deny(status: u16, code: &str) -> Deny {
     Deny { status, code: code.into(), message: "no".into(), retry_after_ms: None }
@@ -304,7 +304,7 @@ fn a_policy_that_keeps_failing_is_left_alone_for_a_while() {
 
 #[test]
 fn bindings_and_when_are_decided_before_the_call() {
-    let yaml = "hooks: [route]\nreads: content\nwhen: { tenants: [acme], tags: { tier: gold }, min_body_bytes: 100 }";
+    let yaml = "hooks: [route]\nreads: content\nwhen: { tenants: [acme], classes: [public, internal], tags: { tier: gold }, min_body_bytes: 100 }";
     let fake = Fake::new("r", yaml).route(|_, _| Ok(Decision::Deny(deny(403, "x"))));
     let bound = Bound { models: Some(vec!["fa*".into()]), ..fake.bind() };
     let pipeline = Pipeline::new(vec![bound]).unwrap();
@@ -319,6 +319,8 @@ fn bindings_and_when_are_decided_before_the_call() {
     assert!(asked(&|_| {}));
     assert!(!asked(&|head| head.requested_model = "slow".into()));
     assert!(!asked(&|head| head.tenant = "other".into()));
+    assert!(asked(&|head| head.class = DataClass::Public));
+    assert!(!asked(&|head| head.class = DataClass::Restricted));
     assert!(!asked(&|head| head.tags = Arc::default()));
     assert!(!asked(&|head| head.body_bytes = 99));
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use weir_ledger::{KeyRow, Ledger, NewBudget, NewKey, Period, StoreError, Wishes};
 use weir_llm::price::Nanos;
+use weir_policy::DataClass;
 
 /// What a new key may do, as the admin API takes it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -40,6 +41,9 @@ pub struct Wanted {
     /// Nobody may train on its content.
     #[serde(default)]
     pub no_training: bool,
+    /// How sensitive its content is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<DataClass>,
     /// Tags: name and value.
     #[serde(default)]
     pub tags: Vec<(String, String)>,
@@ -127,7 +131,12 @@ impl Wanted {
             rpm: self.rpm,
             concurrency: self.concurrency,
             budget,
-            wishes: Wishes { retention: self.retention, region: self.region, no_training: self.no_training },
+            wishes: Wishes {
+                retention: self.retention,
+                region: self.region,
+                no_training: self.no_training,
+                class: self.class,
+            },
             tags: self.tags,
             scopes: known(self.scopes)?,
             models: (!self.models.is_empty()).then_some(self.models),
@@ -164,6 +173,7 @@ fn show(row: &KeyRow) -> Value {
         "retention": row.retention,
         "regions": row.regions,
         "no_training": row.no_training,
+        "class": row.class,
         "tags": row.tags,
         "scopes": row.scopes,
         "models": row.models,

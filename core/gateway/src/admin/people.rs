@@ -4,6 +4,7 @@ use super::keys::KeyError;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 use weir_ledger::{Edit, Group, Ledger, Wishes};
+use weir_policy::DataClass;
 
 /// A new organisation or team, as the admin API takes it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -23,6 +24,9 @@ pub struct Wanted {
     /// Nobody may train on content.
     #[serde(default)]
     pub no_training: bool,
+    /// How sensitive content is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<DataClass>,
 }
 
 /// What is to be another, as the admin API takes it: what is not named stays, and `null` is no wish any more.
@@ -41,10 +45,13 @@ pub struct Changes {
     /// Whether nobody may train on content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_training: Option<bool>,
+    /// How sensitive content is, or nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "named")]
+    pub class: Option<Option<DataClass>>,
 }
 
 /// A field that is there, be it `null`.
-fn named<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<String>>, D::Error> {
+fn named<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(value).map(Some)
 }
 
@@ -72,8 +79,15 @@ pub fn teams(ledger: &Ledger) -> Result<Value, KeyError> {
 }
 
 fn shown(id: &str, name: &str, wishes: &Wishes) -> Value {
-    let Wishes { retention, region, no_training } = wishes;
-    json!({ "id": id, "name": name, "retention": retention, "region": region, "no_training": no_training })
+    let Wishes { retention, region, no_training, class } = wishes;
+    json!({
+        "id": id,
+        "name": name,
+        "retention": retention,
+        "region": region,
+        "no_training": no_training,
+        "class": class,
+    })
 }
 
 /// Changes an organisation or a team; answers what it is then.
@@ -84,11 +98,11 @@ pub fn edit(ledger: &Ledger, group: Group, id: &str, body: &[u8]) -> Result<Valu
     let changes: Changes = serde_json::from_slice(body).map_err(|error| KeyError::Bad(error.to_string()))?;
     if changes == Changes::default() {
         return Err(KeyError::Bad(
-            "nothing is to be another: name, retention, region, no_training".to_owned(),
+            "nothing is to be another: name, retention, region, no_training, class".to_owned(),
         ));
     }
-    let Changes { name, retention, region, no_training } = changes;
-    ledger.edit(group, id, Edit { name, retention, region, no_training })?;
+    let Changes { name, retention, region, no_training, class } = changes;
+    ledger.edit(group, id, Edit { name, retention, region, no_training, class })?;
     let (mut all, list) = match group {
         Group::Organisation => (organisations(ledger)?, "organisations"),
         Group::Team => (teams(ledger)?, "teams"),
@@ -134,6 +148,7 @@ impl Wanted {
             retention: self.retention.clone(),
             region: self.region.clone(),
             no_training: self.no_training,
+            class: self.class,
         }
     }
 }

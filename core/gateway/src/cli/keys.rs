@@ -132,6 +132,7 @@ impl Create {
             retention: self.wishes.retention,
             region: self.wishes.region,
             no_training: self.wishes.no_training,
+            class: self.wishes.class,
             tags: self.tags,
             scopes: self.scopes,
             models: self.models,
@@ -150,8 +151,8 @@ fn created(made: &Value, quiet: bool) -> String {
 
 fn table(listed: &Value) -> String {
     let mut out = format!(
-        "{:<22} {:<24} {:>8} {:>18} {:<20} {:<12} {}\n",
-        "ID", "NAME", "RPM", "BUDGET USD", "RETENTION", "REGION", "STATE"
+        "{:<22} {:<24} {:>8} {:>18} {:<20} {:<12} {:<12} {}\n",
+        "ID", "NAME", "RPM", "BUDGET USD", "RETENTION", "REGION", "CLASS", "STATE"
     );
     for key in listed.get("keys").and_then(Value::as_array).into_iter().flatten() {
         let text = |name: &str| key.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -162,13 +163,14 @@ fn table(listed: &Value) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(
             out,
-            "{:<22} {:<24} {:>8} {:>18} {:<20} {:<12} {}",
+            "{:<22} {:<24} {:>8} {:>18} {:<20} {:<12} {:<12} {}",
             text("id"),
             text("name"),
             rpm,
             budget,
             text("retention"),
             regions(key),
+            key.get("class").and_then(Value::as_str).unwrap_or("-"),
             if revoked { "revoked" } else { "active" }
         );
     }

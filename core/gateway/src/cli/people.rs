@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 use std::fmt::Write;
 use weir_ledger::Group;
+use weir_policy::DataClass;
 
 /// `weir organisation …`
 #[derive(Debug, Subcommand)]
@@ -71,6 +72,9 @@ pub struct Update {
     /// Whether providers may train on content
     #[arg(long, value_name = "yes|no", value_parser = ["yes", "no"])]
     training: Option<String>,
+    /// How sensitive content is; none: not said any more
+    #[arg(long, value_name = "NAME", value_parser = ["public", "internal", "confidential", "restricted", "none"])]
+    class: Option<String>,
     /// Print what it is then as JSON
     #[arg(long)]
     json: bool,
@@ -88,6 +92,14 @@ pub struct Terms {
     /// Only providers that do not train on content
     #[arg(long)]
     pub no_training: bool,
+    /// How sensitive content is, for policies: public, internal, confidential or restricted; the most sensitive holds
+    #[arg(long, value_name = "NAME", value_parser = class)]
+    pub class: Option<DataClass>,
+}
+
+fn class(name: &str) -> Result<DataClass, String> {
+    let names = || DataClass::ALL.map(DataClass::name).join(", ");
+    DataClass::parse(name).ok_or_else(|| format!("it is none of {}", names()))
 }
 
 /// Makes, lists or changes organisations.
@@ -140,13 +152,15 @@ fn listed(config: &Config, group: Group, list: List) -> Printed {
 }
 
 fn updated(config: &Config, group: Group, update: Update) -> Printed {
-    let Update { id, name, retention, region, training, json } = update;
+    let Update { id, name, retention, region, training, class, json } = update;
     let wish = |value: Option<String>| value.map(|value| Some(value).filter(|value| value != "none"));
     let changes = Changes {
         name,
         retention: wish(retention),
         region: wish(region),
         no_training: training.map(|word| word == "no"),
+        // `none` is no class, and so is read as one that is not said.
+        class: class.map(|name| DataClass::parse(&name)),
     };
     let body = serde_json::to_value(changes)?;
     let path = format!("/admin/v1/{}/{id}", word(group));
@@ -160,8 +174,8 @@ fn updated(config: &Config, group: Group, update: Update) -> Printed {
 
 fn table(rows: &[Value]) -> String {
     let mut out = format!(
-        "{:<22} {:<24} {:<20} {:<12} {:<9} {}\n",
-        "ID", "NAME", "RETENTION", "REGION", "TRAINING", "ORGANISATION"
+        "{:<22} {:<24} {:<20} {:<12} {:<9} {:<12} {}\n",
+        "ID", "NAME", "RETENTION", "REGION", "TRAINING", "CLASS", "ORGANISATION"
     );
     for row in rows {
         let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or("-");
@@ -169,11 +183,12 @@ fn table(rows: &[Value]) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(
             out,
-            "{:<22} {:<24} {:<20} {:<12} {training:<9} {}",
+            "{:<22} {:<24} {:<20} {:<12} {training:<9} {:<12} {}",
             text("id"),
             text("name"),
             text("retention"),
             text("region"),
+            text("class"),
             text("organisation")
         );
     }
@@ -181,8 +196,8 @@ fn table(rows: &[Value]) -> String {
 }
 
 fn wanted(name: String, organisation: Option<String>, wishes: Terms) -> Wanted {
-    let Terms { retention, region, no_training } = wishes;
-    Wanted { name, organisation, retention, region, no_training }
+    let Terms { retention, region, no_training, class } = wishes;
+    Wanted { name, organisation, retention, region, no_training, class }
 }
 
 fn made(

@@ -122,13 +122,14 @@ impl Exchange<'_> {
         Found::Hit(Box::new(entry))
     }
 
-    /// What of the head changes the reply.
+    /// What of the head changes the reply. The class is among it: what a policy did for one class is not served to another.
     fn asked(&self, admitted: &Admitted) -> String {
         let headers = &self.session.req_header().headers;
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let strict = admitted.caller.wishes.strict.unwrap_or(admitted.route.strict);
         let query = self.session.req_header().uri.query().unwrap_or_default();
-        format!("{strict}\n{}\n{}\n{query}", header("anthropic-version"), header("anthropic-beta"))
+        let class = admitted.view.head().class.name();
+        format!("{strict}\n{class}\n{}\n{}\n{query}", header("anthropic-version"), header("anthropic-beta"))
     }
 
     /// Keeps a complete reply.

@@ -41,7 +41,7 @@ impl Exchange<'_> {
             key_id: Arc::clone(&principal.key_id),
             user_hash: user.map(|user| self.gateway.user_hash(&principal.organisation_id, &user)),
             region: Arc::clone(&self.snapshot.region),
-            class: DataClass::default(),
+            class: class(caller.principal.class, caller.wishes.class),
             retention: terms.retention,
             demands: terms.demands(),
             tags: tags(caller),
@@ -69,6 +69,12 @@ fn segments(asked: Asked, request: &Request) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
+/// The more sensitive of what is stored and what is wished: the caller can raise its class, and never lower it.
+fn class(stored: Option<DataClass>, wished: Option<DataClass>) -> DataClass {
+    // Whoever says nothing is below whoever says `public`.
+    stored.max(wished).unwrap_or_default()
+}
+
 /// The key's tags and the request's; the key's win, since the caller must not rename itself.
 fn tags(caller: &Caller) -> Arc<[(String, String)]> {
     let (stored, wished) = (&caller.principal.tags, &caller.wishes.tags);
@@ -92,4 +98,21 @@ fn visible(headers: &HeaderMap) -> Vec<(String, String)> {
         })
         .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_can_raise_its_class_and_never_lower_it() {
+        let said = || std::iter::once(None).chain(DataClass::ALL.map(Some));
+        for (stored, wished) in said().flat_map(|stored| said().map(move |wished| (stored, wished))) {
+            let class = class(stored, wished);
+            assert!(Some(class) >= stored && Some(class) >= wished, "{stored:?} {wished:?}: {class:?}");
+            let from = [stored, wished].contains(&Some(class));
+            assert!(from || (stored, wished, class) == (None, None, DataClass::Internal));
+        }
+        assert_eq!(class(None, Some(DataClass::Public)), DataClass::Public);
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use weir_ledger::wishes::is_region_list;
 use weir_llm::api::Api;
 use weir_llm::request::DataWishes;
-use weir_policy::Retention;
+use weir_policy::{DataClass, Retention};
 
 /// What the caller asked of the gateway itself, by header.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -19,6 +19,8 @@ pub struct Wishes {
     pub no_training: bool,
     /// `x-weir-region`: a list of regions with commas between them; may only tighten.
     pub region: Option<Arc<str>>,
+    /// `x-weir-class`: how sensitive its content is; may only raise what organisation, team and key say.
+    pub class: Option<DataClass>,
     /// `x-weir-tags: name=value, …`.
     pub tags: Vec<(String, String)>,
     /// `x-weir-strict`: whether to be refused rather than served in part.
@@ -122,6 +124,8 @@ pub fn wishes(headers: &HeaderMap) -> Result<Wishes, Refusal> {
             }
             "training" => wishes.no_training = training(value)?,
             "region" => wishes.region = Some(region(value)?),
+            // Of two headers the more sensitive: whoever stands in between can add one, and nobody can undo it.
+            "class" => wishes.class = wishes.class.max(Some(class(value)?)),
             "tags" => wishes.tags = tags(value)?,
             "strict" => wishes.strict = Some(flag(ours, value)?),
             "explain" => wishes.explain = flag(ours, value)?,
@@ -129,7 +133,7 @@ pub fn wishes(headers: &HeaderMap) -> Result<Wishes, Refusal> {
                 return Err(Refusal::invalid(
                     "unknown_header",
                     format!(
-                        "x-weir-{ours} is not a header of this version of Weir; it knows x-weir-cache, x-weir-explain, x-weir-region, x-weir-retention, x-weir-strict, x-weir-tags and x-weir-training."
+                        "x-weir-{ours} is not a header of this version of Weir; it knows x-weir-cache, x-weir-class, x-weir-explain, x-weir-region, x-weir-retention, x-weir-strict, x-weir-tags and x-weir-training."
                     ),
                 ));
             }
@@ -161,6 +165,11 @@ fn region(value: &str) -> Result<Arc<str>, Refusal> {
     } else {
         Err(misunderstood("region", "names such as eu, or eu,ch"))
     }
+}
+
+fn class(value: &str) -> Result<DataClass, Refusal> {
+    DataClass::parse(value)
+        .ok_or_else(|| misunderstood("class", "public, internal, confidential or restricted"))
 }
 
 fn cache(value: &str) -> Result<CacheWish, Refusal> {
@@ -244,6 +253,12 @@ mod tests {
         assert_eq!(read.tags, [("a".into(), "1".into()), ("b".into(), "2".into())]);
         let terms = wishes(&headers(&[("x-weir-region", "EU, ch"), ("x-weir-training", "deny")])).unwrap();
         assert_eq!((terms.region.as_deref(), terms.no_training), (Some("eu,ch"), true));
+        assert_eq!(terms.class, None);
+        let class = wishes(&headers(&[("x-weir-class", "public")])).unwrap().class;
+        assert_eq!(class, Some(DataClass::Public));
+        let mut two = headers(&[("x-weir-class", "restricted")]);
+        two.append("x-weir-class", "public".parse().unwrap());
+        assert_eq!(wishes(&two).unwrap().class, Some(DataClass::Restricted));
         for (name, value) in [
             ("x-weir-cash", "on"),
             ("x-weir-cache", "yes"),
@@ -251,6 +266,8 @@ mod tests {
             ("x-weir-tags", "a"),
             ("x-weir-region", "e u!"),
             ("x-weir-training", "no"),
+            ("x-weir-class", "secret"),
+            ("x-weir-class", "Public"),
         ] {
             let refusal = wishes(&headers(&[(name, value)])).unwrap_err();
             assert_eq!(refusal.status, 400);

@@ -183,6 +183,7 @@ fn head(head: &Head) -> Value {
     put("region", json!(&*head.region), !head.region.is_empty());
     put("tags", json!(&*head.tags), !head.tags.is_empty());
     put("retention", json!(head.retention.name()), head.retention != weir_policy::Retention::Unknown);
+    put("class", json!(head.class.name()), head.class != weir_policy::DataClass::Internal);
     put("est_input_tokens", json!(head.est_input_tokens), head.est_input_tokens > 0);
     put("max_output_tokens", json!(head.max_output_tokens), head.max_output_tokens.is_some());
     put("body_bytes", json!(head.body_bytes), true);

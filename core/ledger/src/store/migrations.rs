@@ -7,6 +7,7 @@ const STEPS: &[&str] = &[
     include_str!("../../migrations/0002_units.sql"),
     include_str!("../../migrations/0003_terms.sql"),
     include_str!("../../migrations/0004_concurrency.sql"),
+    include_str!("../../migrations/0005_class.sql"),
 ];
 
 /// What this binary reads and writes.

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use weir_llm::price::Nanos;
+use weir_llm::terms::DataClass;
 
 use super::{Changed, People, StoreError, groups};
 use crate::account::{Budget, Period};
@@ -11,7 +12,7 @@ use crate::retention;
 const KEYS: &str = "SELECT k.id, k.tag, k.uid, k.name, t.uid, o.uid, k.created_ms, k.expires_ms, k.revoked_ms, k.rpm, \
     b.id, b.spend, b.hard, b.period, o.retention, t.retention, k.retention, k.tags, k.scopes, k.models, \
     o.region, t.region, k.region, o.no_training OR t.no_training OR k.no_training, \
-    k.concurrency \
+    k.concurrency, o.class, t.class, k.class \
     FROM keys k JOIN teams t ON t.id = k.team JOIN organisations o ON o.id = t.organisation \
     LEFT JOIN budgets b ON b.id = k.budget";
 
@@ -45,9 +46,17 @@ fn organisation(conn: &Connection, new: &Organisation, now_ms: i64) -> Result<Ch
         return Err(StoreError::Exists { what: "organisation", name: new.name.clone() });
     }
     conn.execute(
-        "INSERT INTO organisations (uid, name, retention, created_ms, region, no_training) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        params![new.id, new.name, new.wishes.retention, now_ms, new.wishes.region, new.wishes.no_training],
+        "INSERT INTO organisations (uid, name, retention, created_ms, region, no_training, class) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![
+            new.id,
+            new.name,
+            new.wishes.retention,
+            now_ms,
+            new.wishes.region,
+            new.wishes.no_training,
+            new.wishes.class.map(DataClass::name),
+        ],
     )?;
     Ok(Changed::Done)
 }
@@ -60,8 +69,8 @@ fn team(conn: &Connection, new: &Team, now_ms: i64) -> Result<Changed, StoreErro
         return Err(StoreError::Exists { what: "team", name: new.name.clone() });
     }
     conn.execute(
-        "INSERT INTO teams (uid, organisation, name, retention, created_ms, region, no_training) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO teams (uid, organisation, name, retention, created_ms, region, no_training, class) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         params![
             new.id,
             organisation,
@@ -69,7 +78,8 @@ fn team(conn: &Connection, new: &Team, now_ms: i64) -> Result<Changed, StoreErro
             new.wishes.retention,
             now_ms,
             new.wishes.region,
-            new.wishes.no_training
+            new.wishes.no_training,
+            new.wishes.class.map(DataClass::name),
         ],
     )?;
     Ok(Changed::Done)
@@ -95,8 +105,8 @@ fn key(
     tags.sort();
     conn.execute(
         "INSERT INTO keys (uid, tag, team, name, created_ms, expires_ms, rpm, budget, retention, tags, scopes, models, \
-         region, no_training, concurrency) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+         region, no_training, concurrency, class) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         params![
             uid,
             tag,
@@ -113,6 +123,7 @@ fn key(
             new.wishes.region,
             new.wishes.no_training,
             new.concurrency,
+            new.wishes.class.map(DataClass::name),
         ],
     )?;
     let record = conn.query_row(&format!("{KEYS} WHERE k.uid = ?1"), [uid], read_key)?;
@@ -151,11 +162,18 @@ fn read_key(row: &Row<'_>) -> rusqlite::Result<KeyRecord> {
             retention: retention::strictest(wishes.iter().map(Option::as_deref)),
             regions: [text(20)?, text(21)?, text(22)?].into_iter().flatten().collect(),
             no_training: row.get(23)?,
+            class: class_of(row, 25)?.max(class_of(row, 26)?).max(class_of(row, 27)?),
             tags: parse(17, &row.get::<_, String>(17)?)?,
             scopes: parse(18, &row.get::<_, String>(18)?)?,
             models: text(19)?.map(|models| parse(19, &models)).transpose()?,
         },
     })
+}
+
+/// What cannot be read counts as the most sensitive: the safe side.
+pub(super) fn class_of(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<DataClass>> {
+    let name: Option<String> = row.get(at)?;
+    Ok(name.map(|name| DataClass::parse(&name).unwrap_or(DataClass::Restricted)))
 }
 
 fn read_budget(row: &Row<'_>) -> rusqlite::Result<Option<Budget>> {

@@ -27,6 +27,8 @@ fn a_ledger_of_version_1_gets_columns_for_units_and_keeps_its_rows() {
     assert!(matches!(early, OpenError::Older { found: 1, .. }), "a reader changes nothing: {early}");
 
     let ledger = open(dir.path(), &Clock::manual(NOON));
+    let old = &ledger.list_keys().unwrap()[0];
+    assert_eq!((old.id.as_str(), old.class, old.no_training), ("key_old", None, false));
     let fresh = key(&ledger, NewKey::default());
     let usage = Usage { images: 2, seconds: 61, characters: 400, search_units: 3, ..Usage::default() };
     let drawn = Posting { usage, ..posting(9, NOON) };

@@ -3,11 +3,13 @@
 use std::time::Instant;
 
 use crate::common::{NOON, block_on, budget, key, open, posting};
+use weir_ledger::people::{DEFAULT_ORGANISATION, DEFAULT_TEAM};
 use weir_ledger::{
     Clock, Edit, Group, GroupBy, IdentifyError, Ledger, NewKey, OpenError, Options, Outcome, Pepper, Period,
     Posting, Query, Refused, SecretKey, SettleError, StoreError, UsageRow, Wishes,
 };
 use weir_llm::price::Nanos;
+use weir_llm::terms::DataClass;
 
 #[test]
 fn a_key_is_what_it_was_made_as_also_after_a_restart() {
@@ -23,7 +25,11 @@ fn a_key_is_what_it_was_made_as_also_after_a_restart() {
         rpm: Some(2),
         concurrency: Some(7),
         budget: budget(5, true, Period::Day),
-        wishes: Wishes { region: Some("eu".into()), ..Wishes::retention("days-30") },
+        wishes: Wishes {
+            region: Some("eu".into()),
+            class: Some(DataClass::Confidential),
+            ..Wishes::retention("days-30")
+        },
         tags: vec![("tier".into(), "gold".into()), ("app".into(), "ci".into())],
         scopes: vec!["tags".into()],
         models: Some(vec!["fast".into()]),
@@ -39,6 +45,7 @@ fn a_key_is_what_it_was_made_as_also_after_a_restart() {
             ("days-7", Some(2), Some(7))
         );
         assert_eq!((&*principal.regions, principal.no_training), (&["eu,ch".into(), "eu".into()][..], true));
+        assert_eq!(principal.class, Some(DataClass::Confidential));
         assert_eq!(principal.tags.iter().map(|tag| &*tag.0).collect::<Vec<_>>(), ["app", "tier"]);
         assert!(principal.may_use("fast") && !principal.may_use("slow"));
         assert!(principal.has_scope("tags") && !principal.has_scope("cache") && principal.has_hard_budget());
@@ -82,6 +89,7 @@ fn what_an_organisation_or_a_team_asks_for_can_be_changed_and_holds_at_once() {
         retention: Some(Some("zero".into())),
         region: Some(Some("eu".into())),
         no_training: Some(true),
+        class: None,
     };
     ledger.edit(Group::Organisation, &acme, strict).unwrap();
     let all = || ("zero".to_owned(), vec!["eu".to_owned()], true);
@@ -127,6 +135,72 @@ fn what_an_organisation_or_a_team_asks_for_can_be_changed_and_holds_at_once() {
     look(&ledger);
     ledger.close();
     look(&open(dir.path(), &Clock::manual(NOON)));
+}
+
+#[test]
+fn the_most_sensitive_class_of_organisation_team_and_key_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = open(dir.path(), &Clock::manual(NOON));
+    let said = || std::iter::once(None).chain(DataClass::ALL.map(Some));
+    let wishes = |class| Wishes { class, ..Wishes::default() };
+    let mut keys = Vec::new();
+    for first in said() {
+        let organisation = ledger.create_organisation(&format!("{first:?}"), &wishes(first)).unwrap();
+        for second in said() {
+            let name = format!("{first:?} {second:?}");
+            let team = ledger.create_team(Some(&organisation), &name, &wishes(second)).unwrap();
+            for third in said() {
+                let new = NewKey {
+                    name: "k".into(),
+                    team: Some(team.clone()),
+                    wishes: wishes(third),
+                    ..NewKey::default()
+                };
+                let (row, secret) = ledger.create_key(new).unwrap();
+                // Whoever says nothing changes nothing; all others are ordered.
+                let most = [first, second, third].into_iter().flatten().max();
+                assert_eq!(row.class, most, "{first:?} {second:?} {third:?}");
+                keys.push((secret.expose(), most));
+            }
+        }
+    }
+    let look = |ledger: &Ledger| {
+        for (text, most) in &keys {
+            assert_eq!(ledger.identify(text).unwrap().class, *most);
+        }
+    };
+    look(&ledger);
+    ledger.close();
+    look(&open(dir.path(), &Clock::manual(NOON)));
+}
+
+#[test]
+fn a_class_is_changed_taken_back_and_survives_other_changes() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = open(dir.path(), &Clock::manual(NOON));
+    let secret = |class| Edit { class: Some(class), ..Edit::default() };
+    let (_, text) = ledger.create_key(NewKey { name: "k".into(), ..NewKey::default() }).unwrap();
+    let text = text.expose();
+    let class = |ledger: &Ledger| ledger.identify(&text).unwrap().class;
+    assert_eq!(class(&ledger), None);
+    ledger.edit(Group::Organisation, DEFAULT_ORGANISATION, secret(Some(DataClass::Restricted))).unwrap();
+    ledger.edit(Group::Team, DEFAULT_TEAM, secret(Some(DataClass::Public))).unwrap();
+    assert_eq!(class(&ledger), Some(DataClass::Restricted), "at once");
+    let other = Edit { region: Some(Some("eu".into())), ..Edit::default() };
+    ledger.edit(Group::Organisation, DEFAULT_ORGANISATION, other).unwrap();
+    assert_eq!(class(&ledger), Some(DataClass::Restricted), "what is not named stays");
+    let organisations = ledger.list_organisations().unwrap();
+    assert_eq!(organisations[0].wishes.class, Some(DataClass::Restricted));
+    assert_eq!(ledger.list_teams().unwrap()[0].wishes.class, Some(DataClass::Public));
+    ledger.edit(Group::Organisation, DEFAULT_ORGANISATION, secret(None)).unwrap();
+    assert_eq!(class(&ledger), Some(DataClass::Public));
+    ledger.close();
+
+    // A word that this version does not know is as strict as can be.
+    let conn = rusqlite::Connection::open(dir.path().join("ledger.sqlite3")).unwrap();
+    conn.execute("UPDATE keys SET class = 'secret'", []).unwrap();
+    drop(conn);
+    assert_eq!(class(&open(dir.path(), &Clock::manual(NOON))), Some(DataClass::Restricted));
 }
 
 #[test]

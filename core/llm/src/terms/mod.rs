@@ -6,9 +6,13 @@
 //!
 //! # Layout
 //!
+//! - `class`: how sensitive a caller's content is.
 //! - `table`: the rows, each with its evidence.
 
+mod class;
 mod table;
+
+pub use class::DataClass;
 
 /// What a target does with content; ordered from strictest to loosest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]

@@ -1,7 +1,7 @@
 //! The host predicate of a manifest: traffic that does not match never enters an engine.
 
 use super::Surface;
-use crate::head::{Api, Head};
+use crate::head::{Api, DataClass, Head};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -17,6 +17,8 @@ pub struct When {
     pub stream: Option<bool>,
     /// The organisation is one of these.
     pub tenants: Option<Vec<String>>,
+    /// The class of the caller's data is one of these.
+    pub classes: Option<Vec<DataClass>>,
     /// Every one of these tags is set to this value.
     pub tags: BTreeMap<String, String>,
     /// The body has at least so many bytes.
@@ -34,6 +36,7 @@ impl When {
             && self.apis.as_ref().is_none_or(|apis| apis.iter().any(|api| api.0 == head.api))
             && self.stream.is_none_or(|stream| stream == head.stream)
             && self.tenants.as_ref().is_none_or(|t| t.iter().any(|t| **t == *head.tenant))
+            && self.classes.as_ref().is_none_or(|classes| classes.contains(&head.class))
             && self.tags.iter().all(tagged)
             && head.body_bytes >= self.min_body_bytes
     }

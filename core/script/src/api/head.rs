@@ -4,7 +4,7 @@ use super::{int, option, text};
 use crate::api::registrar::Api;
 use rhai::{Dynamic, INT, ImmutableString, Map};
 use std::sync::Arc;
-use weir_policy::{Budget, DataClass, Head, Needs, RequestView};
+use weir_policy::{Budget, Head, Needs, RequestView};
 
 /// The head of a request; a field is converted when a script reads it.
 #[derive(Clone)]
@@ -40,7 +40,7 @@ fn who(api: &mut Api<'_>) {
     api.getter("key_id", |h: &mut HeadHandle| Ok(text(&h.head().key_id)));
     api.getter("user_hash", |h: &mut HeadHandle| Ok(option(h.head().user_hash.as_deref().map(text))));
     api.getter("region", |h: &mut HeadHandle| Ok(text(&h.head().region)));
-    api.getter("class", |h: &mut HeadHandle| Ok(text(class_name(h.head().class))));
+    api.getter("class", |h: &mut HeadHandle| Ok(text(h.head().class.name())));
     api.getter("retention", |h: &mut HeadHandle| Ok(h.head().retention.name()));
     api.getter("tags", |h: &mut HeadHandle| {
         let tags = h.head().tags.iter();
@@ -66,16 +66,6 @@ fn what(api: &mut Api<'_>) {
     api.getter("budget", |h: &mut HeadHandle| Ok(option(h.head().budget.map(Dynamic::from))));
     api.getter("limit", |budget: &mut Budget| Ok(budget.limit.0 as INT));
     api.getter("left", |budget: &mut Budget| Ok(budget.left.0 as INT));
-}
-
-/// The WIT name.
-pub(crate) const fn class_name(class: DataClass) -> &'static str {
-    match class {
-        DataClass::Public => "public",
-        DataClass::Internal => "internal",
-        DataClass::Confidential => "confidential",
-        DataClass::Restricted => "restricted",
-    }
 }
 
 /// A need by name.

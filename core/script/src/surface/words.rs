@@ -1,6 +1,5 @@
 //! The enums of the WIT whose cases are texts in Rhai.
 
-use crate::api::head::class_name;
 use crate::api::plan::RETRY_ON;
 use crate::api::target::breaker_name;
 use crate::api::verdict::SEVERITIES;
@@ -30,7 +29,6 @@ fn of_content() -> Vec<(&'static str, Vec<&'static str>)> {
         Kind::ToolSchema,
         Kind::Reasoning,
     ];
-    let classes = [DataClass::Public, DataClass::Internal, DataClass::Confidential, DataClass::Restricted];
     let deltas = [DeltaKind::Content, DeltaKind::Reasoning, DeltaKind::ToolArgs, DeltaKind::Refusal];
     let access = [
         AccessError::NotGranted,
@@ -42,7 +40,7 @@ fn of_content() -> Vec<(&'static str, Vec<&'static str>)> {
     vec![
         ("types.role", roles.map(Role::as_str).to_vec()),
         ("types.seg-kind", kinds.map(Kind::as_str).to_vec()),
-        ("types.data-class", classes.map(class_name).to_vec()),
+        ("types.data-class", DataClass::ALL.map(DataClass::name).to_vec()),
         ("types.delta-kind", deltas.map(DeltaKind::as_str).to_vec()),
         ("types.direction", [Direction::Request, Direction::Reply].map(Direction::as_str).to_vec()),
         ("types.severity", SEVERITIES.map(|(name, _)| name).to_vec()),

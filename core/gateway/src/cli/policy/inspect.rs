@@ -168,6 +168,12 @@ impl Out {
         );
         line("stream", when.stream.map(|stream| stream.to_string()));
         line("tenants", when.tenants.as_ref().map(|tenants| tenants.join(", ")));
+        line(
+            "classes",
+            when.classes
+                .as_ref()
+                .map(|classes| classes.iter().map(|class| class.name()).collect::<Vec<_>>().join(", ")),
+        );
         for (tag, value) in &when.tags {
             line("tag", Some(format!("{tag}={value}")));
         }

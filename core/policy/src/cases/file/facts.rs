@@ -41,7 +41,7 @@ pub(crate) struct HeadFile {
     pub(crate) key_id: String,
     pub(crate) user_hash: Option<String>,
     pub(crate) region: String,
-    pub(crate) class: ClassName,
+    pub(crate) class: DataClass,
     pub(crate) retention: Option<String>,
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) deadline_ms: Option<u32>,
@@ -58,27 +58,6 @@ pub(crate) struct HeadFile {
 pub(crate) struct BudgetFile {
     pub(crate) limit: Spanned<String>,
     pub(crate) left: Spanned<String>,
-}
-
-#[derive(Deserialize, Default, Clone, Copy)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum ClassName {
-    Public,
-    #[default]
-    Internal,
-    Confidential,
-    Restricted,
-}
-
-impl From<ClassName> for DataClass {
-    fn from(name: ClassName) -> Self {
-        match name {
-            ClassName::Public => Self::Public,
-            ClassName::Internal => Self::Internal,
-            ClassName::Confidential => Self::Confidential,
-            ClassName::Restricted => Self::Restricted,
-        }
-    }
 }
 
 #[derive(Deserialize, Clone, Copy)]

@@ -142,7 +142,7 @@ pub(super) fn head(
         key_id: written.key_id.as_str().into(),
         user_hash: written.user_hash.as_deref().map(Into::into),
         region: written.region.as_str().into(),
-        class: written.class.into(),
+        class: written.class,
         retention: retention(place, written.retention.as_deref())?,
         demands: None,
         tags: tags.into(),
