@@ -259,7 +259,7 @@ impl Exchange<'_> {
     }
 
     /// Any of the APIs that models answer: the list that the design calls *the way of a request*. What most requests do
-    /// not come to is boxed: the whole future is copied when it begins, and what is boxed is a pointer in it.
+    /// not come to is boxed: the whole future is as large as its largest part, and what is boxed is a pointer in it.
     async fn converse(&mut self, api: Api) -> Result<(), End> {
         let mut caller = self.identify()?;
         let mut request = self.read(api).await?;

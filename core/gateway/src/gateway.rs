@@ -281,8 +281,8 @@ impl HttpServerApp for Gateway {
     }
 }
 
-/// A future made where it will stay. `Box::pin` makes it first and then moves all of it, and the way of a request is a
-/// future of more than ten kilobytes.
+/// A future in a box that is there first, so that the compiler may make it where it stays. `Box::pin` makes it and then moves
+/// all of it, and the way of a request is a future of more than ten kilobytes.
 fn in_place<'a, F: Future + Send + 'a>(
     make: impl FnOnce() -> F,
 ) -> Pin<Box<dyn Future<Output = F::Output> + Send + 'a>> {

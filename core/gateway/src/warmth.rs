@@ -77,7 +77,7 @@ struct Known {
     likely: f32,
     /// When it was last sent there.
     sent: u64,
-    /// When that had succeeded: a request that was sent before could not find it there.
+    /// Since when it is there, as far as anybody can tell: a request that was sent before could not find it.
     there: u64,
 }
 
@@ -118,8 +118,9 @@ impl Warmth {
 
     /// Notes that a beginning was sent to a target, which answered.
     pub fn note(&self, beginning: Beginning, target: &Target, what: Use) {
-        let now = self.clock.ms();
         self.known.entry(beginning).and_upsert_with(|old| {
+            // In here, where one comes after the other.
+            let now = self.clock.ms();
             let old = old.map(moka::Entry::into_value).unwrap_or_default();
             let mut places: Vec<_> = old.iter().filter(|place| place.known.now(now) > 0.0).cloned().collect();
             let same = places.iter().position(|place| place.is(target)).map(|at| places.remove(at));
@@ -159,7 +160,10 @@ impl Known {
             (Some(false), Some(old)) if old.was_there(sent) => old.likely / 2.0,
             (Some(false), Some(old)) => old.likely.min(SENT),
         };
-        Self { likely, sent: old.map_or(sent, |old| old.sent.max(sent)), there: now }
+        // Requests one after the other keep it there.
+        let kept = old.filter(|old| sent.saturating_sub(old.sent) <= FULL_MS);
+        let there = kept.map_or(now, |old| old.there);
+        Self { likely, sent: old.map_or(sent, |old| old.sent.max(sent)), there }
     }
 
     /// The guess at a time.
@@ -173,7 +177,7 @@ impl Known {
 
     /// Whether a request that was sent then should have found it.
     const fn was_there(self, sent: u64) -> bool {
-        sent > self.there && sent - self.sent <= FULL_MS
+        sent > self.there && sent.saturating_sub(self.sent) <= FULL_MS
     }
 }
 

@@ -394,7 +394,13 @@ impl Pipeline {
         for stage in stages {
             let version = stage.version(view.head());
             let Some(leave) = version.breaker.ask(|| (self.clock)()) else {
-                self.note(stage, (version, request_id), stage.line(version, "breaker-open", Duration::ZERO), false, trace);
+                self.note(
+                    stage,
+                    (version, request_id),
+                    stage.line(version, "breaker-open", Duration::ZERO),
+                    false,
+                    trace,
+                );
                 stage.give_way(version.failure)?;
                 continue;
             };

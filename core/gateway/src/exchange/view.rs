@@ -69,10 +69,11 @@ fn segments(asked: Asked, request: &Request) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-/// The more sensitive of what is stored and what is wished: the caller can raise its class, and never lower it.
+/// The more sensitive of what is stored and what is wished: the caller can raise its class, and never lower it, not even
+/// to `public` where nothing is stored.
 fn class(stored: Option<DataClass>, wished: Option<DataClass>) -> DataClass {
-    // Whoever says nothing is below whoever says `public`.
-    stored.max(wished).unwrap_or_default()
+    let stored = stored.unwrap_or_default();
+    wished.map_or(stored, |wished| wished.max(stored))
 }
 
 /// The key's tags and the request's; the key's win, since the caller must not rename itself.
@@ -109,10 +110,11 @@ mod tests {
         let said = || std::iter::once(None).chain(DataClass::ALL.map(Some));
         for (stored, wished) in said().flat_map(|stored| said().map(move |wished| (stored, wished))) {
             let class = class(stored, wished);
-            assert!(Some(class) >= stored && Some(class) >= wished, "{stored:?} {wished:?}: {class:?}");
-            let from = [stored, wished].contains(&Some(class));
-            assert!(from || (stored, wished, class) == (None, None, DataClass::Internal));
+            let least = stored.unwrap_or(DataClass::Internal);
+            assert!(class >= least && Some(class) >= wished, "{stored:?} {wished:?}: {class:?}");
+            assert!(class == least || wished == Some(class), "{stored:?} {wished:?}: {class:?}");
         }
-        assert_eq!(class(None, Some(DataClass::Public)), DataClass::Public);
+        assert_eq!(class(None, Some(DataClass::Public)), DataClass::Internal);
+        assert_eq!(class(Some(DataClass::Public), None), DataClass::Public);
     }
 }

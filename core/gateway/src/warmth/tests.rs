@@ -145,6 +145,26 @@ fn requests_at_the_same_time_say_nothing_of_each_other() {
     world.is(0.75);
 }
 
+/// One request a second, of five seconds each: there is always one under way.
+#[test]
+fn requests_that_overlap_for_long_are_evidence() {
+    let world = world();
+    let answered = |cached| {
+        world.pass(1_000);
+        world.warmth.note(
+            ONE,
+            &target("a/m", "eu"),
+            Use { ago: Duration::from_secs(5), cached: Some(cached) },
+        );
+    };
+    (0..6).for_each(|_| answered(false));
+    world.is(0.75);
+    (0..10).for_each(|_| answered(false));
+    assert!(world.warm() < 0.01, "{}", world.warm());
+    answered(true);
+    world.is(1.0);
+}
+
 #[test]
 fn each_target_and_each_beginning_has_its_own() {
     let world = world();
