@@ -181,8 +181,8 @@ async fn a_kept_reply_is_served_to_its_own_class_only() {
         (reply.get("x-weir-cache").unwrap_or_default().to_owned(), reply.answer())
     };
     let said = |cache: &str, answer: &str| (cache.to_owned(), answer.to_owned());
-    assert_eq!(get("public").await, said("miss", "public"));
+    assert_eq!(get("internal").await, said("miss", "internal"));
     assert_eq!(get("confidential").await, said("miss", "confidential"));
-    assert_eq!(get("public").await, said("hit", "public"));
+    assert_eq!(get("internal").await, said("hit", "internal"));
     assert_eq!(get("confidential").await, said("hit", "confidential"));
 }
