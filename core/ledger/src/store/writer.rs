@@ -1,6 +1,5 @@
 //! The ledger's one writing thread: it takes whatever is queued, commits it as one transaction, and only then tells
-//! anyone. An idle ledger commits a single row at once; a busy one, whose last commit was a moment ago and had several, lets
-//! them gather, since a commit costs as much as a few rows.
+//! anyone. There is no timer: an idle ledger commits a single row at once, a busy one commits many.
 //!
 //! A batch fails or succeeds as a whole. What memory knows of a hold is changed after the commit, never before. What
 //! could not be committed is refused, and its postings are tried again: see [`health`](super::health).
@@ -9,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use weir_llm::price::Nanos;
@@ -24,13 +23,6 @@ use crate::reservation::SettleError;
 
 /// Rows in one transaction. More gains nothing and makes the first of them wait.
 const BATCH: usize = 256;
-/// How long rows gather on a busy ledger: less than anybody notices before the first attempt of a request with a hard budget
-/// (its hold is a row), or at the end of a reply.
-const GATHER: Duration = Duration::from_micros(500);
-/// Rows in the last commit from which on the ledger is busy.
-const BUSY: usize = 4;
-/// And how long ago it may have been.
-const LATELY: Duration = Duration::from_millis(5);
 /// The longest sleep while holds are pending: the wall clock may be set.
 const NAP: Duration = Duration::from_secs(30);
 
@@ -43,8 +35,6 @@ pub(super) struct Writer<'c> {
     clock: Clock,
     pending: Pending,
     kept: Kept,
-    /// Rows in the last commit, and when it was.
-    last: (usize, Instant),
 }
 
 /// Holds that are rows.
@@ -82,7 +72,6 @@ impl<'c> Writer<'c> {
             clock,
             pending: Pending::default(),
             kept: Kept::default(),
-            last: (0, Instant::now()),
         })
     }
 
@@ -101,16 +90,12 @@ impl<'c> Writer<'c> {
 
     /// `None`: shut. `Some(None)`: a hold may have ended.
     fn wait(&self) -> Option<Option<Write>> {
-        let queued = self.queue.try_recv().ok();
-        let at_once = queued.is_some();
-        let write = queued.map_or_else(|| self.sleep(), |write| Some(Some(write)));
-        let (rows, at) = self.last;
-        if rows >= BUSY && at.elapsed() < LATELY {
-            std::thread::sleep(GATHER);
-        } else if !at_once {
-            // Whoever else is ready to run on this core may have rows too: one commit for all of them.
-            std::thread::yield_now();
+        if let Ok(write) = self.queue.try_recv() {
+            return Some(Some(write));
         }
+        let write = self.sleep();
+        // Whoever else is ready to run on this core may have rows too: one commit for all of them.
+        std::thread::yield_now();
         write
     }
 
@@ -177,7 +162,6 @@ impl<'c> Writer<'c> {
         if rows.is_empty() {
             return;
         }
-        self.last = (rows.len(), Instant::now());
         match self.write(rows) {
             Ok(written) => {
                 self.committed();
