@@ -3,7 +3,7 @@
 //! `$${` writes a literal `${`; any other `$` stands for itself.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 /// Longest file that `${file:…}` reads; it is for credentials.
@@ -17,8 +17,32 @@ pub(super) struct Sources<'a> {
     pub(super) env: &'a dyn Fn(&str) -> Option<String>,
 }
 
-/// Replaces every reference; the files read go to `read`. An error names the reference, never a value.
-pub(super) fn interpolate(text: &str, from: &Sources<'_>, read: &mut Vec<PathBuf>) -> Result<String, String> {
+/// What interpolation has read.
+#[derive(Default)]
+pub(super) struct Read {
+    /// The files that were read; those that the config only names are added to them.
+    pub(super) files: Vec<PathBuf>,
+    /// Each reference, and what came in its place.
+    filled: Vec<(String, String)>,
+}
+
+/// A value shorter than this hides nothing, and may stand in any word of a message.
+const SHORTEST: usize = 4;
+
+impl Read {
+    /// A message with the references in it and not what came in their place: any of that may be a secret.
+    pub(super) fn hidden(&self, message: &str) -> String {
+        let mut filled: Vec<_> = self.filled.iter().filter(|(_, value)| value.len() >= SHORTEST).collect();
+        // One value may be a part of another.
+        filled.sort_by_key(|(_, value)| std::cmp::Reverse(value.len()));
+        filled
+            .into_iter()
+            .fold(message.to_owned(), |message, (reference, value)| message.replace(value, reference))
+    }
+}
+
+/// Replaces every reference, and notes what was read. An error names the reference, never a value.
+pub(super) fn interpolate(text: &str, from: &Sources<'_>, read: &mut Read) -> Result<String, String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(dollar) = rest.find('$') {
@@ -30,7 +54,9 @@ pub(super) fn interpolate(text: &str, from: &Sources<'_>, read: &mut Vec<PathBuf
         } else if let Some(after) = rest.strip_prefix("${") {
             let (reference, after) =
                 after.split_once('}').ok_or("`${` without a closing `}`; write `$${` for a literal `${`")?;
-            out.push_str(&resolve(reference, from, read)?);
+            let value = resolve(reference, from, &mut read.files)?;
+            out.push_str(&value);
+            read.filled.push((format!("${{{reference}}}"), value));
             rest = after;
         } else {
             out.push('$');

@@ -13,7 +13,7 @@ mod telemetry;
 
 use super::Config;
 use super::file::{File, default};
-use super::interpolate::{Sources, interpolate};
+use super::interpolate::{Read, Sources, interpolate};
 use super::paths;
 use super::place::At;
 use super::problem::Problem;
@@ -32,15 +32,14 @@ const MIN_TOKEN: usize = 16;
 pub(super) struct Lower<'a> {
     tree: &'a Tree,
     from: Sources<'a>,
-    /// Files that the config read or names.
-    files: Vec<PathBuf>,
+    read: Read,
     pub(super) problems: Vec<Problem>,
     warnings: Vec<Problem>,
 }
 
 impl<'a> Lower<'a> {
     pub(super) fn new(tree: &'a Tree, from: Sources<'a>, problems: Vec<Problem>) -> Self {
-        Self { tree, from, files: Vec::new(), problems, warnings: Vec::new() }
+        Self { tree, from, read: Read::default(), problems, warnings: Vec::new() }
     }
 
     /// The whole config, or `None` with at least one problem noted.
@@ -49,10 +48,10 @@ impl<'a> Lower<'a> {
         match config {
             Some(mut config) if self.problems.is_empty() => {
                 self.warnings.sort();
-                self.files.sort();
-                self.files.dedup();
+                self.read.files.sort();
+                self.read.files.dedup();
                 config.warnings = self.warnings;
-                config.watched = self.files;
+                config.watched = self.read.files;
                 Ok(config)
             }
             _ => Err(self.problems),
@@ -200,13 +199,13 @@ impl<'a> Lower<'a> {
     /// The text of a value after interpolation, without a word if it cannot be had.
     fn quietly(&mut self, id: NodeId) -> Option<String> {
         let written = self.written(id)?.to_owned();
-        interpolate(&written, &self.from, &mut self.files).ok()
+        interpolate(&written, &self.from, &mut self.read).ok()
     }
 
     /// The scalar after interpolation; `None` if that failed now or the node was reported before.
     fn text(&mut self, id: NodeId) -> Option<String> {
         let written = self.written(id)?.to_owned();
-        match interpolate(&written, &self.from, &mut self.files) {
+        match interpolate(&written, &self.from, &mut self.read) {
             Ok(text) => Some(text),
             Err(why) => {
                 self.error(id, why);
@@ -240,7 +239,7 @@ impl<'a> Lower<'a> {
     /// A path from the config's folder, to a file that must be there.
     fn file(&mut self, at: At<FilePath>) -> Option<PathBuf> {
         let path = self.from.base.join(self.value(at)?);
-        self.files.push(path.clone());
+        self.read.files.push(path.clone());
         match paths::unusable(&path) {
             None => Some(path),
             Some(why) => {
@@ -262,7 +261,8 @@ impl<'a> Lower<'a> {
 
     fn problem(&self, id: NodeId, message: &str) -> Problem {
         let path = self.tree.path(id);
-        let message = if path.is_empty() { message.to_owned() } else { format!("{path}: {message}") };
+        let message = self.read.hidden(message);
+        let message = if path.is_empty() { message } else { format!("{path}: {message}") };
         Problem::new(self.tree.node(id).at, message)
     }
 }

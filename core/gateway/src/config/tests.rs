@@ -243,6 +243,21 @@ fn secrets_do_not_show_in_debug() {
     assert!(!debug.contains("SECRET") && !debug.contains("org-acme"), "{debug}");
 }
 
+/// Found by fuzzing: names, too, may have come from elsewhere.
+#[test]
+fn what_came_from_elsewhere_is_shown_as_it_is_written() {
+    let text = "providers:\n  sim: { builtin: sim }\nmodels:\n  fast: { targets: ['sim${env:KEY}/sim-small', 'x${env:LONGER}/y', '${env:A}/z'] }\n";
+    let env = |name: &str| {
+        let value = ["s3cr3t-0123", "s3cr3t-0123456", "ab"]
+            [["KEY", "LONGER", "A"].iter().position(|known| *known == name)?];
+        Some(value.to_owned())
+    };
+    let errors = Config::parse(text, Path::new(""), Path::new("weir.yaml"), &env).unwrap_err().to_string();
+    for shown in ["`sim${env:KEY}`", "`x${env:LONGER}`", "`ab`"] {
+        assert!(errors.contains(&format!("there is no provider {shown}")), "{errors}");
+    }
+}
+
 #[test]
 fn the_embedded_file_is_valid_everywhere() {
     let empty = tempfile::tempdir().unwrap();

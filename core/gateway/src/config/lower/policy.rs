@@ -83,7 +83,7 @@ impl Lower<'_> {
             self.error(at.id, format!("{subject} is neither a `.rhai` script nor a `.wasm` component"));
         }
         let engine = engine.filter(|_| enabled)?;
-        self.files.push(path.clone());
+        self.read.files.push(path.clone());
         match paths::unusable(&path) {
             None => Some((path, engine)),
             Some(why) if optional => {
