@@ -207,9 +207,7 @@ impl Gateway {
         };
         exchange.run().await
     }
-}
 
-impl Gateway {
     /// One request of a connection; what is left of it is the connection, if more may come.
     async fn serve(self: &Arc<Self>, mut session: ServerSession) -> Option<ReusedHttpStream> {
         let (context, connection) = self.connection(&mut session);

@@ -120,23 +120,11 @@ impl fmt::Display for Terms {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::samples;
     use proptest::prelude::*;
 
     fn target(retention: Retention, trains: bool, region: &str) -> Target {
-        Target {
-            id: "a/b".into(),
-            provider: "a".into(),
-            model: "b".into(),
-            region: region.into(),
-            retention,
-            trains,
-            ctx_tokens: 0,
-            max_output_tokens: 0,
-            quality: None,
-            rates: [].into(),
-            tags: [].into(),
-            weight: 1,
-        }
+        Target { retention, trains, region: region.into(), ..samples::target("a/b") }
     }
 
     #[test]

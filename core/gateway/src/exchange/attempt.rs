@@ -11,6 +11,7 @@ use super::{End, Exchange, ask, limits, told, words};
 use crate::buffered::Held;
 use crate::crowd::Places;
 use crate::drain::Drain;
+use crate::ingress::respond::name;
 use crate::refusal::Refusal;
 use crate::snapshot::Bound;
 use crate::telemetry::live::{InFlight, Live, headroom};
@@ -759,7 +760,7 @@ fn passed_on(response: &Response, api: Api, dropped: &[String]) -> Vec<(HeaderNa
             dropped.join(", ").chars().filter(|c| c.is_ascii() && !c.is_ascii_control()).collect();
         list.truncate(DROPPED);
         if let Ok(value) = HeaderValue::from_str(&list) {
-            headers.push((HeaderName::from_static("x-weir-dropped-params"), value));
+            headers.push((name::DROPPED, value));
         }
     }
     headers

@@ -11,7 +11,6 @@ use crate::ingress::headers::CacheWish;
 use crate::ingress::respond::{self, Head, name};
 use crate::telemetry::record::CacheState;
 use bytes::Bytes;
-use http::HeaderName;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,8 +19,6 @@ use weir_llm::request::Request;
 use weir_llm::translate;
 use weir_llm::usage::Usage;
 
-/// What was left out of the request is said on a hit, too.
-const DROPPED: &str = "x-weir-dropped-params";
 /// How long a reply is kept when the request asks for the cache and the alias has no opinion.
 const TTL: Duration = Duration::from_secs(300);
 
@@ -140,7 +137,11 @@ impl Exchange<'_> {
             target: Arc::clone(&served.id),
             usage,
             paid: money.charged,
-            dropped: served.headers.iter().find(|(name, _)| name == DROPPED).map(|(_, value)| value.clone()),
+            dropped: served
+                .headers
+                .iter()
+                .find(|(of, _)| *of == name::DROPPED)
+                .map(|(_, value)| value.clone()),
             ttl: recording.ttl,
         };
         if let Some(flight) = recording.flight {
@@ -176,7 +177,7 @@ impl Exchange<'_> {
         respond::put_text(head, name::TARGET, &entry.target);
         respond::put_text(head, name::COST, "0.000000000");
         if let Some(dropped) = &entry.dropped {
-            respond::put(head, HeaderName::from_static(DROPPED), dropped.clone());
+            respond::put(head, name::DROPPED, dropped.clone());
         }
     }
 }

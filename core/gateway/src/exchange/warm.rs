@@ -99,28 +99,11 @@ impl Exchange<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::samples::target;
     use crate::telemetry::live::{self, Clock};
     use serde_json::json;
     use std::time::Duration;
     use weir_llm::api::Api;
-    use weir_policy::{Retention, Target};
-
-    fn target(id: &str) -> Target {
-        Target {
-            id: id.into(),
-            provider: "a".into(),
-            model: "m".into(),
-            region: "".into(),
-            retention: Retention::Unknown,
-            trains: false,
-            ctx_tokens: 0,
-            max_output_tokens: 0,
-            quality: None,
-            rates: Arc::default(),
-            tags: Arc::default(),
-            weight: 1,
-        }
-    }
 
     /// What a request of an organisation sees.
     fn warm(warmth: &Arc<Warmth>, tenant: &str) -> Arc<Warm> {

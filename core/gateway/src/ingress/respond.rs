@@ -48,6 +48,8 @@ pub mod name {
     pub const TARGET: HeaderName = HeaderName::from_static("x-weir-target");
     /// What the caller pays.
     pub const COST: HeaderName = HeaderName::from_static("x-weir-cost");
+    /// What of the request no target could be told.
+    pub const DROPPED: HeaderName = HeaderName::from_static("x-weir-dropped-params");
     /// Who counted.
     pub const USAGE_SOURCE: HeaderName = HeaderName::from_static("x-weir-usage-source");
 }

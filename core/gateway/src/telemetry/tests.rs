@@ -2,33 +2,17 @@ use super::gaps::Gaps;
 use super::meters::{Meters, Origin};
 use super::record::{Attempt, CacheState, Model, Outcome};
 use super::*;
+use crate::samples::target;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 use weir_llm::neutral::Finish;
 use weir_llm::neutral::label::ModelName;
 use weir_llm::price::Nanos;
 use weir_llm::usage::Usage;
-use weir_policy::{Api, ErrorClass, FaultKind, Retention, Target};
+use weir_policy::{Api, ErrorClass, FaultKind};
 
 /// Every metric with its label keys. A change here is a change of our interface: say so in the release notes.
 const GOLDEN: &str = include_str!("metrics.golden");
-
-fn target(provider: &str, model: &str) -> Target {
-    Target {
-        id: format!("{provider}/{model}").into(),
-        provider: provider.into(),
-        model: model.into(),
-        region: "".into(),
-        retention: Retention::Unknown,
-        trains: false,
-        ctx_tokens: 0,
-        max_output_tokens: 0,
-        quality: None,
-        rates: Arc::default(),
-        tags: Arc::default(),
-        weight: 1,
-    }
-}
 
 fn origin(system: &str, host: &str, port: u16) -> Origin {
     Origin { system: system.into(), server: (host.into(), port) }
@@ -38,7 +22,7 @@ pub(super) fn meters(metrics: &Arc<Metrics>) -> Arc<Meters> {
     Meters::new(
         metrics,
         &["fast".into(), "slow".into()],
-        &[target("openai", "gpt-4o-mini"), target("sim", "sim-small")],
+        &[target("openai/gpt-4o-mini"), target("sim/sim-small")],
         &[origin("openai", "api.example", 443), origin("sim", "sim", 0)],
     )
 }

@@ -1,8 +1,8 @@
 use super::*;
+use crate::samples;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use weir_llm::api::Api;
-use weir_policy::Retention;
 
 const MINUTE: u64 = 60_000;
 const ONE: Beginning = Beginning([1; 16]);
@@ -43,21 +43,7 @@ impl World {
 }
 
 fn target(id: &str, region: &str) -> Target {
-    let (provider, model) = id.split_once('/').unwrap();
-    Target {
-        id: id.into(),
-        provider: provider.into(),
-        model: model.into(),
-        region: region.into(),
-        retention: Retention::Unknown,
-        trains: false,
-        ctx_tokens: 0,
-        max_output_tokens: 0,
-        quality: None,
-        rates: Arc::default(),
-        tags: Arc::default(),
-        weight: 1,
-    }
+    Target { region: region.into(), ..samples::target(id) }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::{Yard, script};
 use crate::config::{ShadowOptions, ShipOptions};
+use crate::samples;
 use crate::ship::diff;
 use crate::ship::order::Order;
 use crate::ship::shadow::{Shadowing, Versions};
@@ -99,20 +100,8 @@ fn target(id: &str, input: u64) -> Target {
     use weir_llm::price::Rate;
     use weir_llm::usage::Class;
     let rate = |class, pico_per_unit| Rate { class, pico_per_unit };
-    Target {
-        id: id.into(),
-        provider: "sim".into(),
-        model: id.into(),
-        region: "".into(),
-        retention: Retention::Unknown,
-        trains: false,
-        ctx_tokens: 0,
-        max_output_tokens: 0,
-        quality: None,
-        rates: [rate(Class::Input, input), rate(Class::Output, 0)].into(),
-        tags: [].into(),
-        weight: 1,
-    }
+    let rates = [rate(Class::Input, input), rate(Class::Output, 0)].into();
+    Target { provider: "sim".into(), model: id.into(), rates, ..samples::target(id) }
 }
 
 fn candidates(ids: &[&str], facts: Arc<dyn LiveFacts>) -> Arc<Candidates> {
