@@ -33,6 +33,17 @@ pub struct Stats {
     pub leaked: u64,
 }
 
+impl Stats {
+    /// Adds what was seen later.
+    pub fn add(&mut self, later: &Stats) {
+        for (model, count) in &later.models {
+            *self.models.entry(model.clone()).or_default() += count;
+        }
+        self.masked += later.masked;
+        self.leaked += later.leaked;
+    }
+}
+
 struct Upstream {
     mask: Vec<u8>,
     stats: Mutex<Stats>,

@@ -1,4 +1,5 @@
-//! One round of one system: started, warmed, loaded with plain requests and with streams, stopped, audited.
+//! Systems that are all up at once and are loaded in turn, a second or so each, round by round: what the machine does to one
+//! it does to its neighbours in time, and a ratio of the two is about them and not about the minute.
 
 use std::path::{Path, PathBuf};
 
@@ -67,37 +68,63 @@ pub struct Round {
 
 const PII_EVERY: u64 = 100;
 
+/// A system that stays up from the first round to the last, and all that was sent to it.
+pub struct Contender<'a> {
+    /// What it is.
+    pub system: &'a System,
+    running: Running,
+    since: i64,
+    /// What the upstream served through it, and what its clients are owed of that.
+    seen: Stats,
+    tallies: Vec<Tally>,
+    ids: Vec<PathBuf>,
+}
+
 impl Bench {
-    /// Runs one round of `system`. Any wrong reply, or a ledger that does not match, is an error: no number then.
-    pub fn round(&self, system: &System) -> Result<Round> {
-        let before = self.upstream_stats()?;
+    /// Starts a system and lets it get warm.
+    pub fn enter<'a>(&self, system: &'a System) -> Result<Contender<'a>> {
         let since = audit::last_row(system)?;
         let running = system.start(&self.upstream, &self.work)?;
-        let ids = |part: &str| self.work.join(format!("{part}.ids"));
-        let warm = self.load(system, &running, self.pace.warm, false, &ids("warm"))?;
-        let plain = self.measure(system, &running, self.pace.plain, false, &ids("plain"))?;
-        let stream = self.measure(system, &running, self.pace.stream, true, &ids("stream"))?;
-        running.stop()?;
-        let seen = difference(&self.upstream_stats()?, &before);
-        check_edits(system, &seen, &[&warm, &plain.tally, &stream.tally])?;
-        audit::check(system, since, &[ids("warm"), ids("plain"), ids("stream")], &seen)
-            .context(format!("ledger of {}", system.name()))?;
+        let mut contender = Contender {
+            system,
+            running,
+            since,
+            seen: Stats::default(),
+            tallies: Vec::new(),
+            ids: Vec::new(),
+        };
+        self.measure(&mut contender, self.pace.warm, false)?;
+        Ok(contender)
+    }
+
+    /// One round of one system; the others are up and have nothing to do.
+    pub fn round(&self, contender: &mut Contender<'_>) -> Result<Round> {
+        let plain = self.measure(contender, self.pace.plain, false)?;
+        let stream = self.measure(contender, self.pace.stream, true)?;
         Ok(Round { plain, stream })
     }
 
+    /// Stops it and holds all that was sent to it against its ledger. Any wrong reply, or a ledger that does not match, is
+    /// an error: no number then.
+    pub fn leave(&self, contender: Contender<'_>) -> Result<()> {
+        let Contender { system, running, since, seen, tallies, ids } = contender;
+        running.stop()?;
+        check_edits(system, &seen, &tallies)?;
+        audit::check(system, since, &ids, &seen).context(format!("ledger of {}", system.name()))
+    }
+
     /// Loads the system and reads its CPU time before and after.
-    fn measure(
-        &self,
-        system: &System,
-        running: &Running,
-        seconds: f64,
-        streams: bool,
-        ids: &Path,
-    ) -> Result<Measured> {
+    fn measure(&self, contender: &mut Contender<'_>, seconds: f64, streams: bool) -> Result<Measured> {
+        let ids = self.work.join(format!("{}-{}.ids", contender.system.name(), contender.ids.len()));
+        let running = &contender.running;
         let clocks = || Ok::<_, Failure>((running.process.cpu()?, self.mock.cpu()?, machine_cpu()?));
+        let served = self.upstream_stats()?;
         let (system_before, mock_before, machine_before) = clocks()?;
-        let tally = self.load(system, running, seconds, streams, ids)?;
+        let tally = self.load(contender.system, running, seconds, streams, &ids)?;
         let (system_after, mock_after, machine_after) = clocks()?;
+        contender.seen.add(&difference(&self.upstream_stats()?, &served));
+        contender.ids.push(ids);
+        contender.tallies.push(tally.clone());
         let cpu = system_after - system_before;
         let ours = (cpu + (mock_after - mock_before)).as_secs_f64() + tally.cpu_seconds;
         let foreign = (machine_after - machine_before).as_secs_f64() - ours;
@@ -156,7 +183,7 @@ fn difference(after: &Stats, before: &Stats) -> Stats {
 }
 
 /// Each client checked that its own edit arrived; this is the upstream's side of the same count.
-fn check_edits(system: &System, seen: &Stats, tallies: &[&Tally]) -> Result<()> {
+fn check_edits(system: &System, seen: &Stats, tallies: &[Tally]) -> Result<()> {
     let due: u64 = tallies.iter().map(|tally| tally.masked).sum();
     if seen.leaked > 0 || seen.masked != due {
         return Err(Failure::new(format!(

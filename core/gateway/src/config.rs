@@ -12,7 +12,7 @@
 //! - `interpolate`, `paths`: `${env:NAME}`, `${file:PATH}`, and files that must be there.
 //! - `lower`: from the file's shape to the program's; everything that needs more than one value to judge.
 //! - `program`, `secret`: the program's shape.
-//! - `problem`, `nearest`: what an error says.
+//! - `problem`: what an error says.
 //! - `reference`: JSON Schema and Markdown.
 //! - `reload`: what needs a restart.
 
@@ -22,7 +22,6 @@ mod endpoint;
 mod file;
 mod interpolate;
 mod lower;
-mod nearest;
 mod paths;
 mod place;
 mod problem;
@@ -39,7 +38,6 @@ mod tree;
 mod tests;
 
 pub use endpoint::Endpoint;
-pub(crate) use nearest::nearest;
 pub use problem::{ConfigErrors, Pos, Problem};
 pub use program::{
     Alias, CanaryOptions, DrainBounds, Engine, GenAi, Http, HttpAlias, LedgerSync, Level, Limits, Log, Otlp,

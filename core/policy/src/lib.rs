@@ -26,6 +26,7 @@ pub mod coverage;
 pub mod head;
 pub mod manifest;
 pub mod matcher;
+mod nearest;
 pub mod pipeline;
 pub mod policy;
 pub mod question;
@@ -39,6 +40,7 @@ mod yaml;
 
 pub use head::{Api, Budget, DataClass, Demands, Head, Needs, Retention};
 pub use manifest::{Capability, FailureMode, Hook, Limits, Manifest};
+pub use nearest::nearest;
 pub use pipeline::Pipeline;
 pub use policy::{Fault, FaultKind, LoadError, Policy, StreamGuard, StreamRedactor};
 pub use question::{Answer, Question};

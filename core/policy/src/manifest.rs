@@ -23,7 +23,8 @@
 //!           wall_ms: 2000, http_calls: 4 }
 //! stream: { bytes: 256, ms: 50, max_hold: 16384 }   # `stream`, `redact`: the windows of a streamed reply
 //! on_failure: closed              # closed | open | static-plan; default by hook
-//! when: { models: [fast], tags: { tier: gold }, min_body_bytes: 64 }
+//! when: { models: [fast], tags: { tier: gold }, min_body_bytes: 64,
+//!         finds: [email] }        # guards: only where one of these matchers hits
 //! isolation: auto                 # auto | strict
 //! shared: false                   # may one kept instance serve several organisations?
 //! surfaces: [chat, chat-stream]   # default: all
@@ -169,6 +170,12 @@ impl Hook {
     #[must_use]
     pub const fn shows_a_view(self) -> bool {
         matches!(self, Self::Guard | Self::Redact | Self::Route | Self::Attempt | Self::GuardResponse)
+    }
+
+    /// Whether what it is shown can be searched before it is asked: see [`When::finds`].
+    #[must_use]
+    pub const fn can_be_spared(self) -> bool {
+        matches!(self, Self::Guard | Self::GuardResponse)
     }
 
     /// Whether it is handed targets and their live facts.

@@ -29,6 +29,9 @@ pub struct Matchers {
     sets: Vec<(String, Set)>,
 }
 
+/// Of a policy that declares none.
+pub(crate) static NO_MATCHERS: Matchers = Matchers { sets: Vec::new() };
+
 /// One hit in a text; offsets are bytes, on character boundaries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TextHit {
@@ -124,6 +127,12 @@ impl Set {
         Ok(Self { literals: literals(spec)?, patterns: Patterns::compile(spec, first)? })
     }
 
+    /// Whether [`Set::scan`] would find something; now and then yes where it would not.
+    pub(crate) fn hits(&self, text: &str) -> bool {
+        self.literals.as_ref().is_some_and(|literals| literals.is_match(text))
+            || self.patterns.as_ref().is_some_and(|patterns| patterns.hit(text))
+    }
+
     /// Appends every hit in a text, ordered by start among themselves.
     ///
     /// # Errors
@@ -172,6 +181,10 @@ impl Patterns {
             .nest_limit(MAX_NESTING)
             .build();
         Ok(Some(Self { any: any.map_err(|error| reason(&error))?, each, quick, slow, first }))
+    }
+
+    fn hit(&self, text: &str) -> bool {
+        self.any.is_match(text) || self.slow.iter().any(|&index| self.each[index].is_match(text))
     }
 
     fn scan(&self, text: &str, hits: &mut Vec<TextHit>) -> Result<(), TooManyHits> {

@@ -55,6 +55,9 @@ pub struct PolicyId(usize);
 /// Where the pipeline reads the time; tests bring their own.
 pub type Clock = Arc<dyn Fn() -> Instant + Send + Sync>;
 
+/// The verdict of a guard that was spared: see [`Question::spared`].
+pub const NOTHING_FOUND: &str = "nothing-found";
+
 /// Who said what, in order; without content.
 pub type Trace = Vec<TraceLine>;
 
@@ -516,11 +519,23 @@ impl Pipeline {
     ) -> Result<T, FailureMode> {
         let version = context.version;
         let of = (version, context.request_id());
+        let question = make();
+        let start = (self.clock)();
+        if let Some(pass) = question.spared(&*version.policy) {
+            // Nobody is tried: the breaker bars nothing and learns nothing.
+            let end = (self.clock)();
+            let mut line = stage.line(version, NOTHING_FOUND, end.saturating_duration_since(start));
+            line.ended = Some(end);
+            if let Some(shadow) = &stage.shadow {
+                shadow.asked(question, &Ok(pass.clone()), line.elapsed);
+            }
+            self.note(stage, of, line, false, trace);
+            return check(context, pass).map_err(|_| version.failure);
+        }
         let Some(leave) = version.breaker.ask(|| (self.clock)()) else {
             self.note(stage, of, stage.line(version, "breaker-open", Duration::ZERO), false, trace);
             return Err(version.failure);
         };
-        let question = make();
         let shadowed = stage.shadow.as_ref().map(|shadow| (shadow, question.clone()));
         let start = (self.clock)();
         let answer = match version.policy.waits() {

@@ -1,6 +1,7 @@
 //! The trait that an engine implements, and how loading and calling fail.
 
 use crate::manifest::Manifest;
+use crate::matcher::{Matchers, NO_MATCHERS};
 use crate::question::{Answer, Question};
 use crate::request::RequestView;
 use crate::services::Later;
@@ -24,6 +25,11 @@ pub trait Policy: Send + Sync {
 
     /// SHA-256 of the source or component and its config, hex: names the version in logs and cache keys.
     fn digest(&self) -> &str;
+
+    /// The matchers of its manifest, compiled.
+    fn matchers(&self) -> &Matchers {
+        &NO_MATCHERS
+    }
 
     /// Whether it may ask for a request's headers: where nobody does, they are not copied.
     fn reads_headers(&self) -> bool {

@@ -64,6 +64,20 @@ impl Question {
         }
     }
 
+    /// What stands for the answer of a guard whose manifest says what it looks for (`when: { finds: [...] }`), where the
+    /// host finds none of it in what the guard would be shown: it passes, and nobody is asked.
+    #[must_use]
+    pub fn spared(&self, policy: &dyn Policy) -> Option<Answer> {
+        let sought = &policy.manifest().when.as_ref()?.finds;
+        let (shown, pass): (_, fn(GuardVerdict) -> Answer) = match self {
+            Self::Guard { view } => (view, Answer::Guard),
+            Self::GuardResponse { reply, .. } => (reply, Answer::GuardResponse),
+            _ => return None,
+        };
+        let nothing = !sought.is_empty() && !shown.finds(policy.matchers(), sought);
+        nothing.then(|| pass(GuardVerdict::pass()))
+    }
+
     /// Asks a policy, in this thread. A stream is no single call: it is [`crate::pipeline::replayed`].
     ///
     /// # Errors

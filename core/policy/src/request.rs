@@ -3,7 +3,7 @@
 mod session;
 
 use crate::head::Head;
-use crate::matcher::{Matchers, TextHit};
+use crate::matcher::{Matchers, Set, TextHit};
 use crate::vault::Vault;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -349,6 +349,13 @@ impl RequestView {
             }
         }
         Ok(hits)
+    }
+
+    /// Whether a scan with one of these matchers would find something, or fail. For the host: nothing is noted as read.
+    pub(crate) fn finds(&self, matchers: &Matchers, names: &[String]) -> bool {
+        let hits = |set: &Set, segment| self.decoded(segment).map_or(true, |text| set.hits(text));
+        let sets = names.iter().filter_map(|name| matchers.get(name));
+        sets.into_iter().any(|set| (0..self.segment_count()).any(|segment| hits(set, segment)))
     }
 
     /// A request header by name, any case.

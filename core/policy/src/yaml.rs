@@ -1,5 +1,6 @@
 //! YAML that people write, and errors that say where and what was meant.
 
+use crate::nearest::nearest;
 use crate::policy::LoadError;
 use serde::de::DeserializeOwned;
 use serde_saphyr::{Error, Location};
@@ -16,13 +17,6 @@ pub(crate) fn at(error: LoadError, place: Location) -> LoadError {
         (Ok(line), Ok(column)) if line > 0 => error.at(line, column),
         _ => error,
     }
-}
-
-/// The known name that is closest to what was written, if any is close.
-pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (written.len() / 3).max(1) + 1;
-    let ranked = known.into_iter().map(|name| (distance(written, name), name));
-    ranked.filter(|(d, _)| *d <= limit).min_by_key(|(d, _)| *d).map(|(_, name)| name)
 }
 
 fn load_error(file: &str, error: &Error) -> LoadError {
@@ -57,23 +51,6 @@ fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().trim_end().to_owned()
 }
 
-/// Levenshtein distance over characters, `-` and `_` being the same.
-fn distance(a: &str, b: &str) -> usize {
-    let fold = |s: &str| s.chars().map(|c| if c == '-' { '_' } else { c }).collect::<Vec<_>>();
-    let (a, b) = (fold(a), fold(b));
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,11 +72,5 @@ mod tests {
     fn broken_yaml_has_a_place() {
         let error = parse::<Doc>("x.yaml", "matchers: [1,\n  2\n").unwrap_err();
         assert!(error.line.is_some(), "{error}");
-    }
-
-    #[test]
-    fn nothing_is_suggested_when_nothing_is_close() {
-        assert_eq!(nearest("zebra", ["name", "hooks"]), None);
-        assert_eq!(nearest("on-failure", ["on_failure", "hooks"]), Some("on_failure"));
     }
 }

@@ -254,9 +254,9 @@ cases:
   - { name: it fails, complete: [{ status: 599 }], expect: { fault: trap } }
 ";
     passes("hooks: [complete]", ask, text);
-    let wrong = "cases: [{ name: x, complete: [{ outcome: okay }], expect: done }]";
+    let wrong = "cases: [{ name: x, complete: [{ outcome: okk }], expect: done }]";
     let error = run_as("hooks: [complete]", ask, wrong).unwrap_err().to_string();
-    assert!(error.contains("unknown outcome `okay` (did you mean `ok`?)"), "{error}");
+    assert!(error.contains("unknown outcome `okk` (did you mean `ok`?)"), "{error}");
 }
 
 /// Three calls a minute for each organisation; remembers the last tenant; asks a host about others.

@@ -69,6 +69,22 @@ fn what_is_wrong_is_said_with_its_place() {
         ),
         ("hooks: [guard]\nwhen: { model: [a] }", "p.yaml:4:9: unknown key `model` (did you mean `models`?)"),
         (
+            "hooks: [guard]\nwhen: { finds: [m] }",
+            "p.yaml:4:7: `when.finds` looks into content (add `reads: content`)",
+        ),
+        (
+            "hooks: [guard, stream]\nreads: content\nmatchers: [{ name: m, literals: [x] }]\nwhen: { finds: [m] }",
+            "p.yaml:6:7: `when.finds` is for guards of whole texts, not for the hook `stream` (put that hook into a policy of its own, or leave `finds` out)",
+        ),
+        (
+            "hooks: [guard]\nreads: content\nmatchers: [{ name: email, literals: [x] }]\nwhen: { finds: [emails] }",
+            "p.yaml:6:7: `when.finds` names the matcher `emails`, which is not declared (did you mean `email`?)",
+        ),
+        (
+            "hooks: [guard]\nreads: content\nwhen: { finds: [email] }",
+            "p.yaml:5:7: `when.finds` names the matcher `email`, which is not declared (declare it under `matchers`)",
+        ),
+        (
             "hooks: [guard]\nhttp: [moderation]",
             "p.yaml:4:8: `http` names aliases, but the capability is not asked for (add `http` to `capabilities`)",
         ),

@@ -325,6 +325,55 @@ fn bindings_and_when_are_decided_before_the_call() {
     assert!(!asked(&|head| head.body_bytes = 99));
 }
 
+/// What the host cannot look at, the guard must see; what an earlier guard has taken out is not there to be found.
+#[test]
+fn a_guard_that_says_what_it_looks_for_is_asked_where_that_is() {
+    let yaml = "hooks: [guard]\nreads: content\nwhen: { finds: [names, digits] }\nmatchers: [{ name: names, literals: [ada] }, { name: digits, patterns: ['[0-9]{3}'] }, { name: other, literals: [zoe] }]";
+    let seeker = || Fake::new("g", yaml).guard(|_| Ok(guarded(Guarded::Block(deny(400, "found")))));
+    let pipeline = Pipeline::new(vec![seeker().bind()]).unwrap();
+    let outcome = pipeline.guard_now(&view(&["hello", "my name is zoe, 12"]));
+    assert_eq!(outcome.end, GuardEnd::Pass);
+    assert_eq!((outcome.trace.len(), outcome.trace[0].verdict), (1, "nothing-found"));
+    for texts in [["x", "ada"], ["ada", "x"], ["x", "call 123"], ["\"ada\"", "x"]] {
+        let outcome = pipeline.guard_now(&view(&texts));
+        let GuardEnd::Blocked(refused) = &outcome.end else { panic!("{texts:?}: {:?}", outcome.end) };
+        assert_eq!(refused.deny.code, "found");
+    }
+    let eraser = Fake::new("e", "hooks: [guard]\nreads: content")
+        .guard(|_| Ok(guarded(Guarded::Edit(vec![replace(0, 0, 3, "***")]))));
+    let pipeline = Pipeline::new(vec![eraser.bind(), seeker().bind()]).unwrap();
+    assert_eq!(pipeline.guard_now(&view(&["ada"])).end, GuardEnd::Pass);
+}
+
+/// Nobody was tried: the breaker of a guard that fails neither bars such a request nor closes for it, and a shadow hears
+/// of it, since another version may look for more.
+#[test]
+fn a_spared_guard_is_not_tried() {
+    struct Ears(Mutex<Vec<Answer>>);
+    impl Shadow for Ears {
+        fn asked(&self, question: Question, live: &Result<Answer, Fault>, _: Duration) {
+            assert_eq!(question.hook(), Hook::Guard);
+            self.0.lock().unwrap().extend(live.clone());
+        }
+    }
+    let yaml = "hooks: [guard]\nreads: content\nwhen: { finds: [names] }\nmatchers: [{ name: names, literals: [ada] }]";
+    let ears = Arc::new(Ears(Mutex::default()));
+    let shadow: Arc<dyn Shadow> = ears.clone();
+    let failing = Fake::new("g", yaml).guard(|_| Err(trap()));
+    let settings = BreakerSettings { faults: 1, ..BreakerSettings::default() };
+    let (hands, clock) = Hands::clock();
+    let bound = Bound { shadow: Some(shadow), ..failing.bind() };
+    let pipeline = Pipeline::with(vec![bound], settings, clock).unwrap();
+    let blocked = |text| matches!(pipeline.guard_now(&view(&[text])).end, GuardEnd::Blocked(_));
+    assert!(blocked("ada") && pipeline.open_breakers().count() == 1);
+    assert!(!blocked("zoe"), "nothing is found in it");
+    hands.advance(60_000);
+    assert!(!blocked("zoe") && pipeline.open_breakers().count() == 1, "no probe");
+    assert!(blocked("ada"), "the probe");
+    let pass = Answer::Guard(GuardVerdict::pass());
+    assert_eq!(*ears.0.lock().unwrap(), [pass.clone(), pass]);
+}
+
 #[test]
 fn who_may_read_warmth_is_known_without_a_request() {
     struct Deaf(bool);

@@ -9,7 +9,7 @@ use crate::shapes::{self, Found};
 use rhai::{AST, ASTNode, Engine, Expr, FnCallExpr, Position, Stmt};
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
-use weir_policy::{Capability, Grants, LoadError, Manifest};
+use weir_policy::{Capability, Grants, LoadError, Manifest, nearest};
 
 /// Everything that can be wrong without running the script.
 pub(crate) fn script(file: &str, manifest: &Manifest, ast: &AST) -> Result<Vec<Found>, LoadError> {
@@ -83,7 +83,7 @@ fn refused(file: &str, manifest: &Manifest, call: &FnCallExpr, own: &BTreeSet<St
     }
     if FORBIDDEN.contains(&name) || !KNOWN.contains(name) {
         let error = LoadError::new(file, format!("there is no function `{name}`"));
-        return Some(match nearest(name, KNOWN.iter().chain(own)) {
+        return Some(match nearest(name, KNOWN.iter().chain(own).map(String::as_str)) {
             Some(near) => error.hint(format!("did you mean `{near}`?")),
             None => error,
         });
@@ -119,27 +119,3 @@ static KNOWN: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     let library = engine.collect_fn_metadata(None, |function| Some(function.metadata.name.to_string()), true);
     library.into_iter().chain(builtin).collect()
 });
-
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Option<&'a str> {
-    known
-        .map(|candidate| (distance(name, candidate), candidate.as_str()))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
-        .min()
-        .map(|(_, candidate)| candidate)
-}
-
-/// Levenshtein.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut before = i;
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let here = (before + usize::from(x != *y)).min(row[j] + 1).min(row[j + 1] + 1);
-            before = row[j + 1];
-            row[j + 1] = here;
-        }
-    }
-    row[b.len()]
-}

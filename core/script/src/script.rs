@@ -18,6 +18,7 @@ use rhai::Dynamic;
 use std::sync::Arc;
 use std::time::Duration;
 use weir_llm::price::Nanos;
+use weir_policy::matcher::Matchers;
 use weir_policy::services::Later;
 use weir_policy::{
     Admission, Answer, AttemptError, AttemptFacts, Base, Candidates, Capability, Charge, Decision, Direction,
@@ -35,6 +36,10 @@ impl Policy for Script {
 
     fn digest(&self) -> &str {
         &self.0.digest
+    }
+
+    fn matchers(&self) -> &Matchers {
+        &self.0.host.matchers
     }
 
     fn reads_warmth(&self) -> bool {

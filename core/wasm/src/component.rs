@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use weir_llm::price::Nanos;
 use weir_policy::manifest::Isolation;
+use weir_policy::matcher::Matchers;
 use weir_policy::services::Later;
 use weir_policy::{
     Admission, Answer, AttemptError, AttemptFacts, Base, Candidates, Capability, Charge, Decision, Direction,
@@ -53,6 +54,10 @@ impl Policy for Component {
 
     fn digest(&self) -> &str {
         &self.0.digest
+    }
+
+    fn matchers(&self) -> &Matchers {
+        &self.0.constants.matchers
     }
 
     fn reads_warmth(&self) -> bool {
@@ -198,11 +203,14 @@ impl Loaded {
         Ok(answer)
     }
 
-    /// Whose instance may serve this question; `None` if it must be a fresh one: a content hook is there to read, and a
-    /// pricer's answer depends on nothing but its question.
+    /// Whose instance may serve this question; `None` if it must be a fresh one: a redactor is there to read, and a
+    /// pricer's answer depends on nothing but its question. A guard that reads nothing, since its config asks for nothing
+    /// that it would have to read, leaves its instance as a router does.
     fn owner(&self, question: &Question) -> Option<Owner> {
         let (head, zero) = match question {
             Question::Admit { view }
+            | Question::Guard { view }
+            | Question::GuardResponse { request: view, .. }
             | Question::Route { view, .. }
             | Question::Attempt { view, .. }
             | Question::OnError { view, .. } => (view.head(), view.head().retention.is_zero()),
@@ -210,9 +218,7 @@ impl Loaded {
                 let zero = batch.iter().any(|summary| summary.head.retention.is_zero());
                 (&*batch.first()?.head, zero)
             }
-            Question::Guard { .. }
-            | Question::Redact { .. }
-            | Question::GuardResponse { .. }
+            Question::Redact { .. }
             | Question::Stream { .. }
             | Question::Quote { .. }
             | Question::Price { .. } => return None,

@@ -1,6 +1,6 @@
 //! Values that are one of a few words.
 
-use super::nearest::did_you_mean;
+use super::problem::did_you_mean;
 use super::program::{GenAi, Http, LedgerSync, Level, OnDisconnect, Speaks};
 use super::scalar::Scalar;
 use schemars::{Schema, json_schema};

@@ -28,6 +28,11 @@ impl Problem {
     }
 }
 
+/// ``; did you mean `word`?``, or the empty string.
+pub(super) fn did_you_mean<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    weir_policy::nearest(typed, known).map(|word| format!("; did you mean `{word}`?")).unwrap_or_default()
+}
+
 /// Why a config file was refused. Displays one problem a line: `weir.yaml:3:5: what is wrong`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigErrors {

@@ -2,7 +2,7 @@
 //!
 //! A message completes the sentence "`value` …": it never holds the value itself.
 
-use super::nearest::did_you_mean;
+use super::problem::did_you_mean;
 use schemars::{Schema, json_schema};
 use std::net::SocketAddr;
 use std::time::Duration;

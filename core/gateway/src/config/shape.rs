@@ -2,8 +2,7 @@
 //!
 //! What is wrong is reported once and taken out of the tree, so that the rest of the file can still be read.
 
-use super::nearest::did_you_mean;
-use super::problem::Problem;
+use super::problem::{Problem, did_you_mean};
 use super::tree::{Entry, NodeId, Tree, Value};
 use serde_json::{Map, Value as Json};
 use std::sync::LazyLock;

@@ -1,7 +1,6 @@
 //! Whether a manifest's aliases are there.
 
-use crate::config::nearest;
-use weir_policy::{LoadError, Manifest};
+use weir_policy::{LoadError, Manifest, nearest};
 
 /// Refuses a policy that would call where the operator lists nothing; `file` names it in the error, `listed` are the
 /// aliases of the config.

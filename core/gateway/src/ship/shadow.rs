@@ -193,8 +193,9 @@ impl Worker {
             return Told { answer, said: diff::not_asked() };
         }
         let shown = if manifest.shared { frozen::anonymous(question) } else { frozen::frozen(question) };
-        let answer = match &shown {
-            Question::Stream { view, heard } => replayed(policy, view, heard).map(Answer::Stream),
+        let answer = match (&shown, shown.spared(&**policy)) {
+            (_, Some(pass)) => Ok(pass),
+            (Question::Stream { view, heard }, None) => replayed(policy, view, heard).map(Answer::Stream),
             _ if policy.waits() => self.runtime.block_on(Arc::clone(policy).later(shown.clone())),
             _ => shown.ask(&**policy),
         };

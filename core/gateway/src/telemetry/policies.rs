@@ -7,10 +7,11 @@ use prometheus::{Histogram, IntCounter};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use weir_policy::FaultKind;
-use weir_policy::pipeline::{Call, Observer};
+use weir_policy::pipeline::{Call, NOTHING_FOUND, Observer};
 
-/// Every verdict of the contract; `fault` stands for a call that gave none, [`NOT_ASKED`] for one that was not made.
-const VERDICTS: [&str; 14] = [
+/// Every verdict of the contract; `fault` stands for a call that gave none, [`NOT_ASKED`] and [`NOTHING_FOUND`] for one
+/// that was not made.
+const VERDICTS: [&str; 15] = [
     "pass",
     "edit",
     "block",
@@ -24,6 +25,7 @@ const VERDICTS: [&str; 14] = [
     "fail",
     "fault",
     NOT_ASKED,
+    NOTHING_FOUND,
     "other",
 ];
 const NOT_ASKED: &str = "breaker-open";

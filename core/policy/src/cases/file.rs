@@ -10,6 +10,7 @@ pub(super) use facts::{BreakerName, HeadFile, LiveFile, TargetFile};
 
 use super::plan::PlanFile;
 use crate::manifest::Hook;
+use crate::nearest::nearest;
 use crate::policy::LoadError;
 use crate::yaml;
 use serde::Deserialize;
@@ -108,7 +109,7 @@ impl TryFrom<String> for HookName {
         let known = Hook::ALL.into_iter().find(|hook| hook.as_str() == name);
         known.map(Self).ok_or_else(|| {
             let names = Hook::ALL.map(Hook::as_str);
-            match yaml::nearest(&name, names) {
+            match nearest(&name, names) {
                 Some(near) => format!("unknown hook `{name}` (did you mean `{near}`?)"),
                 None => format!("unknown hook `{name}` (known: {})", names.join(", ")),
             }

@@ -83,6 +83,9 @@ impl Probe {
     }
 
     fn put(&self, question: &Question) -> Result<Answer, Fault> {
+        if let Some(pass) = question.spared(&*self.policy) {
+            return Ok(pass);
+        }
         match self.policy.waits() {
             true => block_on(Arc::clone(&self.policy).later(question.clone())),
             false => question.ask(&*self.policy),

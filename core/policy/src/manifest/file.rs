@@ -4,8 +4,9 @@ use super::{
     Capability, Declares, FailureMode, Hook, Isolation, Limits, Manifest, MatcherSpec, Reads, Redacts,
     Surface, When, Windows,
 };
+use crate::nearest::nearest;
 use crate::policy::LoadError;
-use crate::yaml::{self, nearest};
+use crate::yaml;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 use std::collections::BTreeMap;
@@ -28,7 +29,7 @@ struct File {
     #[serde(default)]
     limits: LimitsFile,
     on_failure: Option<Spanned<FailureMode>>,
-    when: Option<When>,
+    when: Option<Spanned<When>>,
     #[serde(default)]
     isolation: Isolation,
     #[serde(default)]
@@ -97,6 +98,7 @@ pub(super) fn parse(text: &str, file: &str) -> Result<Manifest, LoadError> {
     check_failure_mode(file, raw.on_failure.as_ref(), &hooks)?;
     let capabilities = capabilities(file, &raw.capabilities, &hooks)?;
     let (buffer_streams, redact) = replies(file, &raw, &hooks)?;
+    let matchers = matchers(file, raw.matchers)?;
     Ok(Manifest {
         name: name(file, raw.name)?,
         version: version(file, raw.version)?,
@@ -104,11 +106,11 @@ pub(super) fn parse(text: &str, file: &str) -> Result<Manifest, LoadError> {
         reads: raw.reads,
         http: aliases(file, raw.http, &capabilities)?,
         capabilities,
-        matchers: matchers(file, raw.matchers)?,
+        when: when(file, raw.when, (raw.reads, &hooks), &matchers)?,
+        matchers,
         config_schema: raw.config_schema.map(|schema| schema.value),
         limits: limits(file, &raw.limits)?,
         on_failure: raw.on_failure.map(|mode| mode.value),
-        when: raw.when,
         isolation: raw.isolation,
         shared: raw.shared,
         surfaces: raw.surfaces.unwrap_or_else(|| Surface::ALL.to_vec()),
@@ -297,6 +299,41 @@ fn matchers(file: &str, written: Vec<Spanned<MatcherFile>>) -> Result<Vec<Matche
         });
     }
     Ok(list)
+}
+
+/// What is sought must be there to be sought, and every hook must be one that has all of the text before it: it would not be
+/// asked where the host has nothing to look at.
+fn when(
+    file: &str,
+    written: Option<Spanned<When>>,
+    (reads, hooks): (Reads, &[Hook]),
+    matchers: &[MatcherSpec],
+) -> Result<Option<When>, LoadError> {
+    let Some(Spanned { value: when, referenced, .. }) = written else { return Ok(None) };
+    if when.finds.is_empty() {
+        return Ok(Some(when));
+    }
+    let refused =
+        |message: String, hint: String| Err(yaml::at(LoadError::new(file, message).hint(hint), referenced));
+    if reads != Reads::Content {
+        return refused("`when.finds` looks into content".into(), "add `reads: content`".into());
+    }
+    if let Some(hook) = hooks.iter().find(|hook| !hook.can_be_spared()) {
+        let message =
+            format!("`when.finds` is for guards of whole texts, not for the hook `{}`", hook.as_str());
+        return refused(message, "put that hook into a policy of its own, or leave `finds` out".into());
+    }
+    let known = || matchers.iter().map(|matcher| matcher.name.as_str());
+    match when.finds.iter().find(|name| !known().any(|known| known == *name)) {
+        Some(name) => {
+            let hint = match nearest(name, known()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "declare it under `matchers`".to_owned(),
+            };
+            refused(format!("`when.finds` names the matcher `{name}`, which is not declared"), hint)
+        }
+        None => Ok(Some(when)),
+    }
 }
 
 fn limits(file: &str, written: &LimitsFile) -> Result<Limits, LoadError> {

@@ -23,10 +23,14 @@ pub struct When {
     pub tags: BTreeMap<String, String>,
     /// The body has at least so many bytes.
     pub min_body_bytes: u64,
+    /// One of these matchers of the manifest hits in what the hook is shown; see [`Question::spared`].
+    ///
+    /// [`Question::spared`]: crate::Question::spared
+    pub finds: Vec<String>,
 }
 
 impl When {
-    /// Whether a policy with this predicate is asked about a request.
+    /// Whether a policy with this predicate is asked about a request, as far as its head says.
     #[must_use]
     pub fn holds(&self, head: &Head) -> bool {
         let model = |names: &Vec<String>| names.iter().any(|name| covers(name, &head.requested_model));

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use weir_llm::price::Nanos;
 use weir_llm::request::Request;
+use weir_policy::matcher::Matchers;
 use weir_policy::pipeline::{
     Bound, Clock, GuardEnd, GuardOutcome, Pipeline, PolicyId, RouteOutcome, Routed, Trace,
 };
@@ -30,6 +31,7 @@ type ErrorFn = dyn Fn(&[AttemptError]) -> Result<Recovery, Fault> + Send + Sync;
 
 pub struct Fake {
     manifest: Manifest,
+    matchers: Matchers,
     digest: String,
     guard: Option<Box<GuardFn>>,
     route: Option<Box<RouteFn>>,
@@ -48,6 +50,7 @@ impl Fake {
         let text = format!("name: {name}\nversion: '1'\n{yaml}\n");
         let manifest = Manifest::parse_yaml(&text, name).unwrap();
         Self {
+            matchers: Matchers::compile(&manifest.matchers).unwrap(),
             manifest,
             digest: name.into(),
             guard: None,
@@ -142,6 +145,10 @@ impl Policy for Fake {
 
     fn digest(&self) -> &str {
         &self.digest
+    }
+
+    fn matchers(&self) -> &Matchers {
+        &self.matchers
     }
 
     fn reads_warmth(&self) -> bool {

@@ -3,7 +3,7 @@
 use crate::guest::memo;
 use crate::world::{candidates, engine, load, request_of};
 use std::sync::Arc;
-use weir_policy::{Candidates, Decision, Policy, Retention};
+use weir_policy::{Candidates, Decision, Guarded, Policy, Retention};
 
 /// `(calls that this instance has seen, organisation that it remembers)`.
 fn ask(policy: &Arc<dyn Policy>, tenant: &str, candidates: &Arc<Candidates>) -> (u16, String) {
@@ -70,6 +70,38 @@ fn an_instance_serves_one_target_table() {
     assert_eq!(ask(&memo, "acme", &old).0, 1);
     assert_eq!(ask(&memo, "acme", &new).0, 1);
     assert_eq!(ask(&memo, "acme", &new).0, 2);
+}
+
+/// A guard says how often its instance was asked, in the length of its answer; `taint` has it read a header.
+fn counted(manifest: &str, taint: bool) -> Vec<usize> {
+    let header = r#"(import "weir:policy/request@0.3.0" "[method]request-view.header"
+        (func $header (param i32 i32 i32 i32)))"#;
+    let read = "(call $header (local.get $view) (i32.const 5000) (i32.const 6) (i32.const 6000))";
+    let body = format!(
+        "{}
+        (global.set $configured (i32.add (global.get $configured) (i32.const 1)))
+        (i32.store8 (i32.const 1024) (i32.const 3)) (i32.store (i32.const 1028) (i32.const 5000))
+        (i32.store (i32.const 1032) (global.get $configured))",
+        if taint { read } else { "" }
+    );
+    let policy =
+        load(&engine(), &crate::guest::guard_configured(manifest, header, &body), &[]).expect("it loads");
+    let asked = ["acme", "acme", "globex", "acme"].map(|tenant| {
+        match policy.guard(&request_of(tenant, Retention::Unknown, "hello")).expect("an answer").outcome {
+            Guarded::Answer(text) => text.len(),
+            other => panic!("{other:?}"),
+        }
+    });
+    // `configure` counts as well.
+    asked.map(|calls| calls - 1).to_vec()
+}
+
+/// Which config a guard has decides whether it reads: one that does not costs a call, not an instance.
+#[test]
+fn a_guard_that_reads_nothing_is_kept() {
+    assert_eq!(counted("", false), [1, 2, 1, 3]);
+    assert_eq!(counted("", true), [1; 4]);
+    assert_eq!(counted("isolation: strict", false), [1; 4]);
 }
 
 #[test]

@@ -177,6 +177,7 @@ impl Out {
         for (tag, value) in &when.tags {
             line("tag", Some(format!("{tag}={value}")));
         }
+        line("finds", (!when.finds.is_empty()).then(|| when.finds.join(", ")));
         line("min_body_bytes", (when.min_body_bytes > 0).then(|| when.min_body_bytes.to_string()));
     }
 

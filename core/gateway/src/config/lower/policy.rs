@@ -2,9 +2,9 @@
 
 use super::Lower;
 use crate::config::file::{File, PolicyFile, ShipFile, SigningFile, default};
-use crate::config::nearest::did_you_mean;
 use crate::config::paths;
 use crate::config::place::At;
+use crate::config::problem::did_you_mean;
 use crate::config::program::{CanaryOptions, Engine, PolicyBinding, ShadowOptions, ShipOptions, Signing};
 use crate::config::scalar::{FilePath, Text};
 use crate::config::tree::{NodeId, Value};

@@ -3,8 +3,8 @@
 use super::Lower;
 use crate::config::endpoint::{self, Endpoint};
 use crate::config::file::{ProviderFile, ProviderTimeoutsFile, default};
-use crate::config::nearest::did_you_mean;
 use crate::config::place::{At, Table};
+use crate::config::problem::did_you_mean;
 use crate::config::program::{
     DrainBounds, OnDisconnect, Provider, ProviderKind, ProviderTerms, ProviderTimeouts, Speaks,
 };

@@ -1,8 +1,9 @@
 //! Where in a cases file something is wrong.
 
 use crate::cases::file::Case;
+use crate::nearest::nearest;
 use crate::policy::LoadError;
-use crate::yaml::{self, nearest};
+use crate::yaml;
 use serde_saphyr::{Location, Spanned};
 
 /// A place in a file.
