@@ -116,6 +116,12 @@ impl Manifest {
         self.hooks.contains(&hook)
     }
 
+    /// Whether the policy asks for this capability.
+    #[must_use]
+    pub fn asks_for(&self, capability: Capability) -> bool {
+        self.capabilities.contains(&capability)
+    }
+
     /// What follows a failed call of `hook`.
     #[must_use]
     pub fn failure_mode(&self, hook: Hook) -> FailureMode {

@@ -31,7 +31,7 @@ pub use stage::{Bound, Canary, Shadow};
 pub use stream::{Streamed, Streams};
 
 use crate::head::Head;
-use crate::manifest::{FailureMode, Hook, Reads};
+use crate::manifest::{Capability, FailureMode, Hook, Reads};
 use crate::policy::{Fault, LoadError, Policy};
 use crate::question::{Answer, Question};
 use crate::request::RequestView;
@@ -68,6 +68,7 @@ pub struct Asked {
     content: bool,
     headers: bool,
     warmth: bool,
+    telemetry: bool,
 }
 
 impl Asked {
@@ -93,6 +94,12 @@ impl Asked {
     #[must_use]
     pub const fn warmth(self) -> bool {
         self.warmth
+    }
+
+    /// Whether some policy may add lines to the decision trace.
+    #[must_use]
+    pub const fn telemetry(self) -> bool {
+        self.telemetry
     }
 
     /// Whether replies must be readable: somebody redacts or guards them.
@@ -189,6 +196,7 @@ impl Pipeline {
         for stage in self.stages.iter().flatten().filter(|stage| stage.bound_to(model)) {
             asked.hooks |= bit(stage.hook);
             asked.content |= stage.versions().any(|v| v.policy.manifest().reads == Reads::Content);
+            asked.telemetry |= stage.versions().any(|v| v.policy.manifest().asks_for(Capability::Telemetry));
             asked.headers |= stage.hook.shows_a_view() && stage.versions().any(|v| v.policy.reads_headers());
             asked.warmth |= stage.hook.shows_targets() && stage.reads_warmth();
         }

@@ -61,7 +61,7 @@ impl Policy for Component {
     }
 
     fn reads_warmth(&self) -> bool {
-        self.manifest().capabilities.contains(&Capability::Targets)
+        self.manifest().asks_for(Capability::Targets)
     }
 
     fn waits(&self) -> bool {

@@ -66,7 +66,7 @@ impl Exchange<'_> {
         self.wants_explanation = caller.wishes.explain;
         self.explains =
             caller.wishes.explain || self.snapshot.config.explain_kept > 0 && !route.asked.is_empty();
-        if self.explains {
+        if self.explains && route.asked.telemetry() {
             self.gateway.services.explain_begin(&self.id);
         }
         let view = self.view(&caller, &route, &terms, request);

@@ -2,8 +2,8 @@
 
 use super::Exchange;
 use super::admit::Admitted;
+use crate::services::explain::Line;
 use crate::snapshot::Route;
-use crate::telemetry::record;
 use crate::terms::{Misfit, Terms};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -17,21 +17,29 @@ pub struct Routed {
     terms: Arc<Terms>,
     /// Whether only targets with a known price were eligible.
     priced: bool,
-    plan: Option<Plan>,
+    steps: Vec<u16>,
+    reason: Arc<str>,
 }
 
-/// All that can be said of how an exchange was decided.
+/// All that can be said of how an exchange was decided. Holds nothing that was made for the one exchange, but for what a
+/// decision itself says: the memory of the exchange is free when it ends.
+#[derive(Default)]
 pub struct Explained {
     at_ms: u64,
-    api: Api,
+    api: &'static str,
     stream: bool,
     generation: u64,
-    outcome: record::Outcome,
+    outcome: &'static str,
     status: u16,
     served: Option<Arc<str>>,
-    routed: Option<Routed>,
+    route: Option<Arc<Route>>,
+    terms: Terms,
+    priced: bool,
+    /// Targets of the plan, in order, and why it is as it is.
+    steps: Vec<u16>,
+    reason: String,
     trace: Trace,
-    said: Vec<(Arc<str>, Box<str>, Box<str>)>,
+    said: Vec<Line>,
 }
 
 /// Longest explanation in a header.
@@ -47,7 +55,8 @@ impl Exchange<'_> {
             route: Arc::clone(&admitted.route),
             terms: Arc::clone(&admitted.terms),
             priced: admitted.caller.principal.has_hard_budget(),
-            plan: Some(plan.clone()),
+            steps: plan.steps.iter().map(|step| step.target).collect(),
+            reason: Arc::clone(&plan.reason),
         });
     }
 
@@ -65,20 +74,29 @@ impl Exchange<'_> {
             return;
         }
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let explained = Explained {
-            at_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
-            api: self.record.api,
-            stream: self.record.stream,
-            generation: self.snapshot.generation,
-            outcome: self.record.outcome,
-            status: self.record.status,
-            served: self.served.as_ref().map(|(id, _)| Arc::clone(id)),
-            routed: self.routed.take(),
-            trace: std::mem::take(&mut self.trace),
-            said: self.gateway.services.explain_take(&self.id),
-        };
-        let bytes = 512 + explained.trace.len() * 256 + explained.said.len() * 128;
-        self.gateway.traces.put(&self.id, Arc::new(explained), bytes);
+        let (routed, said) = (self.routed.take(), self.gateway.services.explain_take(&self.id));
+        let bytes = 512 + self.trace.len() * 256 + said.len() * 128;
+        self.gateway.traces.put(&self.id, bytes, |explained| {
+            explained.at_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+            explained.api = self.record.api.as_str();
+            explained.stream = self.record.stream;
+            explained.generation = self.snapshot.generation;
+            explained.outcome = self.record.outcome.as_str();
+            explained.status = self.record.status;
+            explained.served = self.served.as_ref().map(|(id, _)| Arc::clone(id));
+            explained.route = routed.as_ref().map(|routed| Arc::clone(&routed.route));
+            explained.steps.clear();
+            explained.reason.clear();
+            if let Some(routed) = &routed {
+                explained.terms.clone_from(&routed.terms);
+                explained.priced = routed.priced;
+                explained.steps.extend_from_slice(&routed.steps);
+                explained.reason.push_str(&routed.reason);
+            }
+            explained.trace.clear();
+            explained.trace.append(&mut self.trace);
+            explained.said = said;
+        });
     }
 }
 
@@ -93,34 +111,31 @@ impl Explained {
         json!({
             "request_id": request_id,
             "at_ms": self.at_ms,
-            "api": self.api.as_str(),
+            "api": self.api,
             "stream": self.stream,
             "generation": self.generation,
-            "outcome": self.outcome.as_str(),
+            "outcome": self.outcome,
             "status": self.status,
             "served_by": self.served.as_deref(),
-            "targets": self.routed.as_ref().map(|routed| routed.targets(self.api)),
-            "plan": self.routed.as_ref().and_then(Routed::plan),
+            "targets": self.route.as_ref().map(|route| self.targets(route)),
+            "plan": self.route.as_ref().and_then(|route| self.plan(route)),
             "decisions": lines(&self.trace),
             "explanations": explained.collect::<Vec<_>>(),
         })
     }
-}
 
-impl Routed {
     /// Every target of the alias: whether policy saw it, and why not.
-    fn targets(&self, api: Api) -> Vec<Value> {
-        let route = &self.route;
+    fn targets(&self, route: &Route) -> Vec<Value> {
         let of = |&index: &u16| {
             let target = route.table.get(usize::from(index))?;
-            let why = self.left_out(index, target, api);
+            let why = self.left_out(route, index, target);
             Some(json!({ "target": *target.id, "candidate": why.is_none(), "left_out": why }))
         };
         route.allowed.iter().filter_map(of).collect()
     }
 
-    fn left_out(&self, index: u16, target: &Target, api: Api) -> Option<String> {
-        let bound = self.route.bound.get(usize::from(index))?;
+    fn left_out(&self, route: &Route, index: u16, target: &Target) -> Option<String> {
+        let (bound, api) = (route.bound.get(usize::from(index))?, Api::parse(self.api)?);
         if !bound.endpoint.speaks.serves(api) {
             return Some(format!("its provider does not serve {}", api.as_str()));
         }
@@ -131,11 +146,10 @@ impl Routed {
         (self.priced && !priced).then(|| "its price is not known, and the budget is hard".to_owned())
     }
 
-    fn plan(&self) -> Option<Value> {
-        let plan = self.plan.as_ref()?;
-        let id = |target: u16| self.route.table.get(usize::from(target)).map(|target| &*target.id);
-        let steps: Vec<&str> = plan.steps.iter().filter_map(|step| id(step.target)).collect();
-        Some(json!({ "reason": &*plan.reason, "steps": steps }))
+    fn plan(&self, route: &Route) -> Option<Value> {
+        let id = |&target: &u16| route.table.get(usize::from(target)).map(|target| &*target.id);
+        let steps: Vec<&str> = self.steps.iter().filter_map(id).collect();
+        (!steps.is_empty()).then(|| json!({ "reason": self.reason, "steps": steps }))
     }
 }
 

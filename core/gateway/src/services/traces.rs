@@ -1,65 +1,68 @@
 //! The latest decision traces, for `weir explain`: so many of them, and so many bytes.
+//!
+//! Every exchange puts one, hardly anybody asks: so a trace is written over the oldest, into the memory that that one had,
+//! and is searched for when somebody asks. What an exchange allocates it frees when it ends, and the next finds it warm.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Most bytes of all traces together.
 const MAX_BYTES: usize = 32 << 20;
 
-/// A ring of traces by request id. One lock: it is held for a few pointers, once an exchange.
+/// A ring of traces by request id. One lock: it is held while one trace is written or shown.
 pub struct Traces<T>(Mutex<Ring<T>>);
 
 struct Ring<T> {
-    by_id: HashMap<Arc<str>, Kept<T>>,
-    oldest_first: VecDeque<Arc<str>>,
+    oldest_first: VecDeque<Box<Kept<T>>>,
     bytes: usize,
     most: usize,
 }
 
+#[derive(Default)]
 struct Kept<T> {
-    trace: Arc<T>,
+    request_id: String,
+    trace: T,
     bytes: usize,
 }
 
-impl<T> Traces<T> {
+impl<T: Default> Traces<T> {
     /// Keeps the latest `most` traces.
     #[must_use]
-    pub fn new(most: usize) -> Self {
-        Self(Mutex::new(Ring { by_id: HashMap::new(), oldest_first: VecDeque::new(), bytes: 0, most }))
+    pub const fn new(most: usize) -> Self {
+        Self(Mutex::new(Ring { oldest_first: VecDeque::new(), bytes: 0, most }))
     }
 
     /// Changes how many are kept.
     pub fn resize(&self, most: usize) {
         let mut ring = self.lock();
         ring.most = most;
-        ring.trim();
+        ring.trim(0);
     }
 
-    /// Whether any are kept: whoever fills the ring may save itself the trouble.
-    #[must_use]
-    pub fn is_on(&self) -> bool {
-        self.lock().most > 0
-    }
-
-    /// Keeps a trace that takes about so many bytes. Of one exchange the last trace counts.
-    pub fn put(&self, request_id: &Arc<str>, trace: Arc<T>, bytes: usize) {
+    /// Keeps a trace that takes about so many bytes: `write` makes it of an older one. Of one exchange the last counts.
+    pub fn put(&self, request_id: &str, bytes: usize, write: impl FnOnce(&mut T)) {
         let mut ring = self.lock();
-        let bytes = bytes + request_id.len() + size_of::<(Arc<str>, Arc<str>, Kept<T>)>();
+        let bytes = bytes + request_id.len() + size_of::<Kept<T>>();
         if ring.most == 0 || bytes > MAX_BYTES {
             return;
         }
-        match ring.by_id.insert(Arc::clone(request_id), Kept { trace, bytes }) {
-            Some(before) => ring.bytes -= before.bytes,
-            None => ring.oldest_first.push_back(Arc::clone(request_id)),
-        }
+        let full = ring.oldest_first.len() >= ring.most;
+        let mut kept = full.then(|| ring.oldest_first.pop_front()).flatten().unwrap_or_default();
+        ring.bytes -= kept.bytes;
+        ring.trim(bytes);
+        kept.request_id.clear();
+        kept.request_id.push_str(request_id);
+        kept.bytes = bytes;
+        write(&mut kept.trace);
         ring.bytes += bytes;
-        ring.trim();
+        ring.oldest_first.push_back(kept);
     }
 
-    /// The trace of an exchange, if it is still kept.
-    #[must_use]
-    pub fn get(&self, request_id: &str) -> Option<Arc<T>> {
-        self.lock().by_id.get(request_id).map(|kept| Arc::clone(&kept.trace))
+    /// Shows the trace of an exchange, if it is still kept.
+    pub fn get<R>(&self, request_id: &str, show: impl FnOnce(&T) -> R) -> Option<R> {
+        let ring = self.lock();
+        let found = ring.oldest_first.iter().rev().find(|kept| kept.request_id == request_id);
+        found.map(|kept| show(&kept.trace))
     }
 
     fn lock(&self) -> MutexGuard<'_, Ring<T>> {
@@ -68,10 +71,11 @@ impl<T> Traces<T> {
 }
 
 impl<T> Ring<T> {
-    fn trim(&mut self) {
-        while self.oldest_first.len() > self.most || self.bytes > MAX_BYTES {
+    /// Makes room for so many bytes more.
+    fn trim(&mut self, more: usize) {
+        while self.oldest_first.len() > self.most || self.bytes + more > MAX_BYTES {
             let Some(oldest) = self.oldest_first.pop_front() else { return };
-            self.bytes -= self.by_id.remove(&oldest).map_or(0, |kept| kept.bytes);
+            self.bytes -= oldest.bytes;
         }
     }
 }
@@ -83,30 +87,41 @@ mod tests {
     #[test]
     fn the_latest_are_kept() {
         let traces = Traces::new(3);
-        for id in 0..5 {
-            traces.put(&format!("req_{id}").into(), Arc::new(id), 10);
-        }
-        let kept: Vec<_> = (0..5).filter_map(|id| traces.get(&format!("req_{id}"))).map(|n| *n).collect();
+        let put = |id: &str, says: i32| traces.put(id, 10, |trace| *trace = says);
+        let get = |id: &str| traces.get(id, |trace| *trace);
+        (0..5).for_each(|id| put(&format!("req_{id}"), id));
+        let kept: Vec<i32> = (0..5).filter_map(|id| get(&format!("req_{id}"))).collect();
         assert_eq!(kept, [2, 3, 4]);
-        traces.put(&"req_2".into(), Arc::new(22), 10);
-        assert_eq!((traces.get("req_2").as_deref(), traces.get("req_3").as_deref()), (Some(&22), Some(&3)));
+        put("req_4", 44);
+        assert_eq!((get("req_4"), get("req_3"), get("req_2")), (Some(44), Some(3), None));
         traces.resize(1);
-        assert_eq!((traces.get("req_2"), traces.get("req_4").as_deref()), (None, Some(&4)));
+        assert_eq!((get("req_3"), get("req_4")), (None, Some(44)));
         traces.resize(0);
-        traces.put(&"req_9".into(), Arc::new(9), 10);
-        assert!(!traces.is_on() && traces.get("req_9").is_none() && traces.get("req_4").is_none());
-        assert_eq!(traces.lock().bytes, 0);
+        put("req_9", 9);
+        assert_eq!((get("req_9"), get("req_4"), traces.lock().bytes), (None, None, 0));
+        traces.resize(2);
+        put("req_9", 9);
+        assert_eq!(get("req_9"), Some(9));
+    }
+
+    #[test]
+    fn a_trace_is_written_over_the_oldest() {
+        let traces = Traces::<Vec<u8>>::new(2);
+        let put = |id: &str| traces.put(id, 10, |trace| trace.push(1));
+        ["a", "b", "c"].into_iter().for_each(put);
+        assert_eq!(traces.get("c", Vec::len), Some(2), "it has what the oldest had");
+        assert_eq!(traces.get("b", Vec::len), Some(1));
     }
 
     #[test]
     fn bytes_are_bounded_too() {
-        let traces = Traces::new(1_000);
-        for id in 0..10 {
-            traces.put(&format!("req_{id}").into(), Arc::new(()), MAX_BYTES / 4);
-        }
+        let traces = Traces::<()>::new(1_000);
+        let put = |id: &str, bytes| traces.put(id, bytes, |()| ());
+        (0..10).for_each(|id| put(&format!("req_{id}"), MAX_BYTES / 4));
         assert!(traces.lock().bytes <= MAX_BYTES);
-        assert!(traces.get("req_9").is_some() && traces.get("req_5").is_none());
-        traces.put(&"req_big".into(), Arc::new(()), MAX_BYTES + 1);
-        assert!(traces.get("req_big").is_none() && traces.get("req_9").is_some());
+        let kept = |id: &str| traces.get(id, |()| ()).is_some();
+        assert!(kept("req_9") && !kept("req_5"));
+        put("req_big", MAX_BYTES + 1);
+        assert!(!kept("req_big") && kept("req_9"));
     }
 }
