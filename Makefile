@@ -11,6 +11,7 @@ DATA ?= .weir
 ARGS ?=
 FUZZ_SECONDS ?= 60
 PROFILE ?= dist
+PGO ?= 1
 
 PLUGINS := $(notdir $(patsubst %/,%,$(dir $(wildcard plugins/*/manifest.yaml))))
 BENCH_GUESTS := kept waits every-hook
@@ -72,10 +73,15 @@ docs: ## the book about policies and plugins, into target/book; what it shows is
 	@mdbook build docs
 	@cp policies/*.rhai policies/*.cases.yaml target/book/   # pages link to them
 
-dist: ## an archive to ship, its bill of materials and checksums, into target/dist (PROFILE=release links sooner)
-	@.ci/setup dist
+dist: ## an archive to ship, its bill of materials and checksums, into target/dist (PGO= PROFILE=release: in minutes)
+	@.ci/setup dist $(PGO)
+ifneq ($(PGO),)
+	@PGO_DIR=$(CACHE)/pgo .ci/pgo $(PROFILE)
+	@$(MAKE) --no-print-directory package WEIR=$(CACHE)/pgo/weir
+else
 	cargo build --profile $(PROFILE) --locked --workspace --bin weir
 	@$(MAKE) --no-print-directory package WEIR=$(CARGO_TARGET_DIR)/$(PROFILE)/weir
+endif
 
 package: ## what `make dist` does with a binary that is built already (WEIR=path)
 	@$(MAKE) --no-print-directory --silent plugins

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use weir_benches::failure::Result;
 use weir_benches::run::Plan;
-use weir_benches::{hold, load, micro, mock, passthrough, run};
+use weir_benches::{hold, load, micro, mock, passthrough, run, weir};
 
 // The same allocator as Weir's, so that the baseline does not lose by its own.
 #[global_allocator]
@@ -23,6 +23,8 @@ struct Cli {
 enum Command {
     /// The whole benchmark: a table, and the figures in a file.
     Run(Plan),
+    /// The loads of the benchmark without its figures: for a build that is to learn from them.
+    Train(weir::Shipped),
     /// The upstream.
     Mock {
         #[arg(long)]
@@ -81,6 +83,7 @@ fn carry_out(command: Command) -> Result<()> {
             let report = run::run(&plan)?;
             println!("{}\n\nwritten to {}", report.table(), plan.out.display());
         }
+        Command::Train(shipped) => run::train(&shipped)?,
         Command::Mock { listen, mask } => mock::serve(&listen, &mask)?,
         Command::Passthrough { listen, upstream, threads } => {
             passthrough::serve(&listen, &upstream, threads)?

@@ -9,7 +9,6 @@ use crate::load::Tally;
 use crate::mock::Stats;
 use crate::process::{LOAD_CORE, Process, machine_cpu, ourselves, output};
 use crate::system::{Running, System};
-use crate::weir::Variant;
 use crate::wire;
 
 /// How long everything takes, and how often.
@@ -65,8 +64,6 @@ pub struct Round {
     /// Streams.
     pub stream: Measured,
 }
-
-const PII_EVERY: u64 = 100;
 
 /// A system that stays up from the first round to the last, and all that was sent to it.
 pub struct Contender<'a> {
@@ -155,8 +152,8 @@ impl Bench {
             }
             System::Nginx | System::Passthrough => command.arg("--keys").arg(&self.any_keys),
         };
-        if system.variant() == Some(Variant::Guard) && !streams {
-            command.args(["--pii-every", &PII_EVERY.to_string()]);
+        if let Some(variant) = system.variant().filter(|_| !streams) {
+            command.args(["--pii-every", &variant.pii_every().to_string()]);
         }
         let tally: Tally = serde_json::from_str(&output(&mut command)?)?;
         if tally.failures() > 0 || tally.ok == 0 {

@@ -18,6 +18,8 @@ pub enum Variant {
     Budget,
     /// The Wasm guard that masks addresses and card numbers.
     Guard,
+    /// The same, and every prompt has something to mask.
+    Masked,
     /// Nothing; the callers speak Messages, so that every request and reply is translated.
     Messages,
     /// Nothing; the callers speak Responses.
@@ -86,10 +88,11 @@ const BUDGET_USD: &str = "1000000";
 
 impl Variant {
     /// All of them, in the order of the table.
-    pub const ALL: [Variant; 7] = [
+    pub const ALL: [Variant; 8] = [
         Variant::Default,
         Variant::Budget,
         Variant::Guard,
+        Variant::Masked,
         Variant::Messages,
         Variant::Responses,
         Variant::Bare,
@@ -102,12 +105,22 @@ impl Variant {
             Variant::Default => "weir",
             Variant::Budget => "weir_budget",
             Variant::Guard => "weir_guard",
+            Variant::Masked => "weir_masked",
             Variant::Messages => "weir_messages",
             Variant::Responses => "weir_responses",
             Variant::Bare => "weir_bare",
             Variant::Five => "weir_five",
             Variant::Cached => "weir_cached",
             Variant::Hostile => "weir_hostile",
+        }
+    }
+
+    /// One plain prompt in so many has something to mask; 0: none.
+    pub fn pii_every(self) -> u64 {
+        match self {
+            Variant::Guard => 100,
+            Variant::Masked => 1,
+            _ => 0,
         }
     }
 
@@ -212,7 +225,7 @@ impl Site {
                     FIVE.iter().fold(plugins, |all, (file, rest)| all + line(file, rest).as_str()) + "\n"
                 );
             }
-            Variant::Guard => plugin(&shipped.guard, "")?,
+            Variant::Guard | Variant::Masked => plugin(&shipped.guard, "")?,
             // Which of the ways is said later: see `Site::misbehave`.
             Variant::Hostile => plugin(&shipped.guests.join("every-hook.wasm"), MISDEED)?,
             _ => String::new(),

@@ -29,9 +29,6 @@ pub struct Matchers {
     sets: Vec<(String, Set)>,
 }
 
-/// Of a policy that declares none.
-pub(crate) static NO_MATCHERS: Matchers = Matchers { sets: Vec::new() };
-
 /// One hit in a text; offsets are bytes, on character boundaries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TextHit {

@@ -251,7 +251,7 @@ impl Pipeline {
 
     /// Asks the guards.
     pub async fn guard(&self, view: &Arc<RequestView>, trace: &mut Trace) -> GuardOutcome {
-        self.guards(Hook::Guard, view, trace, |view| Question::Guard { view }).await
+        self.guards(Hook::Guard, view, trace, |_, view| Question::Guard { view }).await
     }
 
     /// Asks the guards of a whole reply, which `reply` shows.
@@ -262,8 +262,8 @@ impl Pipeline {
         meta: &Arc<ReplyMeta>,
         trace: &mut Trace,
     ) -> GuardOutcome {
-        let make = |reply: Arc<RequestView>| Question::GuardResponse {
-            request: Arc::clone(request),
+        let make = |version: &Version, reply| Question::GuardResponse {
+            request: version.view_for(request),
             reply,
             meta: Arc::clone(meta),
         };
@@ -275,12 +275,13 @@ impl Pipeline {
         hook: Hook,
         view: &Arc<RequestView>,
         trace: &mut Trace,
-        make: impl Fn(Arc<RequestView>) -> Question,
+        make: impl Fn(&Version, Arc<RequestView>) -> Question,
     ) -> GuardOutcome {
         let mut outcome = GuardOutcome::pass(Arc::clone(view));
         for stage in self.applicable(hook, view.head()) {
             let current = Arc::clone(&outcome.view);
-            let guarding = match self.ask(stage, &current, trace, &make, checked::guarding).await {
+            let make = |shown| make(stage.version(view.head()), shown);
+            let guarding = match self.ask(stage, &current, trace, make, checked::guarding).await {
                 Ok(guarding) => guarding,
                 Err(FailureMode::Open) => continue,
                 Err(FailureMode::Closed | FailureMode::StaticPlan) => {
@@ -545,7 +546,6 @@ impl Pipeline {
             return Err(version.failure);
         };
         let shadowed = stage.shadow.as_ref().map(|shadow| (shadow, question.clone()));
-        let start = (self.clock)();
         let answer = match version.policy.waits() {
             true => Arc::clone(&version.policy).later(question).await,
             false => question.ask(&*version.policy),

@@ -1,7 +1,7 @@
 //! The trait that an engine implements, and how loading and calling fail.
 
 use crate::manifest::Manifest;
-use crate::matcher::{Matchers, NO_MATCHERS};
+use crate::matcher::Matchers;
 use crate::question::{Answer, Question};
 use crate::request::RequestView;
 use crate::services::Later;
@@ -27,9 +27,7 @@ pub trait Policy: Send + Sync {
     fn digest(&self) -> &str;
 
     /// The matchers of its manifest, compiled.
-    fn matchers(&self) -> &Matchers {
-        &NO_MATCHERS
-    }
+    fn matchers(&self) -> &Matchers;
 
     /// Whether it may ask for a request's headers: where nobody does, they are not copied.
     fn reads_headers(&self) -> bool {

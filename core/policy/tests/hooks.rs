@@ -155,6 +155,26 @@ fn a_reply_is_guarded_as_a_request_is() {
     assert_eq!(trace.iter().map(|line| line.verdict).collect::<Vec<_>>(), ["edit", "answer"]);
 }
 
+/// Neither of the reply nor of the request that it answers.
+#[test]
+fn a_shared_guard_of_replies_does_not_learn_who_asks() {
+    let asked = |sharing: &str| {
+        let yaml = format!("hooks: [guard-response, stream]\nreads: content\n{sharing}");
+        let guard = Fake::new("g", &yaml).any(|question| {
+            let Question::GuardResponse { request, reply, .. } = question else { panic!() };
+            let said = format!("{}/{}", request.head().tenant, reply.head().tenant);
+            Ok(Answer::GuardResponse(guarded(Guarded::Answer(said))))
+        });
+        let (request, pipeline) = (view(&["hi"]), Pipeline::new(vec![guard.bind()]).unwrap());
+        let shown = Arc::new(request.of_reply(reply("dear ada")));
+        match block_on(pipeline.guard_response(&request, &shown, &meta(), &mut Trace::new())).end {
+            GuardEnd::Answered { text, .. } => text,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!((asked("").as_str(), asked("shared: true").as_str()), ("acme/acme", "/"));
+}
+
 #[test]
 fn what_differs_by_target_adds_up_until_one_skips() {
     let edit = |header: &str, value: &str, text: &str| {

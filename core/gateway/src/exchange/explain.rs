@@ -42,6 +42,10 @@ pub struct Explained {
     said: Vec<Line>,
 }
 
+/// Room that a trace leaves to the next one: lines, and bytes of text.
+const KEPT_LINES: usize = 8;
+const KEPT_TEXT: usize = 128;
+
 /// Longest explanation in a header.
 const HEADER: usize = 4096;
 
@@ -75,7 +79,8 @@ impl Exchange<'_> {
         }
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let (routed, said) = (self.routed.take(), self.gateway.services.explain_take(&self.id));
-        let bytes = 512 + self.trace.len() * 256 + said.len() * 128;
+        let lines = self.trace.len().max(KEPT_LINES);
+        let bytes = 512 + lines * size_of::<TraceLine>() + self.trace.len() * 64 + said.len() * 128;
         self.gateway.traces.put(&self.id, bytes, |explained| {
             explained.at_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
             explained.api = self.record.api.as_str();
@@ -85,8 +90,11 @@ impl Exchange<'_> {
             explained.status = self.record.status;
             explained.served = self.served.as_ref().map(|(id, _)| Arc::clone(id));
             explained.route = routed.as_ref().map(|routed| Arc::clone(&routed.route));
+            // The next exchange writes into what this one leaves, unless it is much.
             explained.steps.clear();
+            explained.steps.shrink_to(KEPT_LINES);
             explained.reason.clear();
+            explained.reason.shrink_to(KEPT_TEXT);
             if let Some(routed) = &routed {
                 explained.terms.clone_from(&routed.terms);
                 explained.priced = routed.priced;
@@ -94,6 +102,7 @@ impl Exchange<'_> {
                 explained.reason.push_str(&routed.reason);
             }
             explained.trace.clear();
+            explained.trace.shrink_to(KEPT_LINES);
             explained.trace.append(&mut self.trace);
             explained.said = said;
         });

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use weir_policy::pipeline::{Call, Observer};
+use weir_policy::pipeline::{Call, NOTHING_FOUND, Observer};
 
 /// Passes every call on to the metrics, counts those of watched versions, and says whose breaker opens.
 pub struct Watcher {
@@ -88,6 +88,10 @@ impl Tally {
     }
 
     fn count(&self, call: &Call<'_>) {
+        // Nobody was asked: it says nothing of a version.
+        if call.verdict == NOTHING_FOUND {
+            return;
+        }
         let nanos = u64::try_from(call.elapsed.as_nanos()).unwrap_or(u64::MAX);
         self.calls.fetch_add(1, Ordering::Relaxed);
         self.nanos.fetch_add(nanos, Ordering::Relaxed);

@@ -129,7 +129,7 @@ impl PolicyMeter {
         let verdict = if fault.is_some() { "fault" } else { verdict };
         let slot = VERDICTS.iter().position(|known| *known == verdict).unwrap_or(VERDICTS.len() - 1);
         self.verdicts.get(slot, || self.calls(metrics, slot)).inc();
-        if verdict != NOT_ASKED {
+        if verdict != NOT_ASKED && verdict != NOTHING_FOUND {
             self.duration.observe(took.as_secs_f64());
         }
         if let Some(kind) = fault {

@@ -24,7 +24,7 @@ pub struct Call<'a> {
     /// Which hook.
     pub hook: Hook,
     /// `pass`, `edit`, `block`, `answer`, `plan`, `deny`, `abstain`, `follow-plan`, `retry-after`, `switch`, `fail`,
-    /// `fault` or `breaker-open`.
+    /// `fault`, `breaker-open` or [`super::NOTHING_FOUND`].
     pub verdict: &'static str,
     /// How long it took.
     pub elapsed: Duration,

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use weir_llm::request::Request;
 use weir_llm::usage::Usage;
+use weir_policy::matcher::Matchers;
 use weir_policy::pipeline::{Heard, Passed, Piece, Shadow};
 use weir_policy::verdict::{Closing, DeltaKind, Lane, Next, StreamStep};
 use weir_policy::{
@@ -25,6 +26,7 @@ type Route = dyn Fn(&RequestView, &Candidates) -> Result<Decision, Fault> + Send
 /// A policy made of closures.
 struct Fake {
     manifest: Manifest,
+    matchers: Matchers,
     guard: Option<Box<Guard>>,
     route: Option<Box<Route>>,
     /// A word that ends a stream.
@@ -33,7 +35,9 @@ struct Fake {
 
 fn fake(yaml: &str) -> Fake {
     let text = format!("name: p\nversion: '1'\n{yaml}\n");
-    Fake { manifest: Manifest::parse_yaml(&text, "p").unwrap(), guard: None, route: None, word: "" }
+    let manifest = Manifest::parse_yaml(&text, "p").unwrap();
+    let matchers = Matchers::compile(&manifest.matchers).unwrap();
+    Fake { manifest, matchers, guard: None, route: None, word: "" }
 }
 
 fn router(
@@ -54,6 +58,10 @@ impl Policy for Fake {
 
     fn digest(&self) -> &'static str {
         "fake"
+    }
+
+    fn matchers(&self) -> &Matchers {
+        &self.matchers
     }
 
     fn guard(&self, request: &Arc<RequestView>) -> Result<GuardVerdict, Fault> {
@@ -212,6 +220,32 @@ fn a_change_of_plan_is_reported_with_its_cost_and_its_smallest_example() {
         assert!(example["head"].get(gone).is_none(), "{gone} does not matter: {example}");
     }
     assert_eq!(example["candidates"][0]["ttft_p50_ms"], 0, "nor does how fast it was");
+}
+
+/// What neither version would be asked about is no evidence that they agree.
+#[test]
+fn what_both_are_spared_is_not_counted() {
+    let yaml = "hooks: [guard]\nreads: content\nwhen: { finds: [m] }\nmatchers: [{ name: m, literals: [";
+    let seeker = |word: &str| -> Arc<dyn Policy> {
+        let block = |_: &RequestView| {
+            let outcome = Guarded::Block(deny("pii_found"));
+            Ok(GuardVerdict { outcome, findings: Vec::new(), tags: Vec::new() })
+        };
+        Arc::new(Fake { guard: Some(Box::new(block)), ..fake(&format!("{yaml}{word}] }}]")) })
+    };
+    let question = Question::Guard { view: view() };
+    let tell = |live: &Arc<dyn Policy>, candidate: &Arc<dyn Policy>| {
+        let shadow = shadow(live, candidate);
+        let pass = question.spared(&**live).map_or_else(|| question.ask(&**live), Ok);
+        shadow.asked(question.clone(), &pass, Duration::from_micros(5));
+        // The queue is in order: when this one is compared, so was the one before.
+        let (view, candidates) = self::question(&["sim/a"]);
+        shadow.asked(Question::Route { view, candidates }, &plan(0).map(Answer::Route), Duration::ZERO);
+        shadow
+    };
+    let (blind, keen) = (seeker("nowhere-to-be-found"), seeker("a"));
+    assert_eq!(report(&tell(&blind, &blind), 1)["changed_percent"], "100%", "the route alone");
+    assert_eq!(report(&tell(&blind, &keen), 2)["new_refusals"], 1);
 }
 
 #[test]
