@@ -45,8 +45,6 @@ pub mod readiness;
 pub mod recover;
 pub mod refusal;
 pub mod reload;
-#[cfg(test)]
-mod samples;
 pub mod server;
 pub mod services;
 pub mod ship;

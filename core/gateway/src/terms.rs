@@ -120,11 +120,10 @@ impl fmt::Display for Terms {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::samples;
     use proptest::prelude::*;
 
     fn target(retention: Retention, trains: bool, region: &str) -> Target {
-        Target { retention, trains, region: region.into(), ..samples::target("a/b") }
+        Target { retention, trains, region: region.into(), ..Target::bare("a/b") }
     }
 
     #[test]

@@ -33,6 +33,28 @@ pub struct Target {
     pub weight: u16,
 }
 
+impl Target {
+    /// A target of which nothing is known but its id: for cases and tests.
+    #[must_use]
+    pub fn bare(id: &str) -> Self {
+        let (provider, model) = id.split_once('/').unwrap_or(("", id));
+        Self {
+            id: id.into(),
+            provider: provider.into(),
+            model: model.into(),
+            region: "".into(),
+            retention: Retention::Unknown,
+            trains: false,
+            ctx_tokens: 0,
+            max_output_tokens: 0,
+            quality: None,
+            rates: Arc::default(),
+            tags: Arc::default(),
+            weight: 1,
+        }
+    }
+}
+
 /// Every target of a generation; plans name targets by index into it.
 pub type TargetTable = Arc<[Target]>;
 

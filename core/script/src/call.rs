@@ -45,7 +45,7 @@ impl Host {
     }
 
     pub(crate) fn asked_for(&self, capability: Capability) -> bool {
-        self.manifest.capabilities.contains(&capability)
+        self.manifest.asks_for(capability)
     }
 
     pub(crate) fn reads_content(&self) -> bool {

@@ -89,7 +89,7 @@ fn refused(file: &str, manifest: &Manifest, call: &FnCallExpr, own: &BTreeSet<St
         });
     }
     let capability = capability_of(name).filter(|_| !AMBIGUOUS.contains(&name))?;
-    (!manifest.capabilities.contains(&capability)).then(|| {
+    (!manifest.asks_for(capability)).then(|| {
         let message = format!("`{name}` needs the capability `{}`", capability.as_str());
         LoadError::new(file, message).hint(call::not_asked_for(capability))
     })

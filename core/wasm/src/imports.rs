@@ -73,7 +73,7 @@ pub(crate) fn check(
             continue;
         }
         let capability = capability(file, name, interface, manifest)?;
-        if !manifest.capabilities.contains(&capability) {
+        if !manifest.asks_for(capability) {
             return Err(not_asked(file, capability));
         }
         if !granted.contains(&capability) {

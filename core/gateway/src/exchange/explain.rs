@@ -26,7 +26,7 @@ pub struct Routed {
 #[derive(Default)]
 pub struct Explained {
     at_ms: u64,
-    api: &'static str,
+    api: Option<Api>,
     stream: bool,
     generation: u64,
     outcome: &'static str,
@@ -83,7 +83,7 @@ impl Exchange<'_> {
         let bytes = 512 + lines * size_of::<TraceLine>() + self.trace.len() * 64 + said.len() * 128;
         self.gateway.traces.put(&self.id, bytes, |explained| {
             explained.at_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
-            explained.api = self.record.api.as_str();
+            explained.api = Some(self.record.api);
             explained.stream = self.record.stream;
             explained.generation = self.snapshot.generation;
             explained.outcome = self.record.outcome.as_str();
@@ -120,7 +120,7 @@ impl Explained {
         json!({
             "request_id": request_id,
             "at_ms": self.at_ms,
-            "api": self.api,
+            "api": self.api.map(Api::as_str),
             "stream": self.stream,
             "generation": self.generation,
             "outcome": self.outcome,
@@ -144,7 +144,7 @@ impl Explained {
     }
 
     fn left_out(&self, route: &Route, index: u16, target: &Target) -> Option<String> {
-        let (bound, api) = (route.bound.get(usize::from(index))?, Api::parse(self.api)?);
+        let (bound, api) = (route.bound.get(usize::from(index))?, self.api?);
         if !bound.endpoint.speaks.serves(api) {
             return Some(format!("its provider does not serve {}", api.as_str()));
         }

@@ -99,11 +99,11 @@ impl Exchange<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::samples::target;
     use crate::telemetry::live::{self, Clock};
     use serde_json::json;
     use std::time::Duration;
     use weir_llm::api::Api;
+    use weir_policy::Target;
 
     /// What a request of an organisation sees.
     fn warm(warmth: &Arc<Warmth>, tenant: &str) -> Arc<Warm> {
@@ -112,7 +112,7 @@ mod tests {
         let ids: [Arc<str>; 2] = ["a/m".into(), "b/m".into()];
         Arc::new(Warm {
             facts: Arc::new(live::Live::new(&ids)),
-            table: ids.iter().map(|id| target(id)).collect(),
+            table: ids.iter().map(|id| Target::bare(id)).collect(),
             warmth: Arc::clone(warmth),
             request: Arc::new(Request::parse(Api::Chat, body.to_string().into()).unwrap()),
             secret: [7; 32],

@@ -94,7 +94,7 @@ impl Ship {
 
     fn shadows(&mut self, unit: &mut Unit, candidate: &Loaded) -> Result<Vec<Arc<Shadowing>>, String> {
         let stateful = unit.live.policies.iter().any(|policy| {
-            let asks = |capability| policy.manifest().capabilities.contains(&capability);
+            let asks = |capability| policy.manifest().asks_for(capability);
             asks(Capability::Kv) || asks(Capability::Http) || asks(Capability::Telemetry)
         });
         // The live version is asked again for examples: one that leaves marks gets a twin that leaves none.

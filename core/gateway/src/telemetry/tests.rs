@@ -2,14 +2,13 @@ use super::gaps::Gaps;
 use super::meters::{Meters, Origin};
 use super::record::{Attempt, CacheState, Model, Outcome};
 use super::*;
-use crate::samples::target;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 use weir_llm::neutral::Finish;
 use weir_llm::neutral::label::ModelName;
 use weir_llm::price::Nanos;
 use weir_llm::usage::Usage;
-use weir_policy::{Api, ErrorClass, FaultKind};
+use weir_policy::{Api, ErrorClass, FaultKind, Target};
 
 /// Every metric with its label keys. A change here is a change of our interface: say so in the release notes.
 const GOLDEN: &str = include_str!("metrics.golden");
@@ -22,7 +21,7 @@ pub(super) fn meters(metrics: &Arc<Metrics>) -> Arc<Meters> {
     Meters::new(
         metrics,
         &["fast".into(), "slow".into()],
-        &[target("openai/gpt-4o-mini"), target("sim/sim-small")],
+        &[Target::bare("openai/gpt-4o-mini"), Target::bare("sim/sim-small")],
         &[origin("openai", "api.example", 443), origin("sim", "sim", 0)],
     )
 }

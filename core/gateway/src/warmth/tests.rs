@@ -1,5 +1,4 @@
 use super::*;
-use crate::samples;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use weir_llm::api::Api;
@@ -43,7 +42,7 @@ impl World {
 }
 
 fn target(id: &str, region: &str) -> Target {
-    Target { region: region.into(), ..samples::target(id) }
+    Target { region: region.into(), ..Target::bare(id) }
 }
 
 #[test]

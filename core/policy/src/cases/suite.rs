@@ -12,7 +12,7 @@ use super::world::{self, Place};
 use crate::manifest::Capability;
 use crate::policy::LoadError;
 use crate::services::{Grants, Services};
-use crate::target::TargetTable;
+use crate::target::{Target, TargetTable};
 use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
@@ -73,7 +73,7 @@ impl Suite {
     #[must_use]
     pub fn with_targets(mut self, ids: &[String]) -> Self {
         let new = |id: &&String| self.table.iter().all(|target| *target.id != ***id);
-        let new: Vec<_> = ids.iter().filter(new).map(|id| world::bare(id)).collect();
+        let new: Vec<_> = ids.iter().filter(new).map(|id| Target::bare(id)).collect();
         self.table = self.table.iter().cloned().chain(new).collect();
         self
     }

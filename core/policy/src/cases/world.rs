@@ -14,5 +14,5 @@ mod view;
 
 pub(super) use money::{base, nanos, summaries, used};
 pub(super) use place::Place;
-pub(super) use targets::{attempt, bare, candidates, errors, table};
+pub(super) use targets::{attempt, candidates, errors, table};
 pub(super) use view::{meta, reply, request};

@@ -2,7 +2,6 @@
 
 use super::{Yard, script};
 use crate::config::{ShadowOptions, ShipOptions};
-use crate::samples;
 use crate::ship::diff;
 use crate::ship::order::Order;
 use crate::ship::shadow::{Shadowing, Versions};
@@ -109,7 +108,7 @@ fn target(id: &str, input: u64) -> Target {
     use weir_llm::usage::Class;
     let rate = |class, pico_per_unit| Rate { class, pico_per_unit };
     let rates = [rate(Class::Input, input), rate(Class::Output, 0)].into();
-    Target { provider: "sim".into(), model: id.into(), rates, ..samples::target(id) }
+    Target { provider: "sim".into(), model: id.into(), rates, ..Target::bare(id) }
 }
 
 fn candidates(ids: &[&str], facts: Arc<dyn LiveFacts>) -> Arc<Candidates> {

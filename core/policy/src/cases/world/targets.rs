@@ -3,7 +3,6 @@
 use super::place::Place;
 use super::view::retention;
 use crate::cases::file::{AttemptFile, BreakerName, Case, Cases, ErrorFile, LiveFile, TargetFile};
-use crate::head::Retention;
 use crate::policy::LoadError;
 use crate::target::{Breaker, Candidates, Live, LiveFacts, Target, TargetTable};
 use crate::verdict::{AttemptError, AttemptFacts, ErrorClass};
@@ -119,7 +118,7 @@ fn error(place: Place<'_>, written: &ErrorFile, table: &TargetTable) -> Result<A
 }
 
 fn target(place: Place<'_>, written: &TargetFile) -> Result<Target, LoadError> {
-    let known = bare(&written.id.value);
+    let known = Target::bare(&written.id.value);
     let (terms, at) = match &written.retention {
         Some(name) => (Some(name.value.as_str()), place.of(name)),
         None => (None, place.of(&written.id)),
@@ -139,25 +138,6 @@ fn target(place: Place<'_>, written: &TargetFile) -> Result<Target, LoadError> {
         weight: written.weight,
         ..known
     })
-}
-
-/// A target of which nothing is known but its id.
-pub(in crate::cases) fn bare(id: &str) -> Target {
-    let (provider, model) = id.split_once('/').unwrap_or(("", id));
-    Target {
-        id: id.into(),
-        provider: provider.into(),
-        model: model.into(),
-        region: "".into(),
-        retention: Retention::Unknown,
-        trains: false,
-        ctx_tokens: 0,
-        max_output_tokens: 0,
-        quality: None,
-        rates: Arc::default(),
-        tags: Arc::default(),
-        weight: 1,
-    }
 }
 
 /// Tokens are priced by the million, all else by the piece.
