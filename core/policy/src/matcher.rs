@@ -3,15 +3,20 @@
 //! A scan answers every hit of every pattern; hits of different patterns may overlap. Literals of one matcher do not
 //! overlap each other: the leftmost, then the longest wins.
 //!
+//! - `signs`: what a text must hold for a pattern to match in it, looked for before anything else.
+//!
 //! Regular expressions have the syntax of the crate `regex` and run in time linear in the text. In a pattern that is
 //! written in ASCII, `\w`, `\d`, `\s` and `\b` mean ASCII: a Unicode `\b` is some 200 times slower in text of other
 //! scripts, and a letter like `é` beside a card number must not hide it. A pattern with a non-ASCII character, `\p` or
 //! `(?u` keeps their Unicode meaning.
 
+mod signs;
+
 use crate::manifest::MatcherSpec;
 use crate::policy::LoadError;
 use aho_corasick::{AhoCorasick, MatchKind};
 use regex::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
+use signs::{Possible, Signs};
 use std::borrow::Cow;
 
 /// Most hits that one scan may answer; more is an error, since a cut list would hide the rest from a guard.
@@ -100,10 +105,12 @@ pub struct Set {
     patterns: Option<Patterns>,
 }
 
-/// `any` says quickly that there is nothing; only what it names is searched for places. A pattern with a Unicode word
-/// boundary would slow down the whole set, so it stays outside and is searched by itself.
+/// `signs` says which patterns may match at all. If those are many, `any` says whether one does; only what it names is
+/// searched for places. A pattern with a Unicode word boundary would slow down the whole set, so it stays outside and is
+/// searched by itself.
 #[derive(Debug)]
 struct Patterns {
+    signs: Signs,
     any: RegexSet,
     each: Vec<Regex>,
     /// Indices into `each` by index in `any`.
@@ -177,14 +184,23 @@ impl Patterns {
             .size_limit(MAX_SET_BYTES)
             .nest_limit(MAX_NESTING)
             .build();
-        Ok(Some(Self { any: any.map_err(|error| reason(&error))?, each, quick, slow, first }))
+        let any = any.map_err(|error| reason(&error))?;
+        let signs = Signs::of(meant.iter().map(|meant| &**meant), spec.case_insensitive, MAX_NESTING);
+        Ok(Some(Self { signs, any, each, quick, slow, first }))
     }
 
     fn hit(&self, text: &str) -> bool {
-        self.any.is_match(text) || self.slow.iter().any(|&index| self.each[index].is_match(text))
+        let matches = |&index: &usize| self.each[index].is_match(text);
+        match self.signs.possible(text) {
+            Possible::Few(list, len) => list[..len].iter().any(matches),
+            Possible::Any => self.any.is_match(text) || self.slow.iter().any(matches),
+        }
     }
 
     fn scan(&self, text: &str, hits: &mut Vec<TextHit>) -> Result<(), TooManyHits> {
+        if let Possible::Few(list, len) = self.signs.possible(text) {
+            return list[..len].iter().try_for_each(|&index| self.places(index, text, hits));
+        }
         if self.any.is_match(text) {
             self.any
                 .matches(text)

@@ -1,0 +1,354 @@
+//! What must stand in a text for a pattern to match there: one of some literals, or one of some bytes. Looking for that
+//! takes a tenth of the time that an automaton takes, and most texts have none of it.
+//!
+//! A sign is read off a pattern's syntax tree: every match has a match of each part that is not optional, and a part begins
+//! with one of a few literals or is passed over. The rarest such set is the pattern's sign.
+
+use aho_corasick::{AhoCorasick, Anchored, Input, MatchKind};
+use regex_syntax::ParserBuilder;
+use regex_syntax::hir::literal::Extractor;
+use regex_syntax::hir::{Hir, HirKind};
+
+/// So many patterns are searched for one by one; more together, with one automaton.
+const FEW: usize = 4;
+/// Shortest literal that is searched for as such; of shorter ones a single byte is.
+const SHORTEST: usize = 3;
+/// Bytes of a literal that are looked at.
+const LONGEST: usize = 16;
+/// Literals of one pattern.
+const MOST: usize = 64;
+/// Parts of a pattern that are looked at, and how many of them together.
+const PARTS: usize = 32;
+const TOGETHER: usize = 8;
+/// Hits of literals that say nothing new until all patterns are taken for possible: each hit begins a search anew.
+const PATIENCE: usize = 64;
+
+/// The signs of a matcher's patterns.
+#[derive(Debug)]
+pub(super) struct Signs {
+    literals: Option<AhoCorasick>,
+    /// By literal: the patterns that it is a sign of, and those that one of its prefixes is a sign of.
+    of_literal: Vec<Vec<usize>>,
+    bytes: Vec<(ByteSet, Vec<usize>)>,
+    /// Patterns without a sign, which are always possible.
+    without: Vec<usize>,
+}
+
+/// Which patterns may match in a text: no others do.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Possible {
+    /// These.
+    Few([usize; FEW], usize),
+    /// So many that they are not told apart.
+    Any,
+}
+
+impl Possible {
+    const NONE: Self = Self::Few([0; FEW], 0);
+
+    /// Adds a pattern; whether it was new.
+    fn add(&mut self, pattern: usize) -> bool {
+        let Self::Few(list, len) = self else { return false };
+        if list[..*len].contains(&pattern) {
+            return false;
+        }
+        if *len == FEW {
+            *self = Self::Any;
+        } else {
+            list[*len] = pattern;
+            *len += 1;
+        }
+        true
+    }
+}
+
+impl Signs {
+    /// The signs of patterns that compile, given as they are meant.
+    pub(super) fn of<'a>(
+        patterns: impl Iterator<Item = &'a str>,
+        case_insensitive: bool,
+        nesting: u32,
+    ) -> Self {
+        let mut parser = ParserBuilder::new();
+        parser.case_insensitive(case_insensitive).nest_limit(nesting);
+        let mut literals: Vec<(Vec<u8>, usize)> = Vec::new();
+        let mut this =
+            Self { literals: None, of_literal: Vec::new(), bytes: Vec::new(), without: Vec::new() };
+        for (pattern, text) in patterns.enumerate() {
+            match parser.build().parse(text).ok().and_then(|hir| Sign::of(&hir)) {
+                Some(Sign::Literals(list)) => {
+                    literals.extend(list.into_iter().map(|literal| (literal, pattern)))
+                }
+                Some(Sign::Bytes(set)) => match this.bytes.iter_mut().find(|(known, _)| *known == set) {
+                    Some((_, of)) => of.push(pattern),
+                    None => this.bytes.push((set, vec![pattern])),
+                },
+                None => this.without.push(pattern),
+            }
+        }
+        let mut distinct: Vec<&[u8]> = literals.iter().map(|(literal, _)| literal.as_slice()).collect();
+        distinct.sort_unstable();
+        distinct.dedup();
+        if !distinct.is_empty() {
+            let built = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&distinct);
+            // Too many for an automaton, which the limits of a matcher rule out: then all are possible in any text.
+            let Ok(built) = built else {
+                this.without = (0..=FEW).collect();
+                return this;
+            };
+            this.literals = Some(built);
+            let of = |found: &[u8]| {
+                let signs = literals.iter().filter(|(literal, _)| found.starts_with(literal));
+                signs.map(|(_, pattern)| *pattern).collect()
+            };
+            this.of_literal = distinct.into_iter().map(of).collect();
+        }
+        this
+    }
+
+    /// Which patterns may match somewhere in a text.
+    pub(super) fn possible(&self, text: &str) -> Possible {
+        let mut possible = Possible::NONE;
+        for &pattern in &self.without {
+            possible.add(pattern);
+        }
+        for (set, patterns) in &self.bytes {
+            if matches!(possible, Possible::Any) {
+                return possible;
+            }
+            if set.is_in(text.as_bytes()) {
+                patterns.iter().for_each(|&pattern| _ = possible.add(pattern));
+            }
+        }
+        if let Some(literals) = &self.literals {
+            self.literals_of(literals, text, &mut possible);
+        }
+        possible
+    }
+
+    /// Literals may overlap: after a hit the search goes on one byte after its beginning.
+    fn literals_of(&self, literals: &AhoCorasick, text: &str, possible: &mut Possible) {
+        let (mut from, mut patience) = (0, PATIENCE);
+        while let Possible::Few(..) = possible {
+            let input = Input::new(text).span(from..text.len()).anchored(Anchored::No);
+            let Some(found) = literals.find(input) else { return };
+            let mut new = false;
+            for &pattern in &self.of_literal[found.pattern().as_usize()] {
+                new |= possible.add(pattern);
+            }
+            if !new {
+                patience -= 1;
+            }
+            if patience == 0 {
+                *possible = Possible::Any;
+            }
+            from = found.start() + 1;
+        }
+    }
+}
+
+/// One of these stands in every match.
+#[derive(Debug, PartialEq)]
+enum Sign {
+    Literals(Vec<Vec<u8>>),
+    Bytes(ByteSet),
+}
+
+impl Sign {
+    fn of(hir: &Hir) -> Option<Self> {
+        rarest(hir).map(|(sign, _)| sign)
+    }
+}
+
+/// The rarest sign of a part, and how common it is.
+fn rarest(hir: &Hir) -> Option<(Sign, f64)> {
+    let within = match hir.kind() {
+        HirKind::Capture(capture) => rarest(&capture.sub),
+        HirKind::Repetition(repetition) if repetition.min > 0 => rarest(&repetition.sub),
+        HirKind::Concat(parts) => {
+            let tails = (0..parts.len().min(PARTS)).map(|at| {
+                let end = parts.len().min(at + TOGETHER);
+                (&parts[at], Hir::concat(parts[at..end].to_vec()))
+            });
+            tails.filter_map(|(part, tail)| rarer(rarest(part), beginning(&tail))).reduce(lesser)
+        }
+        _ => None,
+    };
+    rarer(within, beginning(hir))
+}
+
+fn rarer(one: Option<(Sign, f64)>, other: Option<(Sign, f64)>) -> Option<(Sign, f64)> {
+    one.into_iter().chain(other).reduce(lesser)
+}
+
+fn lesser(one: (Sign, f64), other: (Sign, f64)) -> (Sign, f64) {
+    if other.1 < one.1 { other } else { one }
+}
+
+/// What a match of a part begins with, if that is one of a few literals.
+fn beginning(hir: &Hir) -> Option<(Sign, f64)> {
+    let seq = Extractor::new().limit_total(MOST).extract(hir);
+    let list = seq.literals().filter(|list| (1..=MOST).contains(&list.len()))?;
+    let shortest = list.iter().map(|literal| literal.as_bytes().len()).min()?;
+    if shortest >= SHORTEST {
+        let cut = |bytes: &[u8]| bytes[..bytes.len().min(LONGEST)].to_vec();
+        let literals: Vec<Vec<u8>> = list.iter().map(|literal| cut(literal.as_bytes())).collect();
+        let common =
+            literals.iter().map(|literal| literal.iter().map(|&byte| commonness(byte)).product::<f64>());
+        let common = common.sum();
+        return Some((Sign::Literals(literals), common));
+    }
+    let mut set = [false; 256];
+    for literal in list {
+        let rarest =
+            literal.as_bytes().iter().min_by(|&&one, &&other| commonness(one).total_cmp(&commonness(other)));
+        set[usize::from(*rarest?)] = true;
+    }
+    let common = (0..=u8::MAX).filter(|&byte| set[usize::from(byte)]).map(commonness).sum();
+    Some((Sign::Bytes(ByteSet::of(&set)), common))
+}
+
+/// How common a byte is in prompts, roughly: digits and signs say something, small letters nothing.
+const fn commonness(byte: u8) -> f64 {
+    match byte {
+        b'a'..=b'z' | b' ' => 0.05,
+        b'.' | b',' | b'-' | b'\'' | b'"' | b'\n' | b':' => 0.03,
+        b'A'..=b'Z' => 0.01,
+        b'0'..=b'9' => 0.002,
+        _ => 0.003,
+    }
+}
+
+/// A set of bytes, as ranges.
+#[derive(Debug, PartialEq)]
+struct ByteSet(Vec<(u8, u8)>);
+
+impl ByteSet {
+    fn of(set: &[bool; 256]) -> Self {
+        let mut ranges: Vec<(u8, u8)> = Vec::new();
+        for byte in (0..=u8::MAX).filter(|&byte| set[usize::from(byte)]) {
+            match ranges.last_mut() {
+                Some((_, last)) if *last + 1 == byte => *last = byte,
+                _ => ranges.push((byte, byte)),
+            }
+        }
+        Self(ranges)
+    }
+
+    /// Whether one of them is in a text. A block at a time without a branch, which compiles to vector instructions.
+    fn is_in(&self, text: &[u8]) -> bool {
+        self.0.iter().any(|&(first, last)| {
+            let width = last - first;
+            text.chunks(128).any(|block| {
+                block.iter().fold(false, |found, byte| found | (byte.wrapping_sub(first) <= width))
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use regex::{Regex, RegexBuilder};
+    use std::sync::LazyLock;
+
+    /// Patterns whose signs are literals, bytes and nothing, with what makes signs go wrong: options, branches,
+    /// repetitions, classes beyond ASCII, literals that overlap.
+    const PATTERNS: [&str; 18] = [
+        "[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\\.[A-Za-z]{2,}",
+        "[0-9](?:[ -]?[0-9]){12,}",
+        "[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}",
+        "(?:AKIA|ASIA)[A-Z0-9]{16}",
+        "[rs]k_(?:live|test)_[A-Za-z0-9]{16,}",
+        "sk-[a-z]{3}",
+        "task-s",
+        "k-sk",
+        "(?:ab|c)?d+e",
+        "(?:foo|ba[rz]){2}",
+        "(?:foo)*x|yy",
+        "a|[0-9]{2}",
+        "[a-z]{2}[A-Z]",
+        "[éèü]t[ée]",
+        "[α-ω]{2}",
+        "(?i)kelvin",
+        "(?s:.)!",
+        "x{0,2}y{2,3}z?",
+    ];
+
+    struct Compiled {
+        alone: Vec<Signs>,
+        all: Signs,
+        regexes: Vec<Regex>,
+    }
+
+    /// In small letters only, and in any.
+    static COMPILED: LazyLock<[Compiled; 2]> = LazyLock::new(|| {
+        [false, true].map(|insensitive| {
+            let regex = |pattern: &str| RegexBuilder::new(pattern).case_insensitive(insensitive).build();
+            Compiled {
+                alone: PATTERNS.map(|pattern| Signs::of(std::iter::once(pattern), insensitive, 64)).into(),
+                all: Signs::of(PATTERNS.into_iter(), insensitive, 64),
+                regexes: PATTERNS.map(|pattern| regex(pattern).expect("compiles")).into(),
+            }
+        })
+    });
+
+    fn possible(signs: &Signs, pattern: usize, text: &str) -> bool {
+        match signs.possible(text) {
+            Possible::Few(list, len) => list[..len].contains(&pattern),
+            Possible::Any => true,
+        }
+    }
+
+    /// A match of the pattern amid other text.
+    fn text_with_a_match() -> impl Strategy<Value = (usize, String)> {
+        (0..PATTERNS.len()).prop_flat_map(|pattern| {
+            let found = proptest::string::string_regex(PATTERNS[pattern]).expect("generates");
+            ("[ -~é\n]{0,40}", found, "[ -~é\n]{0,40}")
+                .prop_map(move |(before, found, after)| (pattern, format!("{before}{found}{after}")))
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(500))]
+
+        /// The one thing that must hold: what matches is possible, with each pattern alone and among the others.
+        #[test]
+        fn what_matches_is_possible((pattern, text) in text_with_a_match(), insensitive: bool) {
+            let Compiled { alone, all, regexes } = &COMPILED[usize::from(insensitive)];
+            prop_assert!(possible(&alone[pattern], 0, &text), "{}", PATTERNS[pattern]);
+            for (index, regex) in regexes.iter().enumerate() {
+                prop_assert!(!regex.is_match(&text) || possible(all, index, &text), "{regex}");
+            }
+        }
+    }
+
+    #[test]
+    fn signs_are_what_is_rare() {
+        let sign = |pattern: &str| Sign::of(&ParserBuilder::new().build().parse(pattern).expect("parses"));
+        let bytes = |bytes: &str| {
+            let mut set = [false; 256];
+            bytes.bytes().for_each(|byte| set[usize::from(byte)] = true);
+            Some(Sign::Bytes(ByteSet::of(&set)))
+        };
+        let literals = |list: &[&str]| {
+            Some(Sign::Literals(list.iter().map(|literal| literal.as_bytes().to_vec()).collect()))
+        };
+        assert_eq!(sign(PATTERNS[0]), bytes("@"));
+        assert_eq!(sign("(?-u:\\b)(?:[0-9]{1,3}\\.){3}[0-9]{1,3}(?-u:\\b)"), bytes("0123456789"));
+        assert_eq!(sign("gh[po]_[A-Za-z0-9]{36,}"), literals(&["gho_", "ghp_"]));
+        assert_eq!(sign("[a-z]+"), None, "any text has letters, and so many are not told apart");
+        assert_eq!(sign("x?"), None, "the empty text matches");
+    }
+
+    #[test]
+    fn literals_that_overlap_are_all_seen() {
+        let signs = Signs::of(["task-s", "k-sk", "-sk-"].into_iter(), false, 64);
+        let Possible::Few(_, 3) = signs.possible("a task-sk-") else { panic!("one hides another") };
+        let Possible::Few(_, 0) = signs.possible("a task") else { panic!("there is none") };
+        let Possible::Any = signs.possible(&"k-sk ".repeat(PATIENCE + 1)) else {
+            panic!("it has no patience")
+        };
+    }
+}
