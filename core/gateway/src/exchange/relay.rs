@@ -32,7 +32,7 @@ pub enum Ended {
 pub struct Relay {
     parser: sse::Parser,
     way: Way,
-    /// What may leave now, last first.
+    /// What may leave now, in its order.
     ready: Vec<Passing>,
     /// The last event, which waits for the posting.
     held: Passing,
@@ -86,7 +86,7 @@ impl Relay {
         }
     }
 
-    /// Takes a chunk; what may leave is then had from [`Relay::next_piece`].
+    /// Takes a chunk; what may leave is then had from [`Relay::take_ready`].
     ///
     /// # Errors
     /// An event is too long.
@@ -96,8 +96,6 @@ impl Relay {
             // Whatever comes after the last event is of no use to anybody.
             return Ok(());
         }
-        // What has not left yet stays in front of what comes now.
-        self.ready.reverse();
         match &mut self.way {
             Way::Pass(pass) => {
                 pass.marks.clear();
@@ -133,7 +131,6 @@ impl Relay {
                 }
             }
         }
-        self.ready.reverse();
         Ok(())
     }
 
@@ -143,7 +140,7 @@ impl Relay {
         let mut out = Vec::new();
         transcoder.poke(&mut out);
         if !out.is_empty() {
-            self.ready.insert(0, out.into());
+            self.ready.push(out.into());
         }
         if transcoder.stopped() {
             self.end = Some(Ended::Stopped);
@@ -165,9 +162,21 @@ impl Relay {
         gate.downcast().ok()
     }
 
-    /// The next piece that may leave.
-    pub fn next_piece(&mut self) -> Option<Passing> {
-        self.ready.pop()
+    /// How many bytes may leave.
+    pub fn ready(&self) -> usize {
+        self.ready.iter().map(Passing::len).sum()
+    }
+
+    /// What may leave, in one piece.
+    pub fn take_ready(&mut self) -> Passing {
+        match self.ready.len() {
+            0 | 1 => self.ready.pop().unwrap_or_default(),
+            _ => {
+                let mut all = BytesMut::with_capacity(self.ready());
+                self.ready.drain(..).for_each(|piece| all.extend_from_slice(piece.expose()));
+                all.freeze().into()
+            }
+        }
     }
 
     /// How the provider's own events ended the stream, if they have.
@@ -328,9 +337,7 @@ mod tests {
         let mut out = Vec::new();
         for part in parts {
             relay.feed(&part.to_vec().into()).unwrap();
-            while let Some(piece) = relay.next_piece() {
-                out.extend_from_slice(piece.expose());
-            }
+            out.extend_from_slice(relay.take_ready().expose());
         }
         let held = relay.last();
         (String::from_utf8(out).unwrap(), String::from_utf8(held.expose().to_vec()).unwrap(), relay)

@@ -15,7 +15,9 @@ use crate::refusal::Refusal;
 use crate::telemetry::gaps::Gaps;
 use crate::upstream::Response;
 use bytes::Bytes;
-use std::pin::pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 use weir_llm::api::Api;
 use weir_llm::payload::Passing;
@@ -27,6 +29,9 @@ use weir_policy::{Deny, Hook};
 
 /// How long a caller hears nothing before it is sent a keep-alive: proxies on the way close what is silent for a minute.
 const SILENCE: Duration = Duration::from_secs(15);
+
+/// Bytes that may wait for others which have come already, so that they leave in one write.
+const TOGETHER: usize = 16 << 10;
 
 /// How a stream ended.
 enum Finish {
@@ -170,19 +175,30 @@ impl Exchange<'_> {
         let mut silent = pin!(tokio::time::sleep(SILENCE));
         let mut spoke = Instant::now();
         self.record.gaps = self.snapshot.meters.counts_chunks().then(|| Box::new(Gaps::begin(spoke)));
-        loop {
-            if !self.utter(relay, ear.aloud, &mut spoke).await && !ear.stay(&mut late, until) {
-                return Finish::Gone(false);
-            }
+        let finish = loop {
             match relay.end() {
-                Some(Ended::Done) => return Finish::Complete,
-                Some(Ended::Error) => return Finish::Failed,
-                Some(Ended::Stopped) => return Finish::Stopped(stopped()),
+                Some(Ended::Done) => break Finish::Complete,
+                Some(Ended::Error) => break Finish::Failed,
+                Some(Ended::Stopped) => break Finish::Stopped(stopped()),
                 None => {}
             }
             // One read, however many keep-alives it takes: a read that is dropped half way could lose bytes.
             let mut chunk = pin!(response.chunk());
+            // What has come already leaves together with what came before it: a write each costs more than all else.
+            let mut heard = match relay.ready() < TOGETHER {
+                true => at_hand(chunk.as_mut()).await.map(|chunk| chunk.map_err(|failure| failure.message)),
+                false => None,
+            };
+            if heard.is_none()
+                && !self.utter(relay, ear.aloud, &mut spoke).await
+                && !ear.stay(&mut late, until)
+            {
+                return Finish::Gone(false);
+            }
             let heard = loop {
+                if let Some(heard) = heard.take() {
+                    break heard;
+                }
                 let due = relay.due();
                 let next = async {
                     tokio::select! {
@@ -226,37 +242,40 @@ impl Exchange<'_> {
                 silent.as_mut().reset((spoke + SILENCE).max(Instant::now() + SILENCE / 15).into());
             };
             match heard {
-                Err(why) => return Finish::Cut(why),
-                Ok(None) if relay.close() => return Finish::Complete,
-                Ok(None) if relay.end() == Some(Ended::Stopped) => return Finish::Stopped(stopped()),
-                Ok(None) => return Finish::Cut("it ended before its last event".to_owned()),
+                Err(why) => break Finish::Cut(why),
+                Ok(None) if relay.close() => break Finish::Complete,
+                Ok(None) if relay.end() == Some(Ended::Stopped) => break Finish::Stopped(stopped()),
+                Ok(None) => break Finish::Cut("it ended before its last event".to_owned()),
                 Ok(Some(chunk)) => {
                     if let Some(gaps) = &mut self.record.gaps {
                         gaps.chunk(Instant::now());
                     }
                     if !ear.hears(chunk.len()) {
-                        return Finish::Cut("its caller left, and it is longer than is read then".to_owned());
+                        break Finish::Cut("its caller left, and it is longer than is read then".to_owned());
                     }
                     if let Err(error) = relay.feed(&chunk) {
-                        return Finish::Cut(error.to_string());
+                        break Finish::Cut(error.to_string());
                     }
                 }
             }
+        };
+        if !self.utter(relay, ear.aloud, &mut spoke).await && !ear.stay(&mut late, until) {
+            return Finish::Gone(false);
         }
+        finish
     }
 
     /// Writes what may leave; whether the caller is still there.
     async fn utter(&mut self, relay: &mut Relay, aloud: bool, spoke: &mut Instant) -> bool {
-        while let Some(piece) = relay.next_piece() {
-            if !aloud {
-                continue;
-            }
-            self.record.bytes_out += piece.len() as u64;
-            if self.session.write_response_body(piece.into_bytes(), false).await.is_err() {
-                return false;
-            }
-            *spoke = Instant::now();
+        let piece = relay.take_ready();
+        if !aloud || piece.is_empty() {
+            return true;
         }
+        self.record.bytes_out += piece.len() as u64;
+        if self.session.write_response_body(piece.into_bytes(), false).await.is_err() {
+            return false;
+        }
+        *spoke = Instant::now();
         true
     }
 
@@ -367,6 +386,15 @@ impl Exchange<'_> {
 fn stopped() -> Deny {
     let message = "A policy stopped this stream.".to_owned();
     Deny { status: 403, code: "policy_denied".into(), message, retry_after_ms: None }
+}
+
+/// What a future has now, without waiting for it.
+async fn at_hand<T>(mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+    poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
 /// Waits for a moment; for ever, if there is none.
