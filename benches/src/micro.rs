@@ -24,7 +24,7 @@ use weir_policy::manifest::MatcherSpec;
 use weir_policy::matcher::Matchers;
 use weir_policy::{Candidates, Grants, Policy, Question, RequestView};
 
-use crate::failure::{Context, Result};
+use crate::failure::{Context, Failure, Result};
 use crate::figures::Series;
 use crate::translation::{self, Figure};
 
@@ -43,6 +43,9 @@ pub struct Policies {
     /// How many rounds of a tenth of a second each.
     #[arg(long, default_value_t = 11)]
     pub rounds: usize,
+    /// Only what begins so, or `translate_` and a part of a pair's name: for a profile.
+    #[arg(long, default_value = "")]
+    pub only: String,
 }
 
 /// Figures by name, one value a round.
@@ -99,28 +102,37 @@ pub fn measure(policies: &Policies) -> Result<Calls> {
     let prompt = world::prompt_of(4 << 10)?;
     let rounds = policies.rounds;
     let mut figures: Vec<Figure> = Vec::new();
-    let mut row = |name: &str, values: Vec<f64>| figures.push((name.to_owned(), values));
+    let mut row = |name: &str, values: &dyn Fn() -> Result<Vec<f64>>| {
+        if name.starts_with(&policies.only) {
+            figures.push((name.to_owned(), values()?));
+        }
+        Ok::<_, Failure>(())
+    };
 
     for (name, source) in
         [("rhai_route", SHORT_ROUTE), ("rhai_route_shipped", &*script), ("rhai_route_loop", LOOP_ROUTE)]
     {
         for (how, source) in [("", source.to_owned()), ("_interpreted", interpreted(source))] {
             let policy = scripted(&source, &json!({}))?;
-            row(&format!("{name}{how}_us"), per_call(rounds, || route(&*policy, &request, &candidates))?);
+            let call = || route(&*policy, &request, &candidates);
+            row(&format!("{name}{how}_us"), &|| per_call(rounds, call))?;
         }
     }
     let kept = component(&engine, &guest("kept.wasm"), &json!({}))?;
-    row("wasm_kept_us", per_call(rounds, || route(&*kept, &request, &candidates))?);
+    row("wasm_kept_us", &|| per_call(rounds, || route(&*kept, &request, &candidates)))?;
     let guard = component(&engine, &policies.guard, &masks)?;
-    row("wasm_fresh_us", per_call(rounds, || pass(&*guard, &prompt))?);
-    row("wasm_fresh_scan_us", scans(rounds, &*guard, &prompt)?);
+    row("wasm_fresh_us", &|| per_call(rounds, || pass(&*guard, &prompt)))?;
+    row("wasm_fresh_scan_us", &|| scans(rounds, &*guard, &prompt))?;
     let waits = component(&engine, &guest("waits.wasm"), &masks)?;
-    row("wasm_fresh_async_us", waiting(rounds, &waits, &prompt)?);
+    row("wasm_fresh_async_us", &|| waiting(rounds, &waits, &prompt))?;
     let watch = component(&engine, &guest("every-hook.wasm"), &json!({}))?;
-    row("wasm_stream_token_us", streams::per_token(rounds, watch, &request)?);
+    row("wasm_stream_token_us", &|| streams::per_token(rounds, Arc::clone(&watch), &request))?;
     let watch = scripted(STREAM, &json!({}))?;
-    row("rhai_stream_token_us", streams::per_token(rounds, watch, &request)?);
-    figures.extend(translation::measure(rounds, ""));
+    row("rhai_stream_token_us", &|| streams::per_token(rounds, Arc::clone(&watch), &request))?;
+    let pair = policies.only.strip_prefix("translate_");
+    if policies.only.is_empty() || pair.is_some() {
+        figures.extend(translation::measure(rounds, pair.unwrap_or_default()));
+    }
     Ok(Calls(figures))
 }
 

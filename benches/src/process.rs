@@ -1,9 +1,11 @@
 //! Children pinned to a core, their CPU time and their memory as the operating system says.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::failure::{Context, Failure, Result};
@@ -42,9 +44,15 @@ pub fn ourselves(core: usize, subcommand: &str) -> Result<Command> {
     Ok(command)
 }
 
-/// An address on which nothing listens now.
+/// An address on which nothing listens now, and that nobody was given before: who was given one may not listen yet.
 pub fn free_address() -> Result<String> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        if GIVEN.lock().unwrap_or_else(PoisonError::into_inner).insert(address.port()) {
+            return Ok(address.to_string());
+        }
+    }
 }
 
 /// Waits until something accepts on `address`.

@@ -245,8 +245,11 @@ const AIMS: [(&str, f64); 7] = [
 ];
 
 fn hostile_figures(bench: &Bench, shipped: &Shipped, report: &mut Report) -> Result<()> {
-    report.against("hostile_neighbours_p99", hostile::neighbours(bench, shipped)?, 1.2);
-    report.note("hostile_neighbours: p99 of one model's clients while another's guard does its worst, over p99 while it is harmless");
+    let (way, ratios) = hostile::neighbours(bench, shipped)?;
+    report.against("hostile_neighbours_p99", ratios, 1.2);
+    report.note(format!(
+        "hostile_neighbours: p99 of one model's clients while another's guard does its worst ({way}), over p99 while it is harmless"
+    ));
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use wasmtime::{ResourceLimiter, UpdateDeadline};
 use weir_policy::Limits;
 
@@ -20,11 +20,20 @@ enum Clock {
     /// The call itself, at each tick of the epoch: it stays on one thread.
     Own {
         cpu: Duration,
-        /// The thread's CPU clock at the first tick of the call; a call that ends before its first tick never asks.
+        /// When the call began. The thread's CPU clock is a system call; most calls end before their first tick and ask
+        /// for neither.
+        began: Instant,
+        /// The thread's CPU clock at the beginning of the call, as guessed at its first tick.
         since: Option<Duration>,
     },
     /// Whoever polls the call (`meter`): it gives way at each tick and may go on elsewhere.
     Poller(Arc<Excused>),
+}
+
+impl Clock {
+    fn own(cpu: Duration) -> Self {
+        Self::Own { cpu, began: Instant::now(), since: None }
+    }
 }
 
 /// CPU time within a call that waits which is not the guest's, in ns.
@@ -49,9 +58,8 @@ pub(crate) struct OverHostCalls;
 
 impl Budget {
     /// Of a call that stays on its thread.
-    pub(crate) const fn of(limits: &Limits) -> Self {
-        let cpu = Duration::from_micros(limits.cpu_us);
-        Self { host_calls: limits.host_calls, clock: Clock::Own { cpu, since: None } }
+    pub(crate) fn of(limits: &Limits) -> Self {
+        Self { host_calls: limits.host_calls, clock: Clock::own(Duration::from_micros(limits.cpu_us)) }
     }
 
     /// Of a call that waits.
@@ -60,16 +68,18 @@ impl Budget {
     }
 
     /// Of the calls at load.
-    pub(crate) const fn at_load() -> Self {
-        Self { host_calls: Limits::MAX.host_calls, clock: Clock::Own { cpu: LOAD_CPU, since: None } }
+    pub(crate) fn at_load() -> Self {
+        Self { host_calls: Limits::MAX.host_calls, clock: Clock::own(LOAD_CPU) }
     }
 
-    /// At every tick of the epoch: goes on while the thread has burnt less than `cpu` since the first tick. So a call is
-    /// cut after `cpu` and at most two ticks.
+    /// At every tick of the epoch: goes on while the thread has burnt less than `cpu`. What it burnt before the first tick
+    /// is taken for the time that passed, but for no more than half of what it may burn: a call that was preempted for all
+    /// of that time still has the other half.
     pub(crate) fn tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
-        let Clock::Own { cpu, since } = &mut self.clock else { return Ok(UpdateDeadline::Yield(1)) };
+        let Clock::Own { cpu, began, since } = &mut self.clock else { return Ok(UpdateDeadline::Yield(1)) };
         let now = thread_cpu();
-        if now.saturating_sub(*since.get_or_insert(now)) >= *cpu {
+        let since = since.get_or_insert_with(|| now.saturating_sub(began.elapsed().min(*cpu / 2)));
+        if now.saturating_sub(*since) >= *cpu {
             return Err(OverCpu.into());
         }
         Ok(UpdateDeadline::Continue(1))
@@ -82,10 +92,13 @@ impl Budget {
     }
 
     /// Does host work whose time is not the guest's: it grows with the body, not with the guest's code. Before the first
-    /// tick there is nothing to correct, so the clock (a system call) is not asked.
+    /// tick only the time is taken, which is no system call.
     pub(crate) fn excuse<R>(&mut self, work: impl FnOnce() -> R) -> R {
-        if matches!(self.clock, Clock::Own { since: None, .. }) {
-            return work();
+        if let Clock::Own { began, since: None, .. } = &mut self.clock {
+            let before = Instant::now();
+            let done = work();
+            *began += before.elapsed();
+            return done;
         }
         let before = thread_cpu();
         let done = work();
@@ -153,4 +166,25 @@ impl ResourceLimiter for Memory {
 pub(crate) fn thread_cpu() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn burn(cpu: Duration) {
+        let start = thread_cpu();
+        while thread_cpu().saturating_sub(start) < cpu {}
+    }
+
+    #[test]
+    fn what_was_burnt_before_the_first_tick_counts_up_to_half() {
+        let cpu = Duration::from_millis(2);
+        let limits = Limits { cpu_us: 2_000, ..Limits::default() };
+        let mut budget = Budget::of(&limits);
+        burn(cpu);
+        assert!(budget.tick().is_ok(), "half of it could have been another thread's");
+        burn(cpu / 2);
+        assert!(budget.tick().is_err(), "the other half was its own");
+    }
 }

@@ -9,9 +9,10 @@ use std::thread::Thread;
 use std::time::Duration;
 use wasmtime::EngineWeak;
 
-/// How often a running call looks at its clock once a tick has met it. A call is cut at most two ticks after the end of its
-/// budget, and what one policy may take from its neighbours beyond that budget is a millisecond.
-pub(crate) const TICK: Duration = Duration::from_micros(500);
+/// How often a running call looks at its clock once a tick has met it: a call is cut at most so long after the end of its
+/// budget. With what it takes to give back the memory of such a call, a policy takes a millisecond from its neighbours
+/// beyond its budget.
+pub(crate) const TICK: Duration = Duration::from_micros(250);
 /// How often the thread looks whether a call runs, where no policy's budget is shorter: calls that end in microseconds are
 /// hardly ever met, and every look costs the worker two changes of context.
 const LOOK: Duration = Duration::from_millis(2);
