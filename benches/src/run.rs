@@ -248,7 +248,7 @@ fn hostile_figures(bench: &Bench, shipped: &Shipped, report: &mut Report) -> Res
     let (way, ratios) = hostile::neighbours(bench, shipped)?;
     report.against("hostile_neighbours_p99", ratios, 1.2);
     report.note(format!(
-        "hostile_neighbours: p99 of one model's clients while another's guard does its worst ({way}), over p99 while it is harmless"
+        "hostile_neighbours: p99 of one model's clients while another's guard does its worst ({way}), its few calls before its breaker opens included, over p99 while it is harmless"
     ));
     Ok(())
 }

@@ -73,12 +73,12 @@ impl Budget {
     }
 
     /// At every tick of the epoch: goes on while the thread has burnt less than `cpu`. What it burnt before the first tick
-    /// is taken for the time that passed, but for no more than half of what it may burn: a call that was preempted for all
-    /// of that time still has the other half.
+    /// is taken for the time that passed, but for no more than [`guessed`]: a call that was preempted for all of that time
+    /// still has the rest.
     pub(crate) fn tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
         let Clock::Own { cpu, began, since } = &mut self.clock else { return Ok(UpdateDeadline::Yield(1)) };
         let now = thread_cpu();
-        let since = since.get_or_insert_with(|| now.saturating_sub(began.elapsed().min(*cpu / 2)));
+        let since = since.get_or_insert_with(|| now.saturating_sub(began.elapsed().min(guessed(*cpu))));
         if now.saturating_sub(*since) >= *cpu {
             return Err(OverCpu.into());
         }
@@ -162,6 +162,11 @@ impl ResourceLimiter for Memory {
     }
 }
 
+/// The most that a call with this budget is taken to have burnt before its first tick, which comes no later.
+pub(crate) fn guessed(cpu: Duration) -> Duration {
+    cpu * 3 / 4
+}
+
 /// CPU time of this thread so far.
 pub(crate) fn thread_cpu() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
@@ -178,13 +183,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_burnt_before_the_first_tick_counts_up_to_half() {
+    fn what_was_burnt_before_the_first_tick_counts_up_to_a_part() {
         let cpu = Duration::from_millis(2);
         let limits = Limits { cpu_us: 2_000, ..Limits::default() };
         let mut budget = Budget::of(&limits);
         burn(cpu);
-        assert!(budget.tick().is_ok(), "half of it could have been another thread's");
-        burn(cpu / 2);
-        assert!(budget.tick().is_err(), "the other half was its own");
+        assert!(budget.tick().is_ok(), "it could have been another thread's time");
+        burn(cpu - guessed(cpu));
+        assert!(budget.tick().is_err(), "the rest was its own");
     }
 }

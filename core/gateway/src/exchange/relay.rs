@@ -17,6 +17,12 @@ use weir_policy::pipeline::Streams;
 /// Longest event of a stream, in bytes: an image in base64 is one.
 const EVENT: usize = 32 << 20;
 
+/// Bytes that are enough for a write of their own; fewer wait for what has come already. A slow caller must be able to take
+/// twice as many within `timeouts.write`.
+const TOGETHER: usize = 4 << 10;
+/// As many pieces are enough, too.
+const PIECES: usize = 64;
+
 /// How the provider's own events ended the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
@@ -86,7 +92,7 @@ impl Relay {
         }
     }
 
-    /// Takes a chunk; what may leave is then had from [`Relay::take_ready`].
+    /// Takes a chunk; what may leave is then had from [`Relay::next_piece`].
     ///
     /// # Errors
     /// An event is too long.
@@ -162,21 +168,25 @@ impl Relay {
         gate.downcast().ok()
     }
 
-    /// How many bytes may leave.
-    pub fn ready(&self) -> usize {
-        self.ready.iter().map(Passing::len).sum()
+    /// Whether what may leave is enough for a write of its own.
+    pub fn is_full(&self) -> bool {
+        self.ready.len() >= PIECES || self.ready.iter().map(Passing::len).sum::<usize>() >= TOGETHER
     }
 
-    /// What may leave, in one piece.
-    pub fn take_ready(&mut self) -> Passing {
-        match self.ready.len() {
-            0 | 1 => self.ready.pop().unwrap_or_default(),
-            _ => {
-                let mut all = BytesMut::with_capacity(self.ready());
-                self.ready.drain(..).for_each(|piece| all.extend_from_slice(piece.expose()));
-                all.freeze().into()
-            }
+    /// The next piece that may leave: small ones as one, a large one as it is.
+    pub fn next_piece(&mut self) -> Option<Passing> {
+        let mut len = 0;
+        let small = self.ready.iter().take_while(|piece| {
+            len += piece.len();
+            len <= 2 * TOGETHER
+        });
+        let joined = small.count();
+        if joined <= 1 {
+            return (!self.ready.is_empty()).then(|| self.ready.remove(0));
         }
+        let mut all = BytesMut::with_capacity(2 * TOGETHER);
+        self.ready.drain(..joined).for_each(|piece| all.extend_from_slice(piece.expose()));
+        Some(all.freeze().into())
     }
 
     /// How the provider's own events ended the stream, if they have.
@@ -337,7 +347,9 @@ mod tests {
         let mut out = Vec::new();
         for part in parts {
             relay.feed(&part.to_vec().into()).unwrap();
-            out.extend_from_slice(relay.take_ready().expose());
+            while let Some(piece) = relay.next_piece() {
+                out.extend_from_slice(piece.expose());
+            }
         }
         let held = relay.last();
         (String::from_utf8(out).unwrap(), String::from_utf8(held.expose().to_vec()).unwrap(), relay)
@@ -356,6 +368,22 @@ mod tests {
                 assert_eq!(relay.usage().unwrap().output, 2);
             }
         }
+    }
+
+    #[test]
+    fn small_pieces_leave_together_and_large_ones_as_they_are() {
+        let mut relay = Relay::pass(Api::Chat, 1, false, false);
+        for _ in 0..3 {
+            relay.feed(&DELTA.as_bytes().to_vec().into()).unwrap();
+        }
+        assert!(!relay.is_full());
+        let large = format!(": {}\n\n", "x".repeat(3 * TOGETHER));
+        relay.feed(&large.clone().into_bytes().into()).unwrap();
+        assert!(relay.is_full());
+        let pieces: Vec<_> = std::iter::from_fn(|| relay.next_piece()).map(Passing::into_bytes).collect();
+        assert_eq!(pieces, [DELTA.repeat(3), large], "and in their order");
+        (0..PIECES).for_each(|_| relay.feed(&b"\n".to_vec().into()).unwrap());
+        assert!(relay.is_full(), "however small they are");
     }
 
     #[test]

@@ -13,12 +13,13 @@ use crate::config::DrainBounds;
 use crate::ingress::respond::{self, Gone};
 use crate::refusal::Refusal;
 use crate::telemetry::gaps::Gaps;
-use crate::upstream::Response;
+use crate::upstream::{Failure, Response};
 use bytes::Bytes;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::{Duration, Instant};
+use tokio::time::Sleep;
 use weir_llm::api::Api;
 use weir_llm::payload::Passing;
 use weir_llm::price::Nanos;
@@ -30,8 +31,9 @@ use weir_policy::{Deny, Hook};
 /// How long a caller hears nothing before it is sent a keep-alive: proxies on the way close what is silent for a minute.
 const SILENCE: Duration = Duration::from_secs(15);
 
-/// Bytes that may wait for others which have come already, so that they leave in one write.
-const TOGETHER: usize = 16 << 10;
+/// How long what may leave waits for more that has come already, so that both leave in one write: what policies take for
+/// the one is not to keep the other.
+const TOGETHER: Duration = Duration::from_millis(1);
 
 /// How a stream ended.
 enum Finish {
@@ -174,6 +176,8 @@ impl Exchange<'_> {
         let mut late = pin!(tokio::time::sleep_until(until.into()));
         let mut silent = pin!(tokio::time::sleep(SILENCE));
         let mut spoke = Instant::now();
+        // Since when something may leave.
+        let mut unsaid: Option<Instant> = None;
         self.record.gaps = self.snapshot.meters.counts_chunks().then(|| Box::new(Gaps::begin(spoke)));
         let finish = loop {
             match relay.end() {
@@ -185,35 +189,34 @@ impl Exchange<'_> {
             // One read, however many keep-alives it takes: a read that is dropped half way could lose bytes.
             let mut chunk = pin!(response.chunk());
             // What has come already leaves together with what came before it: a write each costs more than all else.
-            let mut heard = match relay.ready() < TOGETHER {
-                true => at_hand(chunk.as_mut()).await.map(|chunk| chunk.map_err(|failure| failure.message)),
-                false => None,
+            let waits = relay.is_full() || unsaid.is_some_and(|since| since.elapsed() >= TOGETHER);
+            let mut at_once = match waits {
+                true => None,
+                false => at_hand(pin!(next(chunk.as_mut(), ending.as_mut(), late.as_mut()))).await,
             };
-            if heard.is_none()
-                && !self.utter(relay, ear.aloud, &mut spoke).await
-                && !ear.stay(&mut late, until)
-            {
-                return Finish::Gone(false);
+            if at_once.is_none() {
+                unsaid = None;
+                if !self.utter(relay, ear.aloud, &mut spoke).await && !ear.stay(&mut late, until) {
+                    return Finish::Gone(false);
+                }
             }
             let heard = loop {
-                if let Some(heard) = heard.take() {
+                if let Some(heard) = at_once.take() {
                     break heard;
                 }
                 let due = relay.due();
-                let next = async {
+                let news = async {
                     tokio::select! {
                         biased;
-                        chunk = &mut chunk => Some(chunk.map_err(|failure| failure.message)),
-                        () = &mut ending => Some(Err("the gateway is shutting down".to_owned())),
-                        () = &mut late => Some(Err("it took longer than it may".to_owned())),
+                        heard = next(chunk.as_mut(), ending.as_mut(), late.as_mut()) => Some(heard),
                         () = &mut silent => None,
                         () = at(due), if due.is_some() => None,
                     }
                 };
                 let attended = if ear.gone {
-                    Ok(next.await)
+                    Ok(news.await)
                 } else {
-                    attend(self.session, &mut self.watched, next).await
+                    attend(self.session, &mut self.watched, news).await
                 };
                 match attended {
                     // The read goes on where it was.
@@ -256,6 +259,10 @@ impl Exchange<'_> {
                     if let Err(error) = relay.feed(&chunk) {
                         break Finish::Cut(error.to_string());
                     }
+                    if relay.due().is_some_and(|due| due <= Instant::now()) {
+                        relay.poke();
+                    }
+                    unsaid = unsaid.or_else(|| Some(Instant::now()));
                 }
             }
         };
@@ -267,15 +274,16 @@ impl Exchange<'_> {
 
     /// Writes what may leave; whether the caller is still there.
     async fn utter(&mut self, relay: &mut Relay, aloud: bool, spoke: &mut Instant) -> bool {
-        let piece = relay.take_ready();
-        if !aloud || piece.is_empty() {
-            return true;
+        while let Some(piece) = relay.next_piece() {
+            if !aloud {
+                continue;
+            }
+            self.record.bytes_out += piece.len() as u64;
+            if self.session.write_response_body(piece.into_bytes(), false).await.is_err() {
+                return false;
+            }
+            *spoke = Instant::now();
         }
-        self.record.bytes_out += piece.len() as u64;
-        if self.session.write_response_body(piece.into_bytes(), false).await.is_err() {
-            return false;
-        }
-        *spoke = Instant::now();
         true
     }
 
@@ -386,6 +394,21 @@ impl Exchange<'_> {
 fn stopped() -> Deny {
     let message = "A policy stopped this stream.".to_owned();
     Deny { status: 403, code: "policy_denied".into(), message, retry_after_ms: None }
+}
+
+/// The next chunk, unless the stream has to end first: that is looked at first, or a provider that never pauses would not
+/// be ended. Nothing is lost where it is dropped.
+async fn next(
+    chunk: Pin<&mut impl Future<Output = Result<Option<Passing>, Failure>>>,
+    ending: Pin<&mut impl Future<Output = ()>>,
+    late: Pin<&mut Sleep>,
+) -> Result<Option<Passing>, String> {
+    tokio::select! {
+        biased;
+        () = ending => Err("the gateway is shutting down".to_owned()),
+        () = late => Err("it took longer than it may".to_owned()),
+        chunk = chunk => chunk.map_err(|failure| failure.message),
+    }
 }
 
 /// What a future has now, without waiting for it.

@@ -8,6 +8,7 @@ use aho_corasick::{AhoCorasick, Anchored, Input, MatchKind};
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::literal::Extractor;
 use regex_syntax::hir::{Hir, HirKind};
+use std::collections::BTreeMap;
 
 /// So many patterns are searched for one by one; more together, with one automaton.
 const FEW: usize = 4;
@@ -20,6 +21,10 @@ const MOST: usize = 64;
 /// Parts of a pattern that are looked at, and how many of them together.
 const PARTS: usize = 32;
 const TOGETHER: usize = 8;
+/// How deep in a pattern a sign is looked for.
+const DEPTH: usize = 8;
+/// Ranges of all bytes that are signs which are looked for one by one; of more, each byte of the text is looked at once.
+const RANGES: usize = 16;
 /// Hits of literals that say nothing new until all patterns are taken for possible: each hit begins a search anew.
 const PATIENCE: usize = 64;
 
@@ -30,6 +35,8 @@ pub(super) struct Signs {
     /// By literal: the patterns that it is a sign of, and those that one of its prefixes is a sign of.
     of_literal: Vec<Vec<usize>>,
     bytes: Vec<(ByteSet, Vec<usize>)>,
+    /// How many ranges these are.
+    ranges: usize,
     /// Patterns without a sign, which are always possible.
     without: Vec<usize>,
 }
@@ -71,13 +78,18 @@ impl Signs {
     ) -> Self {
         let mut parser = ParserBuilder::new();
         parser.case_insensitive(case_insensitive).nest_limit(nesting);
-        let mut literals: Vec<(Vec<u8>, usize)> = Vec::new();
-        let mut this =
-            Self { literals: None, of_literal: Vec::new(), bytes: Vec::new(), without: Vec::new() };
+        let mut literals: BTreeMap<Vec<u8>, Vec<usize>> = BTreeMap::new();
+        let mut this = Self {
+            literals: None,
+            of_literal: Vec::new(),
+            bytes: Vec::new(),
+            ranges: 0,
+            without: Vec::new(),
+        };
         for (pattern, text) in patterns.enumerate() {
             match parser.build().parse(text).ok().and_then(|hir| Sign::of(&hir)) {
                 Some(Sign::Literals(list)) => {
-                    literals.extend(list.into_iter().map(|literal| (literal, pattern)))
+                    list.into_iter().for_each(|literal| literals.entry(literal).or_default().push(pattern));
                 }
                 Some(Sign::Bytes(set)) => match this.bytes.iter_mut().find(|(known, _)| *known == set) {
                     Some((_, of)) => of.push(pattern),
@@ -86,23 +98,21 @@ impl Signs {
                 None => this.without.push(pattern),
             }
         }
-        let mut distinct: Vec<&[u8]> = literals.iter().map(|(literal, _)| literal.as_slice()).collect();
-        distinct.sort_unstable();
-        distinct.dedup();
-        if !distinct.is_empty() {
-            let built = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&distinct);
+        if !literals.is_empty() {
+            let built = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(literals.keys());
             // Too many for an automaton, which the limits of a matcher rule out: then all are possible in any text.
             let Ok(built) = built else {
                 this.without = (0..=FEW).collect();
                 return this;
             };
             this.literals = Some(built);
-            let of = |found: &[u8]| {
-                let signs = literals.iter().filter(|(literal, _)| found.starts_with(literal));
-                signs.map(|(_, pattern)| *pattern).collect()
+            let signs = |found: &Vec<u8>| {
+                let prefixes = (SHORTEST..=found.len()).filter_map(|len| literals.get(&found[..len]));
+                prefixes.flatten().copied().collect()
             };
-            this.of_literal = distinct.into_iter().map(of).collect();
+            this.of_literal = literals.keys().map(signs).collect();
         }
+        this.ranges = this.bytes.iter().map(|(set, _)| set.0.len()).sum();
         this
     }
 
@@ -112,11 +122,12 @@ impl Signs {
         for &pattern in &self.without {
             possible.add(pattern);
         }
+        let seen = (self.ranges > RANGES).then(|| seen(text.as_bytes()));
         for (set, patterns) in &self.bytes {
             if matches!(possible, Possible::Any) {
                 return possible;
             }
-            if set.is_in(text.as_bytes()) {
+            if seen.as_ref().map_or_else(|| set.is_in(text.as_bytes()), |seen| set.is_among(seen)) {
                 patterns.iter().for_each(|&pattern| _ = possible.add(pattern));
             }
         }
@@ -156,21 +167,22 @@ enum Sign {
 
 impl Sign {
     fn of(hir: &Hir) -> Option<Self> {
-        rarest(hir).map(|(sign, _)| sign)
+        rarest(hir, DEPTH).map(|(sign, _)| sign)
     }
 }
 
 /// The rarest sign of a part, and how common it is.
-fn rarest(hir: &Hir) -> Option<(Sign, f64)> {
+fn rarest(hir: &Hir, depth: usize) -> Option<(Sign, f64)> {
+    let depth = depth.checked_sub(1)?;
     let within = match hir.kind() {
-        HirKind::Capture(capture) => rarest(&capture.sub),
-        HirKind::Repetition(repetition) if repetition.min > 0 => rarest(&repetition.sub),
+        HirKind::Capture(capture) => rarest(&capture.sub, depth),
+        HirKind::Repetition(repetition) if repetition.min > 0 => rarest(&repetition.sub, depth),
         HirKind::Concat(parts) => {
             let tails = (0..parts.len().min(PARTS)).map(|at| {
                 let end = parts.len().min(at + TOGETHER);
                 (&parts[at], Hir::concat(parts[at..end].to_vec()))
             });
-            tails.filter_map(|(part, tail)| rarer(rarest(part), beginning(&tail))).reduce(lesser)
+            tails.filter_map(|(part, tail)| rarer(rarest(part, depth), beginning(&tail))).reduce(lesser)
         }
         _ => None,
     };
@@ -235,6 +247,11 @@ impl ByteSet {
         Self(ranges)
     }
 
+    /// Whether one of them is among the bytes of a text.
+    fn is_among(&self, seen: &[bool; 256]) -> bool {
+        self.0.iter().any(|&(first, last)| (first..=last).any(|byte| seen[usize::from(byte)]))
+    }
+
     /// Whether one of them is in a text. A block at a time without a branch, which compiles to vector instructions.
     fn is_in(&self, text: &[u8]) -> bool {
         self.0.iter().any(|&(first, last)| {
@@ -244,6 +261,13 @@ impl ByteSet {
             })
         })
     }
+}
+
+/// The bytes of a text.
+fn seen(text: &[u8]) -> [bool; 256] {
+    let mut seen = [false; 256];
+    text.iter().for_each(|&byte| seen[usize::from(byte)] = true);
+    seen
 }
 
 #[cfg(test)]
@@ -340,6 +364,25 @@ mod tests {
         assert_eq!(sign("gh[po]_[A-Za-z0-9]{36,}"), literals(&["gho_", "ghp_"]));
         assert_eq!(sign("[a-z]+"), None, "any text has letters, and so many are not told apart");
         assert_eq!(sign("x?"), None, "the empty text matches");
+    }
+
+    #[test]
+    fn many_bytes_are_looked_for_at_once() {
+        let patterns: Vec<String> = (b'!'..=b'/').map(|byte| format!("[a-z]\\x{byte:02x}[a-z]")).collect();
+        let signs = Signs::of(patterns.iter().map(String::as_str), false, 64);
+        assert!(
+            signs.ranges < RANGES && matches!(signs.possible("a text"), Possible::Few(_, 0)),
+            "{signs:?}"
+        );
+        let more = patterns.iter().map(String::as_str).chain(["a[@{}~|]", "b[<>^`_]"]);
+        let signs = Signs::of(more, false, 64);
+        assert!(
+            signs.ranges > RANGES && matches!(signs.possible("a text"), Possible::Few(_, 0)),
+            "{signs:?}"
+        );
+        let Possible::Few([0, 15, ..], 2) = signs.possible("one! b}") else {
+            panic!("{:?}", signs.possible("one! b}"))
+        };
     }
 
     #[test]
