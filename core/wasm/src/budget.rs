@@ -1,5 +1,6 @@
 //! What one call may use up: CPU time, host calls, memory.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -8,6 +9,8 @@ use weir_policy::Limits;
 
 /// CPU time of `configure` and `self-test`, at load: nobody waits for them.
 const LOAD_CPU: Duration = Duration::from_secs(2);
+/// After how long a look at a thread's CPU clock says too little.
+const STALE: Duration = Duration::from_micros(500);
 
 /// CPU time and host calls of one call.
 pub(crate) struct Budget {
@@ -20,11 +23,8 @@ enum Clock {
     /// The call itself, at each tick of the epoch: it stays on one thread.
     Own {
         cpu: Duration,
-        /// When the call began. The thread's CPU clock is a system call; most calls end before their first tick and ask
-        /// for neither.
-        began: Instant,
-        /// The thread's CPU clock at the beginning of the call, as guessed at its first tick.
-        since: Option<Duration>,
+        /// The most that the thread's CPU clock can have shown at the beginning of the call.
+        since: Duration,
     },
     /// Whoever polls the call (`meter`): it gives way at each tick and may go on elsewhere.
     Poller(Arc<Excused>),
@@ -32,7 +32,7 @@ enum Clock {
 
 impl Clock {
     fn own(cpu: Duration) -> Self {
-        Self::Own { cpu, began: Instant::now(), since: None }
+        Self::Own { cpu, since: thread_cpu_at_most() }
     }
 }
 
@@ -72,14 +72,10 @@ impl Budget {
         Self { host_calls: Limits::MAX.host_calls, clock: Clock::own(LOAD_CPU) }
     }
 
-    /// At every tick of the epoch: goes on while the thread has burnt less than `cpu`. What it burnt before the first tick
-    /// is taken for the time that passed, but for no more than [`guessed`]: a call that was preempted for all of that time
-    /// still has the rest.
+    /// At every tick of the epoch: goes on while the thread has burnt less than `cpu`.
     pub(crate) fn tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
-        let Clock::Own { cpu, began, since } = &mut self.clock else { return Ok(UpdateDeadline::Yield(1)) };
-        let now = thread_cpu();
-        let since = since.get_or_insert_with(|| now.saturating_sub(began.elapsed().min(guessed(*cpu))));
-        if now.saturating_sub(*since) >= *cpu {
+        let Clock::Own { cpu, since } = &self.clock else { return Ok(UpdateDeadline::Yield(1)) };
+        if thread_cpu().saturating_sub(*since) >= *cpu {
             return Err(OverCpu.into());
         }
         Ok(UpdateDeadline::Continue(1))
@@ -91,26 +87,24 @@ impl Budget {
         Ok(())
     }
 
-    /// Does host work whose time is not the guest's: it grows with the body, not with the guest's code. Before the first
-    /// tick only the time is taken, which is no system call.
+    /// Does host work whose time is not the guest's: it grows with the body, not with the guest's code.
     pub(crate) fn excuse<R>(&mut self, work: impl FnOnce() -> R) -> R {
-        if let Clock::Own { began, since: None, .. } = &mut self.clock {
-            let before = Instant::now();
-            let done = work();
-            *began += before.elapsed();
-            return done;
-        }
-        let before = thread_cpu();
-        let done = work();
-        let spent = thread_cpu().saturating_sub(before);
         match &mut self.clock {
-            Clock::Own { since, .. } => *since = since.map(|since| since + spent),
+            Clock::Own { since, .. } => {
+                let before = Instant::now();
+                let done = work();
+                *since += before.elapsed();
+                done
+            }
             Clock::Poller(excused) => {
+                let before = thread_cpu();
+                let done = work();
+                let spent = thread_cpu().saturating_sub(before);
                 let spent = u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX);
                 excused.0.fetch_add(spent, Ordering::Relaxed);
+                done
             }
         }
-        done
     }
 }
 
@@ -162,9 +156,23 @@ impl ResourceLimiter for Memory {
     }
 }
 
-/// The most that a call with this budget is taken to have burnt before its first tick, which comes no later.
-pub(crate) fn guessed(cpu: Duration) -> Duration {
-    cpu * 3 / 4
+/// The most that this thread's CPU clock can show now: what it showed a moment ago, and all the time since. Each call of a
+/// policy begins with this, and the clock itself is a system call that takes as long as some calls. What it is too much
+/// by, a call may burn beyond its budget; no call is cut for what others did.
+fn thread_cpu_at_most() -> Duration {
+    thread_local! {
+        static SHOWN: Cell<Option<(Instant, Duration)>> = const { Cell::new(None) };
+    }
+    let now = Instant::now();
+    if let Some((when, shown)) = SHOWN.get() {
+        let since = now.saturating_duration_since(when);
+        if since < STALE {
+            return shown + since;
+        }
+    }
+    let shown = thread_cpu();
+    SHOWN.set(Some((now, shown)));
+    shown
 }
 
 /// CPU time of this thread so far.
@@ -183,13 +191,26 @@ mod tests {
     }
 
     #[test]
-    fn what_was_burnt_before_the_first_tick_counts_up_to_a_part() {
-        let cpu = Duration::from_millis(2);
+    fn a_call_is_cut_for_what_it_burnt_itself() {
         let limits = Limits { cpu_us: 2_000, ..Limits::default() };
         let mut budget = Budget::of(&limits);
-        burn(cpu);
-        assert!(budget.tick().is_ok(), "it could have been another thread's time");
-        burn(cpu - guessed(cpu));
-        assert!(budget.tick().is_err(), "the rest was its own");
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(budget.tick().is_ok(), "it was others that ran");
+        burn(Duration::from_millis(2) + STALE);
+        assert!(budget.tick().is_err());
+        let mut budget = Budget::of(&limits);
+        budget.excuse(|| burn(Duration::from_millis(4)));
+        assert!(budget.tick().is_ok(), "it was the host that ran");
+    }
+
+    #[test]
+    fn the_clock_never_shows_more_than_it_is_said_to() {
+        for pause in (0..200).map(Duration::from_micros) {
+            std::thread::sleep(pause * 5);
+            burn(pause);
+            // The two clocks may run a little apart.
+            let (shown, most) = (thread_cpu(), thread_cpu_at_most() + Duration::from_micros(20));
+            assert!(shown <= most, "{shown:?} is more than {most:?}");
+        }
     }
 }

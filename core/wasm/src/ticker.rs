@@ -1,9 +1,8 @@
 //! The thread that advances the epoch, once for all calls. It sleeps while no call is under way.
 //!
 //! A tick is not the deadline itself: at each tick a running call looks at its thread's CPU clock
-//! (see `Budget::tick`), so a call that was merely preempted on a busy machine is not cut for that.
+//! (see `Budget::tick`), so a call that was merely preempted on a busy machine is not cut.
 
-use crate::budget::guessed;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::Thread;
@@ -48,8 +47,7 @@ impl Ticker {
 
     /// A policy with this budget is loaded: no call of it may run for longer unseen.
     pub(crate) fn budget(&self, cpu: Duration) {
-        let short = LOOK.saturating_sub(guessed(cpu).max(TICK));
-        let short = u64::try_from(short.as_micros()).unwrap_or(0);
+        let short = u64::try_from(LOOK.saturating_sub(cpu.max(TICK)).as_micros()).unwrap_or(0);
         self.shared.short.fetch_max(short, Ordering::Relaxed);
     }
 
