@@ -83,6 +83,7 @@ enum Step {
     Send(Vec<u8>),
     Wait(Gate),
     Pause(Duration),
+    Flood(Vec<u8>),
     Hang,
     Close,
     Reset,
@@ -118,6 +119,13 @@ impl Act {
     #[must_use]
     pub fn pause(mut self, time: Duration) -> Self {
         self.0.push(Step::Pause(time));
+        self
+    }
+
+    /// Sends one chunk of a chunked body again and again, without a pause, until the gateway goes.
+    #[must_use]
+    pub fn flood(mut self, bytes: impl AsRef<[u8]>) -> Self {
+        self.0.push(Step::Flood(chunked(bytes.as_ref()).repeat(500)));
         self
     }
 
@@ -186,11 +194,7 @@ impl Act {
     /// One chunk of a chunked body.
     #[must_use]
     pub fn chunk(self, bytes: impl AsRef<[u8]>) -> Self {
-        let bytes = bytes.as_ref();
-        let mut chunk = format!("{:x}\r\n", bytes.len()).into_bytes();
-        chunk.extend_from_slice(bytes);
-        chunk.extend_from_slice(b"\r\n");
-        self.send(chunk)
+        self.send(chunked(bytes.as_ref()))
     }
 
     /// The end of a chunked body.
@@ -310,6 +314,10 @@ impl Upstream {
     }
 }
 
+fn chunked(bytes: &[u8]) -> Vec<u8> {
+    [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()
+}
+
 impl Drop for Upstream {
     fn drop(&mut self) {
         self.task.abort();
@@ -358,6 +366,10 @@ async fn serve(stream: TcpStream, connection: usize, script: &Script, seen: &wat
                 Step::Pause(time) => {
                     tokio::time::sleep(time).await;
                     true
+                }
+                Step::Flood(bytes) => {
+                    while stream.get_mut().write_all(&bytes).await.is_ok() {}
+                    false
                 }
                 Step::Hang => {
                     gone(&mut stream).await;

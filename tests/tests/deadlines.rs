@@ -59,6 +59,17 @@ async fn each_part_of_a_reply_and_the_whole_have_a_deadline() {
     }
 }
 
+/// The next piece is always there already, so nothing ever waits for the deadline.
+#[tokio::test]
+async fn a_stream_without_a_pause_has_a_deadline_too() {
+    let upstream = Upstream::start(|_| Act::stream().flood(reply::delta("and on "))).await;
+    let (gateway, key) = gateway(&upstream, "{ total: 400ms }", "").await;
+    let streamed = soon("the end of the stream", gateway.chat(&key, &ask(true))).await;
+    let last = streamed.events().pop().unwrap();
+    assert!(last.contains("broke off: it took longer than it may"), "{last}");
+    gateway.ledger_check();
+}
+
 #[tokio::test]
 async fn a_caller_that_does_not_read_counts_as_gone() {
     // More than the sockets' own buffers take.
