@@ -23,8 +23,9 @@ enum Clock {
     /// The call itself, at each tick of the epoch: it stays on one thread.
     Own {
         cpu: Duration,
-        /// The most that the thread's CPU clock can have shown at the beginning of the call.
-        since: Duration,
+        /// The most that the thread's CPU clock can have shown at the beginning of the call; of an instance that starts,
+        /// what it shows at the first tick: until then it may have been the host that made room for it.
+        since: Option<Duration>,
     },
     /// Whoever polls the call (`meter`): it gives way at each tick and may go on elsewhere.
     Poller(Arc<Excused>),
@@ -32,7 +33,7 @@ enum Clock {
 
 impl Clock {
     fn own(cpu: Duration) -> Self {
-        Self::Own { cpu, since: thread_cpu_at_most() }
+        Self::Own { cpu, since: Some(thread_cpu_at_most()) }
     }
 }
 
@@ -62,6 +63,12 @@ impl Budget {
         Self { host_calls: limits.host_calls, clock: Clock::own(Duration::from_micros(limits.cpu_us)) }
     }
 
+    /// Of an instance that starts: its own start function runs within the time of a call.
+    pub(crate) const fn of_a_start(limits: &Limits) -> Self {
+        let cpu = Duration::from_micros(limits.cpu_us);
+        Self { host_calls: limits.host_calls, clock: Clock::Own { cpu, since: None } }
+    }
+
     /// Of a call that waits.
     pub(crate) const fn polled(limits: &Limits, excused: Arc<Excused>) -> Self {
         Self { host_calls: limits.host_calls, clock: Clock::Poller(excused) }
@@ -74,8 +81,9 @@ impl Budget {
 
     /// At every tick of the epoch: goes on while the thread has burnt less than `cpu`.
     pub(crate) fn tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
-        let Clock::Own { cpu, since } = &self.clock else { return Ok(UpdateDeadline::Yield(1)) };
-        if thread_cpu().saturating_sub(*since) >= *cpu {
+        let Clock::Own { cpu, since } = &mut self.clock else { return Ok(UpdateDeadline::Yield(1)) };
+        let now = thread_cpu();
+        if now.saturating_sub(*since.get_or_insert(now)) >= *cpu {
             return Err(OverCpu.into());
         }
         Ok(UpdateDeadline::Continue(1))
@@ -93,7 +101,7 @@ impl Budget {
             Clock::Own { since, .. } => {
                 let before = Instant::now();
                 let done = work();
-                *since += before.elapsed();
+                *since = since.map(|since| since + before.elapsed());
                 done
             }
             Clock::Poller(excused) => {
@@ -201,6 +209,11 @@ mod tests {
         let mut budget = Budget::of(&limits);
         budget.excuse(|| burn(Duration::from_millis(4)));
         assert!(budget.tick().is_ok(), "it was the host that ran");
+        let mut budget = Budget::of_a_start(&limits);
+        burn(Duration::from_millis(4));
+        assert!(budget.tick().is_ok(), "it was the host that made room for the instance");
+        burn(Duration::from_millis(2));
+        assert!(budget.tick().is_err());
     }
 
     #[test]

@@ -83,7 +83,7 @@ struct NoRequest;
 
 impl State {
     pub(crate) fn new(constants: Arc<Constants>) -> Self {
-        let budget = Budget::of(&constants.manifest.limits);
+        let budget = Budget::of_a_start(&constants.manifest.limits);
         let memory = Memory::of(&constants.manifest.limits);
         Self { constants, call: Call::default(), budget, memory }
     }
