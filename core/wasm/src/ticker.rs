@@ -9,9 +9,8 @@ use std::thread::Thread;
 use std::time::Duration;
 use wasmtime::EngineWeak;
 
-/// How often a running call looks at its clock once a tick has met it: a call is cut at most so long after the end of its
-/// budget. With what it takes to give back the memory of such a call, a policy takes a millisecond from its neighbours
-/// beyond its budget.
+/// How often a running call looks at its clock once a tick has met it. A call is cut so long after the end of its budget at
+/// most, and what the thread's clock was overrated by (`budget::STALE`).
 pub(crate) const TICK: Duration = Duration::from_micros(250);
 /// How often the thread looks whether a call runs, where no policy's budget is shorter: calls that end in microseconds are
 /// hardly ever met, and every look costs the worker two changes of context.

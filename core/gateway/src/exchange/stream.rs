@@ -15,9 +15,9 @@ use crate::refusal::Refusal;
 use crate::telemetry::gaps::Gaps;
 use crate::upstream::{Failure, Response};
 use bytes::Bytes;
-use std::future::{Future, poll_fn};
+use futures::FutureExt;
+use std::future::Future;
 use std::pin::{Pin, pin};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::time::Sleep;
 use weir_llm::api::Api;
@@ -189,19 +189,20 @@ impl Exchange<'_> {
             // One read, however many keep-alives it takes: a read that is dropped half way could lose bytes.
             let mut chunk = pin!(response.chunk());
             // What has come already leaves together with what came before it: a write each costs more than all else.
-            let waits = relay.is_full() || unsaid.is_some_and(|since| since.elapsed() >= TOGETHER);
-            let mut at_once = match waits {
+            let full = relay.is_full() || unsaid.is_some_and(|since| since.elapsed() >= TOGETHER);
+            let mut at_hand = match full {
                 true => None,
-                false => at_hand(pin!(next(chunk.as_mut(), ending.as_mut(), late.as_mut()))).await,
+                // Asked again below before anything waits, so nobody has to be woken by this.
+                false => next(chunk.as_mut(), ending.as_mut(), late.as_mut()).now_or_never(),
             };
-            if at_once.is_none() {
+            if at_hand.is_none() {
                 unsaid = None;
                 if !self.utter(relay, ear.aloud, &mut spoke).await && !ear.stay(&mut late, until) {
                     return Finish::Gone(false);
                 }
             }
             let heard = loop {
-                if let Some(heard) = at_once.take() {
+                if let Some(heard) = at_hand.take() {
                     break heard;
                 }
                 let due = relay.due();
@@ -409,15 +410,6 @@ async fn next(
         () = late => Err("it took longer than it may".to_owned()),
         chunk = chunk => chunk.map_err(|failure| failure.message),
     }
-}
-
-/// What a future has now, without waiting for it.
-async fn at_hand<T>(mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
-    poll_fn(|context| match work.as_mut().poll(context) {
-        Poll::Ready(done) => Poll::Ready(Some(done)),
-        Poll::Pending => Poll::Ready(None),
-    })
-    .await
 }
 
 /// Waits for a moment; for ever, if there is none.

@@ -4,7 +4,7 @@
 //! A sign is read off a pattern's syntax tree: every match has a match of each part that is not optional, and a part begins
 //! with one of a few literals or is passed over. The rarest such set is the pattern's sign.
 
-use aho_corasick::{AhoCorasick, Anchored, Input, MatchKind};
+use aho_corasick::{AhoCorasick, Input, MatchKind};
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::literal::Extractor;
 use regex_syntax::hir::{Hir, HirKind};
@@ -141,8 +141,7 @@ impl Signs {
     fn literals_of(&self, literals: &AhoCorasick, text: &str, possible: &mut Possible) {
         let (mut from, mut patience) = (0, PATIENCE);
         while let Possible::Few(..) = possible {
-            let input = Input::new(text).span(from..text.len()).anchored(Anchored::No);
-            let Some(found) = literals.find(input) else { return };
+            let Some(found) = literals.find(Input::new(text).span(from..text.len())) else { return };
             let mut new = false;
             for &pattern in &self.of_literal[found.pattern().as_usize()] {
                 new |= possible.add(pattern);
@@ -210,12 +209,9 @@ fn beginning(hir: &Hir) -> Option<(Sign, f64)> {
         let common = common.sum();
         return Some((Sign::Literals(literals), common));
     }
-    let mut set = [false; 256];
-    for literal in list {
-        let rarest =
-            literal.as_bytes().iter().min_by(|&&one, &&other| commonness(one).total_cmp(&commonness(other)));
-        set[usize::from(*rarest?)] = true;
-    }
+    let rarer = |one: &u8, other: &u8| commonness(*one).total_cmp(&commonness(*other));
+    let rarest = list.iter().map(|literal| literal.as_bytes().iter().copied().min_by(rarer));
+    let set = seen(&rarest.collect::<Option<Vec<u8>>>()?);
     let common = (0..=u8::MAX).filter(|&byte| set[usize::from(byte)]).map(commonness).sum();
     Some((Sign::Bytes(ByteSet::of(&set)), common))
 }
@@ -351,11 +347,7 @@ mod tests {
     #[test]
     fn signs_are_what_is_rare() {
         let sign = |pattern: &str| Sign::of(&ParserBuilder::new().build().parse(pattern).expect("parses"));
-        let bytes = |bytes: &str| {
-            let mut set = [false; 256];
-            bytes.bytes().for_each(|byte| set[usize::from(byte)] = true);
-            Some(Sign::Bytes(ByteSet::of(&set)))
-        };
+        let bytes = |bytes: &str| Some(Sign::Bytes(ByteSet::of(&seen(bytes.as_bytes()))));
         let literals = |list: &[&str]| {
             Some(Sign::Literals(list.iter().map(|literal| literal.as_bytes().to_vec()).collect()))
         };

@@ -375,20 +375,7 @@ impl LiveFacts for Idle {
 
 /// Four targets, of which the plan may name 0, 2 and 3.
 pub fn candidates() -> Arc<Candidates> {
-    let target = |id: &str| Target {
-        id: id.into(),
-        provider: "sim".into(),
-        model: id.into(),
-        region: "".into(),
-        retention: Retention::Unknown,
-        trains: false,
-        ctx_tokens: 0,
-        max_output_tokens: 0,
-        quality: None,
-        rates: Arc::default(),
-        tags: Arc::default(),
-        weight: 1,
-    };
+    let target = |id: &str| Target { provider: "sim".into(), ..Target::bare(id) };
     let table: Vec<_> = ["a", "b", "c", "d"].map(target).into();
     Arc::new(Candidates { table: table.into(), allowed: vec![0, 2, 3].into(), facts: Arc::new(Idle) })
 }
