@@ -9,6 +9,7 @@
 //! - [`tls`]: certificates of our own, and TLS in front of an upstream.
 //! - [`upstream`]: a provider that does what its script says, and remembers what it was sent.
 //! - [`reply`]: chat completions and streams as a provider writes them.
+//! - [`dialect`]: answers as providers of every dialect write them.
 //! - [`ledger`]: the postings, read from outside.
 //! - [`traffic`]: requests and replies with such a text in every field.
 //! - [`canary`]: texts that stand in for content, and the search for them.
@@ -28,6 +29,7 @@
 pub mod canary;
 pub mod client;
 pub mod collector;
+pub mod dialect;
 pub mod drill;
 pub mod frames;
 pub mod gateway;
@@ -41,6 +43,7 @@ pub mod upstream;
 pub use canary::{Mint, Search};
 pub use client::{Client, Head, Reply};
 pub use collector::Collector;
+pub use dialect::{Answer, Dialect};
 pub use gateway::{Gateway, Setup};
 pub use ledger::Posting;
 pub use upstream::{Act, Call, Gate, Silent, Upstream};

@@ -45,7 +45,14 @@ impl Call {
     /// Whether a stream was asked for.
     #[must_use]
     pub fn stream(&self) -> bool {
-        self.json()["stream"] == true
+        self.line.contains(":streamGenerateContent") || self.json()["stream"] == true
+    }
+
+    /// The model that is asked for: Google's API has it in the address.
+    #[must_use]
+    pub fn model(&self) -> String {
+        let named = self.line.split_once("/models/").and_then(|(_, rest)| rest.split(':').next());
+        named.map_or_else(|| self.json()["model"].as_str().unwrap_or_default().to_owned(), str::to_owned)
     }
 }
 

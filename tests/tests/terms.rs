@@ -4,7 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use serde_json::{Value, json};
-use weir_tests::{Act, Gateway, Reply, Setup, Upstream, reply};
+use weir_tests::traffic::SURFACES;
+use weir_tests::{Act, Answer, Dialect, Gateway, Reply, Setup, Upstream, reply};
 
 /// Names and values.
 type Headers<'a> = &'a [(&'a str, &'a str)];
@@ -305,6 +306,94 @@ async fn state_files_and_hosted_tools_are_refused_by_field_under_zero_retention(
     // What is not asked for is forced, whatever the provider's default.
     assert_eq!(house.gateway.chat(&zero, &ask("all")).await.status(), 200);
     assert_eq!(house.far.call(0).await.json()["store"], json!(false));
+}
+
+/// A reply is stored at OpenAI unless it is told not to; who has no store may refuse to hear of one.
+#[tokio::test]
+async fn a_store_is_forbidden_in_every_api_at_every_provider_that_may_have_one() {
+    let upstream = Upstream::start(|call| match Dialect::of(call) {
+        Dialect::Chat if call.model() == "refuses" && call.json().get("store").is_some() => {
+            Act::json(422, &json!({ "detail": [{ "type": "extra_forbidden", "loc": ["body", "store"] }] }))
+        }
+        _ => Answer::saying("fine").act(call),
+    })
+    .await;
+    let at = format!("base_url: 'http://{}/v1', keys: [k], retention: zero", upstream.address);
+    let gateway = Setup::new(format!(
+        "providers:
+  a: {{ {at}, dialect: openai-chat, vendor: openai }}
+  b: {{ {at}, dialect: openai-responses, vendor: openai }}
+  c: {{ {at}, dialect: openai-chat }}
+  d: {{ {at}, dialect: openai-chat, vendor: mistral }}
+  e: {{ {at}, dialect: openai-responses, vendor: xai }}
+models:
+  m: {{ targets: [a/chat] }}
+"
+    ))
+    .start()
+    .await;
+    let zero = gateway.key(&["--retention", "zero"]);
+    let ask = async |key: &str, path: &str, stream: bool, model: &str| {
+        let mut body = json!({ "model": model, "stream": stream });
+        body[if path == "/v1/responses" { "input" } else { "messages" }] =
+            json!([{ "role": "user", "content": "hi" }]);
+        if path == "/v1/messages" {
+            body["max_tokens"] = json!(20);
+        }
+        let bearer = format!("Bearer {key}");
+        let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+        let mut client = gateway.client().await;
+        client.send("POST", path, &headers, body.to_string().as_bytes()).await.unwrap();
+        let reply = client.reply().await.unwrap();
+        assert_eq!(reply.status(), 200, "{path} {stream} {model}: {reply:?}");
+        upstream.calls().pop().unwrap().json()["store"].clone()
+    };
+    for (path, stream) in SURFACES {
+        for (model, told) in [
+            ("a/chat", json!(false)),
+            ("b/responses", json!(false)),
+            ("c/unknown", json!(false)),
+            ("d/refuses", Value::Null),
+            ("e/responses", json!(false)),
+        ] {
+            assert_eq!(ask(&zero, path, stream, model).await, told, "{path} {stream} {model}");
+        }
+    }
+    let any = gateway.key(&[]);
+    assert_eq!(ask(&any, "/v1/messages", false, "a/chat").await, Value::Null, "the control");
+}
+
+#[tokio::test]
+async fn no_attested_terms_make_state_less_than_state() {
+    let upstream = Upstream::start(|call| Answer::saying("fine").act(call)).await;
+    let gateway = Setup::new(format!(
+        "providers: {{ p: {{ base_url: 'http://{}/v1', dialect: openai-responses, keys: [k], retention: zero, covers: [state, background] }} }}
+models: {{ m: {{ targets: [p/m] }} }}
+",
+        upstream.address
+    ))
+    .start()
+    .await;
+    let bearer = format!("Bearer {}", gateway.key(&["--retention", "zero"]));
+    let ask = async |field: &str, value: Value| {
+        let mut client = gateway.client().await;
+        let mut body = json!({ "model": "m", "input": "hi" });
+        body[field] = value;
+        let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+        client.send("POST", "/v1/responses", &headers, body.to_string().as_bytes()).await.unwrap();
+        client.reply().await.unwrap()
+    };
+    for (field, value) in [
+        ("previous_response_id", json!("resp_1")),
+        ("conversation", json!("conv_1")),
+        ("background", json!(true)),
+    ] {
+        let reply = ask(field, value).await;
+        assert_eq!((reply.status(), &reply.json()["error"]["param"]), (400, &json!(field)), "{reply:?}");
+    }
+    assert_eq!(upstream.count(), 0);
+    assert_eq!(ask("store", json!(true)).await.status(), 200);
+    assert_eq!(upstream.call(0).await.json()["store"], json!(false));
 }
 
 #[tokio::test]

@@ -195,6 +195,26 @@ fn asks_for_usage_caps_tokens_and_forbids_storing() {
     }
 }
 
+/// Who has no such field refuses it (Mistral: 422), and keeps nothing by it; of whom nothing is known may be OpenAI.
+#[test]
+fn a_store_is_forbidden_where_there_may_be_one() {
+    let chat = r#"{"model":"m","messages":[{"role":"user","content":"x"}]}"#;
+    let forbid = |vendor| Patch { force_store_false: true, vendor, ..Patch::model("m") };
+    let told = r#"{"store":false,"model":"m","messages":[{"role":"user","content":"x"}]}"#;
+    for vendor in weir_llm::vendor::all() {
+        let expected = if vendor.name == "openai" { told } else { chat };
+        assert_eq!(encode(chat, &forbid(Some(vendor))), expected, "{}", vendor.name);
+        let asked = r#"{"model":"m","messages":[{"role":"user","content":"x"}],"store":true}"#;
+        let out = encode(asked, &forbid(Some(vendor)));
+        assert_eq!(out, asked.replace("true", "false"), "never as the caller says: {}", vendor.name);
+        let body = Bytes::from_static(br#"{"model":"m","input":"x"}"#);
+        let responses = Request::parse(Api::Responses, body).unwrap();
+        let out = responses.patched(&forbid(Some(vendor)));
+        assert!(out.starts_with(br#"{"store":false,"#), "Responses are stored by default: {}", vendor.name);
+    }
+    assert_eq!(encode(chat, &forbid(None)), told);
+}
+
 proptest! {
     /// decode(encode(edit)) == edit(decode), whatever the escapes; nothing else in the body changes.
     #[test]

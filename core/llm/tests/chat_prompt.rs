@@ -642,6 +642,25 @@ fn quirk_fields() {
     assert_eq!(across(asking(json!({"store": false})), "groq").1, []);
 }
 
+/// The same as for bytes that pass: what may be stored is not, and who has no store is not asked.
+#[test]
+fn what_nobody_may_store_says_so_where_there_may_be_a_store() {
+    for (asked, vendor, told) in [
+        (json!({}), "openai", json!(false)),
+        (json!({ "store": true }), "openai", json!(false)),
+        (json!({}), "", json!(false)),
+        (json!({}), "mistral", Value::Null),
+        (json!({ "store": false }), "groq", Value::Null),
+    ] {
+        let (body, dropped) = read(&asking(asked.clone()), |prompt| {
+            write(&Prompt { store: Some(false), unstored: true, ..prompt }, vendor)
+        });
+        assert_eq!((&body["store"], dropped.as_slice()), (&told, &[][..]), "{asked} for {vendor}");
+    }
+    assert_eq!(across(asking(json!({})), "openai").0.get("store"), None, "it is said only where it must be");
+    assert_eq!(across(asking(json!({ "store": false })), "").0.get("store"), None);
+}
+
 #[test]
 fn quirk_own() {
     let asked = asking(json!({"min_p": 0.1, "logit_bias": {"1": 1}, "context_management": {}}));

@@ -79,7 +79,7 @@ impl Exchange<'_> {
         } else if translate::dialect_of(api) == Some(dialect) {
             same(request, step, target, bound, admitted.terms.retention)
         } else {
-            turned(request, dialect, step, target, bound)?
+            turned(request, dialect, step, target, bound, admitted.terms.retention)?
         };
         let strict = admitted.caller.wishes.strict.unwrap_or(admitted.route.strict);
         if strict && let Some(first) = body.dropped.first() {
@@ -212,6 +212,7 @@ fn turned(
     step: &Step,
     target: &Target,
     bound: &Bound,
+    retention: Retention,
 ) -> Result<Body, Refusal> {
     let toward = Toward {
         model: &target.model,
@@ -219,7 +220,8 @@ fn turned(
         output_limit: u64::from(target.max_output_tokens),
         vendor: bound.endpoint.vendor,
     };
-    match translate::translate(request, dialect, &toward) {
+    let say = if retention.is_zero() { translate::unstored } else { translate::translate };
+    match say(request, dialect, &toward) {
         Ok(out) => Ok(Body {
             bytes: out.body,
             content_type: JSON,

@@ -58,6 +58,8 @@ pub struct Prompt<'a> {
     pub metadata: Option<Raw<'a>>,
     /// Whether the provider may keep the reply for later requests.
     pub store: Option<bool>,
+    /// Whether it must be told to keep nothing, whatever the caller said.
+    pub unstored: bool,
     /// Fields of the body that only the caller's dialect knows, in its words.
     pub rest: Vec<(Cow<'a, str>, Raw<'a>)>,
 }

@@ -16,7 +16,7 @@ pub struct Patch<'a> {
     pub ask_usage: bool,
     /// Let the model write at most so many tokens: the caller's own bound is lowered to it, a missing one added.
     pub max_tokens: Option<u64>,
-    /// Send `"store":false` whatever the caller says.
+    /// Send `"store":false` whatever the caller says, where the provider may have that field.
     pub force_store_false: bool,
     /// What is special about the provider; `None`: nothing is known.
     pub vendor: Option<&'a Vendor>,
@@ -90,7 +90,8 @@ impl Request {
             match &self.fields.store {
                 Some((false, _)) => {}
                 Some((true, span)) => splices.push((span.clone(), b"false".to_vec())),
-                None => added.extend_from_slice(br#""store":false,"#),
+                None if self.may_be_stored(target) => added.extend_from_slice(br#""store":false,"#),
+                None => {}
             }
         }
         if !added.is_empty() {
@@ -104,6 +105,11 @@ impl Request {
         self.edit_segments(target.edits, &mut splices);
         splices.sort_by_key(|(range, _)| range.start);
         splice(self.body(), &splices)
+    }
+
+    /// Whether the target may keep the reply if nothing is said: the Responses API does by default.
+    fn may_be_stored(&self, target: &Patch<'_>) -> bool {
+        self.api() != Api::Chat || target.vendor.is_none_or(Vendor::may_store)
     }
 
     fn ask_usage(&self, splices: &mut Vec<Splice>, added: &mut Vec<u8>) {

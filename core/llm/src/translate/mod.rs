@@ -78,7 +78,29 @@ pub fn translate(
     dialect: Dialect,
     target: &Target<'_>,
 ) -> Result<Outgoing, Untranslatable> {
-    let mut prompt = request.prompt().unwrap_or_default();
+    say(request, request.prompt().unwrap_or_default(), dialect, target)
+}
+
+/// As [`translate`], for what no provider may keep for later requests: a target that could is told not to, whatever the
+/// caller said.
+///
+/// # Errors
+/// As [`translate`].
+pub fn unstored(
+    request: &Request,
+    dialect: Dialect,
+    target: &Target<'_>,
+) -> Result<Outgoing, Untranslatable> {
+    let prompt = request.prompt().unwrap_or_default();
+    say(request, Prompt { store: Some(false), unstored: true, ..prompt }, dialect, target)
+}
+
+fn say(
+    request: &Request,
+    mut prompt: Prompt<'_>,
+    dialect: Dialect,
+    target: &Target<'_>,
+) -> Result<Outgoing, Untranslatable> {
     give_calls_their_proofs(&mut prompt);
     let body = codec::body(dialect, &prompt, target)?;
     let api = request.api();

@@ -90,6 +90,15 @@ pub enum Echo {
     Details,
 }
 
+impl Vendor {
+    /// Whether its chat completions can be told not to be stored. Who is known to have no such field keeps nothing by it
+    /// and may refuse it; of whom nothing is known may be OpenAI at another address.
+    #[must_use]
+    pub fn may_store(&self) -> bool {
+        self.name == UNKNOWN.name || self.quirks.takes(Param::Store)
+    }
+}
+
 impl Quirks {
     /// A provider of which nothing is known.
     pub const COMMON: Self = Self {

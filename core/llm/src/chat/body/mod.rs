@@ -45,7 +45,7 @@ pub fn body(prompt: &Prompt<'_>, target: &Target<'_>) -> Result<Body, Untranslat
     if let Some(reasoning) = &prompt.reasoning {
         think(&mut draft, reasoning);
     }
-    labels(&mut draft, prompt);
+    labels(&mut draft, prompt, target);
     rest(&mut draft, prompt);
     if prompt.stream {
         draft.json.key("stream").bool(true);
@@ -181,7 +181,7 @@ fn think_object(draft: &mut Draft<'_>, reasoning: &Reasoning<'_>, on: bool) {
 }
 
 /// Who asks, in which tier, and what the provider may keep.
-fn labels(draft: &mut Draft<'_>, prompt: &Prompt<'_>) {
+fn labels(draft: &mut Draft<'_>, prompt: &Prompt<'_>, target: &Target<'_>) {
     // Nothing is lost to the answer without it.
     if let Some(user) = prompt.user.as_deref().filter(|_| draft.quirks.takes(Param::User)) {
         draft.json.text("user", short(user).as_ref());
@@ -196,6 +196,9 @@ fn labels(draft: &mut Draft<'_>, prompt: &Prompt<'_>) {
     let key = prompt.cache_key.as_deref().map(short);
     draft.optional_text(Param::CacheKey, "prompt_cache_key", key.as_deref());
     match prompt.store {
+        _ if prompt.unstored && target.vendor.may_store() => {
+            draft.json.key("store").bool(false);
+        }
         Some(store) if draft.quirks.takes(Param::Store) => {
             draft.json.key("store").bool(store);
         }
