@@ -147,6 +147,8 @@ impl Server {
         if let Some(damage) = ledger.damage() {
             tracing::error!(%damage, "account for what the ledger has lost");
         }
+        // Who sees that it is ready sees this too, and so does who looks why it did not get there.
+        telemetry.flush_log();
         let token = admin::token(&config).map_err(|error| system(&error))?;
         let sim = Socket::new().map_err(|error| system(&error))?;
         let upstreams = Arc::new(Upstreams::default());

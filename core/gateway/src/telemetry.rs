@@ -171,6 +171,11 @@ impl Telemetry {
         }
     }
 
+    /// Hands the lines of the log so far to the operating system; waits for no collector.
+    pub fn flush_log(&self) {
+        self.sink.flush();
+    }
+
     /// Writes and sends what is waiting. Blocks: up to ten seconds for a collector that does not answer.
     pub fn flush(&self) {
         if let Some(exporter) = &self.exporter {
