@@ -26,3 +26,46 @@ fn quiet_panics() {
         tracing::error!(place, "a panic: please report it");
     }));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::{catch_unwind, panic_any};
+    use std::process::Command;
+
+    const WORDS: &str = "what the caller has said";
+    /// Set in the process that panics.
+    const PANICS: &str = "WEIR_TEST_PANICS";
+
+    /// A process of its own, so that all that a panic prints is seen, and no other test loses its messages.
+    #[test]
+    fn a_panic_says_where_and_never_what() {
+        if std::env::var_os(PANICS).is_some() {
+            return every_way();
+        }
+        let name = "privacy::tests::a_panic_says_where_and_never_what";
+        let mut again = Command::new(std::env::current_exe().unwrap());
+        let output = again.args(["--exact", name, "--nocapture"]).env(PANICS, "1").output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(output.status.success(), "{said}");
+        assert_eq!(said.matches("a panic: please report it").count(), 4, "{said}");
+        assert!(said.contains("privacy.rs:"), "{said}");
+        assert!(!said.contains("the caller"), "{said}");
+    }
+
+    /// What is asked for by us, and what libraries put into their messages.
+    fn every_way() {
+        quiet_panics();
+        let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).finish();
+        let ways: [fn(); 4] = [
+            || panic!("{WORDS}"),
+            || panic_any(WORDS.to_owned()),
+            || Err(WORDS).unwrap(),
+            || assert_eq!(&WORDS[..=WORDS.len()], ""),
+        ];
+        tracing::subscriber::with_default(subscriber, || {
+            assert!(ways.iter().all(|way| catch_unwind(way).is_err()), "each has panicked");
+        });
+    }
+}
