@@ -25,7 +25,7 @@
 //! - [`price`]: what the customer pays, by the policy that prices.
 //! - [`settle`]: the one posting.
 //! - [`summary`]: what `complete` learns of it.
-//! - [`explain`]: who decided what, for whoever asks.
+//! - [`explain`]: what is remembered of who decided what, for whoever asks; [`decided`]: how that is told.
 //! - [`words`]: what a provider says that policies get without reading content.
 //! - [`attend`]: waiting for work while watching the caller.
 
@@ -33,6 +33,7 @@ pub mod admit;
 pub mod attempt;
 pub mod attend;
 pub mod count;
+pub mod decided;
 pub mod ear;
 pub mod explain;
 pub mod guard;
@@ -59,7 +60,7 @@ pub mod words;
 use crate::buffered::Held;
 use crate::gateway::Gateway;
 use crate::ingress::form::{self, Form};
-use crate::ingress::respond::Gone;
+use crate::ingress::respond::{Gone, Head};
 use crate::ingress::{self, Endpoint, body, framing, respond};
 use crate::models;
 use crate::refusal::Refusal;
@@ -69,7 +70,7 @@ use admit::Admitted;
 use attempt::Committed;
 use bytes::Bytes;
 use count::only_counting;
-use explain::Routed;
+use explain::Considered;
 use http::Method;
 use pingora::protocols::http::ServerSession;
 use settle::{Close, Outcome};
@@ -79,7 +80,7 @@ use weir_llm::api::Api;
 use weir_llm::neutral::Ask;
 use weir_llm::neutral::label::{Ends, ModelName};
 use weir_llm::price::Nanos;
-use weir_llm::request::Request;
+use weir_llm::request::{Hosted, Request};
 use weir_llm::usage::{Source, Usage};
 use weir_policy::RequestView;
 use weir_policy::pipeline::Trace;
@@ -120,8 +121,12 @@ pub struct Exchange<'g> {
     pub explains: bool,
     /// Whether the caller asked for them.
     pub wants_explanation: bool,
-    /// Where it might go and was to go.
-    pub routed: Option<Routed>,
+    /// Where it might go and was to go, if that is kept for whoever asks.
+    pub considered: Option<Considered>,
+    /// What it asks of providers beside the model, where that matters.
+    pub hosted: Vec<Hosted>,
+    /// Why its caller was refused, in a word of Weir's own.
+    pub refused: Option<&'static str>,
     /// What providers take for attempts that were cancelled in favour of others, as far as anybody can tell; `None`: unknown.
     pub lost: Option<Nanos>,
 }
@@ -215,7 +220,11 @@ impl Exchange<'_> {
                     if let Some(why) = refusal.shed {
                         self.gateway.telemetry.metrics().shed(why);
                     }
-                    if respond::refuse(self.session, &refusal, self.voice, &self.id).await.is_err() {
+                    self.refused_as(&refusal);
+                    let marks = self.marks();
+                    let put = |head: &mut Head| marks.put(head);
+                    if respond::refuse_with(self.session, &refusal, self.voice, &self.id, put).await.is_err()
+                    {
                         left = true;
                         self.session.set_keepalive(None);
                     }

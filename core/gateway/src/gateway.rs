@@ -202,7 +202,9 @@ impl Gateway {
             told: None,
             explains: false,
             wants_explanation: false,
-            routed: None,
+            considered: None,
+            hosted: Vec::new(),
+            refused: None,
             lost: Some(Nanos(0)),
         };
         exchange.run().await

@@ -7,7 +7,7 @@ use crate::refusal::Refusal;
 use crate::telemetry::live::Live;
 use crate::telemetry::meters::Meters;
 use crate::telemetry::record::Model;
-use crate::terms::Terms;
+use crate::terms::{Misfit, Terms};
 use crate::upstream::Keys;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -181,18 +181,47 @@ impl Snapshot {
     }
 }
 
+/// Why a target may not have a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unfit<'a> {
+    /// The route has no such target.
+    Unknown,
+    /// Its provider does not serve the API.
+    Api,
+    /// It does with content what it may not.
+    Terms(Misfit),
+    /// Its terms do not extend to a feature that is asked for.
+    Uncovered(&'a Hosted),
+    /// Its price is not known, and has to be.
+    Unpriced,
+}
+
 impl Route {
+    /// Whether a target serves an API and may have the content of a request, and under a hard budget has a known price of
+    /// what the API uses.
+    ///
+    /// # Errors
+    /// The first reason why not.
+    pub fn fits<'a>(&self, index: u16, asks: &Asks<'a>, priced: bool) -> Result<(), Unfit<'a>> {
+        let at = usize::from(index);
+        let (Some(target), Some(bound)) = (self.table.get(at), self.bound.get(at)) else {
+            return Err(Unfit::Unknown);
+        };
+        if !bound.endpoint.speaks.serves(asks.api) {
+            return Err(Unfit::Api);
+        }
+        asks.terms.fits(target).map_err(Unfit::Terms)?;
+        if let Some(hosted) = asks.terms.uncovered(asks.hosted, &bound.endpoint.excluded) {
+            return Err(Unfit::Uncovered(hosted));
+        }
+        let known = || bound.prices.as_ref().is_some_and(|prices| prices.covers(asks.api));
+        if priced && !known() { Err(Unfit::Unpriced) } else { Ok(()) }
+    }
+
     /// The targets that serve an API and may have the content of a request, and under a hard budget only those with a
     /// known price of what the API uses.
     pub fn eligible(&self, asks: &Asks<'_>, priced: bool) -> Arc<[u16]> {
-        let fits = |index: u16| {
-            let at = usize::from(index);
-            let (Some(target), Some(bound)) = (self.table.get(at), self.bound.get(at)) else { return false };
-            bound.endpoint.speaks.serves(asks.api)
-                && asks.terms.fits(target).is_ok()
-                && asks.terms.uncovered(asks.hosted, &bound.endpoint.excluded).is_none()
-                && (!priced || bound.prices.as_ref().is_some_and(|prices| prices.covers(asks.api)))
-        };
+        let fits = |index: u16| self.fits(index, asks, priced).is_ok();
         if self.allowed.iter().all(|&index| fits(index)) {
             return Arc::clone(&self.allowed);
         }

@@ -31,13 +31,31 @@ pub fn run(config: &Config, command: &Explain) -> Printed {
     if command.json { Ok(format!("{value:#}\n")) } else { Ok(tree(&value)) }
 }
 
+/// Every try in order, and between them the targets that were passed over.
+fn attempts(out: &mut String, attempts: &[Value]) {
+    if !attempts.is_empty() {
+        let _ = writeln!(out, "attempts");
+    }
+    for line in attempts {
+        let word = |key: &str| line[key].as_str().unwrap_or("?").to_owned();
+        let _ = match line["attempt"].as_u64() {
+            None => writeln!(out, "  - {}: {} ({})", word("target"), word("because"), word("passed_over")),
+            Some(number) => {
+                let status = line["status"].as_u64().map(|status| format!(" ({status})")).unwrap_or_default();
+                writeln!(out, "  {number} {}: {}{status}  {} ms", word("target"), word("class"), line["ms"])
+            }
+        };
+    }
+}
+
 fn tree(value: &Value) -> String {
     let mut out = String::new();
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     // Writing to a string cannot fail.
+    let refused = value["refused"].as_str().map(|code| format!(" {code}")).unwrap_or_default();
     let _ = writeln!(
         out,
-        "{}  {}{}  generation {}  {} ({})",
+        "{}  {}{}  generation {}  {} ({}){refused}",
         text(&value["request_id"]),
         text(&value["api"]),
         if value["stream"] == true { ", streamed" } else { "" },
@@ -45,7 +63,11 @@ fn tree(value: &Value) -> String {
         text(&value["outcome"]),
         value["status"],
     );
-    let _ = writeln!(out, "targets");
+    if value["targets"].is_null() {
+        let _ = writeln!(out, "targets: none; it ended before its model was known");
+    } else {
+        let _ = writeln!(out, "targets");
+    }
     for target in value["targets"].as_array().into_iter().flatten() {
         let _ = match target["left_out"].as_str() {
             None => writeln!(out, "  + {}", text(&target["target"])),
@@ -53,7 +75,11 @@ fn tree(value: &Value) -> String {
         };
     }
     let _ = writeln!(out, "decisions");
-    for line in value["decisions"].as_array().into_iter().flatten() {
+    let decisions = value["decisions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if decisions.is_empty() {
+        let _ = writeln!(out, "  no policy was asked");
+    }
+    for line in decisions {
         let _ = write!(
             out,
             "  {:<15} {} {}  {}",
@@ -80,7 +106,13 @@ fn tree(value: &Value) -> String {
     if let Some(plan) = value["plan"].as_object() {
         let steps: Vec<String> = plan["steps"].as_array().into_iter().flatten().map(text).collect();
         let _ = writeln!(out, "plan ({})\n  {}", text(&plan["reason"]), steps.join(" -> "));
+        let last: Vec<String> =
+            plan.get("set_back").and_then(Value::as_array).into_iter().flatten().map(text).collect();
+        if !last.is_empty() {
+            let _ = writeln!(out, "  last, since they fail or asked to be left alone: {}", last.join(", "));
+        }
     }
+    attempts(&mut out, value["attempts"].as_array().map(Vec::as_slice).unwrap_or_default());
     let _ = writeln!(out, "served by {}", value["served_by"].as_str().unwrap_or("nobody"));
     out
 }

@@ -63,9 +63,11 @@ impl Exchange<'_> {
             )
         })?;
         let terms = Arc::new(Terms::of(principal, &caller.wishes));
-        self.wants_explanation = caller.wishes.explain;
-        self.explains =
-            caller.wishes.explain || self.snapshot.config.explain_kept > 0 && !route.asked.is_empty();
+        let hard = principal.budget.as_ref().is_some_and(|budget| budget.hard);
+        // What a provider does beside the model matters only where nothing may be kept.
+        self.hosted = if terms.retention.is_zero() { request.hosted() } else { Vec::new() };
+        self.explains |= self.snapshot.config.explain_kept > 0 && !route.asked.is_empty();
+        self.consider(&route, &terms, hard);
         if self.explains && route.asked.telemetry() {
             self.gateway.services.explain_begin(&self.id);
         }
@@ -81,10 +83,7 @@ impl Exchange<'_> {
                 .await?
                 .map_err(|refused| Refusal::from(refused.deny))?;
         }
-        let hard = principal.budget.as_ref().is_some_and(|budget| budget.hard);
-        // What a provider does beside the model matters only where nothing may be kept.
-        let hosted = if terms.retention.is_zero() { request.hosted() } else { Vec::new() };
-        let asks = Asks { terms: &terms, hosted: &hosted, api: request.api() };
+        let asks = Asks { terms: &terms, hosted: &self.hosted, api: request.api() };
         let allowed = route.eligible(&asks, hard);
         if allowed.is_empty() {
             return Err(none_eligible(&route, &asks, hard).into());

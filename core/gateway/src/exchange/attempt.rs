@@ -267,6 +267,20 @@ impl Exchange<'_> {
         &mut self,
         admitted: &Admitted,
         view: &Arc<RequestView>,
+        step: (&Step, Insist),
+        request: &Arc<Request>,
+    ) -> Result<Result<Ready, Refusal>, End> {
+        let ready = self.ready(admitted, view, step, request).await?;
+        if let Err(why) = &ready {
+            self.passed_over(step.0.target, why);
+        }
+        Ok(ready)
+    }
+
+    async fn ready(
+        &mut self,
+        admitted: &Admitted,
+        view: &Arc<RequestView>,
         (step, insist): (&Step, Insist),
         request: &Arc<Request>,
     ) -> Result<Result<Ready, Refusal>, End> {

@@ -36,6 +36,8 @@ impl Exchange<'_> {
             )
             .into());
         }
+        self.wants_explanation = wishes.explain;
+        self.explains = wishes.explain;
         let most = principal.concurrency.or(self.snapshot.config.server.limits.per_key);
         let seat = match most.map(|most| principal.seats.take(most).ok_or(most)) {
             None => None,

@@ -4,6 +4,7 @@ use super::admit::Admitted;
 use super::attend::attend;
 use super::{End, Exchange};
 use crate::refusal::Refusal;
+use crate::snapshot::Snapshot;
 use std::sync::Arc;
 use weir_policy::pipeline::{PolicyId, RouteOutcome, Routed};
 use weir_policy::{Hook, Plan, RequestView, Step, Strategy};
@@ -39,7 +40,8 @@ impl Exchange<'_> {
             let there = |step: &Step| self.is_there(admitted, step);
             draw(&mut plan, there, self.gateway.random());
         }
-        self.routed(admitted, &plan);
+        let snapshot = Arc::clone(&self.snapshot);
+        self.planned(&plan, |target| is_there(&snapshot, admitted, target));
         Ok(Planned { plan, by: routed.by })
     }
 
@@ -52,9 +54,13 @@ impl Exchange<'_> {
     }
 
     fn is_there(&self, admitted: &Admitted, step: &Step) -> bool {
-        let bound = admitted.route.bound.get(usize::from(step.target));
-        bound.is_none_or(|bound| self.snapshot.live.is_there(bound.live))
+        is_there(&self.snapshot, admitted, step.target)
     }
+}
+
+fn is_there(snapshot: &Snapshot, admitted: &Admitted, target: u16) -> bool {
+    let bound = admitted.route.bound.get(usize::from(target));
+    bound.is_none_or(|bound| snapshot.live.is_there(bound.live))
 }
 
 /// The operator's own order, less what is not eligible for this request.

@@ -9,12 +9,20 @@ use super::settle::{Close, Money, Outcome};
 use super::{End, Exchange, words};
 use crate::ingress::respond::{self, Head, name};
 use crate::telemetry::record::CacheState;
+use std::sync::Arc;
 use weir_llm::estimate;
 use weir_llm::neutral::label::Label;
 use weir_llm::price::Nanos;
 use weir_llm::request::Request;
 use weir_llm::translate;
 use weir_llm::usage::{Source, Usage};
+
+/// Headers of every answer, apart from the exchange that they are about.
+pub struct Marks {
+    generation: Arc<str>,
+    attempts: usize,
+    explanation: Option<String>,
+}
 
 impl Exchange<'_> {
     /// Settles and writes a complete reply.
@@ -73,15 +81,20 @@ impl Exchange<'_> {
         self.record.ends = label.ends;
     }
 
+    /// What a refusal says as well as a reply: which policies were asked, how many targets, and how it was decided.
+    pub fn marks(&self) -> Marks {
+        Marks {
+            generation: Arc::clone(&self.snapshot.generation_text),
+            attempts: self.record.attempts.len(),
+            explanation: self.explanation(),
+        }
+    }
+
     /// Adds our headers: what happened on the way, without content.
     pub fn mark(&self, head: &mut Head, served: Option<(&Served, Option<Money>)>) {
         use respond::{put, put_text};
-        put_text(head, name::GENERATION, &self.snapshot.generation_text);
+        self.marks().put(head);
         put_text(head, name::CACHE, self.record.cache.as_str());
-        put(head, name::ATTEMPTS, self.record.attempts.len().into());
-        if let Some(explanation) = self.explanation() {
-            put_text(head, name::EXPLAIN, &explanation);
-        }
         let Some((served, money)) = served else { return };
         put_text(head, name::TARGET, &served.id);
         if let Some(money) = money {
@@ -92,6 +105,17 @@ impl Exchange<'_> {
             for (name, value) in &served.headers {
                 put(head, name.clone(), value.clone());
             }
+        }
+    }
+}
+
+impl Marks {
+    /// Adds them to a head.
+    pub fn put(&self, head: &mut Head) {
+        respond::put_text(head, name::GENERATION, &self.generation);
+        respond::put(head, name::ATTEMPTS, self.attempts.into());
+        if let Some(explanation) = &self.explanation {
+            respond::put_text(head, name::EXPLAIN, explanation);
         }
     }
 }

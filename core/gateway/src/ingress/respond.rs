@@ -135,6 +135,20 @@ pub async fn refuse(
     api: Api,
     request_id: &str,
 ) -> Result<(), Gone> {
+    refuse_with(session, refusal, api, request_id, |_| {}).await
+}
+
+/// As [`refuse`], with headers that say how it came to that.
+///
+/// # Errors
+/// The caller has gone.
+pub async fn refuse_with(
+    session: &mut ServerSession,
+    refusal: &Refusal,
+    api: Api,
+    request_id: &str,
+    mark: impl FnOnce(&mut Head),
+) -> Result<(), Gone> {
     if refusal.close || is_long_or_withheld(session) {
         session.set_keepalive(None);
     }
@@ -150,6 +164,7 @@ pub async fn refuse(
     if let Some(allow) = refusal.allow {
         put(&mut head, ALLOW, HeaderValue::from_static(allow));
     }
+    mark(&mut head);
     whole(session, head, body).await
 }
 
