@@ -124,6 +124,40 @@ fn plugins_are_begun_built_and_pass_at_once() {
 }
 
 #[test]
+fn a_plugin_away_from_any_checkout_brings_its_sdk() {
+    let folder = tempfile::tempdir().unwrap();
+    let alone = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+        command.args(words).current_dir(folder.path()).env_remove("WEIR_CONFIG");
+        // What cargo needs beside the SDK is in its cache already; nothing else may be asked for.
+        let output = command.env("CARGO_NET_OFFLINE", "true").output().unwrap();
+        let said = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()).concat();
+        (output.status.success(), said)
+    };
+    let (good, said) = alone(&["plugin", "new", "keep-out", "--hook", "guard"]);
+    assert!(good && said.contains("wrote ./keep-out/weir-sdk (the SDK)"), "{said}");
+    let plugin = folder.path().join("keep-out");
+    let cargo = std::fs::read_to_string(plugin.join("Cargo.toml")).unwrap();
+    assert!(cargo.contains(r#"weir-sdk = { path = "weir-sdk/rust""#) && !cargo.contains(SDK), "{cargo}");
+    let (good, said) = alone(&["plugin", "test", "keep-out"]);
+    assert!(good && said.contains("cases pass"), "{said}");
+
+    // Whoever does not keep the copy in git gets it again; one of another contract is not built against.
+    let wit = plugin.join("weir-sdk/wit/policy.wit");
+    let text = std::fs::read_to_string(&wit).unwrap();
+    std::fs::write(&wit, text.replacen("package weir:policy@", "package weir:policy@9", 1)).unwrap();
+    let (good, said) = alone(&["plugin", "build", "keep-out"]);
+    assert!(
+        !good && said.contains("keep-out/weir-sdk speaks `weir:policy@9") && said.contains("remove"),
+        "{said}"
+    );
+    std::fs::remove_dir_all(plugin.join("weir-sdk")).unwrap();
+    let (good, said) = alone(&["plugin", "build", "keep-out", "--out", "keep-out.wasm"]);
+    assert!(good && said.contains("keep-out.wasm"), "{said}");
+    assert_eq!(std::fs::read_to_string(&wit).unwrap(), text);
+}
+
+#[test]
 fn a_failing_case_is_named_with_its_line() {
     let folder = tempfile::tempdir().unwrap();
     good(folder.path(), &["policy", "new", "mine", "--hook", "admit"]);

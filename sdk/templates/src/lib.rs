@@ -3,9 +3,12 @@
 //! The templates are files beside this crate: `rhai/HOOK.rhai` with `rhai/HOOK.cases.yaml`, and `rust/HOOK/` with
 //! `manifest.yaml`, `cases.yaml` and `src/lib.rs`. `{{name}}` and its like are filled in; sources have none, so that
 //! they compile as they lie here.
+//!
+//! [`sdk`] is what a plugin needs beside them where there is no checkout of Weir.
 
 #[cfg(test)]
 mod compiled;
+pub mod sdk;
 
 /// A script and its cases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,13 +31,18 @@ pub struct Plugin {
     cases: &'static str,
 }
 
-/// Where a new plugin's crate stands.
+/// Where a new plugin's crate finds the SDK.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// What follows `weir-sdk =` in `Cargo.toml`: `path = "…"` or `version = "…"`.
-    pub sdk: String,
-    /// Whether it is a member of a workspace already, which then has the profile `plugin`.
-    pub member: bool,
+pub enum Place {
+    /// In a folder that is there already.
+    Beside {
+        /// The folder, as `Cargo.toml` names it.
+        sdk: String,
+        /// Whether the plugin is a member of a workspace, which then has the profile `plugin`.
+        member: bool,
+    },
+    /// In a copy of its own.
+    Alone,
 }
 
 macro_rules! script {
@@ -124,27 +132,49 @@ impl Plugin {
     /// The files of a plugin of this name, below its folder.
     #[must_use]
     pub fn files(&self, name: &str, place: &Place) -> Vec<(String, String)> {
-        let workspace = if place.member { "" } else { include_str!("../rust/workspace.txt") };
-        let cargo = include_str!("../rust/Cargo.toml.txt");
-        let cargo = cargo.replace("{{sdk}}", &place.sdk).replace("{{workspace}}\n", workspace);
-        vec![
-            ("Cargo.toml".into(), cargo.replace("{{name}}", name)),
+        let mut files = vec![
+            ("Cargo.toml".into(), place.cargo().replace("{{name}}", name)),
             ("manifest.yaml".into(), self.manifest.replace("{{name}}", name)),
             ("src/lib.rs".into(), self.source.to_owned()),
             ("cases.yaml".into(), self.cases.to_owned()),
-            ("README.md".into(), self.readme(name)),
+            ("README.md".into(), self.readme(name, place)),
             (".gitignore".into(), "/target\n".into()),
-        ]
+        ];
+        if *place == Place::Alone {
+            files.extend(sdk::files().map(|(path, text)| (format!("{}/{path}", sdk::FOLDER), text.into())));
+        }
+        files
     }
 
-    fn readme(&self, name: &str) -> String {
+    fn readme(&self, name: &str, place: &Place) -> String {
         let hooks: Vec<String> = self.hooks.iter().map(|hook| format!("`{hook}`")).collect();
         let grants = match self.capabilities {
             [] => String::new(),
             capabilities => format!("\n    grants: [{}]", capabilities.join(", ")),
         };
         let text = include_str!("../rust/README.md").replace("{{name}}", name);
-        text.replace("{{hooks}}", &hooks.join(", ")).replace("{{grants}}", &grants)
+        let copy = match place {
+            Place::Beside { .. } => "",
+            Place::Alone => include_str!("../rust/copy.txt"),
+        };
+        text.replace("{{hooks}}", &hooks.join(", "))
+            .replace("{{grants}}", &grants)
+            .replace("{{copy}}\n", copy)
+    }
+}
+
+impl Place {
+    /// The `Cargo.toml` of a plugin there, but for its name.
+    fn cargo(&self) -> String {
+        let alone = include_str!("../rust/workspace.txt");
+        let (sdk, workspace) = match self {
+            Self::Beside { sdk, member: true } => (sdk.as_str(), String::new()),
+            Self::Beside { sdk, member: false } => (sdk.as_str(), alone.to_owned()),
+            // The copy is no part of what the author checks and formats.
+            Self::Alone => (sdk::PATH, format!("{alone}exclude = [{:?}]\n", sdk::FOLDER)),
+        };
+        let text = include_str!("../rust/Cargo.toml.txt");
+        text.replace("{{sdk}}", &format!("path = {sdk:?}")).replace("{{workspace}}\n", &workspace)
     }
 }
 
@@ -164,9 +194,12 @@ mod tests {
 
     #[test]
     fn nothing_is_left_to_fill_in() {
-        let place = Place { sdk: "version = \"0.1\"".into(), member: false };
-        for (file, text) in PLUGINS.iter().flat_map(|plugin| plugin.files("mine", &place)) {
-            assert!(!text.contains("{{"), "{file}: {text}");
+        for place in [Place::Beside { sdk: "../sdk".into(), member: false }, Place::Alone] {
+            let files = PLUGINS.iter().flat_map(|plugin| plugin.files("mine", &place));
+            // Sources of the SDK have braces of their own.
+            for (file, text) in files.filter(|(file, _)| !file.starts_with(sdk::FOLDER)) {
+                assert!(!text.contains("{{"), "{file}: {text}");
+            }
         }
         for (file, text) in SCRIPTS.iter().flat_map(|script| script.files("mine")) {
             assert!(!text.contains("{{"), "{file}: {text}");
@@ -176,10 +209,15 @@ mod tests {
     #[test]
     fn a_member_of_a_workspace_brings_none() {
         let cargo = |member| {
-            let place = Place { sdk: "path = \"../../sdk/rust\"".into(), member };
+            let place = Place::Beside { sdk: "../../sdk/rust".into(), member };
             PLUGINS[0].files("mine", &place).swap_remove(0).1
         };
         assert!(cargo(false).contains("[workspace]") && !cargo(true).contains("[workspace]"));
         assert!(cargo(true).contains("weir-sdk = { path = \"../../sdk/rust\", features"));
+        let alone = PLUGINS[0].files("mine", &Place::Alone).swap_remove(0).1;
+        assert!(
+            alone.contains("weir-sdk = { path = \"weir-sdk/rust\"")
+                && alone.ends_with("exclude = [\"weir-sdk\"]\n")
+        );
     }
 }

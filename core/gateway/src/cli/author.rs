@@ -4,7 +4,7 @@
 //! # Layout
 //!
 //! - [`subject`]: the policy that is worked on.
-//! - [`scaffold`]: the command `new`.
+//! - [`scaffold`]: the command `new`; [`sdk`]: the copy of the SDK in a plugin's folder.
 //! - [`test`](mod@test): the command `test`.
 //! - [`bench`](mod@bench): the command `bench`.
 //! - [`fuel`]: what a pricer burns.
@@ -14,6 +14,7 @@ pub mod ask;
 pub mod bench;
 pub mod fuel;
 pub mod scaffold;
+pub mod sdk;
 pub mod subject;
 pub mod test;
 

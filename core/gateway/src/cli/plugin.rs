@@ -1,6 +1,6 @@
 //! `weir plugin …`: from a folder to a component that is tested.
 
-use super::author::{ask, bench, scaffold, test};
+use super::author::{ask, bench, scaffold, sdk, test};
 use super::{Printed, policy};
 use clap::Subcommand;
 use std::path::{Path, PathBuf};
@@ -48,6 +48,7 @@ pub fn run(command: &Plugin) -> Printed {
 }
 
 fn build(folder: &Path, out: Option<&Path>) -> Printed {
+    sdk::restore(folder)?;
     let built = weir_wasm::build::plugin(folder, out)?;
     Ok(format!(
         "{} ({} {}, {} bytes)\n",

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use weir_policy::Hook;
-use weir_templates::Place;
+use weir_templates::{Place, sdk};
 
 /// A new script.
 #[derive(Debug, Args)]
@@ -33,7 +33,7 @@ pub struct NewPlugin {
     /// What it is asked; several with commas
     #[arg(long, default_value = "guard", value_delimiter = ',')]
     hook: Vec<String>,
-    /// Where weir-sdk is [default: sdk/rust of the Weir checkout around the folder, else the published version]
+    /// Where weir-sdk is [default: sdk/rust of the Weir checkout around the folder, else a copy in the plugin's folder]
     #[arg(long, value_name = "FOLDER")]
     sdk: Option<PathBuf>,
     /// The folder to write into
@@ -96,7 +96,7 @@ fn check_language(language: &str) -> Result<(), Failed> {
 }
 
 /// `weir:policy@0.3.0`
-fn contract() -> &'static str {
+pub fn contract() -> &'static str {
     let named = weir_wasm::CONTRACT.lines().find_map(|line| line.strip_prefix("package "));
     named.unwrap_or_default().trim_end_matches(';')
 }
@@ -118,7 +118,7 @@ fn place(dir: &Path, sdk: Option<&Path>) -> Result<Place, Failed> {
         if !is_sdk(&sdk) {
             return Err(Failed(format!("{}: is not the crate weir-sdk", sdk.display())));
         }
-        return Ok(Place { sdk: format!("path = {:?}", sdk.display().to_string()), member: false });
+        return Ok(Place::Beside { sdk: sdk.display().to_string(), member: false });
     }
     // The folder may be yet to be made.
     let around = dir.ancestors().find_map(|existing| {
@@ -130,12 +130,12 @@ fn place(dir: &Path, sdk: Option<&Path>) -> Result<Place, Failed> {
     };
     let missing = dir.strip_prefix(existing).map_or(0, |rest| rest.components().count());
     Ok(match around.ancestors().position(|root| is_sdk(&root.join("sdk/rust"))) {
-        None => Place { sdk: format!("version = {:?}", env!("CARGO_PKG_VERSION")), member: false },
+        None => Place::Alone,
         Some(up) => {
-            let path = "../".repeat(up + missing + 1) + "sdk/rust";
+            let sdk = "../".repeat(up + missing + 1) + "sdk/rust";
             // The checkout's workspace has its plugins as members.
             let member = up == 1 && missing == 0 && around.ends_with("plugins");
-            Place { sdk: format!("path = {path:?}"), member }
+            Place::Beside { sdk, member }
         }
     })
 }
@@ -160,8 +160,12 @@ fn written(folder: &Path, files: &[(String, String)]) -> Result<String, Failed> 
         };
         std::fs::create_dir_all(path.parent().unwrap_or(folder)).map_err(failed)?;
         File::create_new(path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(failed)?;
-        // Writing to a string cannot fail.
-        let _ = writeln!(said, "wrote {}", path.display());
+        // Writing to a string cannot fail. The SDK is named once, by its last file.
+        let _ = match path.strip_prefix(folder.join(sdk::FOLDER)) {
+            Ok(file) if file != Path::new("rust/Cargo.toml") => Ok(()),
+            Ok(_) => writeln!(said, "wrote {} (the SDK)", folder.join(sdk::FOLDER).display()),
+            Err(_) => writeln!(said, "wrote {}", path.display()),
+        };
     }
     Ok(said)
 }

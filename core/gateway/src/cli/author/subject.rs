@@ -29,6 +29,7 @@ impl Subject {
     /// It cannot be read, or does not build.
     pub fn of(path: &Path, cases: Option<&Path>) -> Result<Self, Failed> {
         let (file, beside) = if path.is_dir() {
+            super::sdk::restore(path)?;
             (weir_wasm::build::plugin(path, None)?.path, path.join("cases.yaml"))
         } else {
             (path.to_owned(), path.with_extension("cases.yaml"))
