@@ -46,6 +46,7 @@ pub struct Setup {
     args: Vec<String>,
     env: Vec<(String, String)>,
     cores: bool,
+    own_temporary: bool,
     data: Option<PathBuf>,
 }
 
@@ -123,6 +124,13 @@ models:
         self
     }
 
+    /// What it writes for a while goes into its own folder, not the system's: for who looks at all that it writes.
+    #[must_use]
+    pub fn own_temporary(mut self) -> Self {
+        self.own_temporary = true;
+        self
+    }
+
     /// Its data folder, which is one of its own otherwise.
     #[must_use]
     pub fn data(mut self, folder: &Path) -> Self {
@@ -155,6 +163,7 @@ struct Start {
     args: Vec<String>,
     env: Vec<(String, String)>,
     cores: bool,
+    own_temporary: bool,
 }
 
 impl Gateway {
@@ -167,7 +176,12 @@ impl Gateway {
             fs::create_dir_all(path.parent().expect("a file has a folder")).expect("its folder");
             fs::write(path, text).expect("a file");
         }
-        let start = Start { args: setup.args.clone(), env: setup.env.clone(), cores: setup.cores };
+        let start = Start {
+            args: setup.args.clone(),
+            env: setup.env.clone(),
+            cores: setup.cores,
+            own_temporary: setup.own_temporary,
+        };
         let data = setup.data.clone().unwrap_or_else(|| folder.path().join("data"));
         let mut gateway = Self { folder, address, admin, child: None, starts: 0, start, data };
         gateway.write_config(&setup);
@@ -233,6 +247,11 @@ impl Gateway {
                 shell
             }
         };
+        if self.start.own_temporary {
+            let own = self.folder.path().join("tmp");
+            fs::create_dir_all(&own).expect("a folder");
+            command.env("TMPDIR", own);
+        }
         command.envs(self.start.env.iter().map(|(name, value)| (name, value)));
         command
     }

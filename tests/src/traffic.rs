@@ -1,7 +1,8 @@
 //! Requests and replies with a canary in every field that can carry content.
 
 use crate::canary::Mint;
-use crate::{Act, Call, reply};
+use crate::dialect::{Failure, Tool};
+use crate::{Act, Answer, Call, Dialect, reply};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -82,82 +83,111 @@ pub fn request(mint: &Mint, path: &str, model: &str, stream: bool) -> Value {
     }
 }
 
-/// What a provider says, with fresh canaries. The model's name says how it goes.
+/// What a provider says, with fresh canaries, in the dialect that it is asked in. The model's name says how it goes.
 #[must_use]
 pub fn provider(mint: &Mint, call: &Call) -> Act {
-    let new = |place: &str| mint.fresh(&format!("the provider's {place}"));
-    let model = call.json()["model"].as_str().unwrap_or_default().to_owned();
+    let dialect = Dialect::of(call);
+    let new = |place: &str| mint.fresh(&format!("the {} provider's {place}", dialect.name()));
+    let model = call.model();
     match (model.as_str(), call.stream()) {
-        ("ok" | "odd", false) => whole(&new, &model),
-        ("ok" | "odd", true) => pieces(Act::stream(), &events(&new, &model), 7).end(),
-        ("slow", _) => pieces(Act::stream(), &events(&new, "ok")[..60], 60).hang(),
+        ("ok" | "odd", false) => whole(&new, dialect, &model),
+        ("ok" | "odd", true) => pieces(Act::stream(), &events(&new, dialect, &model).concat(), 7).end(),
+        ("slow", _) => pieces(Act::stream(), &events(&new, dialect, "ok").concat()[..60], 60).hang(),
         ("cut", false) => Act::new().send(format!(
             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9000\r\n\r\n{{\"id\":\"{}",
             new("cut reply")
         ))
         .close(),
-        ("cut", true) => pieces(Act::stream(), &reply::delta(&new("cut stream")), 9)
-            .chunk(format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{}", new("cut event")))
-            .reset(),
+        ("cut", true) => {
+            let mut begun = events(&new, dialect, "ok");
+            begun.truncate(begun.len() / 2);
+            pieces(Act::stream(), &begun.concat(), 9)
+                .chunk(format!("data: {{\"type\":\"{}", new("cut event")))
+                .close()
+        }
         ("garbage", false) => Act::reply(200, &[("Content-Type", "application/json")], format!("<html>{}", new("garbage"))),
         ("garbage", true) => pieces(Act::stream(), format!("data: {{nonsense {}\n\n", new("garbage event")).as_bytes(), 5).end(),
-        ("said", true) => pieces(Act::stream(), &reply::event(&error(&new)), 11).end(),
+        ("said", true) => pieces(Act::stream(), &error(&new).event(dialect), 11).end(),
         ("hang", _) => Act::new().hang(),
-        ("boom", _) => failure(500, &new),
-        (_, _) => failure(400, &new),
+        (boom, _) if boom.starts_with("boom") => failure(500, &new, dialect),
+        (_, _) => failure(400, &new, dialect),
     }
 }
 
 /// The headers of a provider's reply that may carry something.
-fn failure(status: u16, new: &dyn Fn(&str) -> String) -> Act {
+fn failure(status: u16, new: &dyn Fn(&str) -> String, dialect: Dialect) -> Act {
     let (id, own) = (new("request id"), new("header"));
-    let headers =
-        [("Content-Type", "application/json"), ("x-request-id", id.as_str()), ("x-own", own.as_str())];
-    Act::reply(status, &headers, error(new).to_string())
+    let headers = [
+        ("Content-Type", "application/json"),
+        ("x-request-id", id.as_str()),
+        ("request-id", id.as_str()),
+        ("x-own", own.as_str()),
+    ];
+    Act::reply(status, &headers, error(new).body(dialect).to_string())
 }
 
-fn error(new: &dyn Fn(&str) -> String) -> Value {
-    json!({ "error": { "message": format!("no: {}", new("error message")), "type": new("error type"),
-        "code": new("error code"), "param": new("error param") } })
-}
-
-fn whole(new: &dyn Fn(&str) -> String, model: &str) -> Act {
-    let mut said = reply::completion(&new("output"), 100, 40, 10);
-    said["id"] = json!(new("reply id"));
-    said["system_fingerprint"] = json!(new("fingerprint"));
-    said["model"] = json!(new("model name"));
-    let message = &mut said["choices"][0]["message"];
-    message["reasoning_content"] = json!(new("reasoning"));
-    message["tool_calls"] = json!([{ "id": "call_9", "type": "function",
-        "function": { "name": format!("look_{}", new("called tool")), "arguments": json!({ "q": new("called arguments") }).to_string() } }]);
-    if model == "odd" {
-        said["choices"][0]["finish_reason"] = json!(new("finish reason"));
+fn error(new: &dyn Fn(&str) -> String) -> Failure {
+    Failure {
+        message: format!("no: {}", new("error message")),
+        kind: new("error type"),
+        code: new("error code"),
+        param: new("error param"),
     }
+}
+
+fn answer(new: &dyn Fn(&str) -> String, model: &str) -> Answer {
+    let arguments = json!({ "q": new("called arguments") }).to_string();
+    Answer {
+        id: new("reply id"),
+        model: new("model name"),
+        thought: vec![new("reasoning")],
+        text: vec![new("output"), new("more output")],
+        tool: Some(Tool {
+            name: format!("look_{}", new("called tool")),
+            arguments: arguments
+                .as_bytes()
+                .chunks(9)
+                .map(|piece| String::from_utf8_lossy(piece).into())
+                .collect(),
+        }),
+        finish: (model == "odd").then(|| new("finish reason")),
+    }
+}
+
+fn whole(new: &dyn Fn(&str) -> String, dialect: Dialect, model: &str) -> Act {
+    let mut said = answer(new, model).whole(dialect);
+    // What callers of other dialects never see: an unknown field.
+    said["system_fingerprint"] = json!(new("fingerprint"));
     Act::json(200, &said)
 }
 
-fn events(new: &dyn Fn(&str) -> String, model: &str) -> Vec<u8> {
+/// Each chunk of a chat has an id and a model of its own, as well as its text.
+fn events(new: &dyn Fn(&str) -> String, dialect: Dialect, model: &str) -> Vec<Vec<u8>> {
+    if dialect != Dialect::Chat {
+        return answer(new, model).events(dialect);
+    }
     let chunk = |delta: Value| {
         reply::event(
             &json!({ "id": new("reply id"), "object": "chat.completion.chunk", "created": 1, "model": new("model name"),
             "choices": [{ "index": 0, "delta": delta, "finish_reason": null }] }),
         )
     };
-    let mut all = chunk(json!({ "reasoning_content": new("reasoning") }));
-    all.extend(chunk(json!({ "content": new("output") })));
-    all.extend(chunk(json!({ "content": new("more output") })));
-    all.extend(chunk(json!({ "tool_calls": [{ "index": 0, "id": "call_9", "type": "function",
-        "function": { "name": "look", "arguments": json!({ "q": new("called arguments") }).to_string() } }] })));
-    if model == "odd" {
-        all.extend(reply::event(
-            &json!({ "id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m",
-            "choices": [{ "index": 0, "delta": {}, "finish_reason": new("finish reason") }] }),
-        ));
-    } else {
-        all.extend(reply::finish());
-    }
-    all.extend(reply::usage_event(100, 40, 10));
-    all.extend(reply::done());
+    let call = json!([{ "index": 0, "id": "call_9", "type": "function",
+        "function": { "name": "look", "arguments": json!({ "q": new("called arguments") }).to_string() } }]);
+    let mut all = vec![
+        chunk(json!({ "reasoning_content": new("reasoning") })),
+        chunk(json!({ "content": new("output") })),
+        chunk(json!({ "content": new("more output") })),
+        chunk(json!({ "tool_calls": call })),
+    ];
+    all.push(match model {
+        "odd" => {
+            reply::event(&json!({ "id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m",
+            "choices": [{ "index": 0, "delta": {}, "finish_reason": new("finish reason") }] }))
+        }
+        _ => reply::finish(),
+    });
+    all.extend([reply::usage_event(100, 40, 10), reply::done()]);
     all
 }
 

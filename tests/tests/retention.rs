@@ -11,30 +11,84 @@ use std::process::Command;
 use weir_tests::canary::Hit;
 use weir_tests::collector::SIGNALS;
 use weir_tests::traffic::{self, SURFACES};
-use weir_tests::{Client, Collector, Gateway, Mint, Reply, Search, Setup, Upstream, soon, until};
+use weir_tests::{Client, Collector, Dialect, Gateway, Mint, Reply, Search, Setup, Upstream, soon, until};
 
 const EXFIL: &str = include_str!("../policies/exfil.rhai");
 const REPLIES: &str = include_str!("../policies/exfil-replies.rhai");
 const REDACT: &str = include_str!("../policies/exfil-redact.rhai");
 const PRICE: &str = include_str!("../policies/exfil-price.rhai");
 
-/// How a provider fares, and how a policy answers.
-const WAYS: [(&str, &str); 14] = [
-    ("ok", "pass"),
-    ("odd", "pass"),
-    ("echo", "pass"),
-    ("flaky", "pass"),
-    ("boom", "pass"),
-    ("hang", "pass"),
-    ("cut", "pass"),
-    ("garbage", "pass"),
-    ("said", "pass"),
-    ("loose", "pass"),
-    ("ok", "block"),
-    ("ok", "answer"),
-    ("ok", "panic"),
-    ("ok", "skip"),
+/// How a provider fares, and how a policy answers; what becomes of it whole, and streamed.
+const WAYS: [Way; 14] = [
+    way("ok", "pass", [(200, "ok", 1); 2]),
+    way("odd", "pass", [(200, "ok", 1); 2]),
+    way("echo", "pass", [(400, "failed", 1); 2]),
+    way("flaky", "pass", [(200, "ok", 3); 2]),
+    way("boom", "pass", [(500, "failed", 2); 2]),
+    way("hang", "pass", [(504, "failed", 1); 2]),
+    way("cut", "pass", [(502, "failed", 1), (CUT, "upstream-cut", 1)]),
+    way("garbage", "pass", [(502, "failed", 1); 2]),
+    way("said", "pass", [(400, "failed", 1), (502, "failed", 1)]),
+    way("loose", "pass", [(403, NOTHING, 0); 2]),
+    way("ok", "block", [(451, "refused", 0); 2]),
+    way("ok", "answer", [(200, "ok", 0); 2]),
+    way("ok", "panic", [(503, "refused", 0); 2]),
+    way("ok", "skip", [(503, "failed", 0); 2]),
 ];
+
+/// What plugins do to a request of their own models.
+const TRAPS: [Way; 2] =
+    [way("trapped", "pass", [(503, "refused", 0); 2]), way("hooked", "pass", [(200, "ok", 0); 2])];
+
+/// The status of a stream that is cut: 502 if no guard has let anything pass by then, else 200.
+const CUT: u16 = 0;
+/// Of what may be asked of nobody nothing is posted.
+const NOTHING: &str = "";
+
+/// What a provider of any dialect may do.
+const FARES: [&str; 7] = ["ok", "odd", "echo", "boom", "cut", "garbage", "said"];
+
+/// Dialects beside chat.
+const OTHERS: [Dialect; 3] = [Dialect::Responses, Dialect::Anthropic, Dialect::Gemini];
+
+/// One thing that can happen to a request.
+#[derive(Clone, Copy)]
+struct Way {
+    model: &'static str,
+    /// How a policy answers.
+    how: &'static str,
+    /// Status, the ledger's word and attempts: whole, and streamed.
+    ends: [End; 2],
+}
+
+type End = (u16, &'static str, i64);
+
+const fn way(model: &'static str, how: &'static str, ends: [End; 2]) -> Way {
+    Way { model, how, ends }
+}
+
+/// What becomes of a request to a provider of a dialect that is asked but once.
+fn once(dialect: Dialect, bare: bool, fare: &str) -> Way {
+    let known = WAYS.iter().find(|way| way.model == fare && way.how == "pass").expect("a way");
+    let [whole, streamed] = known.ends.map(|(status, outcome, _)| (status, outcome, 1));
+    let streamed = match (dialect, fare) {
+        // Chunks of a chat pass as they come where nobody watches.
+        (Dialect::Chat, "garbage") if bare => (CUT, "upstream-cut", 1),
+        // Google's error says which status it would have had.
+        (Dialect::Gemini, "said") => (400, "failed", 1),
+        _ => streamed,
+    };
+    Way { ends: [whole, streamed], ..*known }
+}
+
+/// The dialect of an API's callers.
+fn own(path: &str) -> Dialect {
+    match path {
+        "/v1/responses" => Dialect::Responses,
+        "/v1/messages" => Dialect::Anthropic,
+        _ => Dialect::Chat,
+    }
+}
 
 /// A gateway with everything around it that content could reach.
 struct House {
@@ -45,9 +99,47 @@ struct House {
     sink: Upstream,
     /// A provider on looser terms.
     loose: Upstream,
-    providers: [Upstream; 2],
+    /// Where plugins may call, on looser terms.
+    other: Upstream,
+    providers: [Upstream; 3],
     /// Request ids that the gateway gave.
     ids: Vec<String>,
+    /// What was asked under an id, and how it was to end.
+    expected: Vec<(String, String, End)>,
+}
+
+/// Every way of a provider in every dialect: one model each, watched by all policies, and one whose replies nobody watches, so
+/// that the provider's own bytes pass.
+fn native_models(address: std::net::SocketAddr, timeouts: &str) -> [String; 2] {
+    let (mut providers, mut models) = (String::new(), String::new());
+    for at in 0..SURFACES.len() {
+        models += &format!("  flaky-{at}: {{ targets: [one/boom-{at}, two/ok], retries: 1 }}\n");
+    }
+    for dialect in Dialect::ALL.map(Dialect::name) {
+        let base = format!("base_url: 'http://{address}/v1', dialect: {dialect}");
+        providers += &format!("  at-{dialect}: {{ {base}, keys: [sk-4], retention: zero, {timeouts} }}\n");
+        for fare in FARES.into_iter().chain(["slow"]) {
+            for name in ["", "bare-"] {
+                models += &format!(
+                    "  {name}{dialect}-{fare}: {{ targets: [at-{dialect}/{fare}], retries: 0, cache: {{ ttl: 60s }} }}\n"
+                );
+            }
+        }
+    }
+    [providers, models]
+}
+
+/// The models that every policy watches, as a list in YAML.
+fn watched(first: &str) -> String {
+    let ways = WAYS.iter().chain(&TRAPS).map(|way| way.model.to_owned());
+    let mut names: Vec<String> = ways.filter(|name| name != "flaky").collect();
+    names.extend((0..SURFACES.len()).map(|at| format!("flaky-{at}")));
+    names.extend([first.to_owned(), "slow".to_owned()]);
+    let dialects = Dialect::ALL.map(Dialect::name).into_iter();
+    names.extend(dialects.flat_map(|name| FARES.map(|fare| format!("{name}-{fare}"))));
+    names.sort();
+    names.dedup();
+    format!("[{}]", names.join(", "))
 }
 
 impl House {
@@ -58,40 +150,51 @@ impl House {
             Upstream::start(move |call| traffic::provider(&mint, call))
         };
         let (one, two, loose) = (provider().await, provider().await, Upstream::saying("loose").await);
-        let sink = Upstream::start(|_| weir_tests::Act::says("thanks")).await;
-        let timeouts = "timeouts: { connect: 2s, first_byte: 400ms, idle: 400ms, total: 5s }";
+        let native = provider().await;
+        let thanks = || Upstream::start(|_| weir_tests::Act::says("thanks"));
+        let (sink, other) = (thanks().await, thanks().await);
+        // Only who is to be too late is hurried: a slow machine must not make the others so.
+        let timeouts = "timeouts: { connect: 10s, first_byte: 15s, idle: 15s, total: 20s }";
+        // Where nothing has a price no pricer is asked.
+        let prices = "prices: { input: 1, output: 10 }";
+        let hurried = "timeouts: { connect: 2s, first_byte: 400ms, idle: 400ms, total: 5s }";
+        let [native_providers, native_models] = native_models(native.address, timeouts);
         let mut setup = Setup::new(format!(
             "providers:
   one: {{ base_url: 'http://{}/v1', keys: [sk-1], retention: zero, propagate: true, {timeouts} }}
+  mute: {{ base_url: 'http://{}/v1', keys: [sk-1], retention: zero, {hurried} }}
   two: {{ base_url: 'http://{}/v1', keys: [sk-2], retention: zero, {timeouts} }}
   loose: {{ base_url: 'http://{}/v1', keys: [sk-3], retention: days-30, trains: false }}
-models:
+{native_providers}models:
   {first}: {{ targets: [one/ok] }}
-  ok: {{ targets: [one/ok, two/ok], cache: {{ ttl: 60s }} }}
-  odd: {{ targets: [one/odd, loose/x] }}
+  ok: {{ targets: [{{ target: one/ok, {prices} }}, two/ok], cache: {{ ttl: 60s }} }}
+  odd: {{ targets: [{{ target: one/odd, {prices} }}, loose/x] }}
   echo: {{ targets: [one/echo] }}
-  flaky: {{ targets: [one/boom, two/ok], retries: 1 }}
   boom: {{ targets: [one/boom, loose/x], retries: 1 }}
-  hang: {{ targets: [one/hang], retries: 0 }}
+  hang: {{ targets: [mute/hang], retries: 0 }}
   cut: {{ targets: [one/cut], retries: 0 }}
   garbage: {{ targets: [one/garbage], retries: 0 }}
   said: {{ targets: [one/said], retries: 0 }}
   slow: {{ targets: [one/slow] }}
   loose: {{ targets: [loose/x] }}
-http: {{ sink: {{ base_url: 'http://{}', allow_private: true, propagate: true }}, moderation: {{ base_url: 'http://{}', allow_private: true }}, other: {{ base_url: 'http://{}', allow_private: true }} }}
+  trapped: {{ targets: [one/ok] }}
+  hooked: {{ targets: [one/ok] }}
+{native_models}http: {{ sink: {{ base_url: 'http://{}', allow_private: true, propagate: true }}, moderation: {{ base_url: 'http://{}', allow_private: true }}, other: {{ base_url: 'http://{}', allow_private: true }} }}
 telemetry: {{ log: {{ level: trace, access: true }}, otlp: {{ endpoint: '{}', logs: true, interval: 1s }} }}
 policies:
 {policies}
 ",
-            one.address, two.address, loose.address, sink.address, sink.address, sink.address, collector.endpoint()
+            one.address, one.address, two.address, loose.address, sink.address, sink.address, other.address, collector.endpoint()
         ))
         .env("RUST_LOG", "trace")
+        .own_temporary()
         .arg("--new-key");
         for (name, text) in files {
             setup = setup.file(name, text.clone());
         }
         let gateway = setup.start().await;
-        Self { mint, gateway, collector, sink, loose, providers: [one, two], ids: Vec::new() }
+        let (ids, expected) = (Vec::new(), Vec::new());
+        Self { mint, gateway, collector, sink, other, loose, providers: [one, two, native], ids, expected }
     }
 
     /// One request with canaries in its body, its headers and its address.
@@ -129,25 +232,55 @@ policies:
     }
 
     /// Everything that can happen to a request, in every API, whole and streamed.
-    async fn live_through_it(&mut self, key: &str) {
-        let mut served = 0;
-        for (path, stream) in SURFACES {
-            for (model, how) in WAYS {
-                let body = traffic::request(&self.mint, path, model, stream);
-                let reply = self.ask(key, path, &body, &format!("how={how}")).await;
-                if (model, how) == ("ok", "pass") {
-                    let why = self.admin(&format!("/admin/v1/explain/{}", reply.id())).await;
-                    let why = String::from_utf8_lossy(&why);
-                    assert_eq!(reply.status(), 200, "{path} {stream}: {why}");
-                    served += 1;
+    async fn live_through_it(&mut self, key: &str, traps: &[Way]) {
+        for (at, surface @ (path, stream)) in SURFACES.into_iter().enumerate() {
+            for way in WAYS.iter().chain(traps) {
+                // A target that has failed too often would be passed over: each surface has one of its own.
+                let model = if way.model == "flaky" { &format!("flaky-{at}") } else { way.model };
+                self.fare(key, surface, model, *way).await;
+            }
+            for fare in FARES {
+                for dialect in OTHERS {
+                    let model = format!("{}-{fare}", dialect.name());
+                    self.fare(key, surface, &model, once(dialect, false, fare)).await;
                 }
+                let model = format!("bare-{}-{fare}", own(path).name());
+                self.fare(key, surface, &model, once(own(path), true, fare)).await;
             }
             self.be_refused(key, path).await;
-            self.leave(key, path, stream).await;
+            for model in ["slow", &format!("bare-{}-slow", own(path).name())] {
+                self.leave(key, path, model, stream).await;
+            }
             self.reload();
         }
-        assert_eq!(served, SURFACES.len(), "what is proved of requests that never ran is nothing");
+        self.all_came_as_expected();
         assert!(self.mint.count() >= 300, "only {} canaries", self.mint.count());
+    }
+
+    /// One request that must end as it is meant to: what is proved of what never happened is nothing.
+    async fn fare(&mut self, key: &str, (path, stream): (&str, bool), model: &str, way: Way) {
+        let body = traffic::request(&self.mint, path, model, stream);
+        let reply = self.ask(key, path, &body, &format!("how={}", way.how)).await;
+        let what = format!("{path} {stream} {model} {}", way.how);
+        let end = way.ends[usize::from(stream)];
+        match (end.0, path) {
+            (CUT, _) => assert!(matches!(reply.status(), 200 | 502), "{what}: {reply:?}"),
+            (503, "/v1/messages") => assert_eq!(reply.status(), 529, "{what}: {reply:?}"),
+            (status, _) => assert_eq!(reply.status(), status, "{what}: {reply:?}"),
+        }
+        // Whatever the caller asks of the cache.
+        let cache = (reply.status() == 200).then_some("bypass");
+        assert_eq!(reply.get("x-weir-cache"), cache, "{what}");
+        self.expected.push((reply.id().to_owned(), what, end));
+    }
+
+    fn all_came_as_expected(&self) {
+        let postings = self.gateway.postings();
+        for (id, what, (_, outcome, attempts)) in &self.expected {
+            let posted = postings.iter().find(|posting| posting.exchange == *id);
+            let ended = posted.map_or((NOTHING, 0), |posting| (posting.outcome, posting.attempts));
+            assert_eq!(ended, (*outcome, *attempts), "{what}");
+        }
     }
 
     /// Requests that never reach a provider, for reasons that stand next to content.
@@ -181,12 +314,13 @@ policies:
     }
 
     /// A caller that goes away while the model speaks.
-    async fn leave(&mut self, key: &str, path: &str, stream: bool) {
-        let body = traffic::request(&self.mint, path, "slow", stream);
-        let (before, calls) = (self.gateway.postings().len(), self.providers[0].count());
+    async fn leave(&mut self, key: &str, path: &str, model: &str, stream: bool) {
+        let body = traffic::request(&self.mint, path, model, stream);
+        let provider = &self.providers[if model == "slow" { 0 } else { 2 }];
+        let (before, calls) = (self.gateway.postings().len(), provider.count());
         let mut client = self.gateway.client().await;
         self.send(&mut client, key, path, &body, "how=pass").await;
-        let _ = self.providers[0].call(calls).await;
+        let _ = provider.call(calls).await;
         drop(client);
         until("the gateway settles", || (self.gateway.postings().len() > before).then_some(())).await;
     }
@@ -207,7 +341,16 @@ policies:
     /// policies have kept.
     async fn asked(&mut self, key: &str) -> Vec<(String, Vec<u8>)> {
         let mut sinks = vec![("metrics".to_owned(), self.gateway.get_admin("/metrics").await.body)];
-        for path in ["version", "policies", "policies/exfil", "policies/exfil-replies", "providers", "keys"] {
+        for path in [
+            "version",
+            "policies",
+            "policies/exfil",
+            "policies/exfil-replies",
+            "providers",
+            "organisations",
+            "teams",
+            "keys",
+        ] {
             sinks.push((format!("admin {path}"), self.admin(&format!("/admin/v1/{path}")).await));
         }
         for id in &self.ids {
@@ -217,6 +360,11 @@ policies:
         let read = self.gateway.chat_with(key, &body, &[("x-weir-tags", "how=read")]).await;
         assert_eq!(read.status(), 418, "{read:?}");
         sinks.push(("kv".to_owned(), read.body));
+        // A graceful stop takes the database's log over and removes it: what stands there is seen only while it runs.
+        for path in files(&self.gateway.data()) {
+            let name = path.strip_prefix(self.gateway.data()).unwrap().display().to_string();
+            sinks.push((format!("live {name}"), std::fs::read(&path).unwrap_or_default()));
+        }
         sinks
     }
 
@@ -227,8 +375,10 @@ policies:
             let name = path.strip_prefix(self.gateway.folder()).unwrap().display().to_string();
             sinks.push((name, std::fs::read(&path).unwrap()));
         }
-        let calls = self.sink.calls().into_iter().map(|call| (call.raw.into_bytes(), call.body));
-        sinks.push(("http".to_owned(), calls.flat_map(|(head, body)| [head, body].concat()).collect()));
+        for (name, called) in [("http", &self.sink), ("http of plugins", &self.other)] {
+            let calls = called.calls().into_iter().map(|call| (call.raw.into_bytes(), call.body));
+            sinks.push((name.to_owned(), calls.flat_map(|(head, body)| [head, body].concat()).collect()));
+        }
         for signal in SIGNALS {
             sinks.push((format!("OTLP {signal}"), self.collector.bytes(signal)));
         }
@@ -252,6 +402,19 @@ impl Found {
         self.sinks.iter().flat_map(|(sink, bytes)| self.search.hits(sink, bytes)).collect()
     }
 
+    /// Each of these policies was asked in each of its hooks.
+    fn has_tried(&self, policies: &[(&str, &[&str])]) {
+        let metrics = self.sinks.iter().find(|(sink, _)| sink == "metrics").map(|(_, bytes)| bytes).unwrap();
+        let metrics = String::from_utf8_lossy(metrics);
+        for (policy, hook) in
+            policies.iter().flat_map(|(policy, hooks)| hooks.iter().map(move |h| (policy, h)))
+        {
+            let counted =
+                format!("weir_policy_call_duration_seconds_count{{hook=\"{hook}\",policy=\"{policy}\"}}");
+            assert!(metrics.contains(&counted), "{policy} was never asked in {hook}");
+        }
+    }
+
     fn is_clean(&self, what: &str) {
         let bytes: usize = self.sinks.iter().map(|(_, bytes)| bytes.len()).sum();
         println!(
@@ -260,7 +423,8 @@ impl Found {
             self.search.count()
         );
         for needed in [
-            "ledger.sqlite3",
+            "data/ledger.sqlite3",
+            "live ledger.sqlite3-wal",
             "stdout.1",
             "stderr.1",
             "OTLP traces",
@@ -299,6 +463,9 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// What redactors see beside the others.
+const REDACTED: &str = "[odd, cut, echo, openai-responses-odd, anthropic-cut, gemini-odd]";
+
 const GRANTS: &str = "grants: [targets, env, telemetry, annotate, tokens, kv, http]";
 
 /// The scripts, with what they declare.
@@ -312,8 +479,15 @@ fn scripts(declared: &str) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn bound(files: &[&str]) -> String {
-    files.iter().map(|file| format!("  - {{ file: '{file}', {GRANTS} }}\n")).collect()
+/// A policy that watches some models.
+fn bound(file: &str, models: &str) -> String {
+    format!("  - {{ file: '{file}', {GRANTS}, models: {models} }}\n")
+}
+
+/// One that sees what redactors see, and cannot wait for streams.
+fn bound_whole(file: &str, models: &str) -> String {
+    let streams = "[chat-stream, responses-stream, messages-stream]";
+    format!("  - {{ file: '{file}', {GRANTS}, models: {models}, except: {streams} }}\n")
 }
 
 /// Plugins are built once; whoever comes first builds.
@@ -331,27 +505,57 @@ fn component(name: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_of_a_request_under_zero_retention_is_anywhere_scripts() {
-    let policies = bound(&["exfil.rhai", "exfil-replies.rhai", "exfil-price.rhai"]);
-    let policies = format!("{policies}  - {{ file: exfil-redact.rhai, models: [odd, cut, echo] }}\n");
-    let mut house = House::new(&policies, "first", &scripts("declared")).await;
+    let watched = watched("first");
+    let policies = [
+        format!("  - {{ file: exfil.rhai, {GRANTS} }}\n"),
+        bound("exfil-replies.rhai", &watched),
+        bound("exfil-price.rhai", &watched),
+        format!("  - {{ file: exfil-redact.rhai, models: {REDACTED} }}\n"),
+    ];
+    let mut house = House::new(&policies.concat(), "first", &scripts("declared")).await;
     let key = house.gateway.key(&["--retention", "zero"]);
-    house.live_through_it(&key).await;
+    house.live_through_it(&key, &[]).await;
     let asked = house.asked(&key).await;
-    house.left(asked).await.is_clean("scripts");
+    let found = house.left(asked).await;
+    found.has_tried(&[
+        ("exfil", &["admit", "guard", "route", "attempt", "on-error", "complete"]),
+        ("exfil-replies", &["guard-response", "stream"]),
+        ("exfil-redact", &["redact"]),
+        ("exfil-price", &["price"]),
+    ]);
+    found.is_clean("scripts");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_of_a_request_under_zero_retention_is_anywhere_components() {
-    let (exfil, hostile, webhook) = (component("exfil"), component("hostile"), component("webhook"));
-    let policies = format!(
-        "{}  - {{ file: '{hostile}', config: {{ how: panic }}, models: [echo] }}\n  - {{ file: '{webhook}', {GRANTS}, models: [said] }}\n",
-        bound(&[&exfil])
-    );
-    let mut house = House::new(&policies, "first", &[]).await;
+    let watched = watched("first");
+    let hostile = component("hostile");
+    let policies = [
+        // First, since only the first policy that plans is asked for a plan; it abstains.
+        bound_whole(&component("exfil-http"), &watched),
+        bound(&component("exfil"), &watched),
+        bound(&component("exfil-price"), &watched),
+        format!("  - {{ file: '{}', {GRANTS}, models: {REDACTED} }}\n", component("exfil-redact")),
+        format!("  - {{ file: '{hostile}', config: {{ how: panic }}, models: [trapped] }}\n"),
+        bound(&component("webhook"), "[hooked]"),
+    ];
+    let mut house = House::new(&policies.concat(), "first", &[]).await;
     let key = house.gateway.key(&["--retention", "zero", "--tag", "hostile=yes"]);
-    house.live_through_it(&key).await;
+    house.live_through_it(&key, &TRAPS).await;
     let asked = house.asked(&key).await;
-    house.left(asked).await.is_clean("components");
+    let found = house.left(asked).await;
+    found.has_tried(&[
+        (
+            "exfil",
+            &["admit", "guard", "route", "attempt", "on-error", "guard-response", "stream", "complete"],
+        ),
+        ("exfil-http", &["admit", "guard", "route", "attempt", "on-error", "guard-response", "complete"]),
+        ("exfil-redact", &["redact"]),
+        ("exfil-price", &["price"]),
+        ("hostile", &["guard"]),
+        ("webhook", &["guard"]),
+    ]);
+    found.is_clean("components");
 }
 
 /// The same search, retention off, and something planted where each sink takes it: a sink in which nothing is found is
@@ -361,8 +565,15 @@ async fn the_search_sees_into_every_sink() {
     let plants = Mint::default();
     let (alias, declared) = (plants.fresh("a model's name"), plants.fresh("a declared word"));
     let (owner, kept) = (plants.fresh("a key's name"), plants.fresh("a tag"));
-    let policies = bound(&["exfil.rhai", "exfil-replies.rhai"]);
-    let mut house = House::new(&policies, &alias, &scripts(&declared)).await;
+    let (organisation, team) = (plants.fresh("an organisation's name"), plants.fresh("a team's name"));
+    let policies = [
+        bound("exfil.rhai", &watched(&alias)),
+        bound("exfil-replies.rhai", &watched(&alias)),
+        bound_whole(&component("exfil-http"), &watched(&alias)),
+    ];
+    let mut house = House::new(&policies.concat(), &alias, &scripts(&declared)).await;
+    let acme = house.gateway.print(&["organisation", "create", &organisation]).trim().to_owned();
+    house.gateway.print(&["team", "create", &team, "--organisation", &acme]);
     let key = house.gateway.print(&["key", "create", &owner, "-q"]).trim().to_owned();
     let body = json!({ "model": alias, "messages": [{ "role": "user", "content": declared }] });
     for tags in ["how=pass".to_owned(), format!("how=pass,plant={kept}")] {
@@ -380,21 +591,29 @@ async fn the_search_sees_into_every_sink() {
         ("metrics", "a declared word"),
         ("explain", "a declared word"),
         ("admin keys", "a key's name"),
+        ("admin organisations", "an organisation's name"),
+        ("admin teams", "a team's name"),
         ("data/ledger.sqlite3", "a key's name"),
+        ("live ledger.sqlite3-wal", "a key's name"),
         ("data/policies", "a declared word"),
         ("OTLP traces", "a model's name"),
         ("OTLP metrics", "a model's name"),
         ("OTLP metrics", "a declared word"),
         ("OTLP logs", "a model's name"),
         ("http", "a declared word"),
+        ("http of plugins", "a declared word"),
         ("kv", "a tag"),
     ] {
-        let seen = hits.iter().any(|hit| hit.sink.contains(sink) && hit.place == place);
+        // Of two sinks with one beginning each is looked into for itself.
+        let named = |hit: &&Hit| if sink == "http" { hit.sink == sink } else { hit.sink.contains(sink) };
+        let seen = hits.iter().filter(named).any(|hit| hit.place == place);
         let all: Vec<_> = hits.iter().map(|hit| (&hit.sink, &hit.place)).collect();
         assert!(seen, "the search is blind in {sink}: {place} is not found among {all:?}");
     }
     // With retention off a policy's calls may carry content: the exchange's own canaries are found there.
-    assert!(found.hits().iter().any(|hit| hit.sink == "http"), "content went to the alias");
+    for sink in ["http", "http of plugins"] {
+        assert!(found.hits().iter().any(|hit| hit.sink == sink), "content went to the alias: {sink}");
+    }
 }
 
 /// What the kernel would do with a core.
