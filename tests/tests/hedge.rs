@@ -206,3 +206,62 @@ async fn a_race_that_outlasts_the_grace_period_is_refused_and_both_tries_end() {
     assert_eq!(gateway.postings().len(), 1);
     gateway.ledger_check();
 }
+
+/// Terms are looked at again where a hedge begins: it never leads to who may not have the content, whoever is named.
+#[tokio::test]
+async fn a_hedge_passes_over_who_may_not_have_the_content() {
+    let one = Upstream::start(|_| Act::new().hang()).await;
+    let (keeps, three) = (Upstream::saying("keeps").await, Upstream::saying("three").await);
+    let at = |upstream: &Upstream| {
+        let patient = "timeouts: { connect: 2s, first_byte: 300ms, idle: 300ms, total: 20s }";
+        format!("base_url: 'http://{}/v1', keys: [k], {patient}", upstream.address)
+    };
+    let gateway = Setup::new(format!(
+        "providers:
+  one: {{ {}, retention: zero }}
+  keeps: {{ {}, retention: days-30, trains: false }}
+  three: {{ {}, retention: zero }}
+models:
+  m: {{ targets: [one/a, keeps/b, three/c], retries: 0 }}
+  alone: {{ targets: [one/a, keeps/b], retries: 0 }}
+policies:
+  - {{ file: p.rhai, grants: [targets] }}
+",
+        at(&one),
+        at(&keeps),
+        at(&three)
+    ))
+    // Both by what it is offered, and by whatever number it likes.
+    .file(
+        "p.rhai",
+        "//! name: hedger
+//! version: 1.0.0
+//! hooks: [route]
+//! capabilities: [targets]
+fn route(head, targets, config) {
+    if head.tag(\"blind\") == () { return plan(targets).hedge(10); }
+    plan([step(0), step(1), step(2)]).hedge(10)
+}
+",
+    )
+    .start()
+    .await;
+    let (zero, any) = (gateway.key(&["--retention", "zero"]), gateway.key(&[]));
+    let ask = async |key: &str, model: &str, stream: bool, tags: &str| {
+        let mut body = ask(stream);
+        body["model"] = json!(model);
+        soon("a reply", gateway.chat_with(key, &body, &[("x-weir-tags", tags)])).await
+    };
+    for (stream, tags) in [(false, "x=1"), (true, "x=1"), (false, "blind=1"), (true, "blind=1")] {
+        let reply = ask(&zero, "m", stream, tags).await;
+        assert_eq!((reply.answer().as_str(), reply.get("x-weir-attempts")), ("three", Some("2")), "{tags}");
+        // Long after the hedge's time there is still nobody to ask.
+        let reply = ask(&zero, "alone", stream, tags).await;
+        assert_eq!((reply.status(), reply.get("x-weir-attempts")), (504, Some("1")), "{tags}: {reply:?}");
+    }
+    assert_eq!(keeps.count(), 0, "not a byte");
+    for model in ["m", "alone"] {
+        assert_eq!(ask(&any, model, false, "x=1").await.answer(), "keeps", "the control: {model}");
+    }
+    gateway.ledger_check();
+}
