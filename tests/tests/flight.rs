@@ -140,3 +140,47 @@ async fn without_a_cache_everyone_asks() {
         assert_eq!(soon("a reply", client.reply()).await.unwrap().get("x-weir-cache"), Some("bypass"));
     }
 }
+
+/// No organisation's request waits for another's, or is answered by it: neither while it is under way nor when it is kept.
+/// So that nothing can be learnt from how long it takes either; the times themselves are compared by `make bench`.
+#[tokio::test]
+async fn each_organisation_asks_for_itself() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let house = house("cache: { ttl: 60s }, retries: 0", move |call| {
+        Act::new().wait(&held).then(Act::answers(call, if call.index == 0 { "to one" } else { "to two" }))
+    })
+    .await;
+    let key = |name: &str| {
+        let organisation = house.gateway.print(&["organisation", "create", name]).trim().to_owned();
+        let team = ["team", "create", name, "--organisation", &organisation];
+        house.gateway.key(&["--team", house.gateway.print(&team).trim()])
+    };
+    let keys = [key("one"), key("two")];
+    let send = async |key: &str| {
+        let mut client = house.gateway.client().await;
+        client.chat(key, &ask(false), &[]).await.unwrap();
+        client
+    };
+    let mut leaders = Vec::new();
+    for (at, key) in keys.iter().enumerate() {
+        leaders.push(send(key).await);
+        // While the first one's is under way, the second one's is on its way too.
+        house.upstream.call(at).await;
+    }
+    let mut follower = send(&keys[1]).await;
+    house.waiting(1).await;
+    gate.open();
+    for (leader, said) in leaders.iter_mut().zip(["to one", "to two"]) {
+        let reply = soon("a leader's reply", leader.reply()).await.unwrap();
+        assert_eq!((reply.get("x-weir-cache"), reply.answer().as_str()), (Some("miss"), said));
+    }
+    let reply = soon("a follower's reply", follower.reply()).await.unwrap();
+    assert_eq!((reply.get("x-weir-cache"), reply.answer().as_str()), (Some("hit"), "to two"), "its own");
+    for (key, said) in keys.iter().zip(["to one", "to two"]) {
+        let reply = house.gateway.chat(key, &ask(false)).await;
+        assert_eq!((reply.get("x-weir-cache"), reply.answer().as_str()), (Some("hit"), said), "what is kept");
+    }
+    assert_eq!(house.upstream.count(), 2);
+    house.gateway.ledger_check();
+}

@@ -197,19 +197,43 @@ mod tests {
         }
     }
 
+    /// What one organisation has asked is neither found nor waited for by another, so it takes another as long as what
+    /// nobody has asked.
+    #[test]
+    fn another_organisation_finds_nothing_and_waits_for_nobody() {
+        let replies = Replies::new(1 << 20).unwrap();
+        let body = r#"{"model":"m","messages":["hi"]}"#;
+        let keys = ["org_a", "org_b", "", "org_a\0chat"].map(|tenant| key(&replies, tenant, body));
+        let leads = |key: &Key| match replies.flights.join(*key) {
+            flight::Joined::Lead(flight) => Some(flight),
+            flight::Joined::Follow(_) => None,
+        };
+        let flights: Vec<_> = keys.iter().map(leads).collect();
+        assert!(flights.iter().all(Option::is_some), "each leads its own");
+        assert!(keys.iter().all(|key| leads(key).is_none()), "and its own follow");
+        for (at, key) in keys.iter().enumerate() {
+            let found: Vec<_> = keys.iter().map(|key| replies.get(key).is_some()).collect();
+            assert_eq!(found, (0..keys.len()).map(|other| other < at).collect::<Vec<_>>());
+            replies.put(*key, entry(7));
+        }
+    }
+
+    fn entry(bytes: usize) -> Entry {
+        Entry {
+            dropped: None,
+            body: Payload::new(vec![0; bytes].into()),
+            target: "t".into(),
+            usage: Usage::default(),
+            paid: Nanos(0),
+            ttl: Duration::from_secs(60),
+        }
+    }
+
     #[test]
     fn the_cache_is_bounded_by_bytes() {
         let replies = Replies::new(10_000).unwrap();
         for n in 0..100_u8 {
-            let entry = Entry {
-                dropped: None,
-                body: Payload::new(vec![0; 1000].into()),
-                target: "t".into(),
-                usage: Usage::default(),
-                paid: Nanos(0),
-                ttl: Duration::from_secs(60),
-            };
-            replies.put([n; 32], entry);
+            replies.put([n; 32], entry(1000));
         }
         replies.entries.run_pending_tasks();
         assert!(replies.bytes() <= 10_000, "{}", replies.bytes());
