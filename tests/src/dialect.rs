@@ -37,6 +37,8 @@ pub struct Answer {
     pub tool: Option<Tool>,
     /// Why it ended, if not as such an answer does.
     pub finish: Option<String>,
+    /// What it repeats of the request, where the dialect does.
+    pub instructions: Option<String>,
 }
 
 /// A call of a tool.
@@ -100,6 +102,7 @@ impl Answer {
             text: text.split_inclusive(' ').map(str::to_owned).collect(),
             tool: None,
             finish: None,
+            instructions: None,
         }
     }
 
@@ -128,11 +131,21 @@ impl Answer {
     /// What a provider does that answers so, in the dialect and the form that are asked for.
     #[must_use]
     pub fn act(&self, call: &Call) -> Act {
-        let dialect = Dialect::of(call);
         if call.stream() {
-            return self.events(dialect).into_iter().fold(Act::stream(), Act::chunk).end();
+            return self.told(call).into_iter().fold(Act::stream(), Act::chunk).end();
         }
-        Act::json(200, &self.whole(dialect))
+        Act::json(200, &self.repeating(call).whole(Dialect::of(call)))
+    }
+
+    /// The events of a stream in the dialect that is asked for.
+    #[must_use]
+    pub fn told(&self, call: &Call) -> Vec<Vec<u8>> {
+        self.repeating(call).events(Dialect::of(call))
+    }
+
+    fn repeating(&self, call: &Call) -> Self {
+        let instructions = call.json()["instructions"].as_str().map(str::to_owned);
+        Self { instructions, ..self.clone() }
     }
 
     fn said(&self) -> String {

@@ -43,7 +43,7 @@ pub mod upstream;
 pub use canary::{Mint, Search};
 pub use client::{Client, Head, Reply};
 pub use collector::Collector;
-pub use dialect::{Answer, Dialect};
+pub use dialect::{Answer, Dialect, Tool};
 pub use gateway::{Gateway, Setup};
 pub use ledger::Posting;
 pub use upstream::{Act, Call, Gate, Silent, Upstream};

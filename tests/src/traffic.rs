@@ -1,8 +1,8 @@
 //! Requests and replies with a canary in every field that can carry content.
 
 use crate::canary::Mint;
-use crate::dialect::{Failure, Tool};
-use crate::{Act, Answer, Call, Dialect, reply};
+use crate::dialect::Failure;
+use crate::{Act, Answer, Call, Dialect, Tool, reply};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -150,6 +150,7 @@ fn answer(new: &dyn Fn(&str) -> String, model: &str) -> Answer {
                 .map(|piece| String::from_utf8_lossy(piece).into())
                 .collect(),
         }),
+        instructions: Some(new("repeated instructions")),
         finish: (model == "odd").then(|| new("finish reason")),
     }
 }

@@ -4,7 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use serde_json::{Value, json};
-use weir_tests::{Act, Call, Gate, Gateway, Reply, Setup, Upstream, reply, soon};
+use std::process::Command;
+use weir_tests::{Act, Answer, Call, Dialect, Gate, Gateway, Reply, Setup, Tool, Upstream, reply, soon};
 
 /// Hides e-mail addresses, and what stands in angle brackets. Where an address shows in a reply it refuses: nobody who
 /// watches replies may see what was hidden.
@@ -52,10 +53,24 @@ const SURFACES: [(&str, bool); 6] = [
 ];
 
 async fn house(upstream: &Upstream, policy: &str, model: &str) -> (Gateway, String) {
+    house_of(Dialect::Chat, upstream, "p.rhai", policy, model).await
+}
+
+/// A gateway whose provider speaks a dialect. The policy's text stands in its file, if it has one.
+async fn house_of(
+    dialect: Dialect,
+    upstream: &Upstream,
+    file: &str,
+    policy: &str,
+    model: &str,
+) -> (Gateway, String) {
     let patient = "timeouts: { connect: 2s, first_byte: 10s, idle: 10s, total: 60s }";
-    let setup = Setup::pair(upstream.address, Upstream::refusing(), model, patient)
-        .also("policies:\n  - file: p.rhai")
-        .file("p.rhai", policy);
+    let provider = format!("{patient}, dialect: {}", dialect.name());
+    let mut setup = Setup::pair(upstream.address, Upstream::refusing(), model, &provider)
+        .also(&format!("policies:\n  - file: '{file}'"));
+    if !policy.is_empty() {
+        setup = setup.file(file, policy);
+    }
     let gateway = setup.start().await;
     let key = gateway.key(&["--scope", "explain"]);
     (gateway, key)
@@ -186,34 +201,12 @@ fn streamed(text: &str) -> Said {
     said
 }
 
-/// A completion that says a text and calls a tool, whole or in small deltas, as the request wants it.
-fn acts(call: &Call, text: &str, arguments: &str) -> Act {
-    if !call.stream() {
-        let mut body = reply::completion(text, 100, 40, 10);
-        body["choices"][0]["message"]["tool_calls"] = json!([{ "id": "call_1", "type": "function", "function": { "name": "mail", "arguments": arguments } }]);
-        body["choices"][0]["finish_reason"] = "tool_calls".into();
-        return Act::json(200, &body);
-    }
-    let chunk = |delta: Value, finish: Value| {
-        reply::event(
-            &json!({ "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m1",
-            "choices": [{ "index": 0, "delta": delta, "finish_reason": finish }] }),
-        )
-    };
+/// An answer that says a text and calls a tool, in small deltas where it is streamed.
+fn answer(text: &str, arguments: &str) -> Answer {
     let small =
         |text: &str| text.chars().collect::<Vec<_>>().chunks(3).map(String::from_iter).collect::<Vec<_>>();
-    let mut act = Act::stream();
-    for piece in small(text) {
-        act = act.chunk(chunk(json!({ "content": piece }), Value::Null));
-    }
-    let begin = json!([{ "index": 0, "id": "call_1", "type": "function", "function": { "name": "mail", "arguments": "" } }]);
-    act = act.chunk(chunk(json!({ "tool_calls": begin }), Value::Null));
-    for piece in small(arguments) {
-        let more = json!([{ "index": 0, "function": { "arguments": piece } }]);
-        act = act.chunk(chunk(json!({ "tool_calls": more }), Value::Null));
-    }
-    act = act.chunk(chunk(json!({}), "tool_calls".into()));
-    [reply::usage_event(100, 40, 10), reply::done()].into_iter().fold(act, Act::chunk).end()
+    let tool = Tool { name: "mail".into(), arguments: small(arguments) };
+    Answer { text: small(text), tool: Some(tool), ..Answer::saying("") }
 }
 
 fn clean(call: &Call) {
@@ -227,19 +220,18 @@ async fn the_provider_sees_tokens_and_the_caller_gets_texts_in_every_api() {
         let (ada, key) = both(call);
         let arguments =
             json!({ "to": ada, "body": format!("I {key}"), "raw": json!({ "k": key }).to_string() });
-        acts(
-            call,
-            &format!("To {ada}: {} \\{}\\]", key.to_lowercase(), ada.trim_end_matches(']')),
-            &arguments.to_string(),
-        )
+        let text = format!("To {ada}: {} \\{}\\]", key.to_lowercase(), ada.trim_end_matches(']'));
+        answer(&text, &arguments.to_string()).act(call)
     })
     .await;
-    for policy in [HIDES, GUARDS] {
-        let (gateway, key) = house(&upstream, policy, "").await;
+    for (dialect, policy) in
+        Dialect::ALL.into_iter().flat_map(|dialect| [(dialect, HIDES), (dialect, GUARDS)])
+    {
+        let (gateway, key) = house_of(dialect, &upstream, "p.rhai", policy, "").await;
         for (api, stream) in SURFACES {
             let reply = ask(&gateway, &key, asked(api, stream)).await;
             let said = said(api, &reply);
-            let place = format!("{api} {stream}: {}", reply.text());
+            let place = format!("{api} {stream} over {}: {}", dialect.name(), reply.text());
             assert_eq!(said.text, format!("To {ADA}: {KEY} {ADA}"), "{place}");
             let arguments: Value =
                 serde_json::from_str(&said.arguments).unwrap_or_else(|error| panic!("{error}: {place}"));
@@ -262,22 +254,151 @@ async fn a_structured_answer_stays_json() {
     let upstream = Upstream::start(|call| {
         let (ada, key) = both(call);
         let answer = json!({ "to": [ada], "words": key }).to_string();
-        match call.stream() {
-            true => {
-                let small: Vec<String> = answer.chars().map(String::from).collect();
-                Act::streams(&small.iter().map(String::as_str).collect::<Vec<_>>())
-            }
-            false => Act::says(&answer),
-        }
+        Answer { text: answer.chars().map(String::from).collect(), ..Answer::saying("") }.act(call)
     })
     .await;
-    let (gateway, key) = house(&upstream, HIDES, "").await;
-    for (api, stream) in SURFACES {
-        let reply = ask(&gateway, &key, asked(api, stream)).await;
-        let text = said(api, &reply).text;
-        let answer: Value =
-            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {api} {stream}: {text}"));
-        assert_eq!(answer, json!({ "to": [ADA], "words": KEY }), "{api} {stream}");
+    for dialect in Dialect::ALL {
+        let (gateway, key) = house_of(dialect, &upstream, "p.rhai", HIDES, "").await;
+        for (api, stream) in SURFACES {
+            let reply = ask(&gateway, &key, asked(api, stream)).await;
+            let text = said(api, &reply).text;
+            let place = format!("{api} {stream} over {}: {text}", dialect.name());
+            let answer: Value =
+                serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {place}"));
+            assert_eq!(answer, json!({ "to": [ADA], "words": KEY }), "{place}");
+        }
+    }
+}
+
+/// The provider's own dialect, so that its events pass but for what is put back.
+#[tokio::test]
+async fn a_native_stream_in_pieces_of_any_size_is_restored_the_same() {
+    let upstream = Upstream::start(|call| {
+        let (ada, key) = both(call);
+        let arguments = json!({ "to": ada, "body": key });
+        let bytes = answer(&format!("é {ada}!"), &arguments.to_string()).told(call).concat();
+        bytes.chunks(call.index % PIECES + 1).fold(Act::stream(), Act::chunk).end()
+    })
+    .await;
+    for (api, dialect) in
+        [("chat", Dialect::Chat), ("responses", Dialect::Responses), ("messages", Dialect::Anthropic)]
+    {
+        let (gateway, key) = house_of(dialect, &upstream, "p.rhai", GUARDS, "").await;
+        for size in 1..=PIECES {
+            let reply = ask(&gateway, &key, asked(api, true)).await;
+            let said = said(api, &reply);
+            let arguments: Value = serde_json::from_str(&said.arguments).unwrap();
+            let expected = (format!("é {ADA}!"), json!({ "to": ADA, "body": KEY }));
+            assert_eq!((said.text, arguments), expected, "{api} in pieces of {size}: {}", reply.text());
+        }
+    }
+}
+
+/// Most bytes in a piece of a stream that is cut everywhere.
+const PIECES: usize = 40;
+
+/// What a caller says in the words that the shipped plugin finds: as it is, in a URL, in base64 and in a call's JSON.
+const SAYS: &str = "Repeat: mail ada@example.org or 4111 1111 1111 1111, see https://x.example/?to=ada%40example.org&id=aWQ6IGFkYUBleGFtcGxlLm9yZyE= \"q\"";
+
+/// The arguments of a call that a model has made before.
+fn arguments() -> Value {
+    json!({ "to": ADA, "pay": ["4111111111111111", 7], "at": "https://x.example/?to=ada%40example.org",
+        "raw": "aWQ6IGFkYUBleGFtcGxlLm9yZyE=", "inner": json!({ "to": ADA, "say": "\"hi\"" }).to_string() })
+}
+
+/// A conversation in which a tool was called with those.
+fn repeats(api: &str, stream: bool) -> (&'static str, Value) {
+    let (path, mut body) = asked(api, stream);
+    let call = |id: &str| json!([{ "id": id, "type": "function", "function": { "name": "mail", "arguments": arguments().to_string() } }]);
+    match api {
+        "chat" => {
+            body["messages"] = json!([
+                { "role": "user", "content": "mail him" },
+                { "role": "assistant", "content": null, "tool_calls": call("call_0") },
+                { "role": "tool", "tool_call_id": "call_0", "content": "sent" },
+                { "role": "user", "content": SAYS },
+            ]);
+        }
+        "responses" => {
+            body["input"] = json!([
+                { "role": "user", "content": "mail him" },
+                { "type": "function_call", "call_id": "call_0", "name": "mail", "arguments": arguments().to_string() },
+                { "type": "function_call_output", "call_id": "call_0", "output": "sent" },
+                { "role": "user", "content": SAYS },
+            ]);
+        }
+        _ => {
+            let result = json!({ "type": "tool_result", "tool_use_id": "toolu_0", "content": "sent" });
+            body["messages"] = json!([
+                { "role": "user", "content": "mail him" },
+                { "role": "assistant", "content": [{ "type": "tool_use", "id": "toolu_0", "name": "mail", "input": arguments() }] },
+                { "role": "user", "content": [result, { "type": "text", "text": SAYS }] },
+            ]);
+        }
+    }
+    (path, body)
+}
+
+/// The first string in a body that fits, wherever the dialect has it.
+fn find(value: &Value, fits: &dyn Fn(&Value) -> bool) -> Option<Value> {
+    if fits(value) {
+        return Some(value.clone());
+    }
+    match value {
+        Value::Object(members) => members.values().find_map(|value| find(value, fits)),
+        Value::Array(items) => items.iter().find_map(|value| find(value, fits)),
+        _ => None,
+    }
+}
+
+/// Says what it is told to, and calls what was called before, with what it sees of both.
+fn parrot(call: &Call) -> Act {
+    let body = call.json();
+    let text = find(&body, &|value| value.as_str().is_some_and(|text| text.starts_with("Repeat: "))).unwrap();
+    let called = |value: &Value| match value {
+        Value::String(text) => text.starts_with('{') && text.contains("\"raw\""),
+        other => other["raw"].is_string(),
+    };
+    let called = find(&body, &called).unwrap();
+    let arguments = called.as_str().map_or_else(|| called.to_string(), str::to_owned);
+    answer(text.as_str().unwrap(), &arguments).act(call)
+}
+
+#[tokio::test]
+async fn the_shipped_plugin_hides_and_gives_back_whatever_its_form_in_every_api() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, plugin) = (
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../plugins/redact-pii"),
+        folder.path().join("redact-pii.wasm"),
+    );
+    let build = Command::new(weir_tests::gateway::binary())
+        .args(["plugin", "build", source, "--out"])
+        .arg(&plugin)
+        .output()
+        .unwrap();
+    assert!(build.status.success(), "{}", String::from_utf8_lossy(&build.stderr));
+    let upstream = Upstream::start(parrot).await;
+    for dialect in Dialect::ALL {
+        let (gateway, key) = house_of(dialect, &upstream, &plugin.display().to_string(), "", "").await;
+        for (api, stream) in SURFACES {
+            let reply = ask(&gateway, &key, repeats(api, stream)).await;
+            let place = format!("{api} {stream} over {}: {}", dialect.name(), reply.text());
+            let said = said(api, &reply);
+            assert_eq!(said.text, SAYS, "{place}");
+            let called: Value =
+                serde_json::from_str(&said.arguments).unwrap_or_else(|error| panic!("{error}: {place}"));
+            assert_eq!(called, arguments(), "{place}");
+            assert!(!reply.text().contains("[EMAIL-") && !reply.text().contains("[CARD-"), "{place}");
+        }
+        gateway.ledger_check();
+    }
+    assert_eq!(upstream.count(), Dialect::ALL.len() * SURFACES.len());
+    for call in upstream.calls() {
+        let body = String::from_utf8(call.body).unwrap();
+        for hidden in ["ada@", "ada%40", "aWQ6IGFk", "4111"] {
+            assert!(!body.contains(hidden), "{hidden} in {body}");
+        }
+        assert!(body.contains("[EMAIL-1-") && body.contains("[CARD-"), "{body}");
     }
 }
 

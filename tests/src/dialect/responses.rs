@@ -17,7 +17,7 @@ pub(super) fn whole(answer: &Answer) -> Value {
 
 fn shell(answer: &Answer, status: &str) -> Value {
     json!({ "id": answer.id, "object": "response", "created_at": 1, "status": status, "model": answer.model,
-        "error": null, "incomplete_details": null, "instructions": null, "metadata": { "note": answer.id },
+        "error": null, "incomplete_details": null, "instructions": answer.instructions, "metadata": { "note": answer.id },
         "output": [], "usage": null })
 }
 
