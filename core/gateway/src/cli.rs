@@ -25,6 +25,7 @@ pub mod usage;
 use crate::config::{self, Config};
 use crate::reload;
 use crate::server::{self, Ready};
+use crate::ship::{self, prove};
 use crate::sim;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::fmt::Write as _;
@@ -221,20 +222,18 @@ fn banner(ready: &Ready<'_>, file: Option<&PathBuf>, new_key: bool) -> String {
     text
 }
 
-/// Reads and compiles everything as a start would, and throws it away.
+/// Reads, compiles and proves everything as a start would, and throws it away.
 fn check(file: Option<&PathBuf>) -> Printed {
     let config = read(file)?;
     let mut compiled = reload::policies::Compiled::new(wasm_engine()?);
     compiled.list(&config.http);
-    let mut errors: Vec<String> = Vec::new();
-    for binding in &config.policies {
-        let covered = |policy: std::sync::Arc<dyn weir_policy::Policy>| {
-            let mut served = crate::ship::served::surfaces(&config, binding);
-            served.retain(|surface| !binding.except.contains(surface));
-            weir_policy::coverage::check(policy.manifest(), &served)
-        };
-        if let Err(error) = compiled.policy(binding).and_then(covered) {
-            errors.push(error.to_string());
+    let by_file = ship::bind::by_file(&config);
+    let (mut names, mut errors): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
+    for bindings in &by_file {
+        match prove::rehearse(&mut compiled, &config, bindings) {
+            Ok(name) if names.contains(&name) => errors.push(format!("two policies are called `{name}`")),
+            Ok(name) => names.push(name),
+            Err(why) => errors.push(why),
         }
     }
     if !errors.is_empty() {

@@ -37,7 +37,7 @@ pub mod unit;
 #[cfg(test)]
 mod tests;
 
-use crate::config::Config;
+use crate::config::{Config, Signing};
 use crate::reload::policies::Compiled;
 use record::Entry;
 use serde_json::{Value, json};
@@ -61,6 +61,8 @@ pub struct Ship {
     compiled: Compiled,
     watcher: Arc<Watcher>,
     units: Units,
+    /// Who has to have signed what is loaded, by the config that is in force or about to be.
+    signing: Signing,
     /// Whether the last refusal was for want of room: it is worth another try.
     crowded: bool,
     /// Whether a file that is broken now is passed over for what was live: on the way back it is.
@@ -75,6 +77,7 @@ impl Ship {
             compiled,
             watcher,
             units: Units::new(),
+            signing: Signing::default(),
             crowded: false,
             lenient: false,
         }

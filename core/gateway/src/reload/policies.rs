@@ -5,7 +5,7 @@ use crate::services::check_aliases;
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, Weak};
 use weir_policy::services::Services;
-use weir_policy::{Grants, LoadError, Offline, Policy};
+use weir_policy::{Grants, LoadError, Manifest, Offline, Policy};
 
 /// Compiles policies and knows those that are alive.
 pub struct Compiled {
@@ -65,15 +65,6 @@ impl Compiled {
     /// Says which aliases there are: from now on a version that names another one is refused.
     pub fn list(&mut self, aliases: &[HttpAlias]) {
         self.aliases = Some(aliases.iter().map(|alias| alias.name.clone()).collect());
-    }
-
-    /// The policy of a binding, from its file.
-    ///
-    /// # Errors
-    /// The file cannot be read or is no policy.
-    pub fn policy(&mut self, binding: &PolicyBinding) -> Result<Arc<dyn Policy>, LoadError> {
-        let bytes = read(binding)?;
-        self.version(binding, Source { engine: binding.engine, bytes: &bytes }, Mark::Real)
     }
 
     /// A version of a binding's policy.
@@ -142,6 +133,21 @@ impl Compiled {
     /// How many versions of a policy are held by anybody: the running snapshot, exchanges that drain, a shadow.
     pub fn alive(&self, name: &str) -> usize {
         self.made.iter().filter(|made| made.name == name && made.policy.strong_count() > 0).count()
+    }
+}
+
+/// The manifest of a version, without compiling it; `file` names it in errors.
+///
+/// # Errors
+/// There is none, or it is wrong.
+pub fn manifest(file: &str, source: Source<'_>) -> Result<Manifest, LoadError> {
+    match source.engine {
+        Engine::Wasm => Ok(weir_wasm::inspect(source.bytes)?.manifest),
+        Engine::Rhai => {
+            let text = std::str::from_utf8(source.bytes)
+                .map_err(|_| LoadError::new(file, "is neither a script in UTF-8 nor a component"))?;
+            weir_script::manifest(file, text)
+        }
     }
 }
 

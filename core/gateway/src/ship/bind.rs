@@ -5,7 +5,7 @@
 //! look on: what it takes the place of has been let go by then.
 
 use super::gate;
-use super::prove::{Offer, Prover, Refusal};
+use super::prove::{Offer, Prover};
 use super::record::{Ended, Index, Stage, Version, now_ms};
 use super::run::{mark, offered, promoted};
 use super::store::{self, Found};
@@ -25,14 +25,10 @@ impl Ship {
     /// Everything that is wrong with the policies.
     pub fn bind(&mut self, config: &Config) -> Result<Units, Vec<String>> {
         self.crowded = false;
+        self.signing.clone_from(&config.signing);
         self.compiled.list(&config.http);
         let (mut units, mut errors) = (Units::new(), Vec::new());
-        let mut files: Vec<&Path> = config.policies.iter().map(|binding| binding.file.as_path()).collect();
-        files.sort_unstable();
-        files.dedup();
-        for file in files {
-            let bindings: Vec<PolicyBinding> =
-                config.policies.iter().filter(|binding| binding.file == file).cloned().collect();
+        for bindings in by_file(config) {
             match self.unit(config, &bindings) {
                 Err(why) => errors.push(why),
                 Ok(unit) => {
@@ -41,7 +37,7 @@ impl Ship {
                             "two policies are called `{}`: {} and {}",
                             other.name(),
                             other.index.file,
-                            file.display()
+                            file(&bindings)
                         ));
                     }
                 }
@@ -147,12 +143,13 @@ impl Ship {
     ) -> Result<Unit, String> {
         let live = match self.loaded(bindings, &index, &index.live.clone(), Mark::Real) {
             Ok(live) => live,
-            // A version whose bytes are lost cannot be live; the operator's file is the next best word.
+            // A version whose bytes are lost, or that is not signed, cannot be live; the operator's file is the next best
+            // word.
             Err(why) if index.live.content != index.seen => {
                 tracing::error!(
                     policy = index.policy,
                     error = why,
-                    "the live version is lost; its file is live"
+                    "the live version cannot be loaded; its file is live"
                 );
                 index.candidate = None;
                 return self.go_live(
@@ -160,7 +157,7 @@ impl Ship {
                     bindings,
                     index,
                     offer,
-                    &format!("the live version was lost: {why}"),
+                    &format!("the live version cannot be loaded: {why}"),
                 );
             }
             Err(_) => return self.restored(config, bindings, index, offer),
@@ -180,7 +177,7 @@ impl Ship {
         Ok(unit)
     }
 
-    /// The live version is the file's, but its bytes are no longer kept.
+    /// The live version is the file's, but its bytes are no longer kept, or its signature has come since.
     fn restored(
         &mut self,
         config: &Config,
@@ -213,7 +210,10 @@ impl Ship {
                 index.live = live.version.clone();
                 unit(index, bindings, live)
             }
-            Err(_) => return self.go_live(config, bindings, index, offer, "the live version was lost"),
+            Err(why) => {
+                let why = format!("the live version cannot be loaded: {why}");
+                return self.go_live(config, bindings, index, offer, &why);
+            }
         };
         let proven = self.proven(config, bindings, offer, mark(stage));
         if proven.as_ref().is_ok_and(|proven| proven.name() != unit.name()) {
@@ -280,12 +280,20 @@ impl Ship {
         mark: Mark,
     ) -> Result<super::prove::Proven, String> {
         let mut prover = Prover { ship: self, config, bindings, mark };
-        prover.prove(offer).map_err(|refusal| match refusal {
-            // An engine's error names file and place: nothing more is to be said.
-            Refusal { step: "compile" | "coverage", why } => why,
-            refusal => refusal.to_string(),
+        prover.prove(offer).map_err(|refusal| match bindings.first() {
+            Some(first) => refusal.in_file(first),
+            None => refusal.to_string(),
         })
     }
+}
+
+/// The bindings of config, those of one file together.
+pub fn by_file(config: &Config) -> Vec<Vec<PolicyBinding>> {
+    let mut files: Vec<&Path> = config.policies.iter().map(|binding| binding.file.as_path()).collect();
+    files.sort_unstable();
+    files.dedup();
+    let of = |file: &Path| config.policies.iter().filter(|binding| binding.file == file).cloned().collect();
+    files.into_iter().map(of).collect()
 }
 
 fn unit(index: Index, bindings: &[PolicyBinding], live: Loaded) -> Unit {

@@ -85,6 +85,7 @@ impl Ship {
     /// [`No`]; what runs was not touched.
     pub fn order(&mut self, config: &Config, name: &str, order: Order) -> Result<Change, No> {
         self.crowded = false;
+        self.signing.clone_from(&config.signing);
         if !self.units.contains_key(name) {
             return Err(No::Unknown(name.to_owned()));
         }

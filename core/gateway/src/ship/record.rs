@@ -46,6 +46,9 @@ pub struct Version {
     pub source: Source,
     /// Unix milliseconds at which it came.
     pub came_ms: u64,
+    /// Its signature, which is checked whenever it is loaded: config may ask for another by then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
 }
 
 /// What compiles a version.

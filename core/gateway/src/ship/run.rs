@@ -1,8 +1,10 @@
 //! Versions as they run: compiled, in shadow, as canaries, live. No more than a few of one policy are held at a time.
 
 use super::gate;
+use super::order::short;
 use super::record::{Ended, Index, Pending, Stage, Version, now_ms};
 use super::shadow::{Shadowing, Versions};
+use super::signature;
 use super::tally::Tally;
 use super::unit::{Candidate, Loaded, Running, Unit};
 use super::{Ship, VERSIONS};
@@ -54,7 +56,7 @@ impl Ship {
         }
     }
 
-    /// A version that was proven before, from its bytes.
+    /// A version that was proven before, from its bytes; signed as config asks now, whatever it asked then.
     pub(super) fn loaded(
         &mut self,
         bindings: &[PolicyBinding],
@@ -63,6 +65,8 @@ impl Ship {
         mark: Mark,
     ) -> Result<Loaded, String> {
         let bytes = self.store.bytes(&index.policy, version).map_err(|error| error.to_string())?;
+        signature::check(&self.signing, &bytes, version.signature.as_deref())
+            .map_err(|why| unsigned(&index.policy, version, &why))?;
         let source = Source { engine: version.engine.engine(), bytes: &bytes };
         let policies = self.compile(bindings, source, mark)?;
         let mut version = version.clone();
@@ -111,6 +115,13 @@ impl Ship {
         });
         started.collect()
     }
+}
+
+fn unsigned(policy: &str, version: &Version, why: &str) -> String {
+    let (digest, version) = (short(&version.digest), &version.version);
+    format!(
+        "version {version} ({digest}) of `{policy}` is not signed as `signing` of weir.yaml asks: {why}. Sign its file with `minisign -S -m FILE` and ship it again with `weir policy push FILE`, or name its key in `signing.keys`"
+    )
 }
 
 /// A version is on its way; it runs when [`Ship::resume`] lets it.

@@ -195,6 +195,7 @@ mod tests {
             engine: Kind::Rhai,
             source: Source::File,
             came_ms: 1,
+            signature: None,
         }
     }
 

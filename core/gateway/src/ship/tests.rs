@@ -3,6 +3,7 @@
 
 mod orders;
 mod shadows;
+mod signatures;
 
 use super::order::{Change, No, Order, Push};
 use super::tally::Watcher;

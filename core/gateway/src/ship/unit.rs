@@ -188,6 +188,7 @@ pub fn version(version: &Version) -> Value {
         "engine": version.engine,
         "source": version.source,
         "came_ms": version.came_ms,
+        "signed": version.signature.is_some(),
     })
 }
 

@@ -1,6 +1,7 @@
 //! `weir policy inspect`: everything that a script or component says of itself, and what follows from it.
 
 use crate::cli::{Failed, Printed};
+use crate::reload::policies::{self, Source};
 use crate::ship::record::Kind;
 use std::fmt::{Display, Write};
 use std::path::Path;
@@ -40,15 +41,7 @@ pub fn print(file: &Path) -> Printed {
 /// # Errors
 /// There is none, or it is wrong.
 pub fn manifest(file: &Path, bytes: &[u8]) -> Result<Manifest, LoadError> {
-    let name = file.display().to_string();
-    match Kind::of(bytes) {
-        Kind::Wasm => Ok(weir_wasm::inspect(bytes)?.manifest),
-        Kind::Rhai => {
-            let text = std::str::from_utf8(bytes)
-                .map_err(|_| LoadError::new(&name, "is neither a script in UTF-8 nor a component"))?;
-            weir_script::manifest(&name, text)
-        }
-    }
+    policies::manifest(&file.display().to_string(), Source { engine: Kind::of(bytes).engine(), bytes })
 }
 
 /// Writing to a string cannot fail.

@@ -37,7 +37,10 @@ fn a_push_without_stages_is_live_at_once_and_after_a_restart() {
     let answer = yard.push(&good("pushed"), AT_ONCE).unwrap();
     assert_eq!(answer["stage"], "live");
     let steps: Vec<_> = answer["steps"].as_array().unwrap().iter().map(|step| step["step"].clone()).collect();
-    assert_eq!(steps, ["digest", "signature", "compile", "coverage", "golden cases"]);
+    assert_eq!(
+        steps,
+        ["digest", "signature", "grants", "compile", "config", "self-test", "coverage", "golden cases"]
+    );
     assert_eq!(yard.live(), content(&good("pushed")));
     // The file has not changed: it says nothing new.
     yard.reload().unwrap();
@@ -105,6 +108,21 @@ fn a_file_that_is_broken_at_a_start_leaves_the_version_before_it_live() {
     assert!(history["history"][0]["why"].as_str().unwrap().contains("abstian"), "{history}");
     let why = yard.reload().unwrap_err().join("\n");
     assert!(why.contains("p.rhai:6") && why.contains("abstian"), "{why}");
+}
+
+#[test]
+fn what_an_engine_does_in_one_go_is_told_apart() {
+    let mut yard = Yard::new("", &good("one"));
+    let header = |more: &str| good("x").replace("hooks: [route]\n", &format!("hooks: [route]\n{more}"));
+    let asks = refused(yard.push(&header("//! capabilities: [http]\n"), AT_ONCE));
+    assert!(asks.starts_with("grants: ") && asks.contains("p.rhai:4") && asks.contains("`http`"), "{asks}");
+    let wants = "//! config_schema: { type: object, required: [floor] }\n";
+    let wants = refused(yard.push(&header(wants), AT_ONCE));
+    assert!(wants.starts_with("config: ") && wants.contains("floor"), "{wants}");
+    let tests =
+        refused(yard.push(&(good("x") + "fn self_test(config) { throw \"two is not one\" }\n"), AT_ONCE));
+    assert!(tests.starts_with("self-test: ") && tests.contains("two is not one"), "{tests}");
+    assert!(refused(yard.push("//! nam: p\n", AT_ONCE)).starts_with("manifest: "));
 }
 
 #[test]
