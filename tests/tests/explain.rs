@@ -276,6 +276,50 @@ policies:
 }
 
 #[tokio::test]
+async fn a_fault_shows_its_source_to_the_operator_and_not_to_the_caller() {
+    let (one, two) = (Upstream::saying("fine").await, Upstream::saying("fine").await);
+    let fails = r#"//! name: fails
+//! version: 1.0.0
+//! hooks: [guard]
+//! reads: content
+fn guard(request, config) {
+    let text = request.text(0);
+    throw text;
+}
+"#;
+    let gateway = with(&one, &two, &[("fails", fails)]).await;
+    let key = explainer(&gateway, &[]);
+    let reply = gateway.chat_with(&key, &ask("SECRET"), &EXPLAIN).await;
+    assert_eq!(reply.refused(503), "policy_failed");
+    let fault = &told(&reply)[0]["fault"];
+    assert_eq!((&fault["kind"], &fault["message"]), (&json!("trap"), &json!("the script threw")));
+    assert!(fault["place"].as_str().unwrap().contains("fails.rhai:7:"), "{fault}");
+    assert_eq!((fault.get("excerpt"), fault.get("hint")), (None, None), "the source is not the caller's");
+
+    let (json, shown) = kept(&gateway, reply.id()).await;
+    assert!(json["decisions"][0]["fault"]["excerpt"].as_str().unwrap().contains("throw text;"), "{json:#}");
+    assert!(
+        shown.contains("       7 |     throw text;\n         |     ^")
+            && shown.contains("hint: ask it again"),
+        "{shown}"
+    );
+    let log = until("the fault is in the log", || {
+        let log = gateway.stdout();
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.into_iter().find(|line| line["message"] == "a policy failed")
+    })
+    .await;
+    assert!(log["excerpt"].as_str().unwrap().contains("throw text;"), "{log}");
+    assert!(log["hint"].as_str().unwrap().contains("weir policy run"), "{log}");
+    assert!(log["place"].as_str().unwrap().contains("fails.rhai:7:"), "{log}");
+    assert!(
+        !gateway.stdout().contains("SECRET")
+            && !shown.contains("SECRET")
+            && !json.to_string().contains("SECRET")
+    );
+}
+
+#[tokio::test]
 async fn an_explanation_that_is_long_or_not_ascii_is_no_less_there() {
     let (one, two) = (Upstream::saying("fine").await, Upstream::saying("fine").await);
     let sources: Vec<(String, String)> = (0..60)

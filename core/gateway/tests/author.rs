@@ -172,6 +172,29 @@ fn a_failing_case_is_named_with_its_line() {
 }
 
 #[test]
+fn a_fault_is_shown_with_its_line_of_source_and_a_hint() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write(
+        "mine.rhai",
+        "//! name: mine\n//! version: 1.0.0\n//! hooks: [route]\n\nfn route(head, targets, config) {\n    let none = [];\n    none[3]\n}\n",
+    );
+    write("mine.cases.yaml", "targets: [{ id: sim/a }]\ncases:\n  - name: it plans\n    expect: abstain\n");
+    write("request.json", r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#);
+    let run = ["policy", "run", "mine.rhai", "--request", "request.json"];
+    for words in [&["policy", "test", "mine.rhai"][..], &run] {
+        let said = bad(folder.path(), words);
+        assert!(said.contains("trap in policy: index out of bounds at mine.rhai:7:"), "{said}");
+        assert!(said.contains(" 7 |     none[3]\n   |     ") && said.contains('^'), "{said}");
+        assert!(said.contains("weir policy run FILE --request BODY"), "{said}");
+    }
+    let json = bad(folder.path(), &[&run[..], &["--json"]].concat());
+    let json: Value = serde_json::from_str(json.trim_start_matches("weir: ")).unwrap();
+    assert!(json["fault"]["excerpt"].as_str().unwrap().contains("none[3]"), "{json}");
+    assert!(json["fault"]["hint"].as_str().unwrap().contains("golden case"), "{json}");
+}
+
+#[test]
 fn a_policy_is_measured() {
     let folder = tempfile::tempdir().unwrap();
     good(folder.path(), &["policy", "new", "mine", "--hook", "route"]);

@@ -246,6 +246,28 @@ impl FaultKind {
             Self::VaultFull => "vault_full",
         }
     }
+
+    /// What its author, or for what comes from outside the operator, can do about it.
+    #[must_use]
+    pub const fn hint(self) -> &'static str {
+        match self {
+            Self::Deadline => {
+                "let matchers of the manifest do the searching, or raise in `limits` what it ran over: cpu_us, operations, wall_ms, host_calls or http_calls"
+            }
+            Self::Memory => {
+                "read slices rather than whole bodies and keep collections small, or raise `limits.memory_bytes`"
+            }
+            Self::Trap => {
+                "ask it again on your own machine with `weir policy run FILE --request BODY`, and keep what failed as a golden case"
+            }
+            Self::BadAnswer => {
+                "the hook reference says what each hook may answer; targets must be among the candidates, and edits within their segment and apart"
+            }
+            Self::Missing => "write the function, or take the hook out of `hooks`",
+            Self::NoSlot => "the policy is not to blame: as many calls of policies are under way as may be",
+            Self::VaultFull => "the policy is not to blame: this one request hides as much as a request may",
+        }
+    }
 }
 
 /// A failed call. `place` is `file:line:column` or a wasm frame; never content.
@@ -281,6 +303,13 @@ impl Fault {
     pub fn showing(mut self, excerpt: Option<String>) -> Self {
         self.excerpt = excerpt;
         self
+    }
+
+    /// All that its author can use: what happened and where, what to do about it, and the line of source.
+    #[must_use]
+    pub fn in_full(&self) -> String {
+        let excerpt = self.excerpt.as_deref().map(|excerpt| format!("\n{excerpt}")).unwrap_or_default();
+        format!("{self} ({}){excerpt}", self.kind.hint())
     }
 
     fn missing(hook: &str) -> Self {

@@ -93,11 +93,18 @@ fn tree(value: &Value) -> String {
                 let _ = write!(out, "  {sign}{}", text(&line[key]));
             }
         }
-        if let Some(fault) = line["fault"].as_object() {
+        let fault = &line["fault"];
+        if !fault.is_null() {
             let place = fault["place"].as_str().map(|place| format!(" at {place}")).unwrap_or_default();
             let _ = write!(out, "  {}{place}", text(&fault["message"]));
         }
         let _ = writeln!(out, "  {} us", line["us"]);
+        for shown in fault["excerpt"].as_str().into_iter().flat_map(str::lines) {
+            let _ = writeln!(out, "      {shown}");
+        }
+        if let Some(hint) = fault["hint"].as_str() {
+            let _ = writeln!(out, "      hint: {hint}");
+        }
     }
     for line in value["explanations"].as_array().into_iter().flatten() {
         let (policy, rule) = (text(&line["policy"]), text(&line["rule"]));

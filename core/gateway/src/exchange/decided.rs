@@ -133,8 +133,18 @@ impl Decided<'_> {
     }
 }
 
-/// One call of one policy.
-pub fn line(line: &TraceLine) -> Value {
+/// One call of one policy, for whoever sees policies: with the source of what failed, and what to do about it.
+pub fn line_in_full(of: &TraceLine) -> Value {
+    let mut said = line(of);
+    if let Some(fault) = &of.fault {
+        said["fault"]["excerpt"] = json!(fault.excerpt);
+        said["fault"]["hint"] = json!(fault.kind.hint());
+    }
+    said
+}
+
+/// One call of one policy, for a caller: nothing of the policy's source.
+fn line(line: &TraceLine) -> Value {
     let mut said = json!({
         "policy": *line.policy,
         "version": *line.version,

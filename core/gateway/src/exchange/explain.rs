@@ -2,7 +2,7 @@
 //! afterwards. Without content.
 
 use super::Exchange;
-use super::decided::{Decided, Passed, line};
+use super::decided::{Decided, Passed, line_in_full};
 use crate::refusal::Refusal;
 use crate::services::explain::Line;
 use crate::snapshot::Route;
@@ -218,7 +218,7 @@ impl Explained {
             "targets": decided.targets(),
             "plan": decided.plan(),
             "attempts": decided.attempts(),
-            "decisions": self.trace.iter().map(line).collect::<Vec<_>>(),
+            "decisions": self.trace.iter().map(line_in_full).collect::<Vec<_>>(),
             "explanations": explained.collect::<Vec<_>>(),
         })
     }

@@ -82,10 +82,12 @@ impl Observer for Policies {
         self.called(name, call.verdict, call.elapsed, call.fault.map(|fault| fault.kind));
         if let Some(fault) = call.fault {
             let (policy, version, hook) = (call.policy, call.version, name.hook);
-            // A fault's message names what the engine refused; the contract keeps content out of it.
+            // A fault's message names what the engine refused; the contract keeps content out of it. The excerpt is the
+            // author's source.
             tracing::warn!(
                 request_id = call.request_id, policy, version, hook, kind = fault.kind.as_str(), error = %fault.message,
-                place = fault.place.as_deref(), breaker_opened = call.breaker_opened, "a policy failed"
+                place = fault.place.as_deref(), excerpt = fault.excerpt.as_deref(), hint = fault.kind.hint(),
+                breaker_opened = call.breaker_opened, "a policy failed"
             );
         }
     }

@@ -43,7 +43,7 @@ pub(super) fn expected(expect: &Expect) -> String {
 
 pub(super) fn got(seen: &Seen) -> String {
     match &seen.fault {
-        Some(fault) => format!("a fault: {fault}"),
+        Some(fault) => format!("a fault: {}", fault.in_full()),
         None => answered(seen),
     }
 }

@@ -37,6 +37,7 @@ impl Told {
             "answer": answer(&seen.answer),
             "fault": seen.fault.as_ref().map(|fault| json!({
                 "kind": fault.kind.as_str(), "message": fault.message, "place": fault.place,
+                "excerpt": fault.excerpt, "hint": fault.kind.hint(),
             })),
             "reason": seen.reason,
             "findings": findings.collect::<Vec<_>>(),
