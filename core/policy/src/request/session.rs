@@ -2,11 +2,16 @@
 
 use super::RequestView;
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use weir_llm::request::{Role, SegmentKind};
 
-/// Fields of a body that name a conversation or who has it, best first.
-const NAMED: [&str; 6] =
-    ["/session_id", "/prompt_cache_key", "/conversation/id", "/conversation", "/metadata/user_id", "/user"];
+/// The header that names a session, where the body's own field does not.
+const HEADER: &str = "x-session-id";
+/// The body's field that names a session.
+const SESSION: &str = "/session_id";
+/// Fields that name a conversation without meaning to, best first. Who asks (`user`, `metadata.user_id`) is no conversation:
+/// it would keep all that one person says at one target.
+const NAMED: [&str; 3] = ["/prompt_cache_key", "/conversation/id", "/conversation"];
 
 /// The hash, 16 bytes in hex; `None` if nothing tells one conversation from another.
 pub(super) fn hash(view: &RequestView, key: &[u8; 32]) -> Option<Box<str>> {
@@ -17,15 +22,15 @@ pub(super) fn hash(view: &RequestView, key: &[u8; 32]) -> Option<Box<str>> {
     Some(hex::encode(&hash.finalize()[..16]).into())
 }
 
+/// OpenRouter's order, so that its clients stick here as they do there: the body's session, the header's, the cache key.
 fn named(view: &RequestView, hash: &mut Sha256) -> Option<()> {
-    let header = view.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("x-session-id"));
-    if let Some((_, value)) = header.filter(|(_, value)| !value.is_empty()) {
-        put(hash, value.as_bytes());
-        return Some(());
-    }
     let root = view.request().json().root();
-    let texts = NAMED.iter().filter_map(|pointer| root.pointer(pointer)?.as_str());
-    let text = texts.into_iter().find(|text| !text.is_empty())?;
+    let field = |pointer: &&str| root.pointer(pointer)?.as_str();
+    let header = view.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(HEADER));
+    let header = header.map(|(_, value)| Cow::from(value.as_str()));
+    let said = |text: &Cow<'_, str>| !text.is_empty();
+    let text = field(&SESSION).filter(said).or_else(|| header.filter(said));
+    let text = text.or_else(|| NAMED.iter().filter_map(field).find(said))?;
     put(hash, text.as_bytes());
     Some(())
 }
