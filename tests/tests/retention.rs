@@ -8,6 +8,7 @@
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use tempfile::TempDir;
 use weir_tests::canary::Hit;
 use weir_tests::collector::SIGNALS;
 use weir_tests::traffic::{self, SURFACES};
@@ -108,8 +109,8 @@ struct House {
     expected: Vec<(String, String, End)>,
 }
 
-/// Every way of a provider in every dialect: one model each, watched by all policies, and one whose replies nobody watches, so
-/// that the provider's own bytes pass.
+/// Every way of a provider in every dialect: one model each, watched by all policies, and one whose replies nobody watches,
+/// so that the provider's own bytes pass.
 fn native_models(address: std::net::SocketAddr, timeouts: &str) -> [String; 2] {
     let (mut providers, mut models) = (String::new(), String::new());
     for at in 0..SURFACES.len() {
@@ -322,7 +323,8 @@ policies:
         self.send(&mut client, key, path, &body, "how=pass").await;
         let _ = provider.call(calls).await;
         drop(client);
-        until("the gateway settles", || (self.gateway.postings().len() > before).then_some(())).await;
+        let posted = until("the gateway settles", || self.gateway.postings().get(before).cloned()).await;
+        assert_eq!((posted.outcome, posted.attempts), ("client-abort", 1), "{path} {stream} {model}");
     }
 
     fn reload(&self) {
@@ -484,16 +486,16 @@ fn bound(file: &str, models: &str) -> String {
     format!("  - {{ file: '{file}', {GRANTS}, models: {models} }}\n")
 }
 
-/// One that sees what redactors see, and cannot wait for streams.
+/// One that sees whole replies only: who calls others has no time in a stream.
 fn bound_whole(file: &str, models: &str) -> String {
     let streams = "[chat-stream, responses-stream, messages-stream]";
     format!("  - {{ file: '{file}', {GRANTS}, models: {models}, except: {streams} }}\n")
 }
 
-/// Plugins are built once; whoever comes first builds.
-fn component(name: &str) -> String {
+/// A plugin of the tests' own, built into a folder.
+fn component(shop: &TempDir, name: &str) -> String {
     let guest = format!("{}/guests/{name}", env!("CARGO_MANIFEST_DIR"));
-    let out = std::env::temp_dir().join(format!("weir-retention-{}-{name}.wasm", std::process::id()));
+    let out = shop.path().join(format!("{name}.wasm"));
     let built = Command::new(weir_tests::gateway::binary())
         .args(["plugin", "build", &guest, "--out"])
         .arg(&out)
@@ -528,16 +530,16 @@ async fn nothing_of_a_request_under_zero_retention_is_anywhere_scripts() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_of_a_request_under_zero_retention_is_anywhere_components() {
-    let watched = watched("first");
-    let hostile = component("hostile");
+    let (watched, shop) = (watched("first"), tempfile::tempdir().unwrap());
+    let hostile = component(&shop, "hostile");
     let policies = [
         // First, since only the first policy that plans is asked for a plan; it abstains.
-        bound_whole(&component("exfil-http"), &watched),
-        bound(&component("exfil"), &watched),
-        bound(&component("exfil-price"), &watched),
-        format!("  - {{ file: '{}', {GRANTS}, models: {REDACTED} }}\n", component("exfil-redact")),
+        bound_whole(&component(&shop, "exfil-http"), &watched),
+        bound(&component(&shop, "exfil"), &watched),
+        bound(&component(&shop, "exfil-price"), &watched),
+        format!("  - {{ file: '{}', {GRANTS}, models: {REDACTED} }}\n", component(&shop, "exfil-redact")),
         format!("  - {{ file: '{hostile}', config: {{ how: panic }}, models: [trapped] }}\n"),
-        bound(&component("webhook"), "[hooked]"),
+        bound(&component(&shop, "webhook"), "[hooked]"),
     ];
     let mut house = House::new(&policies.concat(), "first", &[]).await;
     let key = house.gateway.key(&["--retention", "zero", "--tag", "hostile=yes"]);
@@ -563,13 +565,14 @@ async fn nothing_of_a_request_under_zero_retention_is_anywhere_components() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_search_sees_into_every_sink() {
     let plants = Mint::default();
+    let shop = tempfile::tempdir().unwrap();
     let (alias, declared) = (plants.fresh("a model's name"), plants.fresh("a declared word"));
     let (owner, kept) = (plants.fresh("a key's name"), plants.fresh("a tag"));
     let (organisation, team) = (plants.fresh("an organisation's name"), plants.fresh("a team's name"));
     let policies = [
         bound("exfil.rhai", &watched(&alias)),
         bound("exfil-replies.rhai", &watched(&alias)),
-        bound_whole(&component("exfil-http"), &watched(&alias)),
+        bound_whole(&component(&shop, "exfil-http"), &watched(&alias)),
     ];
     let mut house = House::new(&policies.concat(), &alias, &scripts(&declared)).await;
     let acme = house.gateway.print(&["organisation", "create", &organisation]).trim().to_owned();
