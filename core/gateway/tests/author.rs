@@ -172,6 +172,21 @@ fn a_failing_case_is_named_with_its_line() {
 }
 
 #[test]
+fn inspect_prints_what_matchers_look_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let words: Vec<String> = (1..=23).map(|n| format!("word{n}")).collect();
+    let text = format!(
+        "//! name: mine\n//! version: 1.0.0\n//! hooks: [guard]\n//! reads: content\n//! matchers:\n//!   - {{ name: many, literals: [{}] }}\n//!   - {{ name: few, literals: ['a \\\"b'], patterns: ['[0-9]{{4}}'] }}\nfn guard(request, config) {{ pass() }}\n",
+        words.join(", ")
+    );
+    std::fs::write(folder.path().join("mine.rhai"), text).unwrap();
+    let said = good(folder.path(), &["policy", "inspect", "mine.rhai"]);
+    assert!(said.contains("23 literals, 0 patterns\n    \"word1\"\n    \"word2\"\n"), "{said}");
+    assert!(said.contains("    \"word20\"\n    and 3 more\n") && !said.contains("word21"), "{said}");
+    assert!(said.contains("1 literals, 1 patterns\n") && said.contains("    [0-9]{4}\n"), "{said}");
+}
+
+#[test]
 fn a_fault_is_shown_with_its_line_of_source_and_a_hint() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();

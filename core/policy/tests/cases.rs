@@ -118,7 +118,7 @@ cases:
         "x.cases.yaml:4: `order`: expected the plan [sim/b, sim/a], got the plan [sim/a, sim/b] for the reason `cheapest`",
         "x.cases.yaml:5: `why`: expected the reason `best`, got `cheapest`",
         r#"x.cases.yaml:6: `masked`: expected the texts ["***"], got the texts ["[email]"] in the body {"model":"model","stream":false,"messages":[{"role":"user","content":"[email]"}]}"#,
-        "x.cases.yaml:10: `trap`: expected pass, got a fault: trap in policy: no",
+        "x.cases.yaml:10: `trap`: expected pass, got a fault: trap in policy: no (ask it again on your own machine with `weir policy run FILE --request BODY`, and keep what failed as a golden case)",
     ];
     assert_eq!(run(text).unwrap().to_string(), expected.join("\n"));
 }

@@ -8,6 +8,9 @@ use std::path::Path;
 use weir_policy::manifest::{Isolation, MatcherSpec, Reads, Surface};
 use weir_policy::{Hook, LoadError, Manifest, coverage};
 
+/// So many literals, and so many patterns, of one matcher are printed: lists of words may be long.
+const SHOWN: usize = 20;
+
 /// Prints it.
 ///
 /// # Errors
@@ -100,9 +103,19 @@ impl Out {
             let case = if matcher.case_insensitive { ", any case" } else { "" };
             let (literals, patterns) = (matcher.literals.len(), matcher.patterns.len());
             let _ = writeln!(self.0, "  {:<16} {literals} literals, {patterns} patterns{case}", matcher.name);
-            for pattern in &matcher.patterns {
-                let _ = writeln!(self.0, "    {pattern}");
-            }
+            let quoted: Vec<String> = matcher.literals.iter().map(|literal| format!("{literal:?}")).collect();
+            self.few(&quoted);
+            self.few(&matcher.patterns);
+        }
+    }
+
+    /// The first of many, a line each.
+    fn few(&mut self, values: &[String]) {
+        for value in values.iter().take(SHOWN) {
+            let _ = writeln!(self.0, "    {value}");
+        }
+        if let Some(more) = values.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+            let _ = writeln!(self.0, "    and {more} more");
         }
     }
 
