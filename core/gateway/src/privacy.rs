@@ -61,7 +61,7 @@ mod tests {
         let ways: [fn(); 4] = [
             || panic!("{WORDS}"),
             || panic_any(WORDS.to_owned()),
-            || Err(WORDS).unwrap(),
+            || WORDS.parse::<u8>().map(|_| ()).map_err(|_| WORDS).unwrap(),
             || assert_eq!(&WORDS[..=WORDS.len()], ""),
         ];
         tracing::subscriber::with_default(subscriber, || {
