@@ -1,8 +1,8 @@
 //! Which imports a component may have, and the linker for a set of grants.
 
-use crate::VERSION;
 use crate::state::State;
 use crate::wit::weir::policy as wit;
+use crate::{VERSION, host};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use wasmtime::component::{HasSelf, Linker};
@@ -168,7 +168,7 @@ fn linker(engine: &wasmtime::Engine, links: &Links) -> wasmtime::Result<Linker<S
 
 fn link(linker: &mut Linker<State>, capability: Capability, at_load: bool) -> wasmtime::Result<()> {
     match capability {
-        Capability::Targets => wit::targets::add_to_linker::<_, Same>(linker, |state| state),
+        Capability::Targets => host::targets::link(linker),
         Capability::Env => wit::env::add_to_linker::<_, Same>(linker, |state| state),
         Capability::Telemetry => wit::telemetry::add_to_linker::<_, Same>(linker, |state| state),
         Capability::Annotate => wit::annotate::add_to_linker::<_, Same>(linker, |state| state),

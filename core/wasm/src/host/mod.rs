@@ -9,7 +9,7 @@ mod env;
 mod http;
 mod kv;
 mod outgoing;
-mod targets;
+pub(crate) mod targets;
 mod telemetry;
 mod tokens;
 

@@ -1,24 +1,33 @@
 //! What routing sees.
 
-use crate::lower;
+use crate::VERSION;
+use crate::lower::{self, Row};
 use crate::state::State;
-use crate::wit::weir::policy::targets::{Host, Live, Target};
+use crate::wit::weir::policy::targets::Target;
 use wasmtime::Result;
+use wasmtime::component::Linker;
 
-impl Host for State {
+/// Links the interface by hand: the rows of `candidates` have a layout of ours (see [`Row`]).
+pub(crate) fn link(linker: &mut Linker<State>) -> Result<()> {
+    let mut targets = linker.instance(&format!("weir:policy/targets@{VERSION}"))?;
+    targets.func_wrap("table", |mut context, (): ()| Ok((context.data_mut().table()?,)))?;
+    targets.func_wrap("candidates", |mut context, (): ()| Ok((context.data_mut().candidates()?,)))
+}
+
+impl State {
     fn table(&mut self) -> Result<Vec<Target>> {
         self.budget.host_call()?;
         let candidates = self.call.candidates.as_ref();
         Ok(candidates.map(|c| c.table.iter().map(lower::target).collect()).unwrap_or_default())
     }
 
-    fn candidates(&mut self) -> Result<Vec<Live>> {
+    fn candidates(&mut self) -> Result<Vec<Row>> {
         self.budget.host_call()?;
         let candidates = self.call.candidates.as_ref();
         // The first fact may need a hash of the request's beginning.
-        let live = self.budget.excuse(|| {
-            candidates.map(|c| c.allowed.iter().map(|&target| lower::live(&c.live(target))).collect())
-        });
-        Ok(live.unwrap_or_default())
+        let rows = self
+            .budget
+            .excuse(|| candidates.map(|c| c.allowed.iter().map(|&target| Row(c.live(target))).collect()));
+        Ok(rows.unwrap_or_default())
     }
 }

@@ -2,19 +2,21 @@
 //!
 //! - this file: the head, and what content is made of.
 //! - `names`: the enums.
-//! - `targets`: what routing sees.
+//! - `targets`, `live`: what routing sees.
 //! - `reply`: what the hooks of an attempt and a reply are told.
 //! - `money`: what `price` and `complete` are told.
 
+mod live;
 mod money;
 mod names;
 mod reply;
 mod targets;
 
+pub(crate) use live::Row;
 pub(crate) use money::{base, summary, usage};
 pub(crate) use names::{access_error, direction};
 pub(crate) use reply::{attempt_error, attempt_facts, lane, meta};
-pub(crate) use targets::{live, target};
+pub(crate) use targets::target;
 
 use crate::wit::weir::policy::{request as wr, types as w};
 use names::{api, data_class, kind, needs, retention, role};

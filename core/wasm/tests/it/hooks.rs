@@ -8,8 +8,8 @@ use weir_llm::price::Nanos;
 use weir_llm::usage::{Source, Usage};
 use weir_policy::verdict::{CacheState, Outcome};
 use weir_policy::{
-    Admission, AttemptError, AttemptFacts, Capability, Changes, Decision, ErrorClass, Guarded, Policy,
-    Preparation, Recovery, ReplyMeta, RequestView, Retention, Summary,
+    Admission, AttemptError, AttemptFacts, Breaker, Candidates, Capability, Changes, Decision, ErrorClass,
+    Guarded, Live, LiveFacts, Policy, Preparation, Recovery, ReplyMeta, RequestView, Retention, Summary,
 };
 
 pub(crate) const GRANTS: [Capability; 6] = [
@@ -69,10 +69,34 @@ fn guard(host: &Host, policy: &dyn Policy) {
     assert!(!notes.iter().any(|(name, value)| name == "leak" || value == "what was read"), "{notes:?}");
 }
 
+/// Facts that differ in every field, so that none can stand in another's place.
+struct Busy;
+
+impl LiveFacts for Busy {
+    fn live(&self, target: u16) -> Live {
+        Live {
+            target,
+            healthy: target < 7,
+            in_flight: u32::from(target) + 0x0100_0000,
+            ttft_p50_ms: u32::from(target) * 10,
+            ttft_p95_ms: u32::MAX,
+            tps_p50: f32::from(target) + 0.5,
+            err_rate_1m: 0.25,
+            headroom: -0.125,
+            breaker: Breaker::HalfOpen,
+            prompt_cache_warm: 0.75,
+        }
+    }
+}
+
 fn route(policy: &dyn Policy) {
-    let Ok(Decision::Plan(plan)) = policy.route(&request("hello"), &candidates(8)) else { panic!() };
+    let busy = Candidates { facts: Arc::new(Busy), ..(*candidates(8)).clone() };
+    let Ok(Decision::Plan(plan)) = policy.route(&request("hello"), &Arc::new(busy)) else { panic!() };
     assert_eq!(plan.steps.len(), 8);
-    assert_eq!(&*plan.reason, "8 of 8, true");
+    assert_eq!(
+        &*plan.reason,
+        "8 of 8, true, 7 false 16777223 70 4294967295 7.5 0.25 -0.125 Breaker::HalfOpen 0.75"
+    );
     assert_eq!(plan.budget_nanos, Some(5), "the host counted the segment's tokens");
     assert_eq!(plan.sticky.map(|hash| hash.len()), Some(32));
 }

@@ -7,9 +7,9 @@ use misdeeds::Misdeeds;
 use weir_sdk::kv::{self, KvError, Scope};
 use weir_sdk::{
     Admission, Admit, Attempt, AttemptError, AttemptFacts, Closing, Complete, Config, Decision, Deny, Edit,
-    Finding, Guard, GuardResponse, Head, Lane, Meta, OnError, Plan, Plugin, Preparation, Recovery, Request,
-    Route, Severity, Stream, StreamGuard, StreamStep, Summary, Targets, TextEdit, Usage, Verdict, annotate,
-    env, telemetry, tokens,
+    Finding, Guard, GuardResponse, Head, Lane, Live, Meta, OnError, Plan, Plugin, Preparation, Recovery,
+    Request, Route, Severity, Stream, StreamGuard, StreamStep, Summary, Targets, TextEdit, Usage, Verdict,
+    annotate, env, telemetry, tokens,
 };
 
 /// The plugin.
@@ -79,9 +79,19 @@ impl Route for EveryHook {
         let mut plan = Plan::ordered(live.iter().map(|target| target.target), "fewest");
         plan.sticky = request.session();
         plan.budget_nanos = Some(i64::from(tokens::count_segment(&head.requested_model, 0)));
-        plan.reason = format!("{} of {}, {}", live.len(), table.len(), env::bucket("salt") < 10_000);
+        let last = live.last().map(facts).unwrap_or_default();
+        plan.reason = format!("{} of {}, {}, {last}", live.len(), table.len(), env::bucket("salt") < 10_000);
         Decision::Plan(plan)
     }
+}
+
+/// Every field of the record, so that the host's test sees that each arrives in its place.
+fn facts(live: &Live) -> String {
+    let Live { target, healthy, in_flight, ttft_p50_ms, ttft_p95_ms, tps_p50, .. } = live;
+    let Live { err_rate1m, headroom, breaker, prompt_cache_warm, .. } = live;
+    format!(
+        "{target} {healthy} {in_flight} {ttft_p50_ms} {ttft_p95_ms} {tps_p50} {err_rate1m} {headroom} {breaker:?} {prompt_cache_warm}"
+    )
 }
 
 impl Attempt for EveryHook {
