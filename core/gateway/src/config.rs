@@ -44,7 +44,7 @@ pub use program::{
     PolicyBinding, Provider, ProviderKind, ProviderTerms, ProviderTimeouts, Proxy, Server, ServerTimeouts,
     ShadowOptions, ShipOptions, Signing, Speaks, TargetRef, Tls,
 };
-pub use public::is_public;
+pub use public::{is_metadata, is_public};
 pub use reference::{reference_markdown, schema};
 pub use secret::Secret;
 

@@ -48,6 +48,35 @@ pub fn is_public(ip: IpAddr) -> bool {
     }
 }
 
+/// Where clouds answer with the credentials of the machine that asks: link-local addresses, and those of Azure's and
+/// Alibaba's agents.
+const METADATA_V4: [(Ipv4Addr, u32); 3] = [
+    (Ipv4Addr::new(169, 254, 0, 0), 16),
+    (Ipv4Addr::new(168, 63, 129, 16), 32),
+    (Ipv4Addr::new(100, 100, 100, 200), 32),
+];
+
+/// The same: link-local addresses, and Amazon's.
+const METADATA_V6: [(Ipv6Addr, u32); 2] = [
+    (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10),
+    (Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), 128),
+];
+
+/// Whether an address is one at which a cloud hands out credentials. No provider is there: a name that leads to it was
+/// made to.
+#[must_use]
+pub fn is_metadata(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            METADATA_V4.iter().any(|(net, bits)| within(ip.to_bits(), net.to_bits(), 32 - bits))
+        }
+        IpAddr::V6(ip) => match carried(ip) {
+            Some(inner) => is_metadata(IpAddr::V4(inner)),
+            None => METADATA_V6.iter().any(|(net, bits)| within(ip.to_bits(), net.to_bits(), 128 - bits)),
+        },
+    }
+}
+
 /// The IPv4 address inside of a mapped one, or of one that a NAT64 at the well-known prefix translates.
 fn carried(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     match ip.segments() {
@@ -67,6 +96,27 @@ fn within<T: std::ops::Shr<u32, Output = T> + PartialEq>(ip: T, net: T, last: u3
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_clouds_hand_out_credentials_is_known() {
+        for metadata in [
+            "169.254.169.254",
+            "169.254.170.2",
+            "168.63.129.16",
+            "100.100.100.200",
+            "::ffff:169.254.169.254",
+            "64:ff9b::a9fe:a9fe",
+            "fe80::a9fe:a9fe",
+            "fd00:ec2::254",
+        ] {
+            let ip = metadata.parse().unwrap();
+            assert!(is_metadata(ip) && !is_public(ip), "{metadata}");
+        }
+        for other in ["127.0.0.1", "10.0.0.1", "100.100.100.201", "192.168.1.1", "fd00::1", "::1", "1.1.1.1"]
+        {
+            assert!(!is_metadata(other.parse().unwrap()), "{other}");
+        }
+    }
 
     #[test]
     fn what_leads_inward_is_told_from_what_is_out_there() {

@@ -2,7 +2,7 @@
 
 use super::failure::unresolved;
 use super::{Address, DialKey, Failure};
-use crate::config::is_public;
+use crate::config::{is_metadata, is_public};
 use arc_swap::ArcSwapOption;
 use futures::future::BoxFuture;
 use pingora::time::timeout;
@@ -21,6 +21,8 @@ const STALE: Duration = Duration::from_secs(300);
 const ASIDE: Duration = Duration::from_secs(30);
 /// What is wrong with an address that leads into the operator's own networks.
 const PRIVATE: &str = "it is a private one, which is not allowed here";
+/// What is wrong with a name that leads to where clouds hand out credentials.
+const METADATA: &str = "it is one of a cloud's metadata service, to which no name may lead";
 
 /// Asks for the addresses of a name.
 pub(super) type Lookup =
@@ -145,12 +147,18 @@ impl Names {
         self.learn(addresses, Some(Instant::now()))
     }
 
-    /// What is dialled is what was judged here: nobody looks the name up again to connect.
+    /// What is dialled is what was judged here: nobody looks the name up again to connect. An address that stands in the
+    /// config is the operator's word; a name's addresses are its owner's.
     fn learn(&self, addresses: Vec<SocketAddr>, at: Option<Instant>) -> Result<(), Failure> {
-        let (allowed, inward): (Vec<_>, Vec<_>) =
-            addresses.into_iter().partition(|at| self.private || is_public(at.ip()));
+        let named = at.is_some();
+        let wrong = |ip| match () {
+            () if named && is_metadata(ip) => Some(METADATA),
+            () if !self.private && !is_public(ip) => Some(PRIVATE),
+            () => None,
+        };
+        let why = addresses.iter().find_map(|at| wrong(at.ip())).unwrap_or("it has no address");
+        let allowed: Vec<_> = addresses.into_iter().filter(|at| wrong(at.ip()).is_none()).collect();
         if allowed.is_empty() {
-            let why = if inward.is_empty() { "it has no address" } else { PRIVATE };
             return Err(unresolved(why));
         }
         let old = self.known.swap(Some(Arc::new(Known { addresses: allowed.clone(), at })));
@@ -232,6 +240,18 @@ mod tests {
         }
         names.learn(["169.254.169.254:1", "1.1.1.1:1", "[2002:7f00:1::]:1"].map(at).to_vec(), None).unwrap();
         assert_eq!(names.order(), [at("1.1.1.1:1")]);
+    }
+
+    #[test]
+    fn no_name_leads_to_where_clouds_hand_out_credentials_but_an_address_may_be_meant() {
+        let names = names(true);
+        let metadata = at("169.254.169.254:80");
+        let refused = names.learn(vec![metadata], Some(Instant::now())).unwrap_err();
+        assert!(refused.message.contains("metadata"), "{}", refused.message);
+        names.learn(vec![metadata, at("10.0.0.1:80")], Some(Instant::now())).unwrap();
+        assert_eq!(names.order(), [at("10.0.0.1:80")]);
+        names.learn(vec![metadata], None).unwrap();
+        assert_eq!(names.order(), [metadata]);
     }
 
     #[test]
