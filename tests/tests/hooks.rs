@@ -370,3 +370,26 @@ fn complete(batch, config) {
         assert!(log.contains(fact), "{fact} in {line}\n{log}");
     }
 }
+
+#[tokio::test]
+async fn complete_is_told_again_of_what_it_could_not_take() {
+    let (one, two) = (Upstream::saying("fine").await, Upstream::saying("fine").await);
+    // Fails at the first call, as an export does whose collector is away.
+    let policy = r#"//! name: book
+//! version: 1.0.0
+//! hooks: [complete]
+//! capabilities: [kv, telemetry]
+
+fn complete(batch, config) {
+    if kv_incr("plugin", "calls", 1, 600000) == 1 { throw "away"; }
+    for s in batch { log("info", "booked", #{ charged: s.charged.to_string() }); }
+}
+"#;
+    let (mut gateway, key) = with(&one, &two, policy, ", grants: [kv, telemetry]").await;
+    gateway.chat(&key, &ask("hi", false)).await;
+    let faults = "weir_policy_faults_total{hook=\"complete\",kind=\"trap\",policy=\"book\"} 1";
+    gateway.metrics_with(&[faults]).await;
+    // It is tried again in time, and at the latest when the gateway stops.
+    gateway.stop().await;
+    assert_eq!(gateway.stdout().matches("booked").count(), 1, "{}", gateway.stdout());
+}

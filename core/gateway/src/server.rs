@@ -174,7 +174,7 @@ impl Server {
         );
         let snapshot = builder.first()?;
         telemetry.metrics().generation.set(1);
-        let (completions, worker) = completions::queue();
+        let (completions, worker) = completions::queue(telemetry.metrics().completions_dropped.clone());
         let users = derived(&config.data, b"weir user hashes").map_err(|error| system(&error))?;
         let limits = config.server.limits;
         let gateway = Arc::new(Gateway {
@@ -225,7 +225,9 @@ impl Server {
             tokio::spawn(async move { sim.start_service(None, sim_stops, 1).await }),
         ];
         let (end_worker, worker_ends) = oneshot::channel::<()>();
-        let worker = tokio::spawn(self.worker.run(async move { drop(worker_ends.await) }));
+        let gateway = Arc::clone(&self.gateway);
+        let live = move || gateway.snapshot.load_full();
+        let worker = tokio::spawn(self.worker.run(live, async move { drop(worker_ends.await) }));
         let watch = tokio::spawn(overload::watch(Arc::clone(&self.gateway)));
         let mut signals =
             Signals::new().map_err(|error| ServeError::System(format!("no signals: {error}")))?;

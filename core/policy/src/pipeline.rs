@@ -9,13 +9,14 @@
 //! - `on-error`: the policy that made the plan first, then in order; the first that does not follow the plan decides.
 //! - `stream`: one link per redactor, then one per guard, for the life of a stream.
 //! - `price`: the first that concerns the request, alone.
-//! - `complete`: all, with what concerns them.
+//! - `complete`: all, with what concerns them; what one could not be told is given back, to be told again.
 //!
 //! Nothing is locked while a policy runs, and a pipeline without policies costs nothing. A policy that waits (it may call
 //! out) is awaited; all others answer in the thread of the exchange.
 
 mod breaker;
 mod checked;
+mod completed;
 mod heard;
 mod link;
 mod observer;
@@ -24,6 +25,7 @@ mod stage;
 mod stream;
 
 pub use breaker::BreakerSettings;
+pub use completed::Untold;
 pub use heard::{Heard, Passed, Piece, replayed};
 pub use observer::{Call, Observer};
 pub use outcome::{Attempted, GuardEnd, GuardOutcome, Redacted, Refused, RouteOutcome, Routed, TraceLine};
@@ -38,7 +40,7 @@ use crate::request::RequestView;
 use crate::target::Candidates;
 use crate::verdict::{
     Admission, AttemptError, AttemptFacts, Base, Charge, Decision, Deny, Direction, Guarded, Preparation,
-    Recovery, ReplyMeta, Summary,
+    Recovery, ReplyMeta,
 };
 use checked::Checked;
 use outcome::Verdict;
@@ -485,20 +487,6 @@ impl Pipeline {
         let charge = self.ask(stage, view, trace, make, checked::charging).await.ok()?.0;
         view.note_tags(&charge.tags);
         Some(charge)
-    }
-
-    /// Tells who wants to know of finished exchanges. A policy that is not `shared` gets those of one organisation at a
-    /// time.
-    pub async fn complete(&self, batch: &[Summary]) {
-        for stage in self.of(Hook::Complete) {
-            for part in stage.parts(batch) {
-                let (version, batch) = (part.version, part.batch);
-                let context = Checked::new(version, None);
-                let make = || Question::Complete { batch };
-                // What follows a failure of a hook that only counts is that it has not counted; the observer says so.
-                let _ = self.put(stage, &mut Trace::new(), &context, make, checked::counted).await;
-            }
-        }
     }
 
     /// Asks the version that a request meets, with the view that it may have.

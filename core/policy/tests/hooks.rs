@@ -11,7 +11,7 @@ use std::time::Duration;
 use weir_llm::price::Nanos;
 use weir_llm::reply::Reply;
 use weir_llm::usage::{Source, Usage};
-use weir_policy::pipeline::{Bound, Canary, GuardEnd, Pipeline, Shadow, Trace};
+use weir_policy::pipeline::{Bound, Canary, GuardEnd, Pipeline, Shadow, Trace, Untold};
 use weir_policy::verdict::{
     Admission, AttemptFacts, Base, CacheState, Changes, Charge, Deny, Direction, GuardVerdict, Guarded,
     Outcome, Preparation, Redaction, ReplyMeta, Severity, Span, Summary,
@@ -330,4 +330,32 @@ fn a_shadow_hears_every_question_and_decides_nothing() {
     block_on(pipeline.admit(&seen, &mut Trace::new())).unwrap();
     assert_eq!(pipeline.guard_now(&seen).end, GuardEnd::Pass);
     assert_eq!(*heard.0.lock().unwrap(), [(Hook::Admit, false), (Hook::Guard, true)]);
+}
+
+#[test]
+fn what_could_not_be_told_can_be_told_again_and_only_that() {
+    let told: Arc<Mutex<Vec<(&str, usize)>>> = Arc::default();
+    let says = |name: &'static str, failures: usize| {
+        let (kept, left) = (Arc::clone(&told), Mutex::new(failures));
+        Fake::new(name, "hooks: [complete]").any(move |question| {
+            let Question::Complete { batch } = question else { panic!() };
+            let mut left = left.lock().unwrap();
+            if let Some(less) = left.checked_sub(1) {
+                *left = less;
+                return Err(Fault::new(FaultKind::Trap, "down"));
+            }
+            kept.lock().unwrap().push((name, batch.len()));
+            Ok(Answer::Complete)
+        })
+    };
+    let pipeline = Pipeline::new(vec![says("up", 0).bind(), says("down", 2).bind()]).unwrap();
+    let mut untold = block_on(pipeline.complete(&[summary("a"), summary("a"), summary("b")]));
+    // Both organisations' calls failed.
+    assert_eq!(untold.iter().map(Untold::summaries).collect::<Vec<_>>(), [2, 1]);
+    assert_eq!(*told.lock().unwrap(), [("up", 2), ("up", 1)]);
+    let second = untold.pop().unwrap();
+    assert!(block_on(pipeline.complete_again(untold.pop().unwrap())).is_none());
+    assert!(block_on(Pipeline::default().complete_again(second.clone())).is_none(), "nobody of that name");
+    assert!(block_on(pipeline.complete_again(second)).is_none());
+    assert_eq!(told.lock().unwrap()[2..], [("down", 2), ("down", 1)]);
 }

@@ -152,7 +152,7 @@ ROWS = {
         ("Telemetry that was sent", "timeseries", "ops", 6, [(sums("weir_otlp_sent_total", "signal"), "{{signal}}")],
          "Spans, data points and log records that the collector took."),
         ("Telemetry that was lost", "timeseries", "ops", 6,
-         [(sums("weir_log_lines_dropped_total"), "log lines"),
+         [(sums("weir_log_lines_dropped_total"), "log lines"), (sums("weir_completions_dropped_total"), "for complete"),
           (sums("weir_otlp_dropped_total", "signal, reason"), "{{signal}}: {{reason}}")],
          "queue: no room; refused: by the collector; unreachable: there is none."),
         ("Version", "table", "short", 6, [("max by (instance, version) (weir_build_info{})", "")], ""),

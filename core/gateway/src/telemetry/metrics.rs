@@ -53,6 +53,7 @@ pub struct Metrics {
     pub ledger_commit_seconds: Told,
     pub ledger_unwritten_postings: IntGauge,
     pub log_lines_dropped: IntCounter,
+    pub completions_dropped: IntCounter,
     pub runtime_lag: Gauge,
     pub coalesced: IntCounter,
     pub cache_waiting: IntGauge,
@@ -108,6 +109,10 @@ impl Metrics {
             )?,
             log_lines_dropped: r
                 .counter("log_lines_dropped_total", "Log lines lost because their reader is slow.")?,
+            completions_dropped: r.counter(
+                "completions_dropped_total",
+                "Finished exchanges that a complete policy was not told of: too many waited, or it failed each time.",
+            )?,
             cache_waiting: r
                 .gauge("cache_waiting", "Requests that wait for another that fetches the same reply.")?,
             coalesced: r.counter(
