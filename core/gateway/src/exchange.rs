@@ -367,10 +367,10 @@ impl Exchange<'_> {
         let mut body = body::read(self.session, bounds, &mut self.held).await?;
         self.record.bytes_in = body.len() as u64;
         if let Some(boundary) = boundary {
-            let (form, json) = Form::parse(&boundary, &body)?;
-            (self.form, body) = (Some(form), json);
+            let (form, json) = Form::parse(&boundary, body.expose())?;
+            (self.form, body) = (Some(form), json.into());
         }
-        let request = Request::parse(api, body).map_err(Refusal::from)?;
+        let request = Request::parse(api, body.expose().clone()).map_err(Refusal::from)?;
         self.record.stream = request.stream();
         Ok(request)
     }

@@ -2,10 +2,12 @@
 //!
 //! A payload cannot be printed, logged or serialised: the types that would do it do not take it, and a place that wants
 //! its bytes must say [`Payload::expose`], which is easily found. Its buffer is wiped when the last owner lets go of it.
+//! A body that comes piece by piece is gathered in [`Pieces`], which leave nothing behind where they outgrow a buffer.
 //! What only passes from one connection to another is a [`Passing`]: no more to be printed, but not wiped.
 
-use bytes::Bytes;
-use zeroize::Zeroize;
+use bytes::{Bytes, BytesMut};
+use std::mem::take;
+use zeroize::{Zeroize, Zeroizing};
 
 /// The body of a request or a reply.
 ///
@@ -63,6 +65,72 @@ impl Payload {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl From<Bytes> for Payload {
+    fn from(bytes: Bytes) -> Self {
+        Self(bytes)
+    }
+}
+
+impl From<Vec<u8>> for Payload {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes.into())
+    }
+}
+
+/// A body that comes piece by piece. One that comes in one piece is not copied; of one that comes in several, the pieces
+/// and every buffer that became too small are wiped.
+#[derive(Default)]
+pub struct Pieces {
+    /// The first piece, until a second one comes.
+    first: Payload,
+    /// All pieces, once there are two.
+    all: Zeroizing<Vec<u8>>,
+}
+
+impl Pieces {
+    /// How many bytes have come.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.first.len() + self.all.len()
+    }
+
+    /// Whether none has.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes the next piece. `expected`: how long the whole will be, if that is known.
+    pub fn push(&mut self, piece: Bytes, expected: usize) {
+        let piece = Payload::new(piece);
+        if self.is_empty() {
+            self.first = piece;
+            return;
+        }
+        let first = take(&mut self.first);
+        self.make_room(first.len() + piece.len(), expected);
+        self.all.extend_from_slice(first.expose());
+        self.all.extend_from_slice(piece.expose());
+    }
+
+    /// The whole.
+    #[must_use]
+    pub fn whole(mut self) -> Payload {
+        if self.first.is_empty() { take(&mut *self.all).into() } else { self.first }
+    }
+
+    /// A vector that grows by itself would leave what it outgrew to the allocator as it is.
+    fn make_room(&mut self, more: usize, expected: usize) {
+        let size = self.all.len() + more;
+        if size <= self.all.capacity() {
+            return;
+        }
+        let mut larger = Zeroizing::new(Vec::with_capacity(size.max(expected).max(self.all.capacity() * 2)));
+        larger.extend_from_slice(&self.all);
+        self.all = larger;
     }
 }
 
@@ -133,41 +201,33 @@ impl From<Vec<u8>> for Passing {
 
 // Logic in `Drop`, against the rule: there is no other moment at which content is let go of.
 impl Drop for Payload {
-    /// Wipes the buffer if nobody else holds it; a static one or one that is shared stays as it is.
     fn drop(&mut self) {
-        if let Ok(mut own) = std::mem::take(&mut self.0).try_into_mut() {
-            own.as_mut().zeroize();
-        }
+        drop(wiped(take(&mut self.0)));
     }
+}
+
+/// Wipes a buffer if nobody else holds it. One that is static, shared, or another's that was only lent comes back as it is.
+fn wiped(bytes: Bytes) -> Result<BytesMut, Bytes> {
+    let mut own = bytes.try_into_mut()?;
+    own.as_mut().zeroize();
+    Ok(own)
+}
+
+/// Does not compile if a type has one of the traits: then two implementations fit, and nobody says which is meant.
+#[cfg(test)]
+macro_rules! lacks {
+    ($type:ty: $($forbidden:path),+) => {
+        $(const _: fn() = || {
+            trait Ambiguous<Which> {
+                fn which() {}
+            }
+            struct Forbidden;
+            impl<T: ?Sized> Ambiguous<()> for T {}
+            impl<T: ?Sized + $forbidden> Ambiguous<Forbidden> for T {}
+            <$type as Ambiguous<_>>::which();
+        };)+
+    };
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Bytes whose owner looks at them when it is dropped.
-    struct Watched {
-        bytes: Vec<u8>,
-    }
-
-    impl AsRef<[u8]> for Watched {
-        fn as_ref(&self) -> &[u8] {
-            &self.bytes
-        }
-    }
-
-    #[test]
-    fn what_others_hold_is_left_to_them() {
-        let shared = Bytes::from(b"a prompt".to_vec());
-        drop(Payload::new(shared.clone()));
-        assert_eq!(&shared[..], b"a prompt");
-        let payload = Payload::new(Bytes::from_static(b"fixed"));
-        assert_eq!((payload.len(), payload.is_empty()), (5, false));
-        drop(payload);
-        drop(Payload::new(Bytes::from_owner(Watched { bytes: b"mapped".to_vec() })));
-        let one = Payload::new(Bytes::from(b"twice".to_vec()));
-        let two = one.clone();
-        drop(one);
-        assert_eq!(&two.expose()[..], b"twice");
-    }
-}
+mod tests;

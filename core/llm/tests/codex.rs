@@ -132,7 +132,7 @@ fn new_calls_find_their_namespace_again() {
     let request = request(&code_mode());
     let back = translate(&request, Dialect::OpenAiChat, &TARGET).unwrap().back;
     let whole = back.whole(&answer().to_string().into(), &ask(&request)).unwrap();
-    check(&serde_json::from_slice::<Value>(&whole.body).unwrap()["output"]);
+    check(&serde_json::from_slice::<Value>(whole.body.expose()).unwrap()["output"]);
 
     let mut delta = answer();
     delta["choices"][0]["delta"] = delta["choices"][0]["message"].take();

@@ -26,7 +26,7 @@ use weir_llm::api::Api;
 use weir_llm::fault::{self, Hint, UpstreamError};
 use weir_llm::gemini;
 use weir_llm::neutral::{Ask, Broken};
-use weir_llm::payload::Passing;
+use weir_llm::payload::Payload;
 use weir_llm::request::Request;
 use weir_llm::translate::{self, Back, Summary};
 use weir_policy::pipeline::{PolicyId, Streams};
@@ -58,7 +58,7 @@ pub struct Whole {
     /// Who gave it.
     pub served: Served,
     /// The body, in the caller's dialect.
-    pub body: Passing,
+    pub body: Payload,
     /// What we read of it.
     pub summary: Summary,
 }
@@ -590,9 +590,7 @@ impl Call {
         let body = response.body(REPLY, held).await.map_err(|failure| self.failed(failure))?;
         response.release().await;
         let read = match &self.outgoing.way {
-            Way::Turned(back) => {
-                back.whole(body.expose(), ask).map(|turned| (turned.body.into(), turned.summary))
-            }
+            Way::Turned(back) => back.whole(body.expose(), ask).map(|turned| (turned.body, turned.summary)),
             _ => translate::summary(request.api(), body.expose()).map(|summary| (body, summary)),
         };
         match read {

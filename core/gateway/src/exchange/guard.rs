@@ -11,6 +11,7 @@ use crate::refusal::Refusal;
 use std::sync::Arc;
 use weir_llm::api::Api;
 use weir_llm::json::Kind;
+use weir_llm::payload::Payload;
 use weir_llm::request::Request;
 use weir_llm::translate;
 use weir_policy::pipeline::GuardEnd;
@@ -98,8 +99,8 @@ impl Exchange<'_> {
     /// The caller has gone.
     pub async fn say(&mut self, request: &Request, model: &str, text: &str) -> Result<(), End> {
         let ask = self.ask(request, model);
-        let body = translate::answer(request.api(), text, &ask);
-        let frames = request.stream().then(|| translate::replay(request.api(), &body, &ask));
+        let body = Payload::new(translate::answer(request.api(), text, &ask));
+        let frames = request.stream().then(|| translate::replay(request.api(), body.expose(), &ask));
         self.record.status = 200;
         if let Some(frames) = frames {
             let mut head = respond::stream_head(&self.id)?;
@@ -108,7 +109,7 @@ impl Exchange<'_> {
         } else {
             let mut head = respond::json_head(200, body.len(), &self.id)?;
             self.mark(&mut head, None);
-            respond::whole(self.session, head, body).await?;
+            respond::content(self.session, head, body).await?;
         }
         Ok(())
     }

@@ -5,11 +5,11 @@ use super::admit::Admitted;
 use crate::egress::Call;
 use crate::refusal::Refusal;
 use crate::snapshot::Bound;
-use bytes::Bytes;
 use opentelemetry::trace::TraceState;
 use std::borrow::Cow;
 use weir_llm::api::{Api, Dialect};
 use weir_llm::neutral::Target as Toward;
+use weir_llm::payload::Payload;
 use weir_llm::request::{Patch, Request, told};
 use weir_llm::translate::{self, Back};
 use weir_llm::vendor;
@@ -48,7 +48,7 @@ pub struct Outgoing {
 
 /// A body, before its head is written.
 struct Body {
-    bytes: Bytes,
+    bytes: Payload,
     /// A form's names its boundary.
     content_type: Cow<'static, str>,
     way: Way,
@@ -110,10 +110,10 @@ impl Exchange<'_> {
         };
         // Who chooses providers in its turn is told what holds.
         let bytes = match bound.endpoint.vendor.name {
-            "openrouter" => told(&body.bytes, admitted.terms.to_hand_on()),
+            "openrouter" => told(body.bytes.expose(), admitted.terms.to_hand_on()).into(),
             _ => body.bytes,
         };
-        let request = bound.endpoint.request(&call, &bytes);
+        let request = bound.endpoint.request(&call, bytes.expose());
         Ok(Outgoing { request, way: body.way, dropped: body.dropped })
     }
 
@@ -122,9 +122,9 @@ impl Exchange<'_> {
         let (bytes, content_type) = match &self.form {
             Some(form) => {
                 let form = form.write(request, &target.model)?;
-                (form.bytes, form.content_type.into())
+                (form.bytes.into(), form.content_type.into())
             }
-            None => (request.patched(&Patch::model(&target.model)), JSON),
+            None => (request.patched(&Patch::model(&target.model)).into(), JSON),
         };
         Ok(Body { bytes, content_type, way: Way::Opaque, dropped: Vec::new() })
     }
@@ -203,7 +203,7 @@ fn same(request: &Request, step: &Step, target: &Target, bound: &Bound, retentio
     };
     // A count is no reply that could be read as one.
     let way = if request.api() == Api::CountTokens { Way::Opaque } else { Way::Same };
-    Body { bytes: request.patched(&patch), content_type: JSON, way, dropped: Vec::new() }
+    Body { bytes: request.patched(&patch).into(), content_type: JSON, way, dropped: Vec::new() }
 }
 
 fn turned(
@@ -223,7 +223,7 @@ fn turned(
     let say = if retention.is_zero() { translate::unstored } else { translate::translate };
     match say(request, dialect, &toward) {
         Ok(out) => Ok(Body {
-            bytes: out.body,
+            bytes: out.body.into(),
             content_type: JSON,
             way: Way::Turned(Box::new(out.back)),
             dropped: out.dropped,

@@ -35,7 +35,7 @@ impl Exchange<'_> {
             attend(self.session, &mut self.watched, tokio::time::timeout_at(until.into(), reading)).await
         };
         let body = match body {
-            Ok(Ok(Ok(body))) => body.into_bytes(),
+            Ok(Ok(Ok(body))) => body,
             Ok(failed) => {
                 let why = match failed {
                     Ok(Err(failure)) => failure.message,
@@ -53,7 +53,7 @@ impl Exchange<'_> {
             }
         };
         response.release().await;
-        let told = Told::read(request.api(), &body);
+        let told = Told::read(request.api(), body.expose());
         let bill = units::bill(request, self.record.bytes_in, &told, served.bound.prices.as_deref());
         let used = (bill.usage, bill.source);
         let body = match self.screen(&admitted, request, &served, body, used).await {
@@ -66,7 +66,7 @@ impl Exchange<'_> {
         self.record.status = 200;
         self.record.ttft = Some(self.started.elapsed());
         self.record.bytes_out = body.len() as u64;
-        Ok(respond::whole(self.session, head, body).await?)
+        Ok(respond::content(self.session, head, body).await?)
     }
 
     async fn close(

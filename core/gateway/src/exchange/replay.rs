@@ -169,7 +169,7 @@ impl Exchange<'_> {
         }
         let mut head = respond::json_head(200, entry.body.len(), &self.id)?;
         self.mark_hit(&mut head, entry);
-        Ok(respond::whole(self.session, head, entry.body.expose().clone()).await?)
+        Ok(respond::content(self.session, head, entry.body.clone()).await?)
     }
 
     fn mark_hit(&self, head: &mut Head, entry: &Entry) {

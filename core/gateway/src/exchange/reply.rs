@@ -42,7 +42,6 @@ impl Exchange<'_> {
             || (guessed(request, summary.content_bytes), Source::Estimate),
             |usage| (usage, Source::Provider),
         );
-        let body = body.into_bytes();
         let body = match self.screen(&admitted, request, &served, body, (usage, source)).await {
             Ok(Screened::Body(body)) => restored(&admitted.view, request.api(), body),
             other => return self.screened(admitted, request, served, (usage, source), other).await,
@@ -56,12 +55,12 @@ impl Exchange<'_> {
             Close { outcome: Outcome::Ok, served: Some(served.clone()), usage, source, saved: Nanos(0) };
         let money = self.settle(admitted, close).await?;
         if let Some(recording) = recording.filter(|_| keeps) {
-            self.store(recording, &body, &served, usage, money);
+            self.store(recording, body.expose(), &served, usage, money);
         }
         self.record.status = 200;
         if request.stream() {
             // The provider answered a request for a stream with a whole reply; the caller gets what it asked for.
-            let frames = translate::replay(request.api(), &body, &self.ask(request, &model));
+            let frames = translate::replay(request.api(), body.expose(), &self.ask(request, &model));
             let mut head = respond::stream_head(&self.id)?;
             self.mark(&mut head, Some((&served, Some(money))));
             self.record.bytes_out = frames.iter().map(|frame| frame.len() as u64).sum();
@@ -71,7 +70,7 @@ impl Exchange<'_> {
         self.mark(&mut head, Some((&served, Some(money))));
         self.record.ttft = Some(self.started.elapsed());
         self.record.bytes_out = body.len() as u64;
-        Ok(respond::whole(self.session, head, body).await?)
+        Ok(respond::content(self.session, head, body).await?)
     }
 
     /// Tells telemetry who wrote the reply and why it ended.

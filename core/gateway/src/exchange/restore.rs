@@ -3,17 +3,17 @@
 use super::admit::Admitted;
 use super::{End, Exchange};
 use crate::refusal::Refusal;
-use bytes::Bytes;
 use std::sync::Arc;
 use weir_llm::api::Api;
+use weir_llm::payload::Payload;
 use weir_policy::pipeline::Streams;
 use weir_policy::vault::Restorer;
 use weir_policy::{Hook, RequestView};
 
 /// A whole reply as its caller gets it.
-pub fn restored(view: &RequestView, api: Api, body: Bytes) -> Bytes {
+pub fn restored(view: &RequestView, api: Api, body: Payload) -> Payload {
     match Restorer::new(view.vault()) {
-        Some(restorer) => restorer.reply(api, &body),
+        Some(restorer) => restorer.reply(api, body.expose()).into(),
         None => body,
     }
 }

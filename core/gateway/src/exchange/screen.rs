@@ -7,9 +7,9 @@ use super::restore::restored_text;
 use super::settle::{Close, Outcome};
 use super::{End, Exchange, words};
 use crate::refusal::Refusal;
-use bytes::Bytes;
 use std::sync::Arc;
 use weir_llm::api::Api;
+use weir_llm::payload::Payload;
 use weir_llm::price::Nanos;
 use weir_llm::reply::Reply;
 use weir_llm::request::Request;
@@ -22,7 +22,7 @@ use weir_policy::{Direction, Hook, ReplyMeta, RequestView};
 /// What policies made of a reply.
 pub enum Screened {
     /// The caller gets this.
-    Body(Bytes),
+    Body(Payload),
     /// The caller is told this instead.
     Blocked(Refusal),
     /// The caller gets a policy's own words.
@@ -69,14 +69,14 @@ impl Exchange<'_> {
         admitted: &Admitted,
         request: &Request,
         served: &Served,
-        body: Bytes,
+        body: Payload,
         (usage, source): (Usage, Source),
     ) -> Result<Screened, End> {
         let asked = admitted.route.asked;
         if !(asked.has(Hook::Redact) || asked.has(Hook::GuardResponse)) || !speaks(request) {
             return Ok(Screened::Body(body));
         }
-        let Ok(reply) = Reply::parse(request.api(), body) else {
+        let Ok(reply) = Reply::parse(request.api(), body.expose().clone()) else {
             let message =
                 format!("The reply from {} cannot be read by the policies that guard it.", served.id);
             return Ok(Screened::Blocked(Refusal::bad_gateway("unreadable_reply", message)));
@@ -94,7 +94,7 @@ impl Exchange<'_> {
         let work = snapshot.pipeline.guard_response(&admitted.view, &view, &meta, &mut self.trace);
         let outcome = attend(self.session, &mut self.watched, work).await?;
         Ok(match outcome.end {
-            GuardEnd::Pass => Screened::Body(outcome.view.body().clone()),
+            GuardEnd::Pass => Screened::Body(outcome.view.body().clone().into()),
             GuardEnd::Blocked(refused) => Screened::Blocked(refused.deny.into()),
             GuardEnd::Answered { text, .. } if request.api().is_conversation() => {
                 Screened::Answered(restored_text(&admitted.view, text))

@@ -21,7 +21,7 @@ use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
 use tokio::time::Sleep;
 use weir_llm::api::Api;
-use weir_llm::payload::Passing;
+use weir_llm::payload::{Passing, Payload};
 use weir_llm::price::Nanos;
 use weir_llm::request::Request;
 use weir_llm::translate::Summary;
@@ -95,9 +95,9 @@ impl Exchange<'_> {
             (Finish::Complete, Ok(money)) => {
                 let ask = self.ask(request, &model);
                 if let Some((recording, body)) =
-                    recording.and_then(|kept| Some((kept, relay.recorded(&ask)?)))
+                    recording.and_then(|kept| Some((kept, Payload::new(relay.recorded(&ask)?))))
                 {
-                    self.store(recording, &body, &served, usage, money);
+                    self.store(recording, body.expose(), &served, usage, money);
                 }
                 let last = relay.last();
                 self.last(last).await?;

@@ -2,12 +2,12 @@
 
 use crate::buffered::Held;
 use crate::refusal::Refusal;
-use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap};
 use pingora::protocols::http::ServerSession;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use weir_llm::payload::{Payload, Pieces};
 
 /// A body may be as slow as it likes for so long: connections warm up, and people have lifts and tunnels.
 const START: Duration = Duration::from_secs(10);
@@ -69,7 +69,7 @@ pub async fn read(
     session: &mut ServerSession,
     bounds: Bounds,
     held: &mut Held<'_>,
-) -> Result<Bytes, Refusal> {
+) -> Result<Payload, Refusal> {
     let length = announced(&session.req_header().headers);
     if length.is_some_and(|length| !held.fits(length)) {
         return Err(out_of_buffer());
@@ -117,34 +117,23 @@ async fn collect(
     limit: usize,
     held: &mut Held<'_>,
     come: &AtomicU64,
-) -> Result<Bytes, Refusal> {
-    let mut first = Bytes::new();
-    let mut rest = BytesMut::new();
+) -> Result<Payload, Refusal> {
+    let mut pieces = Pieces::default();
+    let expected = length.unwrap_or(0).min(limit);
     while let Some(chunk) = session.read_request_body().await.map_err(|_| broken_off())? {
-        // Once there is a rest, it begins with the first.
-        let size = first.len().max(rest.len()) + chunk.len();
-        if size > limit {
+        if pieces.len() + chunk.len() > limit {
             return Err(Refusal::too_large("request body", limit));
         }
         come.fetch_add(chunk.len() as u64, Ordering::Relaxed);
         if !held.grow(chunk.len()) {
             return Err(out_of_buffer());
         }
-        if first.is_empty() {
-            // Most bodies come in one piece and need no copy.
-            first = chunk;
-        } else {
-            if rest.is_empty() {
-                rest.reserve(length.unwrap_or(0).min(limit).max(size));
-                rest.extend_from_slice(&first);
-            }
-            rest.extend_from_slice(&chunk);
-        }
-        if length.is_some_and(|length| first.len().max(rest.len()) >= length) {
+        pieces.push(chunk, expected);
+        if length.is_some_and(|length| pieces.len() >= length) {
             break;
         }
     }
-    Ok(if rest.is_empty() { first } else { rest.freeze() })
+    Ok(pieces.whole())
 }
 
 fn broken_off() -> Refusal {

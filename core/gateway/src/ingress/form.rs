@@ -23,6 +23,7 @@ use crate::refusal::Refusal;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use weir_llm::payload::Payload;
 
 pub use write::Written;
 
@@ -30,6 +31,8 @@ pub use write::Written;
 pub struct Form {
     /// A slice of the body as it came.
     file: Option<Bytes>,
+    /// All of that body. Let go of behind the slice, so that nobody else holds it then and it is wiped.
+    _body: Payload,
 }
 
 impl Form {
@@ -51,7 +54,7 @@ impl Form {
                 None => fields.text(head.name, content)?,
             }
         }
-        Ok((Self { file }, fields.json()))
+        Ok((Self { file, _body: Payload::new(bytes.clone()) }, fields.json()))
     }
 }
 

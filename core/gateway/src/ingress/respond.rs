@@ -12,6 +12,7 @@ use pingora::time::timeout;
 use std::pin::pin;
 use std::time::Duration;
 use weir_llm::api::Api;
+use weir_llm::payload::Payload;
 
 /// How long the rest of a body that nobody wants is read, so that its connection can go on.
 pub const DRAIN: Duration = Duration::from_secs(5);
@@ -125,6 +126,14 @@ pub async fn whole(session: &mut ServerSession, head: Head, body: Bytes) -> Resu
     session.write_response_body(body, true).await.map_err(|_| Gone)
 }
 
+/// Writes a whole reply that is content: wiped once it is written, unless HTTP/2 has it queued still.
+///
+/// # Errors
+/// The caller has gone.
+pub async fn content(session: &mut ServerSession, head: Head, body: Payload) -> Result<(), Gone> {
+    whole(session, head, body.expose().clone()).await
+}
+
 /// Writes a refusal in the caller's envelope. A refusal that puts the framing in doubt ends the connection.
 ///
 /// # Errors
@@ -221,14 +230,15 @@ pub fn chunked_head(kind: &str, request_id: &str) -> Result<Head, Gone> {
     Ok(head)
 }
 
-/// Writes ready frames as a stream.
+/// Writes ready frames as a stream; they are content, as in [`content`].
 ///
 /// # Errors
 /// The caller has gone.
 pub async fn frames(session: &mut ServerSession, head: Head, frames: Vec<Bytes>) -> Result<(), Gone> {
+    let frames: Vec<Payload> = frames.into_iter().map(Payload::new).collect();
     begin(session, head).await?;
     for frame in frames {
-        session.write_response_body(frame, false).await.map_err(|_| Gone)?;
+        session.write_response_body(frame.expose().clone(), false).await.map_err(|_| Gone)?;
     }
     session.write_response_body(Bytes::new(), true).await.map_err(|_| Gone)
 }

@@ -11,7 +11,7 @@ use pingora::time::timeout;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use weir_llm::payload::Passing;
+use weir_llm::payload::{Passing, Payload, Pieces};
 use weir_policy::ErrorClass;
 
 /// How long the end of a body may lag behind its last event.
@@ -155,11 +155,10 @@ impl Response {
     ///
     /// # Errors
     /// As [`Response::chunk`], when it is larger than `limit`, and when the process is out of buffer.
-    pub async fn body(&mut self, limit: usize, held: &mut Held<'_>) -> Result<Passing, Failure> {
-        let mut first = Bytes::new();
-        let mut rest = Vec::new();
+    pub async fn body(&mut self, limit: usize, held: &mut Held<'_>) -> Result<Payload, Failure> {
+        let mut pieces = Pieces::default();
         while let Some(chunk) = self.plain().await? {
-            if first.len() + rest.len() + chunk.len() > limit {
+            if pieces.len() + chunk.len() > limit {
                 return Err(Failure {
                     replied: true,
                     ..Failure::new(ErrorClass::ServerError, format!("the reply is larger than {limit} bytes"))
@@ -171,16 +170,10 @@ impl Response {
                     ..Failure::new(ErrorClass::Other, "the gateway holds as many bytes as it may")
                 });
             }
-            if first.is_empty() {
-                first = chunk;
-            } else {
-                if rest.is_empty() {
-                    rest.extend_from_slice(&first);
-                }
-                rest.extend_from_slice(&chunk);
-            }
+            // What it says of its length is not believed: room would be made for what may never come.
+            pieces.push(chunk, 0);
         }
-        Ok(if rest.is_empty() { first.into() } else { rest.into() })
+        Ok(pieces.whole())
     }
 
     /// Waits a moment for the end of a body whose last event has come, and gives the connection back.

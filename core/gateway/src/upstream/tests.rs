@@ -47,7 +47,7 @@ async fn ask(dialer: &Arc<Dialer>) -> Result<String, Failure> {
     let mut response = dialer.send(&request, PATIENCE).await?;
     let body = response.body(1 << 10, &mut budget.open()).await?;
     response.release().await;
-    Ok(String::from_utf8(body.into_bytes().to_vec()).unwrap())
+    Ok(String::from_utf8(body.expose().to_vec()).unwrap())
 }
 
 #[tokio::test]

@@ -28,11 +28,12 @@ fuzz_target!(|data: &[u8]| {
     for dialect in [Dialect::OpenAiChat, Dialect::OpenAiResponses, Dialect::Anthropic, Dialect::Gemini] {
         let back = translate(&request, dialect, &target).unwrap().back;
         let Ok(turned) = back.whole(&body, &ask) else { continue };
-        let json = Json::parse(turned.body.clone());
-        assert!(json.is_ok(), "{dialect:?}: {:?} in {}", json.err(), String::from_utf8_lossy(&turned.body));
+        let turned = turned.body.expose();
+        let json = Json::parse(turned.clone());
+        assert!(json.is_ok(), "{dialect:?}: {:?} in {}", json.err(), String::from_utf8_lossy(turned));
         // What we say in an API's form we can read as one.
-        summary(api, &turned.body).expect("our own reply");
-        for frame in replay(api, &turned.body, &ask) {
+        summary(api, turned).expect("our own reply");
+        for frame in replay(api, turned, &ask) {
             assert!(frame.ends_with(b"\n\n"));
         }
     }

@@ -49,8 +49,9 @@ impl Json {
     /// # Errors
     /// [`JsonError`] says what is wrong and at which byte.
     pub fn parse(bytes: Bytes) -> Result<Self, JsonError> {
-        let tape = Tape::parse(&bytes, Rules::Strict)?;
-        Ok(Self { bytes: Payload::new(bytes), tape })
+        let bytes = Payload::new(bytes);
+        let tape = Tape::parse(bytes.expose(), Rules::Strict)?;
+        Ok(Self { bytes, tape })
     }
 
     /// Parses what a provider sent: duplicate keys (the last counts) and lone surrogates (U+FFFD) are let through.
@@ -58,8 +59,9 @@ impl Json {
     /// # Errors
     /// As [`Json::parse`], for the rest.
     pub fn parse_lenient(bytes: Bytes) -> Result<Self, JsonError> {
-        let tape = Tape::parse(&bytes, Rules::Lenient)?;
-        Ok(Self { bytes: Payload::new(bytes), tape })
+        let bytes = Payload::new(bytes);
+        let tape = Tape::parse(bytes.expose(), Rules::Lenient)?;
+        Ok(Self { bytes, tape })
     }
 
     /// The outermost value.

@@ -25,6 +25,7 @@ use crate::estimate;
 use crate::neutral::prompt::Dropped;
 use crate::neutral::seal::split_id;
 use crate::neutral::{Ask, Broken, Content, Names, Prompt, Seal, Target, Thinking, Untranslatable};
+use crate::payload::Payload;
 use crate::request::Request;
 use crate::usage::Usage;
 use bytes::Bytes;
@@ -64,7 +65,7 @@ pub struct Back {
 /// A whole reply in the caller's dialect.
 pub struct Turned {
     /// The body.
-    pub body: Bytes,
+    pub body: Payload,
     /// What the provider's own reply said.
     pub summary: Summary,
 }

@@ -149,7 +149,7 @@ pub(crate) fn turned(fixture: &Fixture, api: Api, dialect: Dialect) -> Option<(B
     let request = parse(api, &call);
     let turned = back.whole(&reply, &ask(&request));
     let turned = turned.unwrap_or_else(|error| panic!("{}, {}: {error}", fixture.name, dialect.as_str()));
-    Some((reply, turned.body))
+    Some((reply, turned.body.expose().clone()))
 }
 
 /// What becomes of each aspect of a reply.

@@ -42,7 +42,7 @@ impl Loop {
         let back = out(self.api, &self.call, dialect, model(dialect)).back;
         let request = parse(self.api, &self.call);
         let turned = back.whole(&Bytes::from(reply.to_string()), &ask(&request)).unwrap();
-        let reply: Value = serde_json::from_slice(&turned.body).unwrap();
+        let reply: Value = serde_json::from_slice(turned.body.expose()).unwrap();
         drop(request);
         let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
         match self.api {

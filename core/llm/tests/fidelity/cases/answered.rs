@@ -30,7 +30,7 @@ fn streamed(api: Api, dialect: Dialect, wire: &[u8]) -> Option<Aspects> {
 fn whole(api: Api, dialect: Dialect, reply: &Value) -> Aspects {
     let request = parse(api, &plain(api));
     let turned = back(api, dialect).whole(&Bytes::from(reply.to_string()), &ask(&request)).unwrap();
-    aspects(&read(dialect_of(api).unwrap(), &turned.body).unwrap())
+    aspects(&read(dialect_of(api).unwrap(), turned.body.expose()).unwrap())
 }
 
 fn chat_stream(deltas: &[Value], finish: &str) -> Vec<u8> {
