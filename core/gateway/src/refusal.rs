@@ -3,12 +3,13 @@
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use std::borrow::Cow;
+use std::fmt;
 use weir_llm::api::Api;
 use weir_llm::fault::Said;
 use weir_policy::Deny;
 
 /// A "no" with everything the caller needs to mend it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// HTTP status, 400 to 599.
     pub status: u16,
@@ -30,6 +31,13 @@ pub struct Refusal {
     pub shed: Option<&'static str>,
     /// The connection cannot be used again: its framing is in doubt or its body was not read.
     pub close: bool,
+}
+
+impl fmt::Debug for Refusal {
+    /// Status and code: the message may be a policy's, a provider's, or repeat what a caller sent.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Refusal({} {})", self.status, self.code)
+    }
 }
 
 /// Whose fault a refusal is, for `error.type`.
@@ -246,6 +254,12 @@ mod tests {
         assert!(error["message"].as_str().unwrap().contains("`gpt-9…`"));
         assert!(error["message"].as_str().unwrap().contains("req_1"));
         assert_eq!(error["param"], "model");
+    }
+
+    #[test]
+    fn no_message_and_no_field_is_printed() {
+        let refusal = Refusal::unknown_model("canary").about("canary");
+        assert_eq!(format!("{refusal:?}"), "Refusal(404 model_not_found)");
     }
 
     #[test]

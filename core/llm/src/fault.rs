@@ -2,12 +2,13 @@
 
 use crate::json::{Json, Kind, Value, quote};
 use bytes::Bytes;
+use std::fmt;
 
 /// Longest message of a provider that is passed on.
 const MAX_MESSAGE_BYTES: usize = 2048;
 
 /// What a provider said went wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct UpstreamError {
     /// For a person. Of a refused provider key only that it was refused: such messages quote the key.
     pub message: String,
@@ -22,7 +23,7 @@ pub struct UpstreamError {
 }
 
 /// A "no" in any API's words: what is needed to write the caller's error envelope.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Said<'a> {
     /// HTTP status, 400 to 599; in a stream the one that it would have had.
     pub status: u16,
@@ -36,6 +37,20 @@ pub struct Said<'a> {
     pub message: &'a str,
     /// The gateway's id of the exchange.
     pub request_id: &'a str,
+}
+
+impl fmt::Debug for UpstreamError {
+    /// What it means only: providers repeat content in their errors.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UpstreamError({:?})", self.hint)
+    }
+}
+
+impl fmt::Debug for Said<'_> {
+    /// The status only: a policy's or a provider's message may be content.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Said({})", self.status)
+    }
 }
 
 /// What an upstream error means. The names are those of the policy contract's error classes.

@@ -3,12 +3,12 @@
 //! the end of the stream cuts off is dropped. Chunks may be cut anywhere.
 
 use memchr::{memchr, memchr2};
+use std::fmt;
 use std::ops::Range;
 
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 
 /// An incremental parser. Events that lie whole within one chunk with one `data` line are handed out without a copy.
-#[derive(Debug)]
 pub struct Parser {
     limit: usize,
     /// How much of a leading byte order mark has been seen; 3 once the start is behind us.
@@ -22,7 +22,7 @@ pub struct Parser {
 }
 
 /// One event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Event<'a> {
     /// The `event` field; `message` if there was none.
     pub name: &'a str,
@@ -34,6 +34,13 @@ pub struct Event<'a> {
     pub end: usize,
 }
 
+impl fmt::Debug for Event<'_> {
+    /// Sizes only: content is never printed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Event({} bytes, ends at {})", self.data.len(), self.end)
+    }
+}
+
 /// A line or event longer than the limit given to [`Parser::new`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a server-sent event is longer than {limit} bytes")]
@@ -43,7 +50,7 @@ pub struct TooLarge {
 }
 
 /// The event that is being read.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Pending {
     name: String,
     /// Joined data of the lines before the current chunk's last one.

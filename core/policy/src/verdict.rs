@@ -10,10 +10,11 @@ pub use reply::{
     Closing, DeltaKind, Direction, Lane, Next, RedactStep, Redaction, ReplyMeta, Span, StreamStep, TextEdit,
 };
 
+use std::fmt;
 use std::sync::Arc;
 
 /// A typed "no" that becomes an error reply in the caller's dialect.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Deny {
     /// HTTP status, 400 to 599; anything else becomes 403.
     pub status: u16,
@@ -23,6 +24,14 @@ pub struct Deny {
     pub message: String,
     /// Becomes `retry-after`.
     pub retry_after_ms: Option<u32>,
+}
+
+impl fmt::Debug for Deny {
+    /// Without the message: a policy may repeat content there, for the caller alone.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, code, message: _, retry_after_ms: _ } = self;
+        f.debug_struct("Deny").field("status", status).field("code", code).finish_non_exhaustive()
+    }
 }
 
 /// A byte range of one segment's decoded text and what comes in its place. Offsets count in the unedited segment.
@@ -39,7 +48,7 @@ pub struct Edit {
 }
 
 /// What comes in place of an edited span.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Replacement {
     /// This text.
     Text(String),
@@ -49,6 +58,18 @@ pub enum Replacement {
     Vault(String),
     /// An irreversible hash of the text, keyed per organisation, with its class.
     Hash(String),
+}
+
+impl fmt::Debug for Replacement {
+    /// A text's length only: content is never printed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
+            Self::Drop => f.write_str("Drop"),
+            Self::Vault(class) => write!(f, "Vault({class})"),
+            Self::Hash(class) => write!(f, "Hash({class})"),
+        }
+    }
 }
 
 /// How bad a finding is.
@@ -80,7 +101,7 @@ pub struct Finding {
 }
 
 /// What a guard decided.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Guarded {
     /// Go on unchanged.
     Pass,
@@ -90,6 +111,18 @@ pub enum Guarded {
     Block(Deny),
     /// Answer the caller with this text; no model is asked.
     Answer(String),
+}
+
+impl fmt::Debug for Guarded {
+    /// An answer's length only: content is never printed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pass => f.write_str("Pass"),
+            Self::Edit(edits) => f.debug_tuple("Edit").field(edits).finish(),
+            Self::Block(deny) => f.debug_tuple("Block").field(deny).finish(),
+            Self::Answer(text) => write!(f, "Answer({} bytes)", text.len()),
+        }
+    }
 }
 
 /// The answer of `guard`.
@@ -353,4 +386,26 @@ pub enum Recovery {
     Switch(Step),
     /// Give up with this.
     Fail(Deny),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_policy_says_is_not_printed() {
+        let canary = || "canary".to_owned();
+        let replace = Replacement::Text(canary());
+        let edit = TextEdit { start: 0, end: 1, replace: replace.clone() };
+        let deny = Deny { status: 403, code: "no".into(), message: canary(), retry_after_ms: None };
+        let edits = Guarded::Edit(vec![Edit { segment: 0, start: 0, end: 1, replace }]);
+        let shown = format!(
+            "{edit:?} {edits:?} {:?} {:?} {:?}",
+            Guarded::Answer(canary()),
+            Guarded::Block(deny.clone()),
+            StreamStep { edits: vec![edit.clone()], hold: 0, next: Next::Stop(deny) },
+        );
+        assert!(shown.contains("403") && shown.contains("6 bytes"), "{shown}");
+        assert!(!shown.contains("canary"), "{shown}");
+    }
 }

@@ -4,7 +4,7 @@ use super::string::quote;
 
 /// Writes one document into a growing buffer. It does not check that begins and ends match: its users are small
 /// functions that write one object each, and their tests parse what came out.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Writer {
     out: Vec<u8>,
     comma: bool,

@@ -3,9 +3,10 @@
 use super::prompt::Tool;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 /// Which tools are called otherwise at the target, and which take free text.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Names {
     /// The target's name by the caller's, where they differ.
     changed: BTreeMap<String, String>,
@@ -13,6 +14,13 @@ pub struct Names {
     back: BTreeMap<String, String>,
     /// Custom tools of the caller's that the target knows as functions with one text, `input`.
     wrapped: BTreeSet<String>,
+}
+
+impl fmt::Debug for Names {
+    /// How many: names of tools are content too.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Names({} changed, {} wrapped)", self.changed.len(), self.wrapped.len())
+    }
 }
 
 impl Names {

@@ -6,6 +6,7 @@ use super::names::Names;
 use super::param::Param;
 use crate::vendor::Vendor;
 use std::borrow::Cow;
+use std::fmt;
 
 /// A request for one reply.
 #[derive(Clone, Default, PartialEq)]
@@ -200,7 +201,7 @@ pub struct Target<'a> {
 }
 
 /// A body for a target.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Body {
     /// JSON.
     pub json: Vec<u8>,
@@ -297,6 +298,16 @@ impl Tool<'_> {
             Self::Function { name, .. } | Self::Custom { name, .. } => Some(name),
             Self::Hosted { .. } => None,
         }
+    }
+}
+
+impl fmt::Debug for Body {
+    /// Its size only: content is never printed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body")
+            .field("bytes", &self.json.len())
+            .field("dropped", &self.dropped)
+            .finish_non_exhaustive()
     }
 }
 

@@ -5,6 +5,7 @@ use crate::api::Api;
 use crate::json::{quote, splice, unquote};
 use crate::vendor::Vendor;
 use bytes::Bytes;
+use std::fmt;
 use std::ops::Range;
 
 /// What the body for a target differs in.
@@ -43,7 +44,7 @@ impl<'a> Patch<'a> {
 }
 
 /// A byte range of one segment's decoded text and what comes in its place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SegmentEdit<'a> {
     /// Index into [`Request::segments`].
     pub segment: usize,
@@ -53,6 +54,14 @@ pub struct SegmentEdit<'a> {
     pub end: usize,
     /// What comes in its place; nothing if `None`.
     pub text: Option<&'a str>,
+}
+
+impl fmt::Debug for SegmentEdit<'_> {
+    /// Where and how long: content is never printed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { segment, start, end, text } = self;
+        write!(f, "SegmentEdit({segment}, {start}..{end}, {:?} bytes)", text.map(str::len))
+    }
 }
 
 pub(crate) type Splice = (Range<usize>, Vec<u8>);

@@ -9,6 +9,7 @@ use crate::api::Api;
 use crate::json::{Kind, Value};
 use crate::{anthropic, chat, responses};
 use std::borrow::Cow;
+use std::fmt;
 use std::ops::Range;
 
 /// Whose words they are.
@@ -95,7 +96,7 @@ impl SegmentKind {
 }
 
 /// One string of the body.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Segment {
     /// Whose words.
     pub role: Role,
@@ -107,6 +108,14 @@ pub struct Segment {
     pub bytes: u32,
     /// The function's name for calls and schemas, else the message's `name`.
     pub name: Option<String>,
+}
+
+impl fmt::Debug for Segment {
+    /// Without the name: who speaks and what is called are content too.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { role, kind, span, bytes, name: _ } = self;
+        write!(f, "Segment({role:?}, {kind:?}, {span:?}, {bytes} bytes)")
+    }
 }
 
 /// What the strings below a point have in common.

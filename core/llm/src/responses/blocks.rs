@@ -82,7 +82,7 @@ const ADDED: &str = "response.output_item.added";
 const DONE: &str = "response.output_item.done";
 
 /// A message.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct MessageBlock {
     pub(super) place: Place,
     /// Finished parts as JSON.
@@ -176,7 +176,7 @@ impl MessageBlock {
 }
 
 /// Thinking.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct ReasoningBlock {
     pub(super) place: Place,
     text: String,
@@ -219,7 +219,7 @@ impl ReasoningBlock {
 }
 
 /// A call.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct CallBlock {
     pub(super) place: Place,
     call_id: String,

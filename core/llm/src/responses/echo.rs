@@ -10,7 +10,7 @@ use crate::neutral::{Ask, Finish};
 use crate::usage::Usage;
 
 /// What every Response object of an exchange has in common, besides its head.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Echo {
     /// The gateway's id of the exchange.
     request_id: String,
@@ -32,7 +32,7 @@ pub(super) struct Head {
 }
 
 /// How a reply stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Status<'a> {
     InProgress,
     Completed,
@@ -45,7 +45,7 @@ pub(super) enum Status<'a> {
 }
 
 /// What changes from one Response object of an exchange to the next.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(super) struct State<'a> {
     pub(super) status: Status<'a>,
     /// Items as JSON.

@@ -21,7 +21,7 @@ pub(super) fn message(id: &str, status: &str, parts: &[String]) -> String {
 }
 
 /// A call of a function or a custom tool.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(super) struct CallItem<'a> {
     /// The item's own id, which is not the call's.
     pub(super) id: &'a str,

@@ -6,7 +6,7 @@ use crate::neutral::{Citation, Raw};
 use bytes::Bytes;
 
 /// A part as it grows.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(super) struct MessagePart {
     /// It is a refusal.
     pub(super) refusal: bool,

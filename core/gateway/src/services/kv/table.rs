@@ -10,7 +10,7 @@ use weir_policy::services::{Entry, KvError};
 const OVERHEAD: usize = 160;
 
 /// What stands under a name.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Slot {
     pub(super) value: Value,
     pub(super) version: u64,
@@ -18,7 +18,7 @@ pub(super) struct Slot {
     pub(super) until: Option<u64>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) enum Value {
     Bytes(Box<[u8]>),
     Bucket(Level),
