@@ -16,7 +16,7 @@ use weir_llm::api::Api;
 use weir_llm::price::Prices;
 use weir_llm::request::Hosted;
 use weir_policy::pipeline::Asked;
-use weir_policy::{LiveFacts, Pipeline, Plan, TargetTable};
+use weir_policy::{LiveFacts, Needs, Pipeline, Plan, TargetTable};
 
 /// One generation of config, policies, prices and targets. Its parts are shared with the generations that have them
 /// too, so a copy is a handful of pointers.
@@ -84,6 +84,32 @@ pub struct Asks<'a> {
     pub hosted: &'a [Hosted],
     /// The API that the caller speaks.
     pub api: Api,
+    /// What the model has to be able to do.
+    pub needs: Needs,
+}
+
+/// What is known of what a model can do.
+#[derive(Clone, Copy, Default)]
+pub struct Able {
+    /// By the operator: binding.
+    pub said: Option<Needs>,
+    /// By the catalogue, which may be behind: decides between targets, and refuses nothing.
+    pub known: Option<Needs>,
+}
+
+impl Able {
+    /// What is asked and cannot be had here, as far as the operator says; or, where nothing is said, the catalogue, if that
+    /// is believed.
+    fn lacking(self, asked: Needs, believe: bool) -> Needs {
+        if let Some(said) = self.said {
+            return said.lacking(asked);
+        }
+        // A model of which the catalogue knows no ability at all is one of which it knows nothing.
+        let known = self.known.filter(|known| believe && !known.is_nothing());
+        // Schemas and log probabilities are asked for in many ways; the catalogue knows of few.
+        let known = known.map(|known| Needs { json_schema: true, logprobs: true, ..known });
+        known.map(|known| known.lacking(asked)).unwrap_or_default()
+    }
 }
 
 /// How to reach and bill one target.
@@ -93,6 +119,8 @@ pub struct Bound {
     pub endpoint: Arc<Endpoint>,
     /// What it costs; `None` if unknown.
     pub prices: Option<Arc<Prices>>,
+    /// What it can do.
+    pub able: Able,
     /// How many requests it takes at one time, if that is bounded.
     pub room: Option<Room>,
     /// Its row in the table of live facts.
@@ -192,17 +220,33 @@ pub enum Unfit<'a> {
     Terms(Misfit),
     /// Its terms do not extend to a feature that is asked for.
     Uncovered(&'a Hosted),
+    /// It cannot do this.
+    Unable(Needs),
     /// Its price is not known, and has to be.
     Unpriced,
 }
 
 impl Route {
-    /// Whether a target serves an API and may have the content of a request, and under a hard budget has a known price of
-    /// what the API uses.
+    /// Whether a target serves an API, may have the content of a request and can do what it needs, and under a hard budget
+    /// has a known price of what the API uses.
     ///
     /// # Errors
-    /// The first reason why not.
+    /// The first reason why not. What the catalogue alone says that it cannot do is one only if another target can.
     pub fn fits<'a>(&self, index: u16, asks: &Asks<'a>, priced: bool) -> Result<(), Unfit<'a>> {
+        match self.fits_if(index, asks, priced, true) {
+            Err(Unfit::Unable(_)) if !self.anybody(asks, priced, true) => {
+                self.fits_if(index, asks, priced, false)
+            }
+            fits => fits,
+        }
+    }
+
+    fn anybody(&self, asks: &Asks<'_>, priced: bool, believe: bool) -> bool {
+        self.allowed.iter().any(|&index| self.fits_if(index, asks, priced, believe).is_ok())
+    }
+
+    /// `believe`: the catalogue, where the operator does not say what a model can do.
+    fn fits_if<'a>(&self, index: u16, asks: &Asks<'a>, priced: bool, believe: bool) -> Result<(), Unfit<'a>> {
         let at = usize::from(index);
         let (Some(target), Some(bound)) = (self.table.get(at), self.bound.get(at)) else {
             return Err(Unfit::Unknown);
@@ -214,6 +258,10 @@ impl Route {
         if let Some(hosted) = asks.terms.uncovered(asks.hosted, &bound.endpoint.excluded) {
             return Err(Unfit::Uncovered(hosted));
         }
+        let lacking = bound.able.lacking(asks.needs, believe);
+        if !lacking.is_nothing() {
+            return Err(Unfit::Unable(lacking));
+        }
         let known = || bound.prices.as_ref().is_some_and(|prices| prices.covers(asks.api));
         if priced && !known() { Err(Unfit::Unpriced) } else { Ok(()) }
     }
@@ -221,11 +269,12 @@ impl Route {
     /// The targets that serve an API and may have the content of a request, and under a hard budget only those with a
     /// known price of what the API uses.
     pub fn eligible(&self, asks: &Asks<'_>, priced: bool) -> Arc<[u16]> {
-        let fits = |index: u16| self.fits(index, asks, priced).is_ok();
-        if self.allowed.iter().all(|&index| fits(index)) {
+        if self.allowed.iter().all(|&index| self.fits_if(index, asks, priced, true).is_ok()) {
             return Arc::clone(&self.allowed);
         }
-        self.allowed.iter().copied().filter(|&index| fits(index)).collect()
+        let believe = self.anybody(asks, priced, true);
+        let fits = |index: &u16| self.fits_if(*index, asks, priced, believe).is_ok();
+        self.allowed.iter().copied().filter(fits).collect()
     }
 
     /// Whether some target may have content under these terms, whatever the API.
@@ -236,7 +285,7 @@ impl Route {
 
     /// The first use of a feature that no target which fits otherwise has under its terms.
     pub fn uncovered<'a>(&self, asks: &Asks<'a>) -> Option<&'a Hosted> {
-        let fitting = self.eligible(&Asks { hosted: &[], ..*asks }, false);
+        let fitting = self.eligible(&Asks { hosted: &[], needs: Needs::default(), ..*asks }, false);
         let bound = |index: &u16| self.bound.get(usize::from(*index));
         let uncovered: Option<Vec<&Hosted>> = fitting
             .iter()

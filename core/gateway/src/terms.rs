@@ -7,7 +7,7 @@ use crate::ingress::headers::Wishes;
 use std::fmt;
 use std::sync::Arc;
 use weir_ledger::Principal;
-use weir_llm::request::{DataWishes, Hosted};
+use weir_llm::request::{DataWishes, Hosted, MaxPrice};
 use weir_llm::terms::Feature;
 use weir_policy::{Demands, Retention, Target};
 
@@ -20,6 +20,8 @@ pub struct Terms {
     pub no_training: bool,
     /// Lists of regions (`eu,ch`): a target must lie in one of each.
     pub regions: Vec<Arc<str>>,
+    /// What a target may cost.
+    pub max_price: MaxPrice,
 }
 
 /// Why a target may not have the content.
@@ -31,6 +33,8 @@ pub enum Misfit {
     Trains,
     /// It lies elsewhere, or nobody says where.
     Elsewhere,
+    /// It costs more, or nobody says what.
+    Dear,
 }
 
 impl Terms {
@@ -45,6 +49,7 @@ impl Terms {
             retention: wishes.retention.map_or(stored, |wished| wished.min(stored)),
             no_training: principal.no_training || wishes.no_training,
             regions,
+            max_price: wishes.max_price,
         }
     }
 
@@ -59,7 +64,10 @@ impl Terms {
         if self.no_training && target.trains {
             return Err(Misfit::Trains);
         }
-        self.reaches(&target.region).then_some(()).ok_or(Misfit::Elsewhere)
+        if !self.reaches(&target.region) {
+            return Err(Misfit::Elsewhere);
+        }
+        self.max_price.covers(&target.rates).then_some(()).ok_or(Misfit::Dear)
     }
 
     /// Whether a place lies in a region of each list.
@@ -90,7 +98,11 @@ impl Terms {
     /// What a target that chooses providers itself is to be told.
     #[must_use]
     pub fn to_hand_on(&self) -> DataWishes {
-        DataWishes { zero: self.retention == Retention::Zero, no_training: self.no_training }
+        DataWishes {
+            zero: self.retention == Retention::Zero,
+            no_training: self.no_training,
+            max_price: self.max_price,
+        }
     }
 }
 
@@ -113,7 +125,11 @@ impl fmt::Display for Terms {
         if self.no_training {
             f.write_str(", no training")?;
         }
-        self.regions.iter().try_for_each(|list| write!(f, ", in {list}"))
+        self.regions.iter().try_for_each(|list| write!(f, ", in {list}"))?;
+        match self.max_price == MaxPrice::default() {
+            true => Ok(()),
+            false => write!(f, ", at most {} (dollars a million tokens)", self.max_price),
+        }
     }
 }
 
@@ -128,7 +144,12 @@ mod tests {
 
     #[test]
     fn the_first_reason_is_told() {
-        let all = Terms { retention: Retention::Days(7), no_training: true, regions: vec!["eu,ch".into()] };
+        let all = Terms {
+            retention: Retention::Days(7),
+            no_training: true,
+            regions: vec!["eu,ch".into()],
+            ..Terms::default()
+        };
         for (keeps, trains, region, reason) in [
             (Retention::Zero, false, "eu-west-1", Ok(())),
             (Retention::Days(7), false, "CH", Ok(())),
@@ -142,6 +163,13 @@ mod tests {
             assert_eq!(all.fits(&target(keeps, trains, region)), reason, "{keeps:?} {trains} {region}");
         }
         assert_eq!(Terms::default().fits(&target(Retention::Unknown, true, "")), Ok(()));
+        let cheap = MaxPrice { input: Some(1), output: None };
+        let unpriced = Terms { max_price: cheap, ..Terms::default() };
+        assert_eq!(
+            unpriced.fits(&target(Retention::Zero, false, "")),
+            Err(Misfit::Dear),
+            "its price is not known"
+        );
     }
 
     fn retention() -> impl Strategy<Value = Retention> {
@@ -155,8 +183,9 @@ mod tests {
 
     fn terms() -> impl Strategy<Value = Terms> {
         let list = proptest::sample::select(vec!["eu", "eu,ch", "us", "eu-west-1,us"]).prop_map(Arc::from);
-        (retention(), any::<bool>(), proptest::collection::vec(list, 0..3))
-            .prop_map(|(retention, no_training, regions)| Terms { retention, no_training, regions })
+        (retention(), any::<bool>(), proptest::collection::vec(list, 0..3)).prop_map(
+            |(retention, no_training, regions)| Terms { retention, no_training, regions, ..Terms::default() },
+        )
     }
 
     proptest! {
@@ -170,6 +199,7 @@ mod tests {
                 retention: one.retention.min(two.retention),
                 no_training: one.no_training || two.no_training,
                 regions: one.regions.iter().chain(&two.regions).cloned().collect(),
+                ..Terms::default()
             };
             let target = target(keeps, trains, region);
             let fits = |terms: &Terms| terms.fits(&target).is_ok();

@@ -50,6 +50,22 @@ impl Choice for BuiltinName {
     const WORDS: &'static [(&'static str, Self)] = &[("sim", Self::Sim)];
 }
 
+/// What a model can do, of what a request cannot do without; the words are those of `needs` in the contract.
+#[derive(Clone, Copy)]
+pub(super) struct Ability(pub(super) &'static str);
+
+impl Choice for Ability {
+    const NAME: &'static str = "capability of a model";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("tools", Self("tools")),
+        ("vision", Self("vision")),
+        ("audio-in", Self("audio-in")),
+        ("audio-out", Self("audio-out")),
+        ("json-schema", Self("json-schema")),
+        ("logprobs", Self("logprobs")),
+    ];
+}
+
 impl Choice for Speaks {
     const NAME: &'static str = "dialect";
     const WORDS: &'static [(&'static str, Self)] = &[

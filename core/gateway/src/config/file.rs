@@ -1,6 +1,6 @@
 //! The file's shape. The doc comments of the fields are the reference: `weir schema` and the README are made of them.
 
-use super::choice::{BuiltinName, FeatureName, GenAiNames, Grant, SurfaceName};
+use super::choice::{Ability, BuiltinName, FeatureName, GenAiNames, Grant, SurfaceName};
 use super::place::{At, Table};
 use super::program::{Http, LedgerSync, Level, OnDisconnect, Speaks};
 use super::scalar::VendorName;
@@ -388,6 +388,9 @@ pub(super) struct TargetMapFile {
     pub(super) context: Option<At<Count<1, { u32::MAX }>>>,
     /// Longest output in tokens; the catalogue's unless set.
     pub(super) max_output: Option<At<Count<1, { u32::MAX }>>>,
+    /// What the model can do beside text: a request that needs anything else goes to other targets, or is refused. Unless
+    /// set, what the catalogue knows decides between targets, and nothing is refused for it.
+    pub(super) capabilities: Option<Vec<At<Ability>>>,
     /// What it costs; the catalogue's prices unless set.
     pub(super) prices: Option<PricesFile>,
 }

@@ -12,7 +12,7 @@ use weir_llm::price::Rate;
 use weir_llm::terms::{Feature, Terms};
 use weir_llm::vendor::Vendor;
 use weir_policy::manifest::Surface;
-use weir_policy::{Capability, Retention};
+use weir_policy::{Capability, Needs, Retention};
 
 /// How Weir listens.
 #[derive(Debug, Clone, PartialEq)]
@@ -275,6 +275,8 @@ pub struct TargetRef {
     pub context: Option<u32>,
     /// Longest output in tokens; `None`: the catalogue's.
     pub max_output: Option<u32>,
+    /// What the model can do; `None`: nobody says.
+    pub capabilities: Option<Needs>,
     /// What it costs; `None`: the catalogue's.
     pub rates: Option<Vec<Rate>>,
 }

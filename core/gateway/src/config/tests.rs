@@ -201,6 +201,8 @@ fn a_provider_and_its_model_arrive() {
     assert_eq!((openai.concurrency, mini.concurrency), (Some(50), Some(5)));
     assert_eq!((mini.provider, mini.model.as_str(), mini.weight), (1, "org/gpt-4o-mini", 2));
     assert_eq!((mini.quality, mini.context, mini.max_output), (Some(0.7), Some(128_000), Some(16_384)));
+    let can = mini.capabilities.expect("it is said");
+    assert_eq!(can.names().collect::<Vec<_>>(), ["tools", "vision"]);
     let rate = |class| mini.rates.iter().flatten().find(|r| r.class == class).map(|r| r.pico_per_unit);
     assert_eq!(rate(Class::Input), Some(150_000));
     assert_eq!(rate(Class::CacheWrite5m), Some(187_500));

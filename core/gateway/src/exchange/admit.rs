@@ -13,10 +13,10 @@ use weir_ledger::{Refused, Reservation};
 use weir_llm::api::Api;
 use weir_llm::estimate;
 use weir_llm::price::Nanos;
-use weir_llm::request::Request;
+use weir_llm::request::{MaxPrice, Request};
 use weir_llm::units;
 use weir_llm::usage::Usage;
-use weir_policy::{Base, Candidates, Hook, RequestView, Target};
+use weir_policy::{Base, Candidates, Hook, Needs, RequestView, Target};
 
 /// An exchange that has been let in. It ends in exactly one [`Exchange::settle`].
 pub struct Admitted {
@@ -67,7 +67,7 @@ impl Exchange<'_> {
         // What a provider does beside the model matters only where nothing may be kept.
         self.hosted = if terms.retention.is_zero() { request.hosted() } else { Vec::new() };
         self.explains |= self.snapshot.config.explain_kept > 0 && !route.asked.is_empty();
-        self.consider(&route, &terms, hard);
+        self.consider(&route, &terms, request.needs(), hard);
         if self.explains && route.asked.telemetry() {
             self.gateway.services.explain_begin(&self.id);
         }
@@ -83,7 +83,8 @@ impl Exchange<'_> {
                 .await?
                 .map_err(|refused| Refusal::from(refused.deny))?;
         }
-        let asks = Asks { terms: &terms, hosted: &self.hosted, api: request.api() };
+        let (api, needs) = (request.api(), request.needs());
+        let asks = Asks { terms: &terms, hosted: &self.hosted, api, needs };
         let allowed = route.eligible(&asks, hard);
         if allowed.is_empty() {
             return Err(none_eligible(&route, &asks, hard).into());
@@ -120,12 +121,13 @@ impl Exchange<'_> {
     }
 }
 
-/// Why nobody may have the request: the API first, then where, then what is kept, then what is asked beside the model,
-/// then the price.
+/// Why nobody may have the request: the API first, then where, then what it costs, then what is kept, then what is asked
+/// beside the model, then what a model has to be able to do, then that its price is unknown.
 fn none_eligible(route: &Route, asks: &Asks<'_>, hard: bool) -> Refusal {
     let name = &route.name;
     let anyone = Terms::default();
-    if route.eligible(&Asks { terms: &anyone, hosted: &[], ..*asks }, false).is_empty() {
+    let plain = Asks { hosted: &[], needs: Needs::default(), ..*asks };
+    if route.eligible(&Asks { terms: &anyone, ..plain }, false).is_empty() {
         return Refusal::invalid(
             "unsupported_api",
             format!("No target of `{name}` serves {}; ask for another model.", asks.api.as_str()),
@@ -133,7 +135,7 @@ fn none_eligible(route: &Route, asks: &Asks<'_>, hard: bool) -> Refusal {
         .about("model");
     }
     let near = Terms { regions: asks.terms.regions.clone(), ..anyone };
-    if route.eligible(&Asks { terms: &near, hosted: &[], ..*asks }, false).is_empty() {
+    if route.eligible(&Asks { terms: &near, ..plain }, false).is_empty() {
         return Refusal::forbidden(
             "no_eligible_region",
             format!(
@@ -141,8 +143,19 @@ fn none_eligible(route: &Route, asks: &Asks<'_>, hard: bool) -> Refusal {
             ),
         );
     }
-    if route.eligible(&Asks { hosted: &[], ..*asks }, false).is_empty() {
-        return keeps_or_trains(route, asks.terms);
+    let at_any_price = Terms { max_price: MaxPrice::default(), ..asks.terms.clone() };
+    if route.eligible(&Asks { terms: &at_any_price, ..plain }, false).is_empty() {
+        return keeps_or_trains(route, &at_any_price);
+    }
+    if route.eligible(&plain, false).is_empty() {
+        return Refusal::invalid(
+            "no_target_within_max_price",
+            format!(
+                "No target of `{name}` that may have this request is known to cost at most {} dollars a million tokens. Nothing was sent. Allow more, or ask for another model.",
+                asks.terms.max_price
+            ),
+        )
+        .about("provider.max_price");
     }
     if let Some(uncovered) = route.uncovered(asks) {
         return Refusal::invalid(
@@ -154,6 +167,17 @@ fn none_eligible(route: &Route, asks: &Asks<'_>, hard: bool) -> Refusal {
             ),
         )
         .about(uncovered.field.clone());
+    }
+    if route.eligible(asks, false).is_empty() {
+        let needs: Vec<_> = asks.needs.names().collect();
+        return Refusal::invalid(
+            "model_not_capable",
+            format!(
+                "This request needs a model that can do: {}. No target of `{name}` that may have it has all of that among its `capabilities` in weir.yaml. Nothing was sent. Ask for another model.",
+                needs.join(", ")
+            ),
+        )
+        .about("model");
     }
     debug_assert!(hard, "only the price is left");
     Refusal::forbidden(

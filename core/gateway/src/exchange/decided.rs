@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::borrow::Cow;
 use weir_llm::request::Hosted;
 use weir_policy::pipeline::TraceLine;
-use weir_policy::{Api, Target};
+use weir_policy::{Api, Needs, Target};
 
 /// A target that was not asked in its turn.
 pub struct Passed {
@@ -30,6 +30,8 @@ pub struct Decided<'a> {
     pub hosted: &'a [Hosted],
     /// The caller's API.
     pub api: Api,
+    /// What a model has to be able to do.
+    pub needs: Needs,
     /// Whether only targets with a known price were eligible.
     pub priced: bool,
     /// Targets of the plan, in order; none: it came to an end before there was one.
@@ -89,7 +91,7 @@ impl Decided<'_> {
     }
 
     fn left_out(&self, route: &Route, index: u16, target: &Target) -> Option<String> {
-        let asks = Asks { terms: self.terms, hosted: self.hosted, api: self.api };
+        let asks = Asks { terms: self.terms, hosted: self.hosted, api: self.api, needs: self.needs };
         Some(match route.fits(index, &asks, self.priced).err()? {
             Unfit::Unknown => return None,
             Unfit::Api => format!("its provider does not serve {}", self.api.as_str()),
@@ -99,6 +101,10 @@ impl Decided<'_> {
                 hosted.feature.name(),
                 hosted.field
             ),
+            Unfit::Unable(lacking) => {
+                let lacking: Vec<_> = lacking.names().collect();
+                format!("it cannot do what the request needs: {}", lacking.join(", "))
+            }
             Unfit::Unpriced => "its price is not known, and the budget is hard".to_owned(),
         })
     }
@@ -175,6 +181,7 @@ fn misfit_in_words(misfit: Misfit, target: &Target, terms: &Terms) -> String {
         Misfit::Elsewhere if target.region.is_empty() => {
             format!("nobody says where it is; the request asks for {terms}")
         }
+        Misfit::Dear => format!("it costs more, or nobody says what it costs; the request asks for {terms}"),
         Misfit::Elsewhere => format!("it is in {}; the request asks for {terms}", target.region),
     }
 }

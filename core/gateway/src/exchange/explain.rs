@@ -15,12 +15,13 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use weir_llm::request::Hosted;
 use weir_policy::pipeline::{Trace, TraceLine};
-use weir_policy::{Api, Plan};
+use weir_policy::{Api, Needs, Plan};
 
 /// What an exchange knows of where it may go, from the moment at which that is asked.
 pub struct Considered {
     route: Arc<Route>,
     terms: Arc<Terms>,
+    needs: Needs,
     /// Whether only targets with a known price are eligible.
     priced: bool,
     /// Targets of the plan, in order; none while there is no plan.
@@ -45,6 +46,7 @@ pub struct Explained {
     served: Option<Arc<str>>,
     route: Option<Arc<Route>>,
     terms: Terms,
+    needs: Needs,
     hosted: Vec<Hosted>,
     priced: bool,
     steps: Vec<u16>,
@@ -67,10 +69,11 @@ const MARK: usize = 160;
 
 impl Exchange<'_> {
     /// Notes where the exchange may go: before anybody is asked, so that a refusal finds it noted.
-    pub fn consider(&mut self, route: &Arc<Route>, terms: &Arc<Terms>, priced: bool) {
+    pub fn consider(&mut self, route: &Arc<Route>, terms: &Arc<Terms>, needs: Needs, priced: bool) {
         self.considered = self.explains.then(|| Considered {
             route: Arc::clone(route),
             terms: Arc::clone(terms),
+            needs,
             priced,
             steps: Vec::new(),
             set_back: Vec::new(),
@@ -113,13 +116,19 @@ impl Exchange<'_> {
     fn decided(&self) -> Decided<'_> {
         let considered = self.considered.as_ref();
         let none = const {
-            &Terms { retention: weir_policy::Retention::Unknown, no_training: false, regions: Vec::new() }
+            &Terms {
+                retention: weir_policy::Retention::Unknown,
+                no_training: false,
+                regions: Vec::new(),
+                max_price: weir_llm::request::MaxPrice { input: None, output: None },
+            }
         };
         Decided {
             route: considered.map(|considered| &*considered.route),
             terms: considered.map_or(none, |considered| &considered.terms),
             hosted: &self.hosted,
             api: self.record.api,
+            needs: considered.map(|considered| considered.needs).unwrap_or_default(),
             priced: considered.is_some_and(|considered| considered.priced),
             steps: considered.map_or(&[], |considered| &considered.steps),
             set_back: considered.map_or(&[], |considered| &considered.set_back),
@@ -190,6 +199,7 @@ impl Explained {
     fn consider(&mut self, considered: Considered) {
         self.route = Some(considered.route);
         self.terms.clone_from(&considered.terms);
+        self.needs = considered.needs;
         self.priced = considered.priced;
         self.steps.extend_from_slice(&considered.steps);
         self.set_back.extend_from_slice(&considered.set_back);
@@ -229,6 +239,7 @@ impl Explained {
             terms: &self.terms,
             hosted: &self.hosted,
             api: self.api.unwrap_or(Api::Chat),
+            needs: self.needs,
             priced: self.priced,
             steps: &self.steps,
             set_back: &self.set_back,

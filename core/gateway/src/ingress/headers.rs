@@ -5,7 +5,7 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use std::sync::Arc;
 use weir_ledger::wishes::is_region_list;
 use weir_llm::api::Api;
-use weir_llm::request::DataWishes;
+use weir_llm::request::{DataWishes, MaxPrice};
 use weir_policy::{DataClass, Retention};
 
 /// What the caller asked of the gateway itself, by header.
@@ -19,6 +19,8 @@ pub struct Wishes {
     pub no_training: bool,
     /// `x-weir-region`: a list of regions with commas between them; may only tighten.
     pub region: Option<Arc<str>>,
+    /// `provider.max_price` of the body.
+    pub max_price: MaxPrice,
     /// `x-weir-class`: how sensitive its content is; may only raise what organisation, team and key say.
     pub class: Option<DataClass>,
     /// `x-weir-tags: name=value, …`.
@@ -30,12 +32,13 @@ pub struct Wishes {
 }
 
 impl Wishes {
-    /// Adds what the body asks for. Both only tighten.
+    /// Adds what the body asks for. All of it only tightens.
     pub fn tighten(&mut self, body: DataWishes) {
         if body.zero {
             self.retention = Some(Retention::Zero);
         }
         self.no_training |= body.no_training;
+        self.max_price = body.max_price;
     }
 }
 

@@ -6,7 +6,7 @@ use crate::egress::{Endpoint, Heads, Parts};
 use crate::ship::record::Version;
 use crate::ship::tally::Watcher;
 use crate::ship::{self, Ship, Units};
-use crate::snapshot::{Bound, Direct, Route, Snapshot};
+use crate::snapshot::{Able, Bound, Direct, Route, Snapshot};
 use crate::telemetry::Telemetry;
 use crate::telemetry::genai;
 use crate::telemetry::live::Live;
@@ -260,11 +260,11 @@ impl Targets {
             }
             let row = u16::try_from(table.len())
                 .map_err(|_| Refused::because("models: more than 65,535 targets"))?;
-            let (facts, prices) = describe(endpoint, target, &config.catalogue);
+            let (facts, prices, able) = describe(endpoint, target, &config.catalogue);
             let room = upstreams.rooms.room(&facts.id, target.concurrency);
             table.push(facts);
             let keys = keys(config, target.provider, &target.model, upstreams);
-            bound.push(Bound { endpoint: Arc::clone(endpoint), prices, room, live: row, keys });
+            bound.push(Bound { endpoint: Arc::clone(endpoint), prices, able, room, live: row, keys });
             index.insert(key, row);
         }
         Ok(Self { table: table.into(), bound: bound.into(), index })
@@ -315,7 +315,7 @@ fn slowest(bound: &[Bound], allowed: &[u16]) -> Duration {
 fn key(target: &TargetRef) -> (usize, String, String) {
     let facts =
         (&target.tags, target.quality, target.context, target.max_output, &target.rates, target.weight);
-    let said = format!("{:?}", (facts, target.concurrency));
+    let said = format!("{:?}", (facts, target.concurrency, target.capabilities));
     (target.provider, target.model.clone(), said)
 }
 
@@ -327,8 +327,12 @@ fn keys(config: &Config, provider: usize, model: &str, upstreams: &Upstreams) ->
     upstreams.keys.keys(provider.map_or("", |provider| &provider.name), model, &secrets)
 }
 
-/// What policies see of a target, and what it costs: the operator's word first, the catalogue's second.
-fn describe(endpoint: &Endpoint, said: &TargetRef, catalogue: &Catalogue) -> (Target, Option<Arc<Prices>>) {
+/// What policies see of a target, what it costs and what it can do: the operator's word first, the catalogue's second.
+fn describe(
+    endpoint: &Endpoint,
+    said: &TargetRef,
+    catalogue: &Catalogue,
+) -> (Target, Option<Arc<Prices>>, Able) {
     // The simulator takes options behind a question mark; its prices are those of the plain name.
     let plain = said.model.split('?').next().unwrap_or(&said.model);
     let vendor = if endpoint.vendor.name.is_empty() { &endpoint.name } else { endpoint.vendor.name };
@@ -363,7 +367,8 @@ fn describe(endpoint: &Endpoint, said: &TargetRef, catalogue: &Catalogue) -> (Ta
         tags: said.tags.as_slice().into(),
         weight: said.weight,
     };
-    (target, prices.map(Arc::new))
+    let able = Able { said: said.capabilities, known: known.map(|model| model.caps) };
+    (target, prices.map(Arc::new), able)
 }
 
 /// Routes for `provider/model` names, each with a table of one.
@@ -387,12 +392,13 @@ fn direct(
             concurrency: None,
             context: None,
             max_output: None,
+            capabilities: None,
             rates: said_before(&known, at, model),
         };
-        let (target, prices) = describe(endpoint, &said, &known.catalogue);
+        let (target, prices, able) = describe(endpoint, &said, &known.catalogue);
         // No row of the live table is meant for it: whatever callers name, that table stays the operator's.
         let keys = keys(&known, at, model, &upstreams);
-        let bound = Bound { endpoint: Arc::clone(endpoint), prices, room: None, live: u16::MAX, keys };
+        let bound = Bound { endpoint: Arc::clone(endpoint), prices, able, room: None, live: u16::MAX, keys };
         let asked = pipeline.asked(&target.id);
         Some(Route {
             name: Arc::clone(&target.id),

@@ -4,7 +4,7 @@ use super::diff::Said;
 use super::frozen;
 use serde_json::{Value, json};
 use std::time::Duration;
-use weir_policy::{Candidates, Head, Needs, Question};
+use weir_policy::{Candidates, Head, Question};
 
 /// Kinds of change that are told apart; further ones are counted together.
 const KINDS: usize = 32;
@@ -187,25 +187,10 @@ fn head(head: &Head) -> Value {
     put("est_input_tokens", json!(head.est_input_tokens), head.est_input_tokens > 0);
     put("max_output_tokens", json!(head.max_output_tokens), head.max_output_tokens.is_some());
     put("body_bytes", json!(head.body_bytes), true);
-    put("needs", json!(needs(head.needs)), head.needs != Needs::default());
+    put("needs", json!(head.needs.names().collect::<Vec<_>>()), !head.needs.is_nothing());
     put("attempt", json!(head.attempt), head.attempt > 0);
     put("budget_left_usd", json!(head.budget.map(|budget| usd(budget.left.0.into()))), head.budget.is_some());
     shown
-}
-
-fn needs(mut needs: Needs) -> Vec<&'static str> {
-    const NAMES: [&str; 9] = [
-        "tools",
-        "vision",
-        "audio-in",
-        "audio-out",
-        "json-schema",
-        "reasoning",
-        "logprobs",
-        "prompt-cache",
-        "parallel-tools",
-    ];
-    NAMES.into_iter().filter(|name| needs.flag(name).is_some_and(|flag| *flag)).collect()
 }
 
 fn targets(candidates: &Candidates) -> Value {

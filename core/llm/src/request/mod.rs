@@ -29,7 +29,7 @@ pub use hosted::Hosted;
 pub use needs::Needs;
 pub use patch::{Patch, SegmentEdit};
 pub use segments::{Role, Segment, SegmentKind};
-pub use wishes::{DataWishes, told};
+pub use wishes::{DataWishes, MaxPrice, told};
 
 use crate::api::Api;
 use crate::json::{Json, JsonError, Kind, Value};

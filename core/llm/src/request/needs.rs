@@ -32,17 +32,43 @@ impl Needs {
         })
     }
 
-    /// Whether abilities `self` cover what is asked.
+    /// What is asked of a model and not among the abilities `self`, of what a request cannot do without: a model that
+    /// does not reason or cache answers all the same.
     #[must_use]
-    pub const fn cover(self, asked: Self) -> bool {
-        (self.tools || !asked.tools)
-            && (self.vision || !asked.vision)
-            && (self.audio_in || !asked.audio_in)
-            && (self.audio_out || !asked.audio_out)
-            && (self.json_schema || !asked.json_schema)
-            && (self.reasoning || !asked.reasoning)
-            && (self.logprobs || !asked.logprobs)
-            && (self.prompt_cache || !asked.prompt_cache)
-            && (self.parallel_tools || !asked.parallel_tools)
+    pub const fn lacking(self, asked: Self) -> Self {
+        Self {
+            tools: asked.tools && !self.tools,
+            vision: asked.vision && !self.vision,
+            audio_in: asked.audio_in && !self.audio_in,
+            audio_out: asked.audio_out && !self.audio_out,
+            json_schema: asked.json_schema && !self.json_schema,
+            logprobs: asked.logprobs && !self.logprobs,
+            reasoning: false,
+            prompt_cache: false,
+            parallel_tools: false,
+        }
+    }
+
+    /// Whether nothing is asked.
+    #[must_use]
+    pub fn is_nothing(self) -> bool {
+        self == Self::default()
+    }
+
+    /// The names of what is asked, in the order of the WIT.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        const NAMES: [&str; 9] = [
+            "tools",
+            "vision",
+            "audio-in",
+            "audio-out",
+            "json-schema",
+            "reasoning",
+            "logprobs",
+            "prompt-cache",
+            "parallel-tools",
+        ];
+        let mut needs = self;
+        NAMES.into_iter().filter(move |name| needs.flag(name).is_some_and(|flag| *flag))
     }
 }

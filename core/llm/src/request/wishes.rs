@@ -1,4 +1,5 @@
-//! OpenRouter's way of asking for terms in the body: `"provider":{"zdr":true,"data_collection":"deny"}`.
+//! OpenRouter's way of asking for terms in the body: `"provider":{"zdr":true,"data_collection":"deny"}`, and for a price:
+//! `"max_price":{"prompt":1,"completion":2}`.
 //!
 //! They are wishes to whoever chooses the provider, so they are read here and cut out; a target that chooses in its turn
 //! (OpenRouter itself) is told afresh what holds.
@@ -6,20 +7,95 @@
 use super::read::{Path, invalid, optional, optional_bool, text};
 use super::{Request, RequestError};
 use crate::json::{Json, Kind, Value, splice};
+use crate::price::{Rate, pico_per_token_from_usd_per_mtok};
+use crate::usage::Class;
 use bytes::Bytes;
+use std::fmt;
 use std::ops::Range;
 
-/// What a body asks of the providers that may serve it. Both only tighten.
+/// What a body asks of the providers that may serve it. All of it only tightens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DataWishes {
     /// `provider.zdr`: only targets that keep nothing.
     pub zero: bool,
     /// `provider.data_collection: deny`: only targets that do not train on content.
     pub no_training: bool,
+    /// `provider.max_price`: only targets that cost no more.
+    pub max_price: MaxPrice,
+}
+
+/// The most that a token may cost, in pico-dollars: a million of them is a dollar a million tokens. `None`: whatever it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MaxPrice {
+    /// Of input: OpenRouter's `prompt`.
+    pub input: Option<u64>,
+    /// Of output: OpenRouter's `completion`.
+    pub output: Option<u64>,
+}
+
+impl MaxPrice {
+    /// Whether rates are known and within it.
+    #[must_use]
+    pub fn covers(self, rates: &[Rate]) -> bool {
+        let within = |class, most: Option<u64>| {
+            let rate = || rates.iter().find(|rate| rate.class == class).map(|rate| rate.pico_per_unit);
+            most.is_none_or(|most| rate().is_some_and(|rate| rate <= most))
+        };
+        within(Class::Input, self.input) && within(Class::Output, self.output)
+    }
+
+    fn read(object: Value<'_>, at: &Path<'_>) -> Result<Self, RequestError> {
+        let mut most = Self::default();
+        for (name, value) in object.members() {
+            let path = &Path::Member(at, &name);
+            let part = match &*name {
+                "prompt" => &mut most.input,
+                "completion" => &mut most.output,
+                _ => {
+                    return Err(invalid(
+                        path,
+                        "is not known here: a price is asked for `prompt` and `completion`",
+                    ));
+                }
+            };
+            *part = optional(value, path, Kind::Number)?.map(|value| pico(value, path)).transpose()?;
+        }
+        Ok(most)
+    }
+
+    fn member(self) -> Option<String> {
+        let part = |name: &str, most: Option<u64>| most.map(|pico| format!(r#""{name}":{}"#, dollars(pico)));
+        let parts: Vec<_> =
+            part("prompt", self.input).into_iter().chain(part("completion", self.output)).collect();
+        (!parts.is_empty()).then(|| format!(r#""max_price":{{{}}}"#, parts.join(",")))
+    }
+}
+
+impl fmt::Display for MaxPrice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let part = |name: &str, most: Option<u64>| most.map(|pico| format!("{} for {name}", dollars(pico)));
+        let parts: Vec<_> =
+            part("prompt", self.input).into_iter().chain(part("completion", self.output)).collect();
+        f.write_str(&parts.join(", "))
+    }
+}
+
+/// Dollars a million tokens, as OpenRouter writes them, in pico-dollars a token.
+fn pico(value: Value<'_>, path: &Path<'_>) -> Result<u64, RequestError> {
+    let said =
+        std::str::from_utf8(value.raw()).ok().and_then(|text| pico_per_token_from_usd_per_mtok(text).ok());
+    said.ok_or_else(|| {
+        invalid(path, "must be dollars a million tokens, not negative, with six decimals at most")
+    })
+}
+
+fn dollars(pico: u64) -> String {
+    let text = format!("{}.{:06}", pico / 1_000_000, pico % 1_000_000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 impl DataWishes {
-    const KEYS: [&'static str; 2] = ["zdr", "data_collection"];
+    const KEYS: [&'static str; 3] = ["zdr", "data_collection", "max_price"];
 
     fn is_nothing(self) -> bool {
         self == Self::default()
@@ -29,12 +105,13 @@ impl DataWishes {
     fn members(self) -> String {
         let zdr = self.zero.then_some(r#""zdr":true"#);
         let deny = self.no_training.then_some(r#""data_collection":"deny""#);
-        zdr.into_iter().chain(deny).collect::<Vec<_>>().join(",")
+        let said = zdr.into_iter().chain(deny).map(str::to_owned).chain(self.max_price.member());
+        said.collect::<Vec<_>>().join(",")
     }
 }
 
 impl Request {
-    /// Reads `provider.zdr` and `provider.data_collection`; `None`: the body has neither.
+    /// Reads `provider.zdr`, `provider.data_collection` and `provider.max_price`; `None`: the body has none of them.
     ///
     /// # Errors
     /// One of them is not of its type, and then it is not known what was wished.
@@ -44,7 +121,7 @@ impl Request {
         let mut found = None;
         if let Some(zdr) = provider.get("zdr") {
             let zero = optional_bool(zdr, &Path::Member(at, "zdr"))?.unwrap_or(false);
-            found = Some(DataWishes { zero, no_training: false });
+            found = Some(DataWishes { zero, ..DataWishes::default() });
         }
         if let Some(value) = provider.get("data_collection") {
             let path = &Path::Member(at, "data_collection");
@@ -57,6 +134,13 @@ impl Request {
                 },
             };
             found = Some(DataWishes { no_training, ..found.unwrap_or_default() });
+        }
+        if let Some(value) = provider.get("max_price") {
+            let path = &Path::Member(at, "max_price");
+            let object = optional(value, path, Kind::Object)?;
+            let max_price =
+                object.map(|object| MaxPrice::read(object, path)).transpose()?.unwrap_or_default();
+            found = Some(DataWishes { max_price, ..found.unwrap_or_default() });
         }
         Ok(found)
     }
@@ -140,26 +224,47 @@ mod tests {
         assert_eq!(read(""), Ok(None));
         assert_eq!(read(r#""provider":{"order":["a"]},"#), Ok(None));
         assert_eq!(read(r#""provider":{"zdr":null},"#), Ok(Some(DataWishes::default())));
-        let both = DataWishes { zero: true, no_training: true };
+        let both = DataWishes { zero: true, no_training: true, ..DataWishes::default() };
         assert_eq!(read(r#""provider":{"data_collection":"deny","zdr":true},"#), Ok(Some(both)));
         for (text, field) in [
             (r#""provider":{"zdr":"true"},"#, "provider.zdr"),
             (r#""provider":{"data_collection":"denied"},"#, "provider.data_collection"),
             (r#""provider":{"data_collection":false},"#, "provider.data_collection"),
+            (r#""provider":{"max_price":1},"#, "provider.max_price"),
+            (r#""provider":{"max_price":{"prompt":"1"}},"#, "provider.max_price.prompt"),
+            (r#""provider":{"max_price":{"completion":-1}},"#, "provider.max_price.completion"),
+            (r#""provider":{"max_price":{"completion":0.0000001}},"#, "provider.max_price.completion"),
+            (r#""provider":{"max_price":{"request":1}},"#, "provider.max_price.request"),
         ] {
             assert_eq!(read(text).unwrap_err().param.as_deref(), Some(field));
         }
+    }
+
+    #[test]
+    fn a_price_is_read_exactly_and_held_against_known_rates_only() {
+        let read = |text: &str| request(text).data_wishes().unwrap().unwrap().max_price;
+        let most = read(r#""provider":{"max_price":{"prompt":0.15,"completion":2}},"#);
+        assert_eq!(most, MaxPrice { input: Some(150_000), output: Some(2_000_000) });
+        assert_eq!(most.to_string(), "0.15 for prompt, 2 for completion");
+        let rate = |class, pico_per_unit| Rate { class, pico_per_unit };
+        let rates = |input, output| [rate(Class::Input, input), rate(Class::Output, output)];
+        assert!(most.covers(&rates(150_000, 2_000_000)));
+        assert!(!most.covers(&rates(150_001, 0)) && !most.covers(&rates(0, 2_000_001)));
+        assert!(!most.covers(&[rate(Class::Input, 1)]), "what is not known is not within it");
+        assert!(MaxPrice::default().covers(&[]), "nothing was asked");
     }
 
     proptest! {
         /// Wherever the wishes stand among whatever else: they go, the rest stays, and what is told comes back.
         #[test]
         fn cut_and_told_are_each_others_inverse(
-            keys in proptest::sample::subsequence(vec!["zdr", "data_collection", "order", "sort", "only"], 0..=5).prop_shuffle(),
+            keys in proptest::sample::subsequence(vec!["zdr", "data_collection", "max_price", "order", "sort", "only"], 0..=6).prop_shuffle(),
             zero in any::<bool>(), no_training in any::<bool>(), last in any::<bool>(),
+            input in proptest::option::of(0..10_000_000_u64), output in proptest::option::of(0..10_000_000_u64),
         ) {
             let value = |key: &str| match key {
                 "zdr" => zero.to_string(),
+                "max_price" => r#"{ "prompt" : 0.25 }"#.into(),
                 "data_collection" => if no_training { r#""deny""#.into() } else { r#""allow""#.into() },
                 _ => r#"["a , b"]"#.into(),
             };
@@ -172,7 +277,7 @@ mod tests {
             prop_assert_eq!(cut.data_wishes(), Ok(None));
             let others = keys.iter().filter(|key| !DataWishes::KEYS.contains(key)).count();
             prop_assert_eq!(cut.provider().map_or(0, |provider| provider.members().count()), others);
-            let wishes = DataWishes { zero, no_training };
+            let wishes = DataWishes { zero, no_training, max_price: MaxPrice { input, output } };
             let again = Request::parse(Api::Chat, told(cut.body(), wishes)).unwrap();
             let expected = if wishes == DataWishes::default() { None } else { Some(wishes) };
             prop_assert_eq!(again.data_wishes(), Ok(expected));

@@ -1,12 +1,14 @@
 //! `models`.
 
 use super::Lower;
+use crate::config::choice::Ability;
 use crate::config::file::{File, ModelFile, PricesFile, ProviderFile, TargetFile, TargetMapFile, default};
 use crate::config::place::{At, Table};
 use crate::config::program::{Alias, TargetRef};
 use crate::config::scalar::{Name, TargetName};
 use weir_llm::price::Rate;
 use weir_llm::usage::Class;
+use weir_policy::Needs;
 
 impl Lower<'_> {
     pub(super) fn models(
@@ -52,6 +54,7 @@ impl Lower<'_> {
             concurrency: None,
             context: None,
             max_output: None,
+            capabilities: None,
             rates: None,
         };
         match file {
@@ -76,6 +79,10 @@ impl Lower<'_> {
         let concurrency = self.maybe(file.concurrency);
         let context = self.maybe(file.context);
         let max_output = self.maybe(file.max_output);
+        let capabilities = match &file.capabilities {
+            Some(list) => Some(abilities(&self.all(list)?)),
+            None => None,
+        };
         let rates = file.prices.as_ref().map(|prices| self.rates(prices));
         if let (Some(context), Some(output), Some(at)) = (context, max_output, file.max_output)
             && output > context
@@ -83,7 +90,18 @@ impl Lower<'_> {
             self.error(at.id, format!("`{output}` is more than the whole `context` of {context} tokens"));
         }
         let weight = u16::try_from(weight?).ok()?;
-        Some(TargetRef { weight, tags: tags?, quality, concurrency, context, max_output, rates, ..plain })
+        let tags = tags?;
+        Some(TargetRef {
+            weight,
+            tags,
+            quality,
+            concurrency,
+            context,
+            max_output,
+            capabilities,
+            rates,
+            ..plain
+        })
     }
 
     fn rates(&mut self, file: &PricesFile) -> Vec<Rate> {
@@ -134,6 +152,16 @@ impl Lower<'_> {
             }
         }
     }
+}
+
+fn abilities(words: &[Ability]) -> Needs {
+    let mut can = Needs::default();
+    for Ability(word) in words {
+        if let Some(flag) = can.flag(word) {
+            *flag = true;
+        }
+    }
+    can
 }
 
 impl TargetFile {
