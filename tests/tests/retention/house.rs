@@ -159,10 +159,10 @@ policies:
             for fare in FARES {
                 for dialect in OTHERS {
                     let model = format!("{}-{fare}", dialect.name());
-                    self.fare(key, surface, &model, once(dialect, false, fare)).await;
+                    self.fare(key, surface, &model, once(dialect, fare)).await;
                 }
                 let model = format!("bare-{}-{fare}", own(path).name());
-                self.fare(key, surface, &model, once(own(path), true, fare)).await;
+                self.fare(key, surface, &model, once(own(path), fare)).await;
             }
             self.be_refused(key, path).await;
             for model in ["slow", &format!("bare-{}-slow", own(path).name())] {

@@ -52,12 +52,10 @@ const fn way(model: &'static str, how: &'static str, ends: [End; 2]) -> Way {
 }
 
 /// What becomes of a request to a provider of a dialect that is asked but once.
-pub(crate) fn once(dialect: Dialect, bare: bool, fare: &str) -> Way {
+pub(crate) fn once(dialect: Dialect, fare: &str) -> Way {
     let known = WAYS.iter().find(|way| way.model == fare && way.how == "pass").expect("a way");
     let [whole, streamed] = known.ends.map(|(status, outcome, _)| (status, outcome, 1));
     let streamed = match (dialect, fare) {
-        // Chunks of a chat pass as they come where nobody watches.
-        (Dialect::Chat, "garbage") if bare => (CUT, "upstream-cut", 1),
         // Google's error says which status it would have had.
         (Dialect::Gemini, "said") => (400, "failed", 1),
         _ => streamed,

@@ -23,6 +23,20 @@ const TOGETHER: usize = 4 << 10;
 /// As many pieces are enough, too.
 const PIECES: usize = 64;
 
+/// What came is no stream that a caller may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// An event is too long.
+    #[error(transparent)]
+    TooLarge(#[from] sse::TooLarge),
+    /// SDKs decode a stream as UTF-8, and fall over bytes that are none.
+    #[error("an event is not UTF-8")]
+    NoText,
+    /// As long as nothing has left, another target may do better.
+    #[error("its first event is no JSON object")]
+    NoReply,
+}
+
 /// How the provider's own events ended the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
@@ -95,8 +109,8 @@ impl Relay {
     /// Takes a chunk; what may leave is then had from [`Relay::next_piece`].
     ///
     /// # Errors
-    /// An event is too long.
-    pub fn feed(&mut self, chunk: &Passing) -> Result<(), sse::TooLarge> {
+    /// [`Unfit`]: nothing that comes later may leave; the events before it may.
+    pub fn feed(&mut self, chunk: &Passing) -> Result<(), Unfit> {
         let chunk = chunk.expose();
         if self.end.is_some() {
             // Whatever comes after the last event is of no use to anybody.
@@ -107,9 +121,13 @@ impl Relay {
                 pass.marks.clear();
                 let Pass { scan, marks, .. } = &mut **pass;
                 self.parser.push(chunk, &mut |event| marks.push((event.end, scan.feed(&event))))?;
-                self.begun |= pass.marks.iter().any(|(_, seen)| *seen != Seen::Nothing);
+                let first = pass.marks.iter().map(|(_, seen)| *seen).find(|seen| *seen != Seen::Nothing);
+                if !self.begun && first == Some(Seen::Unreadable) {
+                    return Err(Unfit::NoReply);
+                }
+                self.begun |= first.is_some();
                 let boundary = self.parser.at_boundary();
-                let (end, held) = pass.cut(chunk, boundary, &mut self.ready);
+                let (end, held) = pass.cut(chunk, boundary, &mut self.ready)?;
                 self.end = self.end.or(end);
                 self.held = held;
             }
@@ -288,10 +306,19 @@ impl Relay {
 
 impl Pass {
     /// Lets the whole events of a chunk leave and holds the last one back.
-    fn cut(&mut self, chunk: &Bytes, boundary: bool, ready: &mut Vec<Passing>) -> (Option<Ended>, Passing) {
+    fn cut(
+        &mut self,
+        chunk: &Bytes,
+        boundary: bool,
+        ready: &mut Vec<Passing>,
+    ) -> Result<(Option<Ended>, Passing), Unfit> {
         let (mut start, mut at) = (0, 0);
         for index in 0..self.marks.len() {
             let (end, seen) = self.marks[index];
+            if !self.is_text(chunk, at..end) {
+                self.let_go(chunk, start..at, ready);
+                return Err(Unfit::NoText);
+            }
             match seen {
                 Seen::UsageOnly if self.hide_usage => {
                     self.let_go(chunk, start..at, ready);
@@ -301,11 +328,11 @@ impl Pass {
                 Seen::Last => {
                     self.let_go(chunk, start..at, ready);
                     self.tail.extend_from_slice(&chunk[at.max(start)..end]);
-                    return (Some(Ended::Done), self.tail.split().freeze().into());
+                    return Ok((Some(Ended::Done), self.tail.split().freeze().into()));
                 }
                 Seen::Error => {
                     self.let_go(chunk, start..end, ready);
-                    return (Some(Ended::Error), Passing::default());
+                    return Ok((Some(Ended::Error), Passing::default()));
                 }
                 _ => {}
             }
@@ -313,9 +340,19 @@ impl Pass {
         }
         // Between events there can be comments: keep-alives, which must not wait for the next event.
         let whole = if boundary { chunk.len() } else { at };
+        if !self.is_text(chunk, at..whole) {
+            self.let_go(chunk, start..at, ready);
+            return Err(Unfit::NoText);
+        }
         self.let_go(chunk, start..whole, ready);
         self.tail.extend_from_slice(&chunk[whole.max(start)..]);
-        (None, Passing::default())
+        Ok((None, Passing::default()))
+    }
+
+    /// Whether a run of whole lines of a chunk is UTF-8, with the part of the first that came in earlier chunks.
+    fn is_text(&self, chunk: &Bytes, range: std::ops::Range<usize>) -> bool {
+        let before = if range.start == 0 { &self.tail[..] } else { &[] };
+        range.is_empty() || is_text(before, &chunk[range])
     }
 
     /// Lets a run of whole events leave, with the part of the first that came in earlier chunks.
@@ -327,6 +364,20 @@ impl Pass {
             ready.push(self.tail.split().freeze().into());
         }
         ready.push(chunk.slice(range).into());
+    }
+}
+
+/// Whether two runs of bytes that follow each other are UTF-8; a character may lie across the cut.
+fn is_text(before: &[u8], rest: &[u8]) -> bool {
+    let whole = |bytes: &[u8]| std::str::from_utf8(bytes).is_ok();
+    match std::str::from_utf8(before) {
+        Ok(_) => whole(rest),
+        Err(error) if error.error_len().is_none() => {
+            let missing = rest.iter().take_while(|byte| matches!(byte, 0x80..=0xbf)).count();
+            let (end, rest) = rest.split_at(missing);
+            whole(&[&before[error.valid_up_to()..], end].concat()) && whole(rest)
+        }
+        Err(_) => false,
     }
 }
 
@@ -368,6 +419,41 @@ mod tests {
                 assert_eq!(relay.usage().unwrap().output, 2);
             }
         }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_never_leave_wherever_they_are_cut() {
+        let bad: [&[u8]; 4] = [
+            b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\xff\xfe\"}}]}\n\n",
+            b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\xc3\"}}]}\n\n",
+            b": \xe2\x82\n\n",
+            b"data: [DONE]\nevent: \x80\n\n",
+        ];
+        for event in bad {
+            let stream = [DELTA.as_bytes(), event, DONE.as_bytes()].concat();
+            for cut in 0..=stream.len() {
+                let mut relay = Relay::pass(Api::Chat, 1, true, false);
+                let (one, two) = stream.split_at(cut);
+                let fed = [one, two].into_iter().try_for_each(|part| relay.feed(&part.to_vec().into()));
+                assert_eq!(fed, Err(Unfit::NoText), "cut at {cut}");
+                let left: Vec<_> =
+                    std::iter::from_fn(|| relay.next_piece()).map(Passing::into_bytes).collect();
+                // The last byte of a CRLF may have come with what is bad.
+                assert_eq!(left.concat().trim_ascii_end(), DELTA.trim_end().as_bytes(), "cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_first_event_that_is_no_json_begins_nothing_and_a_later_one_passes() {
+        let odd = "data: {nonsense\n\n";
+        for before in ["", ": ping\n\n"] {
+            let mut relay = Relay::pass(Api::Chat, 1, true, false);
+            let fed = relay.feed(&format!("{before}{odd}{DELTA}").into_bytes().into());
+            assert_eq!((fed, relay.begun()), (Err(Unfit::NoReply), false));
+        }
+        let (out, _, relay) = relayed(true, &[DELTA.as_bytes(), odd.as_bytes()]);
+        assert_eq!((out, relay.begun()), (format!("{DELTA}{odd}"), true));
     }
 
     #[test]

@@ -80,6 +80,8 @@ pub enum Seen {
     Last,
     /// Nothing of the reply: a keep-alive.
     Nothing,
+    /// No event of the dialect at all. Within a reply it passes, for the caller's SDK to judge; it begins none.
+    Unreadable,
 }
 
 /// Reads a stream whose bytes pass through, or are turned.
@@ -169,7 +171,8 @@ impl Scan {
                     recorded.push(event.data);
                 }
                 match scan.feed(event.data) {
-                    Chunk::Delta | Chunk::Malformed => Seen::Piece,
+                    Chunk::Delta => Seen::Piece,
+                    Chunk::Malformed => Seen::Unreadable,
                     Chunk::UsageOnly => Seen::UsageOnly,
                     Chunk::Error => Seen::Error,
                     Chunk::Done => Seen::Last,
