@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
+use weir_tests::tls::{Front, Pki};
 use weir_tests::{Act, Call, Gateway, Posting, Reply, Setup, Silent, Upstream, reply, soon};
 
 const ANSWER: &str = "the whole answer, once";
@@ -17,8 +18,7 @@ const CHARGE: i64 = 360_000;
 /// One thing that a provider can do wrong before a reply has begun.
 struct Fault {
     name: &'static str,
-    /// What it does; `None`: it does not even listen.
-    act: Option<fn(&Call) -> Act>,
+    place: Place,
     /// What the caller gets if nobody else can answer.
     status: u16,
     code: &'static str,
@@ -26,8 +26,32 @@ struct Fault {
     asked: usize,
 }
 
+/// Where a provider is, and what happens to who goes there.
+enum Place {
+    /// It takes requests, and does this.
+    Acts(fn(&Call) -> Act),
+    /// It does not even listen.
+    Refuses,
+    /// Whoever connects hears nothing.
+    Silent,
+    /// Its certificate has expired; behind it stands one that would answer.
+    Expired,
+    /// Its name does not resolve.
+    Nameless,
+}
+
 const fn fault(name: &'static str, status: u16, code: &'static str, act: fn(&Call) -> Act) -> Fault {
-    Fault { name, act: Some(act), status, code, asked: 2 }
+    Fault { name, place: Place::Acts(act), status, code, asked: 2 }
+}
+
+/// One that no request gets to.
+const fn unreached(name: &'static str, status: u16, code: &'static str, place: Place) -> Fault {
+    Fault { name, place, status, code, asked: 0 }
+}
+
+/// A label may have 63 bytes: the system's resolver says no by itself, and no name server is asked.
+fn nameless() -> String {
+    format!("http://{}.invalid/v1", "x".repeat(64))
 }
 
 fn half(call: &Call) -> Act {
@@ -41,6 +65,15 @@ fn half(call: &Call) -> Act {
 
 fn html(_: &Call) -> Act {
     Act::reply(200, &[("Content-Type", "text/html")], "<html><body>Sign in to the hotel's WLAN</body></html>")
+}
+
+/// A reply, or the first event of a stream, with two bytes in it that are no UTF-8.
+fn no_utf8(call: &Call, before: &[u8], after: &[u8]) -> Act {
+    let body = [before, b"\xff\xfe", after].concat();
+    match call.stream() {
+        true => Act::stream().chunk([b"data: ", &*body, b"\n\n"].concat()).chunk(reply::done()).end(),
+        false => Act::reply(200, &[("Content-Type", "application/json")], body),
+    }
 }
 
 fn length(body: &str, length: usize) -> Act {
@@ -69,8 +102,10 @@ static BOMB: LazyLock<Vec<u8>> = LazyLock::new(|| {
 
 fn faults() -> Vec<Fault> {
     vec![
-        Fault { name: "refuse", act: None, status: 502, code: "upstream_failed", asked: 0 },
-        Fault { name: "blackhole", act: None, status: 504, code: "upstream_timeout", asked: 0 },
+        unreached("refuse", 502, "upstream_failed", Place::Refuses),
+        unreached("blackhole", 504, "upstream_timeout", Place::Silent),
+        unreached("tls-expired", 502, "upstream_failed", Place::Expired),
+        unreached("no-name", 502, "upstream_failed", Place::Nameless),
         fault("reset", 502, "upstream_failed", |_| Act::new().reset()),
         fault("close", 502, "upstream_failed", |_| Act::new().close()),
         fault("stall-before-head", 504, "upstream_timeout", |_| Act::new().hang()),
@@ -106,11 +141,24 @@ fn faults() -> Vec<Fault> {
             let kind = if call.stream() { "text/event-stream" } else { "application/json" };
             Act::reply(200, &[("Content-Encoding", "gzip"), ("Content-Type", kind)], &*BOMB)
         }),
-        // Also in place of a stream; a stream's own events pass as they came.
-        fault("no-utf8", 502, "upstream_failed", |_| {
-            let (before, after) = (br#"{"choices":[{"index":0,"message":{"content":""#, br#""}}]}"#);
-            let body = [&before[..], b"\xff\xfe", after].concat();
-            Act::reply(200, &[("Content-Type", "application/json")], body)
+        fault("no-utf8", 502, "upstream_failed", |call| {
+            let text = if call.stream() { "delta" } else { "message" };
+            let before = format!("{{\"choices\":[{{\"index\":0,\"{text}\":{{\"content\":\"");
+            no_utf8(call, before.as_bytes(), b"\"}}]}")
+        }),
+        // All of it can be read but for a comment, or for what stands behind the JSON.
+        fault("no-utf8-beside", 502, "upstream_failed", |call| {
+            let event = if call.stream() { reply::delta("never seen") } else { Vec::new() };
+            let said = event.strip_prefix(b"data: ").unwrap_or(&event).trim_ascii_end();
+            let whole = reply::completion("never seen", 1, 0, 1).to_string();
+            match call.stream() {
+                true => no_utf8(call, &[said, b"\n: "].concat(), b""),
+                false => no_utf8(call, whole.as_bytes(), b""),
+            }
+        }),
+        fault("no-json", 502, "upstream_failed", |call| match call.stream() {
+            true => Act::stream().chunk("data: {nonsense\n\n").chunk(reply::delta("never seen")).end(),
+            false => Act::reply(200, &[("Content-Type", "application/json")], "{nonsense"),
         }),
         fault("no-events", 502, "upstream_failed", |call| {
             if call.stream() { Act::stream().end() } else { Act::json(200, &json!({})) }
@@ -173,8 +221,27 @@ struct House {
     key: String,
     faults: Vec<(Fault, Option<Upstream>)>,
     good: Upstream,
+    expired: Expired,
     /// Keeps the black hole black.
     _silent: Silent,
+}
+
+/// A provider behind a certificate that has expired.
+struct Expired {
+    pki: Pki,
+    front: Front,
+    inner: Upstream,
+}
+
+impl Expired {
+    async fn start() -> Self {
+        let (pki, inner) = (Pki::new(), Upstream::saying("never seen").await);
+        Self { front: Front::start(inner.address, &pki, "expired", &[]).await, pki, inner }
+    }
+
+    fn lines(&self) -> String {
+        format!("base_url: 'https://{}/v1', ca: '{}'", self.front.address, self.pki.path("ca.pem").display())
+    }
 }
 
 /// One gateway with providers for every fault, and three aliases each, for whole and for streamed replies: the fault and
@@ -184,6 +251,7 @@ async fn house() -> Arc<House> {
     LazyLock::force(&BOMB);
     let good = Upstream::saying(ANSWER).await;
     let (silent, keep_silent) = Upstream::silent().await;
+    let expired = Expired::start().await;
     let timeouts = "timeouts: { connect: 2s, first_byte: 700ms, idle: 700ms, total: 20s }";
     let mut providers = format!(
         "providers:\n  good: {{ base_url: 'http://{}/v1', keys: [sk-good], timeouts: {{ first_byte: 20s }} }}\n",
@@ -192,25 +260,24 @@ async fn house() -> Arc<House> {
     let mut models = "models:\n".to_owned();
     let mut running = Vec::new();
     for fault in faults() {
-        let upstream = match fault.act {
-            Some(act) => Some(Upstream::start(act).await),
-            None => None,
-        };
-        let address: SocketAddr = match &upstream {
-            Some(upstream) => upstream.address,
-            None if fault.name == "blackhole" => silent,
-            None => Upstream::refusing(),
+        let at = |address: SocketAddr| format!("base_url: 'http://{address}/v1'");
+        let (upstream, lines) = match fault.place {
+            Place::Acts(act) => {
+                let upstream = Upstream::start(act).await;
+                let lines = at(upstream.address);
+                (Some(upstream), lines)
+            }
+            Place::Refuses => (None, at(Upstream::refusing())),
+            Place::Silent => (None, at(silent)),
+            Place::Expired => (None, expired.lines()),
+            Place::Nameless => (None, format!("base_url: '{}'", nameless())),
         };
         let name = fault.name;
         for form in ["whole", "stream"] {
             // A provider of its own for each alias: failures open breakers and rest keys.
             let bad = |providers: &mut String, alias| {
                 let own = format!("f-{name}-{alias}-{form}");
-                writeln!(
-                    providers,
-                    "  {own}: {{ base_url: 'http://{address}/v1', keys: [sk-bad], {timeouts} }}"
-                )
-                .unwrap();
+                writeln!(providers, "  {own}: {{ {lines}, keys: [sk-bad], {timeouts} }}").unwrap();
                 format!("{{ target: {own}/m, prices: {{ input: 1, cached_input: 0.5, output: 10 }} }}")
             };
             let well = "{ target: good/g, prices: { input: 2, cached_input: 1, output: 20 } }";
@@ -229,7 +296,7 @@ async fn house() -> Arc<House> {
     }
     let gateway = Setup::new(providers + &models).start().await;
     let key = gateway.key(&[]);
-    Arc::new(House { gateway, key, faults: running, good, _silent: keep_silent })
+    Arc::new(House { gateway, key, faults: running, good, expired, _silent: keep_silent })
 }
 
 /// All that is asked of one fault, streamed or not.
@@ -251,7 +318,7 @@ async fn suffer(house: &House, index: usize, stream: bool) {
     let before = asked();
     let reply = chat("alone").await;
     assert_eq!(reply.refused(fault.status), fault.code, "{what}: {reply:?}");
-    let attempts = if fault.act.is_none() { 2 } else { fault.asked };
+    let attempts = if upstream.is_none() { 2 } else { fault.asked };
     assert_eq!(asked() - before, fault.asked, "{what}: one retry");
     nothing_billed(&house.gateway.posting(reply.id()), attempts, &what);
     let patience = match fault.name {
@@ -287,6 +354,7 @@ async fn every_fault_before_the_commit_is_hidden_by_a_fallback_or_told_truthfull
     let exchanges = 6 * house.faults.len();
     assert_eq!(house.gateway.postings().len(), exchanges, "one posting an exchange");
     assert_eq!(house.good.count(), 2 * house.faults.len(), "the good target is asked once an exchange");
+    assert_eq!(house.expired.inner.count(), 0, "nothing is sent to who is not trusted");
     house.gateway.ledger_check();
 }
 
@@ -423,6 +491,38 @@ async fn an_error_event_in_a_stream_is_passed_on_and_ends_it() {
     assert_eq!(last["error"]["code"], "overloaded");
     let posting = gateway.posting(reply.id());
     assert_eq!((posting.outcome, posting.charged, two.count()), ("upstream-cut", 0, 0));
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_text_end_a_stream_before_they_leave() {
+    for bad in [
+        &b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\xff\xfe\"}}]}\n\n"[..],
+        b": \xe6\xb0\n\n",
+        b"event: \xc3\x28\ndata: {\"choices\":[]}\n\n",
+    ] {
+        // In one piece, and cut within the bytes.
+        for cut in [0, bad.len() / 2, bad.len() - 3] {
+            let one = Upstream::start(move |_| {
+                let act = Act::stream().chunk(reply::delta("so ")).chunk(&bad[..cut.max(1)]);
+                [reply::delta("never seen"), reply::finish(), reply::done()]
+                    .into_iter()
+                    .fold(act.chunk(&bad[cut.max(1)..]), Act::chunk)
+                    .end()
+            })
+            .await;
+            let two = Upstream::saying(ANSWER).await;
+            let gateway = Setup::pair(one.address, two.address, "", "").start().await;
+            let reply = gateway.chat(&gateway.key(&[]), &ask("m", true)).await;
+            let posting = gateway.posting(reply.id());
+            assert!(std::str::from_utf8(&reply.body).is_ok(), "{reply:?}");
+            assert_eq!((reply.status(), reply.answer().as_str()), (200, "so "), "{reply:?}");
+            let last: Value = serde_json::from_str(reply.events().last().unwrap()).unwrap();
+            assert_eq!(last["error"]["code"], "stream_broken", "{reply:?}");
+            let summary = (posting.outcome, posting.attempts, posting.charged, two.count());
+            assert_eq!(summary, ("upstream-cut", 1, 0, 0), "{posting:?}");
+            gateway.ledger_check();
+        }
+    }
 }
 
 #[tokio::test]
