@@ -64,6 +64,7 @@ use crate::ingress::respond::{Gone, Head};
 use crate::ingress::{self, Endpoint, body, framing, respond};
 use crate::models;
 use crate::refusal::Refusal;
+use crate::slots::Taken;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{Telemetry, record};
 use admit::Admitted;
@@ -99,6 +100,8 @@ pub struct Exchange<'g> {
     pub id: Arc<str>,
     /// When its head had come.
     pub started: Instant,
+    /// The slots for instances of policies that it keeps.
+    pub slots: Option<Taken<'g>>,
     /// Whether the caller can still be watched for leaving: not once it has sent bytes past its body.
     pub watched: bool,
     /// Bytes held for it.

@@ -12,6 +12,7 @@ use crate::ingress::{self, respond};
 use crate::overload::Pressure;
 use crate::services::Host;
 use crate::services::traces::Traces;
+use crate::slots::Slots;
 use crate::snapshot::Snapshot;
 use crate::telemetry::Telemetry;
 use crate::upstream::Upstreams;
@@ -53,6 +54,8 @@ pub struct Gateway {
     pub buffered: Budget,
     /// What is under way.
     pub drain: Drain,
+    /// Slots for what policies keep while an exchange lasts.
+    pub slots: Slots,
     /// The callers' connections.
     pub connections: Connections,
     /// How late the runtime runs.
@@ -176,7 +179,11 @@ impl Gateway {
             Ok(guest) => guest,
             Err(refusal) => {
                 self.telemetry.metrics().shed(refusal.shed.unwrap_or_default());
-                return respond::refuse(session, &refusal.closing(), voice, &id).await.is_err();
+                let generation = &snapshot.generation_text;
+                let mark = |head: &mut respond::Head| {
+                    respond::put_text(head, respond::name::GENERATION, generation);
+                };
+                return respond::refuse_with(session, &refusal.closing(), voice, &id, mark).await.is_err();
             }
         };
         let started = Instant::now();
@@ -191,6 +198,7 @@ impl Gateway {
             voice,
             id,
             started,
+            slots: None,
             watched: true,
             held,
             form: None,

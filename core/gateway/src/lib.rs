@@ -12,7 +12,7 @@
 //! - [`completions`]: finished exchanges on their way to the policies that want to know of them.
 //! - [`ingress`], [`egress`], [`cache`], [`upstream`]: the caller's side, the provider's side.
 //! - [`door`]: the TLS of callers.
-//! - [`overload`], [`connections`], [`buffered`], [`drain`], [`crowd`]: how much may be under way at one time.
+//! - [`overload`], [`connections`], [`buffered`], [`drain`], [`crowd`], [`slots`]: how much may be under way at one time.
 //! - [`recover`]: what a process that was killed has left.
 //! - [`readiness`]: what is wrong, if something is.
 //! - [`warmth`]: how likely a provider's prompt cache knows the beginning of a request.
@@ -49,6 +49,7 @@ pub mod server;
 pub mod services;
 pub mod ship;
 pub mod sim;
+pub mod slots;
 pub mod snapshot;
 pub mod telemetry;
 pub mod terms;

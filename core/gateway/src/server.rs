@@ -20,6 +20,7 @@ use crate::reload::{self, Reloader};
 use crate::services::traces::Traces;
 use crate::services::{Host, Overlay};
 use crate::sim;
+use crate::slots::Slots;
 use crate::telemetry::live::Clock;
 use crate::telemetry::{self, Telemetry};
 use crate::upstream::Upstreams;
@@ -34,6 +35,7 @@ use pingora::services::listening::Service;
 use sha2::Sha256;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -186,6 +188,7 @@ impl Server {
             telemetry,
             buffered: Budget::new(limits.buffered),
             drain: Drain::new(limits.in_flight as usize),
+            slots: Slots::new(slots(limits.in_flight, config.server.workers)),
             connections: Connections::new(limits.connections as usize),
             pressure: Pressure::default(),
             ids: Ids::new().map_err(|error| system(&error))?,
@@ -319,6 +322,13 @@ fn start_telemetry(config: &Config) -> Result<Telemetry, telemetry::SetupError> 
 /// Instance slots of Wasm policies: every exchange may be a stream that one of them watches.
 fn instances(in_flight: u32) -> u32 {
     in_flight.clamp(FEWEST_INSTANCES, MOST_INSTANCES)
+}
+
+/// Those of them that exchanges may keep: the rest is for calls that are answered at once, a few for each worker.
+fn slots(in_flight: u32, workers: NonZeroUsize) -> u32 {
+    let all = instances(in_flight);
+    let at_once = u32::try_from(workers.get().saturating_mul(4)).unwrap_or(u32::MAX);
+    all - at_once.min(all / 2)
 }
 
 /// Opens the ledger as the config says.

@@ -71,6 +71,8 @@ pub struct Asked {
     headers: bool,
     warmth: bool,
     telemetry: bool,
+    watchers: u16,
+    waits: bool,
 }
 
 impl Asked {
@@ -102,6 +104,14 @@ impl Asked {
     #[must_use]
     pub const fn telemetry(self) -> bool {
         self.telemetry
+    }
+
+    /// Slots that an exchange keeps: one for each policy that watches its stream, and one for a call that waits. What is
+    /// asked and answered at once takes one for a moment.
+    #[must_use]
+    pub const fn slots(self, stream: bool) -> u32 {
+        let watchers = if stream { self.watchers as u32 } else { 0 };
+        watchers + self.waits as u32
     }
 
     /// Whether replies must be readable: somebody redacts or guards them.
@@ -201,6 +211,9 @@ impl Pipeline {
             asked.telemetry |= stage.versions().any(|v| v.policy.manifest().asks_for(Capability::Telemetry));
             asked.headers |= stage.hook.shows_a_view() && stage.versions().any(|v| v.policy.reads_headers());
             asked.warmth |= stage.hook.shows_targets() && stage.reads_warmth();
+            let watches = matches!(stage.hook, Hook::Stream | Hook::Redact);
+            asked.watchers += u16::from(watches && stage.versions().any(|v| v.policy.takes_slots()));
+            asked.waits |= stage.versions().any(|v| v.policy.takes_slots() && v.policy.waits());
         }
         asked
     }

@@ -39,6 +39,11 @@ pub trait Policy: Send + Sync {
         true
     }
 
+    /// Whether a call takes one of the slots of which the process has so many.
+    fn takes_slots(&self) -> bool {
+        false
+    }
+
     /// Whether a call may wait for something outside of the process: it was granted `http`.
     fn waits(&self) -> bool {
         false

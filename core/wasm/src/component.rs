@@ -64,6 +64,10 @@ impl Policy for Component {
         self.manifest().asks_for(Capability::Targets)
     }
 
+    fn takes_slots(&self) -> bool {
+        true
+    }
+
     fn waits(&self) -> bool {
         self.0.template.waits
     }

@@ -40,7 +40,7 @@ impl Exchange<'_> {
     /// Lets the exchange in, or says why not.
     ///
     /// # Errors
-    /// 404 for the model, 429 for the rate, a policy's refusal, 403 when no target is eligible, 402 when the budget does not
+    /// 404 for the model, 503 where policies have no room for it, 429 for the rate, a policy's refusal, 403 when no target is eligible, 402 when the budget does not
     /// cover it.
     pub async fn admit(&mut self, caller: Caller, request: &Arc<Request>) -> Result<Admitted, End> {
         let principal = &caller.principal;
@@ -50,6 +50,7 @@ impl Exchange<'_> {
         }
         let route = self.snapshot.route(model).ok_or_else(|| Refusal::unknown_model(model))?;
         self.record.model = route.label;
+        self.slots = self.gateway.slots.take(route.asked.slots(request.stream()))?;
         self.gateway.ledger.admit(principal, Instant::now()).map_err(|limited| Refusal {
             retry_after_ms: Some(u32::try_from(limited.retry_after_ms).unwrap_or(u32::MAX)),
             ..Refusal::new(
