@@ -18,13 +18,19 @@ use std::time::Duration;
 
 const CALLERS: usize = 8;
 
+/// What a file system that has become read-only refuses on files that are open already.
+const WRITES: &str = "pwrite64,fallocate,ftruncate,fsync,fdatasync";
+
 /// Everything.
 pub async fn run() -> Outcome {
-    let mut outcome =
-        Outcome::new("a full disk, EIO on sync, EIO on write, a read-only folder, a flipped byte in the log");
+    let mut outcome = Outcome::new(
+        "a full disk, EIO on sync, EIO on write, EROFS on all writes, a remount under load, a start on a read-only disk, a flipped byte in the log",
+    );
     outcome.include(full().await);
-    outcome.include(eio("fsync,fdatasync", "full").await);
-    outcome.include(eio("pwrite64", "normal").await);
+    outcome.include(fails("fsync,fdatasync", "EIO", "full").await);
+    outcome.include(fails("pwrite64", "EIO", "normal").await);
+    outcome.include(fails(WRITES, "EROFS", "normal").await);
+    outcome.include(refused_remount().await);
     outcome.include(read_only().await);
     outcome.include(flipped_byte().await);
     outcome
@@ -184,6 +190,7 @@ async fn suffer(
     outcome.require(saw.refused > 0, format!("{what}: nobody was refused"));
     outcome.figures = match what {
         "full" => vec![("full: served", 0.0), ("withheld", 0.0), ("refused", 0.0)],
+        WRITES => vec![("EROFS: served", 0.0), ("withheld", 0.0), ("refused", 0.0)],
         "pwrite64" => vec![("EIO on write: served", 0.0), ("withheld", 0.0), ("refused", 0.0)],
         _ => vec![("EIO on sync: served", 0.0), ("withheld", 0.0), ("refused", 0.0)],
     };
@@ -244,15 +251,18 @@ async fn full() -> Outcome {
     suffer("full", &mut gateway, &upstream, |_| None, |_| disk.remount("size=256m")).await
 }
 
-/// System calls of the running gateway fail, for as long as `strace` says so.
-async fn eio(calls: &'static str, sync: &str) -> Outcome {
+/// System calls of the running gateway fail in one way, for as long as `strace` says so.
+///
+/// EROFS is what a disk says that the kernel has made read-only because of an error on it. To bring that about in earnest
+/// leaves a disk that cannot be written again before it is mounted anew, and so no recovery to look at.
+async fn fails(calls: &'static str, error: &str, sync: &str) -> Outcome {
     let upstream = Mock::start(|_| Plan::default()).await;
     let setup = Setup::new(config(upstream.address)).also(&format!("ledger: {{ sync: {sync} }}"));
     let mut gateway = setup.start().await;
     let ail = |gateway: &Gateway| {
         let strace = Command::new("strace")
             .args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={calls}")])
-            .args(["-e", &format!("inject={calls}:error=EIO"), "-p", &gateway.pid().to_string()])
+            .args(["-e", &format!("inject={calls}:error={error}"), "-p", &gateway.pid().to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -266,9 +276,35 @@ async fn eio(calls: &'static str, sync: &str) -> Outcome {
         let _ = strace.wait();
     };
     if Command::new("strace").arg("-V").output().is_err() {
-        return failed("EIO is brought about by strace, which is not here (apt install strace)".to_owned());
+        return failed(
+            "failing calls are brought about by strace, which is not here (apt install strace)".to_owned(),
+        );
     }
     suffer(calls, &mut gateway, &upstream, ail, cure).await
+}
+
+/// Whoever asks for a disk to be read-only while the ledger is open is refused by the kernel, and no caller notices.
+async fn refused_remount() -> Outcome {
+    let mut outcome = Outcome::default();
+    let disk = match Disk::mount("busy", 64) {
+        Ok(disk) => disk,
+        Err(why) => return failed(why),
+    };
+    let upstream = Mock::start(|_| Plan::default()).await;
+    let mut gateway = Setup::new(config(upstream.address)).data(&disk.0).start().await;
+    let keys = [gateway.key(&[]), gateway.key(&["--budget", "1000000"])];
+    let crowd = Crowd::come(&gateway, &keys);
+    until("replies", || (crowd.served() > 50).then_some(())).await;
+    let refused = run_mount(&["-o", "remount,ro"], &disk.0);
+    outcome.require(refused.is_err(), "a disk with an open ledger on it was made read-only");
+    let served = crowd.served();
+    until("more replies", || (crowd.served() > served + 50).then_some(())).await;
+    let saw = crowd.go().await;
+    outcome.require(saw.refused + saw.withheld == 0, "callers noticed a remount that was refused");
+    outcome.broken.extend(saw.wrong.into_iter().map(|why| format!("remount: {why}")));
+    outcome.broken.extend(ask::misposted(&gateway, &saw.acknowledged));
+    super::idle::settled(&mut gateway, &mut outcome, upstream.requests()).await;
+    outcome
 }
 
 /// A folder that may not be written: no start, a sentence, and no harm done.
