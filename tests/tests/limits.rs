@@ -225,6 +225,49 @@ async fn unknown_models_methods_and_paths() {
     house.untouched().await;
 }
 
+/// Files, batches and what was kept of replies: refused by name, in the caller's words, and nobody is asked.
+#[tokio::test]
+async fn endpoints_that_keep_state_are_refused_as_such() {
+    let house = house().await;
+    let bearer = house.bearer();
+    let auth = [("Authorization", bearer.as_str())];
+    for (method, path) in [
+        ("POST", "/v1/files"),
+        ("GET", "/v1/files"),
+        ("GET", "/v1/files/file-1/content"),
+        ("POST", "/v1/uploads"),
+        ("POST", "/v1/batches"),
+        ("GET", "/v1/batches/batch_1"),
+        ("POST", "/v1/batches/batch_1/cancel"),
+        ("GET", "/v1/responses/resp_1"),
+        ("DELETE", "/v1/responses/resp_1"),
+        ("POST", "/v1/responses/resp_1/cancel"),
+        ("GET", "/v1/responses/resp_1/input_items?limit=1"),
+        ("GET", "/v1/chat/completions/chatcmpl-1/messages"),
+        ("POST", "/v1/conversations"),
+        ("POST", "/v1/threads/thread_1/runs"),
+        ("POST", "/v1/vector_stores"),
+        ("POST", "/v1/assistants"),
+        ("POST", "/v1/fine_tuning/jobs"),
+    ] {
+        let reply = house.send(method, path, &auth, b"").await;
+        assert_eq!(reply.refused(404), "stateful_endpoint", "{method} {path}");
+        let said = reply.json()["error"]["message"].as_str().unwrap().to_owned();
+        assert!(said.contains(path.split('?').next().unwrap()), "{said}");
+    }
+    let anthropic = [("x-api-key", house.key.as_str()), ("anthropic-version", "2023-06-01")];
+    for (method, path) in
+        [("POST", "/v1/messages/batches"), ("GET", "/v1/messages/batches/msgbatch_1"), ("POST", "/v1/files")]
+    {
+        let reply = house.send(method, path, &anthropic, b"{}").await;
+        let body = reply.json();
+        assert_eq!((reply.status(), &body["type"]), (404, &json!("error")), "{method} {path}");
+        assert_eq!(body["error"]["type"], "not_found_error", "{method} {path}: {body}");
+        assert!(body["error"]["message"].as_str().unwrap().contains("stateful endpoint"), "{body}");
+    }
+    house.untouched().await;
+}
+
 #[tokio::test]
 async fn a_key_of_some_models_sees_and_uses_only_those() {
     let house = house().await;

@@ -35,7 +35,7 @@ pub enum Endpoint {
 /// Reads the method and path.
 ///
 /// # Errors
-/// 404 for an unknown path, 405 for a known one with another method.
+/// 404 for an unknown path and for one at which providers keep state, 405 for a known one with another method.
 pub fn endpoint(method: &Method, path: &str) -> Result<Endpoint, Refusal> {
     let (found, allow) = match path {
         "/v1/models" => (Endpoint::Models, "GET"),
@@ -43,6 +43,7 @@ pub fn endpoint(method: &Method, path: &str) -> Result<Endpoint, Refusal> {
         _ => match (api(path), path.strip_prefix("/v1/models/")) {
             (Some(api), _) => (Endpoint::Api(api), "POST"),
             (None, Some(id)) if !id.is_empty() => (Endpoint::Model(percent_decoded(id)), "GET"),
+            _ if keeps_state(path) => return Err(Refusal::stateful_path(path)),
             _ => return Err(Refusal::unknown_path(path)),
         },
     };
@@ -65,6 +66,33 @@ fn api(path: &str) -> Option<Api> {
         "/v1/rerank" => Api::Rerank,
         _ => return None,
     })
+}
+
+/// Where providers keep content for later requests; and all that stands below.
+const STATE: [&str; 11] = [
+    "/v1/assistants",
+    "/v1/batches",
+    "/v1/containers",
+    "/v1/conversations",
+    "/v1/files",
+    "/v1/fine_tuning",
+    "/v1/messages/batches",
+    "/v1/threads",
+    "/v1/uploads",
+    "/v1/vector_stores",
+    "/v1/videos",
+];
+/// Below these stand replies that were kept, by their ids.
+const KEPT: [&str; 2] = ["/v1/responses/", "/v1/chat/completions/"];
+/// What stands there and is no id.
+const NO_IDS: [&str; 2] = ["input_tokens", "compact"];
+
+/// Whether a path is one of an endpoint that is nothing without what a provider has kept.
+fn keeps_state(path: &str) -> bool {
+    let is_below =
+        |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let id = KEPT.iter().find_map(|root| path.strip_prefix(root));
+    STATE.into_iter().any(is_below) || id.is_some_and(|id| !id.is_empty() && !NO_IDS.contains(&id))
 }
 
 /// In whose words a request is answered before its path has said so, and for paths that both vendors have.
@@ -106,5 +134,18 @@ mod tests {
         assert_eq!(endpoint(&Method::GET, "/v1/chat/completions").unwrap_err().status, 405);
         assert_eq!(endpoint(&Method::POST, "/v1/chat/completions/").unwrap_err().status, 404);
         assert_eq!(endpoint(&Method::GET, "/v1/models/").unwrap_err().status, 404);
+    }
+
+    #[test]
+    fn what_keeps_state_is_told_from_what_does_not_exist() {
+        let code = |path| endpoint(&Method::GET, path).unwrap_err().code;
+        for path in
+            ["/v1/files", "/v1/files/f_1/content", "/v1/responses/r_1", "/v1/messages/batches/b/results"]
+        {
+            assert_eq!(code(path), "stateful_endpoint", "{path}");
+        }
+        for path in ["/v1/filesystem", "/v1/responses/", "/v1/responses/input_tokens", "/v1/file", "/files"] {
+            assert_eq!(code(path), "unknown_path", "{path}");
+        }
     }
 }

@@ -94,6 +94,19 @@ impl Refusal {
         )
     }
 
+    /// 404 for a path at which providers keep files, batches, replies or conversations.
+    pub fn stateful_path(path: &str) -> Self {
+        Self::new(
+            404,
+            INVALID,
+            "stateful_endpoint",
+            format!(
+                "Weir does not serve {}: it is a stateful endpoint, which works on content that a provider keeps. Send the whole conversation with each request, files as data in it.",
+                short(path)
+            ),
+        )
+    }
+
     /// 405.
     pub fn method(method: &str, path: &str, allow: &'static str) -> Self {
         Self {
