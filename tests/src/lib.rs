@@ -7,6 +7,7 @@
 //! - [`frames`]: HTTP/2 by hand.
 //! - [`streams`]: a provider that speaks HTTP/2.
 //! - [`tls`]: certificates of our own, and TLS in front of an upstream.
+//! - [`minisign`]: signatures of policies.
 //! - [`upstream`]: a provider that does what its script says, and remembers what it was sent.
 //! - [`reply`]: chat completions and streams as a provider writes them.
 //! - [`dialect`]: answers as providers of every dialect write them.
@@ -34,6 +35,7 @@ pub mod drill;
 pub mod frames;
 pub mod gateway;
 pub mod ledger;
+pub mod minisign;
 pub mod reply;
 pub mod streams;
 pub mod tls;

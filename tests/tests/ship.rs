@@ -6,6 +6,7 @@
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use weir_tests::minisign::Signer;
 use weir_tests::{Client, Gateway, Setup};
 
 /// Connections under load.
@@ -229,4 +230,100 @@ policies: [{ file: cheapest.wasm, grants: [targets], optional: true }]
     assert_eq!(target(&gateway, &key).await, "sim/sim-small");
     let _ = gateway.print(&["policy", "rollback", "route-cheapest"]);
     assert_eq!(status()["live"]["digest"], first);
+}
+
+#[tokio::test]
+async fn a_canary_decides_for_its_share_of_the_keys_and_for_the_same_ones_each_time() {
+    let gateway = setup("").start().await;
+    // By its own name alone no key knows its bucket: of so many, some are on each side.
+    let keys: Vec<_> = (0..24).map(|_| gateway.key(&[])).collect();
+    std::fs::write(gateway.folder().join("next.rhai"), router("2.0.0", "sim-large")).unwrap();
+    let pushed = gateway.print(&["policy", "push", "next.rhai", "--canary", "50%"]);
+    assert!(pushed.contains("is a canary"), "{pushed}");
+    weir_tests::until("the canary is asked", || {
+        let found = status(&gateway);
+        found["candidate"]["canary"].is_object().then_some(())
+    })
+    .await;
+    let mut sides = Vec::new();
+    for key in &keys {
+        sides.push(target(&gateway, key).await);
+    }
+    for _ in 0..3 {
+        for (key, side) in keys.iter().zip(&sides) {
+            assert_eq!(&target(&gateway, key).await, side, "a key stays on its side");
+        }
+    }
+    let new = sides.iter().filter(|side| *side == "sim/sim-large").count();
+    assert!((1..keys.len()).contains(&new), "{sides:?}");
+    let shown = status(&gateway);
+    let canary = &shown["candidate"]["canary"];
+    let calls = |of: &str| canary[of]["calls"].as_u64().unwrap();
+    assert_eq!((canary["share"].as_str(), calls("candidate")), (Some("50%"), 4 * new as u64), "{shown}");
+    assert_eq!(calls("live"), 4 * (keys.len() - new) as u64, "{shown}");
+    assert_eq!(shown["live"]["version"], "1.0.0");
+
+    let _ = gateway.print(&["policy", "promote", "router"]);
+    for key in &keys {
+        assert_eq!(target(&gateway, key).await, "sim/sim-large");
+    }
+    gateway.ledger_check();
+}
+
+#[tokio::test]
+async fn a_young_version_whose_breaker_opens_is_rolled_back_by_itself() {
+    let gateway = setup("").start().await;
+    let key = gateway.key(&[]);
+    let broken = router("2.0.0", "sim-large").replace("    plan(", "    throw \"broken\";\n    plan(");
+    std::fs::write(gateway.folder().join("next.rhai"), broken).unwrap();
+    let pushed = gateway.print(&["policy", "push", "next.rhai", "--yes"]);
+    assert!(pushed.contains("is live"), "{pushed}");
+    // A router that fails is passed over, so nobody is refused while it is young.
+    let mut sent = 0;
+    while status(&gateway)["live"]["version"] != "1.0.0" {
+        assert_eq!(gateway.chat(&key, &body()).await.status(), 200);
+        sent += 1;
+        assert!(sent < 500, "{}", status(&gateway));
+    }
+    assert!(sent >= 5, "five failures in a row open a breaker, not {sent}");
+    assert_eq!(target(&gateway, &key).await, "sim/sim-small");
+    let history = gateway.print(&["policy", "history", "router"]);
+    assert!(history.contains("rolled-back") && history.contains("breaker"), "{history}");
+    let _ = gateway.metrics_with(&["weir_policy_rollbacks_total{policy=\"router\",why=\"breaker\"} 1"]).await;
+    gateway.ledger_check();
+}
+
+#[tokio::test]
+async fn only_what_a_known_key_has_signed_is_pushed_where_a_signature_is_asked_for() {
+    let (known, stranger) = (Signer::new(), Signer::new());
+    let signing = format!("signing: {{ keys: [{}], required: true }}", known.public());
+    let first = router("1.0.0", "sim-small");
+    let setup = setup("").also(&signing).file("router.rhai.minisig", known.sign(first.as_bytes()));
+    let gateway = setup.start().await;
+    let key = gateway.key(&[]);
+    let next = router("2.0.0", "sim-large");
+    std::fs::write(gateway.folder().join("next.rhai"), &next).unwrap();
+    let other = known.sign(first.as_bytes());
+    let damaged = known.sign(next.as_bytes()).replace("signed in a test", "signed in a hurry");
+    for (signature, says) in [
+        (None, "signing.required"),
+        (Some(stranger.sign(next.as_bytes())), "not by any key"),
+        (Some(other), "not by any key"),
+        (Some(damaged), "not by any key"),
+    ] {
+        let file = gateway.folder().join("next.rhai.minisig");
+        match &signature {
+            Some(text) => std::fs::write(file, text).unwrap(),
+            None => assert!(!file.exists()),
+        }
+        let refused = gateway.run(&["policy", "push", "next.rhai", "--yes"]);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && said.contains("signature: ") && said.contains(says), "{said}");
+        assert_eq!(target(&gateway, &key).await, "sim/sim-small", "{says}");
+    }
+    std::fs::write(gateway.folder().join("next.rhai.minisig"), known.sign(next.as_bytes())).unwrap();
+    let pushed = gateway.print(&["policy", "push", "next.rhai", "--yes"]);
+    assert!(pushed.contains("good") && pushed.contains("is live"), "{pushed}");
+    assert_eq!(target(&gateway, &key).await, "sim/sim-large");
+    gateway.ledger_check();
 }
