@@ -149,6 +149,12 @@ async fn framing_that_two_parsers_could_read_differently_is_400_and_ends_the_con
         format!(
             "POST /v1/chat/completions HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n{chunked}{smuggled}"
         ),
+        format!(
+            "POST /v1/chat/completions HTTP/1.0\r\nAuthorization: {auth}\r\nContent-Length: {n}\r\n\r\n{body}{smuggled}"
+        ),
+        format!(
+            "POST /v1/chat/completions HTTP/1.0\r\nHost: a\r\nAuthorization: {auth}\r\nConnection: keep-alive\r\nContent-Length: {n}\r\n\r\n{body}{smuggled}"
+        ),
         "this is no request that anybody could mean\r\n\r\n".to_owned(),
         format!("POST /v1/chat/completions HTTP/9.9\r\nHost: a\r\n\r\n{smuggled}"),
     ] {

@@ -78,6 +78,7 @@ fn sound(head: &[u8]) {
     assert!(host.len() <= 1, "several hosts");
     if lines[0].ends_with(b"HTTP/1.0") {
         assert!(coding.is_empty(), "HTTP/1.0 knows no coding");
+        assert!(length.iter().all(|value| value.iter().all(|digit| *digit == b'0')), "a body in HTTP/1.0");
     } else {
         assert_eq!(host.len(), 1, "no host");
     }

@@ -53,6 +53,8 @@ struct Seen<'a> {
     authority: Option<&'a [u8]>,
     host: Option<&'a [u8]>,
     content_length: bool,
+    /// Whether `Content-Length` says that a body follows.
+    body: bool,
     transfer_encoding: bool,
 }
 
@@ -98,6 +100,7 @@ impl<'a> Seen<'a> {
             if value.is_empty() || value.len() > 18 || !value.iter().all(u8::is_ascii_digit) {
                 return Err(Refusal::framing("Content-Length is not a number of bytes."));
             }
+            self.body = value.iter().any(|digit| *digit != b'0');
             once(std::mem::replace(&mut self.content_length, true), "Content-Length")
         } else if name.len() == 17 && name.eq_ignore_ascii_case(b"transfer-encoding") {
             if !value.eq_ignore_ascii_case(b"chunked") {
@@ -122,6 +125,12 @@ impl<'a> Seen<'a> {
         }
         if !self.http11 && self.transfer_encoding {
             return Err(Refusal::framing("Transfer-Encoding needs HTTP/1.1."));
+        }
+        // Where such a body ends, and whether its connection goes on, is what the parsers on a way agree on least.
+        if !self.http11 && self.body {
+            return Err(Refusal::framing(
+                "A body needs HTTP/1.1; a proxy that sends HTTP/1.0 (nginx, unless `proxy_http_version 1.1`) can be told so.",
+            ));
         }
         match (self.authority, self.host) {
             (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => {
@@ -200,6 +209,7 @@ mod tests {
         verdict("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n").unwrap();
         verdict("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding:  chunked \r\n\r\n").unwrap();
         verdict("GET / HTTP/1.0\r\n\r\n").unwrap();
+        verdict("GET / HTTP/1.0\r\nContent-Length: 0\r\n\r\n").unwrap();
         verdict("GET http://A:8080/v1?x HTTP/1.1\r\nHost: a:8080\r\nX:\ta\tb\r\n\r\n").unwrap();
         verdict("GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n").unwrap();
     }
@@ -218,6 +228,9 @@ mod tests {
             "POST / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
             "POST / HTTP/1.1\r\nAccept: a\r\n\r\n",
             "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "POST / HTTP/1.0\r\nContent-Length: 3\r\n\r\n",
+            "POST / HTTP/1.0\r\nHost: a\r\nContent-Length: 03\r\nConnection: keep-alive\r\n\r\n",
+            "GET / HTTP/1.0\r\nContent-Length: 1\r\n\r\n",
             "POST / HTTP/1.1\r\nHost: \r\n\r\n",
             "POST / HTTP/1.1\r\nHost: a, b\r\n\r\n",
             "POST / HTTP/1.1\r\nHost: u@a\r\n\r\n",
