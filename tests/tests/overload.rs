@@ -100,6 +100,7 @@ async fn as_many_requests_as_may_be_under_way_are() {
     assert_eq!(house.ready().await, degraded("in_flight"));
     let reply = house.head_only("/v1/chat/completions", &house.key, true).await;
     assert_eq!(reply.refused(503), "overloaded");
+    assert_eq!(reply.get("x-weir-policy-generation"), Some("1"), "{reply:?}");
     let reply = house.head_only("/v1/messages", &house.key, true).await;
     assert_eq!(
         (reply.status(), &reply.json()["error"]["type"]),
