@@ -47,7 +47,7 @@ lint: ## format, clippy, docs, licences and sources of dependencies
 bench: ## Weir beside nginx and a bare pingora-proxy: a table and target/bench.json (ARGS=--quick for a look)
 	@.ci/setup bench
 	cargo build --release --locked --workspace --bin weir --bin weir-bench
-	cargo build --release --locked -p weir-plugin-redact-pii --example redact_quality --example redact_stdio
+	cargo build --release --locked -p weir-plugin-redact-pii --example redact_quality
 	@$(MAKE) --no-print-directory --silent plugins $(BENCH_GUESTS:%=target/bench/%.wasm)
 	@PATH="$$PATH:/usr/sbin:$(CACHE)/nginx/usr/sbin" $(CARGO_TARGET_DIR)/release/weir-bench run \
 	    --weir $(CARGO_TARGET_DIR)/release/weir --policies policies --guard plugins/mask-pii.wasm \

@@ -8,7 +8,7 @@
 //! - [`weir`]: Weir's config for the benchmark, its keys and its admin API
 //! - [`audit`]: the ledger against what the clients and the upstream counted
 //! - [`memory`], [`startup`], [`reload`], [`swap`], [`hostile`]: the figures beside CPU time
-//! - [`redaction`]: how good the detector of personal data is
+//! - [`redaction`]: how good the redaction of personal data is; [`first_text`]: how long a stream waits for it
 //! - [`timing`]: whether the cache's times tell one organisation of another
 //! - [`micro`]: what one call of a policy costs; [`translation`]: what turning requests, replies and deltas does
 //! - [`process`]: pinned children, their CPU time and memory as the operating system says
@@ -22,6 +22,7 @@
 pub mod audit;
 pub mod failure;
 pub mod figures;
+pub mod first_text;
 pub mod hold;
 pub mod hostile;
 pub mod load;

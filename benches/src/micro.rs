@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use weir_policy::manifest::MatcherSpec;
 use weir_policy::matcher::Matchers;
-use weir_policy::{Candidates, Grants, Policy, Question, RequestView};
+use weir_policy::{Candidates, Direction, Grants, Policy, Question, RequestView};
 
 use crate::failure::{Context, Failure, Result};
 use crate::figures::Series;
@@ -37,6 +37,9 @@ pub struct Policies {
     /// A guard that reads content: its instance is fresh for every call.
     #[arg(long)]
     pub guard: PathBuf,
+    /// The redactor of personal data.
+    #[arg(long)]
+    pub redactor: PathBuf,
     /// Folder of the benchmark's own guests, built: `kept.wasm`, `waits.wasm`, `every-hook.wasm`.
     #[arg(long)]
     pub guests: PathBuf,
@@ -92,6 +95,8 @@ const STREAM: &str = "//! name: watch\n//! version: 1.0.0\n//! hooks: [guard-res
 /// - `wasm_kept_us`: a Wasm route policy in a kept instance, over the same targets.
 /// - `wasm_fresh_us`: the shipped Wasm guard with a config in a fresh instance, one scan of a prompt of 4 KiB without a
 ///   hit; `_scan`: the host's share of that; `_async`: the same guard, which may call out.
+/// - `wasm_redact_mb_s`: 10⁶ bytes a second of ordinary text through the redactor, in one prompt of 64 KiB: its scan, in
+///   Wasm, and what brings the text there.
 /// - `wasm_stream_token_us`, `rhai_stream_token_us`: a token of a stream past one policy, windows included.
 pub fn measure(policies: &Policies) -> Result<Calls> {
     let engine = engine()?;
@@ -123,6 +128,8 @@ pub fn measure(policies: &Policies) -> Result<Calls> {
     let guard = component(&engine, &policies.guard, &masks)?;
     row("wasm_fresh_us", &|| per_call(rounds, || pass(&*guard, &prompt)))?;
     row("wasm_fresh_scan_us", &|| scans(rounds, &*guard, &prompt))?;
+    let redactor = component(&engine, &policies.redactor, &json!({}))?;
+    row("wasm_redact_mb_s", &|| megabytes(rounds, &*redactor))?;
     let waits = component(&engine, &guest("waits.wasm"), &masks)?;
     row("wasm_fresh_async_us", &|| waiting(rounds, &waits, &prompt))?;
     let watch = component(&engine, &guest("every-hook.wasm"), &json!({}))?;
@@ -189,6 +196,25 @@ fn waiting(rounds: usize, policy: &Arc<dyn Policy>, request: &Arc<RequestView>) 
         runtime.block_on(Arc::clone(policy).later(question)).map(drop).context("guard")
     })
 }
+
+/// Megabytes of prompts a second. A call is long, so each is timed by itself.
+fn megabytes(rounds: usize, policy: &dyn Policy) -> Result<Vec<f64>> {
+    let prompt = world::prose_of(REDACTED)?;
+    let call = || {
+        let redact = || black_box(policy.redact(black_box(&afresh(&prompt)), Direction::Request));
+        let started = Instant::now();
+        redact().map(drop).context("redact")?;
+        Ok::<_, Failure>(REDACTED as f64 / 1e6 / started.elapsed().as_secs_f64())
+    };
+    call()?; // warms caches, is not counted
+    let round =
+        |_| Ok((0..REDACTIONS_A_ROUND).map(|_| call()).collect::<Result<Vec<_>>>().map(Series)?.median());
+    (0..rounds).map(round).collect()
+}
+
+/// A long prompt.
+const REDACTED: usize = 64 << 10;
+const REDACTIONS_A_ROUND: usize = 50;
 
 const CALLS_A_BATCH: u32 = 500;
 const SECONDS_A_ROUND: f64 = 0.1;

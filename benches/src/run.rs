@@ -99,8 +99,9 @@ fn fill(bench: &Bench, plan: &Plan, report: &mut Report) -> Result<()> {
         redaction::quality(program, report)?;
     }
     if let Some(script) = plan.judge.as_ref().filter(|_| !plan.quick) {
-        redaction::judge(script, &bench.work, report)?;
+        redaction::judge(script, bench, shipped, report)?;
     }
+    redaction::first_text(bench, default, shipped, report)?;
     memory_figures(bench, default, report)?;
     start_figures(bench, shipped, report)?;
     hostile_figures(bench, shipped, report)?;
@@ -217,6 +218,7 @@ fn call_figures(shipped: &Shipped, report: &mut Report) -> Result<()> {
     let mut command = ourselves(SYSTEM_CORE, "micro")?;
     command.arg("--script").arg(shipped.policies.join("route.rhai"));
     command.arg("--guard").arg(&shipped.guard).arg("--guests").arg(&shipped.guests);
+    command.arg("--redactor").arg(shipped.redactor());
     let calls: Calls = serde_json::from_str(&output(&mut command)?)?;
     let mut unpinned = std::process::Command::new(std::env::current_exe()?);
     unpinned.arg("misdeeds").arg("--guest").arg(shipped.guests.join("every-hook.wasm"));

@@ -32,6 +32,8 @@ pub enum Variant {
     Cached,
     /// A second model, `hostile`, with a guard that does its worst.
     Hostile,
+    /// The redactor of personal data, which hides it from models and takes it out of what they say.
+    Redacted,
 }
 
 /// A config, a data folder and its keys.
@@ -112,6 +114,7 @@ impl Variant {
             Variant::Five => "weir_five",
             Variant::Cached => "weir_cached",
             Variant::Hostile => "weir_hostile",
+            Variant::Redacted => "weir_redacted",
         }
     }
 
@@ -226,6 +229,7 @@ impl Site {
                 );
             }
             Variant::Guard | Variant::Masked => plugin(&shipped.guard, "")?,
+            Variant::Redacted => plugin(&shipped.redactor(), REDACTS)?,
             // Which of the ways is said later: see `Site::misbehave`.
             Variant::Hostile => plugin(&shipped.guests.join("every-hook.wasm"), MISDEED)?,
             _ => String::new(),
@@ -245,6 +249,16 @@ impl Site {
         Ok(fs::write(&self.config, format!("{before}hook: {how} }}{after}"))?)
     }
 }
+
+impl Shipped {
+    /// The redactor, which is built into the guard's folder.
+    pub fn redactor(&self) -> PathBuf {
+        self.guard.with_file_name("redact-pii.wasm")
+    }
+}
+
+/// As it is shipped it gives the caller back what stands in replies, and only notes what a model says of its own.
+const REDACTS: &str = ", config: { reply: { email: mask, phone: mask, card: mask, iban: mask, ssn: mask, ip: mask, key: mask, private-key: mask, jwt: mask } }";
 
 /// For every request of one model.
 const MISDEED: &str = ", models: [hostile], grants: [targets, env, telemetry, annotate, tokens, kv], config: { hook: nothing, how: loop }";

@@ -28,6 +28,19 @@ pub(super) fn prompt_of(bytes: usize) -> Result<Arc<RequestView>> {
     request(body.to_string())
 }
 
+/// What people and models write, with lists, code and figures; so many bytes of it.
+pub(super) fn prose_of(bytes: usize) -> Result<Arc<RequestView>> {
+    let text: String = PROSE.chars().filter(char::is_ascii).cycle().take(bytes).collect();
+    let body = serde_json::json!({ "model": "chat", "messages": [{ "role": "user", "content": text }] });
+    request(body.to_string())
+}
+
+const PROSE: &str = concat!(
+    include_str!("../../../README.md"),
+    include_str!("../../../docs/src/shipping.md"),
+    include_str!("../../../docs/src/first-plugin.md")
+);
+
 fn request(body: impl Into<Bytes>) -> Result<Arc<RequestView>> {
     let body = body.into();
     let body_bytes = body.len() as u64;

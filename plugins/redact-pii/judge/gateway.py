@@ -1,5 +1,5 @@
 """A gateway around our scan, no more than pii-leak-benchmark needs: it puts tokens in place of values in requests, takes values out
-of replies and puts the caller's own back. It judges the detector; Weir's own host is judged by pointing `run` at it.
+of replies and puts the caller's own back. It judges the detector alone; `make bench` points `run` at Weir itself.
 """
 import argparse
 import http.server
