@@ -8,7 +8,7 @@ use crate::failure::{Context, Failure, Result};
 use crate::figures::Series;
 use crate::micro::Calls;
 use crate::process::{LOAD_CORE, Process, SYSTEM_CORE, free_address, ourselves, output, wait_for};
-use crate::reload;
+use crate::reload::{self, Change};
 use crate::report::Report;
 use crate::round::{Bench, Measured, Pace, Round};
 use crate::system::System;
@@ -92,8 +92,7 @@ fn fill(bench: &Bench, plan: &Plan, report: &mut Report) -> Result<()> {
     let systems = systems(bench, plan)?;
     cpu(bench, &systems, report)?;
     let Some(shipped) = &plan.shipped else { return Ok(()) };
-    let default = systems.iter().find(|system| system.variant() == Some(Variant::Default));
-    let default = default.ok_or_else(|| Failure::new("the default variant is missing"))?;
+    let default = of(&systems, Variant::Default)?;
     call_figures(shipped, report)?;
     if let Some(program) = &plan.quality {
         redaction::quality(program, report)?;
@@ -109,7 +108,7 @@ fn fill(bench: &Bench, plan: &Plan, report: &mut Report) -> Result<()> {
     report.at_least("cache_timing_ks_p", Series(vec![same]), 0.01);
     report.note("cache_timing_ks_p: that the times of what another organisation has asked, and of what nobody has, are alike");
     swap_figures(bench, shipped, report)?;
-    reload_figures(bench, default, report)
+    reload_figures(bench, &systems, report)
 }
 
 fn systems(bench: &Bench, plan: &Plan) -> Result<Vec<System>> {
@@ -282,15 +281,25 @@ fn start_figures(bench: &Bench, shipped: &Shipped, report: &mut Report) -> Resul
     Ok(())
 }
 
-fn reload_figures(bench: &Bench, weir: &System, report: &mut Report) -> Result<()> {
-    let storm = reload::storm(bench, weir)?;
-    report.against("reload_failed", Series(vec![storm.tally.failures() as f64]), 0.0);
-    report.once("reloads", storm.reloads as f64);
-    report.once("reload_ms", storm.reload_ms);
-    report.once("reload_requests_ok", storm.ok as f64);
-    report.against("reload_grown_mib", Series(vec![storm.grown_mib]), 4.0);
-    for (what, count) in &storm.tally.failed {
-        report.note(format!("under reload: {count} x {what}"));
+fn reload_figures(bench: &Bench, systems: &[System], report: &mut Report) -> Result<()> {
+    for (change, variant, name) in
+        [(Change::Script, Variant::Default, "reload"), (Change::Component, Variant::Guard, "reload_wasm")]
+    {
+        let storm = reload::storm(bench, of(systems, variant)?, change)?;
+        report.against(format!("{name}_failed"), Series(vec![storm.tally.failures() as f64]), 0.0);
+        report.once(format!("{name}_count"), storm.reloads as f64);
+        report.once(format!("{name}_ms"), storm.reload_ms);
+        report.once(format!("{name}_requests_ok"), storm.ok as f64);
+        report.against(format!("{name}_grown_mib"), Series(vec![storm.grown_mib]), 4.0);
+        for (what, count) in &storm.tally.failed {
+            report.note(format!("under {name}: {count} x {what}"));
+        }
     }
     Ok(())
+}
+
+/// Weir in one of its variants.
+fn of(systems: &[System], variant: Variant) -> Result<&System> {
+    let found = systems.iter().find(|system| system.variant() == Some(variant));
+    found.ok_or_else(|| Failure::new(format!("the variant {} is missing", variant.name())))
 }
