@@ -1,4 +1,4 @@
-//! Many streams at one time, with a Wasm and a Rhai policy reading each: every byte is compared.
+//! Many streams at one time past a Wasm and a Rhai policy: every byte is compared.
 
 use super::ask::Order;
 use super::measure::{quantile, rss_mib};
@@ -25,8 +25,12 @@ pub const FULL: Load = Load { streams: 1000, seconds: 60 };
 pub const QUICK: Load = Load { streams: 200, seconds: 5 };
 
 const PER_SECOND: usize = 20;
-/// Resident memory, in MiB.
+/// Resident memory, in MiB, where a Wasm policy keeps nothing between the events of a stream: the aim of the drill.
 const MOST: f64 = 150.0;
+/// The same where one reads every stream: it keeps an instance for each, and each instance of `redact-pii` some 200 KiB of
+/// memory that it has written to. A thousand of them took 353 MiB, so 150 cannot be asked; what is asked is that
+/// it stays there.
+const MOST_READ: f64 = 400.0;
 
 const RHAI: &str = "//! name: reads-along
 //! version: 1.0.0
@@ -42,34 +46,32 @@ fn stream(state, lane, text, last, config) {
 }
 ";
 
-/// Most streams that a Wasm policy can read at one time: each keeps an instance, and there are 256.
-const READ: Load = Load { streams: 200, seconds: 10 };
-
-/// Runs so many streams behind a Wasm policy that reads the request, and then some behind one that reads the reply.
+/// Runs so many streams behind a Wasm policy that reads the request, and as many behind one that reads the reply.
 pub async fn run(load: Load) -> Outcome {
     let Load { streams, seconds } = load;
-    let read = Load { streams: streams.min(READ.streams), seconds: seconds.min(READ.seconds) };
     let mut outcome = Outcome::new(format!(
-        "{streams} streams of {} pieces over {seconds} s past mask-pii.wasm and a Rhai script that reads them; {} over {} s that redact-pii.wasm reads as well",
+        "twice {streams} streams of {} pieces over {seconds} s past a Rhai script that reads them: with mask-pii.wasm, which reads their requests, and with redact-pii.wasm, which reads the streams as well",
         seconds * PER_SECOND,
-        read.streams,
-        read.seconds
     ));
     outcome.include(round(load, &MASKED).await);
-    outcome.include(round(read, &REDACTED).await);
+    outcome.include(round(load, &REDACTED).await);
     outcome
 }
 
 /// What is behind which policy, and what its figures are called.
 struct Round {
     plugin: &'static str,
-    judged: bool,
+    /// Calls of the plugin for each stream, at least.
+    calls: f64,
+    /// Most memory.
+    most: f64,
     names: [&'static str; 8],
 }
 
 const MASKED: Round = Round {
     plugin: "mask-pii",
-    judged: true,
+    calls: 1.0,
+    most: MOST,
     names: [
         "whole",
         "bytes compared",
@@ -84,7 +86,9 @@ const MASKED: Round = Round {
 
 const REDACTED: Round = Round {
     plugin: "redact-pii",
-    judged: false,
+    // Of the request, and of the stream: without the second it would not be read.
+    calls: 2.0,
+    most: MOST_READ,
     names: [
         "redact-pii: whole",
         "redact-pii: bytes compared",
@@ -164,7 +168,7 @@ async fn round(load: Load, round: &Round) -> Outcome {
     };
     let asked = [round.plugin, "reads-along"].map(calls);
     outcome.require(
-        asked.iter().all(|calls| *calls >= streams as f64),
+        asked[0] >= round.calls * streams as f64 && asked[1] >= streams as f64,
         format!("policies were passed by: {asked:?}"),
     );
     let compared = whole * super::ask::text(0, pieces, 24).len();
@@ -172,7 +176,10 @@ async fn round(load: Load, round: &Round) -> Outcome {
     let gaps = [quantile(&mut gaps, 0.5), quantile(&mut gaps, 0.99)];
     let figures = [whole as f64, compared as f64, asked[0], asked[1], before, peak, gaps[0], gaps[1]];
     outcome.figures.extend(round.names.into_iter().zip(figures));
-    outcome.expect(!round.judged || peak <= MOST, format!("{peak:.0} MiB of memory at the peak"));
+    outcome.expect(
+        peak <= round.most,
+        format!("with {}: {peak:.0} MiB of memory at the peak, more than {}", round.plugin, round.most),
+    );
     super::idle::settled(&mut gateway, &mut outcome, streams).await;
     outcome
 }
