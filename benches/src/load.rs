@@ -17,7 +17,7 @@ use crate::reply::{self, Due};
 use crate::wire::Conn;
 
 /// What to send, where, and for how long.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args, Serialize, Deserialize)]
 pub struct Shape {
     /// Address of the system under test.
     #[arg(long)]
@@ -67,7 +67,7 @@ pub struct Tally {
     pub failed: BTreeMap<String, u64>,
     /// Wall time from the first request to the last reply.
     pub seconds: f64,
-    /// CPU time of the load generator itself.
+    /// CPU time of the load generator, where it is a process of its own.
     pub cpu_seconds: f64,
     /// Latency, median.
     pub p50_us: u64,
@@ -82,20 +82,43 @@ impl Tally {
     }
 }
 
+impl Shape {
+    /// One request at a time on each of 32 connections, for so long.
+    pub fn plain(target: &str, keys: &Path, seconds: f64) -> Self {
+        Self {
+            target: target.to_owned(),
+            connections: 32,
+            seconds,
+            requests: u64::MAX,
+            api: Api::default(),
+            model: "chat".to_owned(),
+            keys: keys.to_owned(),
+            stream_every: 0,
+            pii_every: 0,
+            ids: None,
+            until: None,
+        }
+    }
+}
+
 /// Sends the load and says what came back.
 pub fn run(shape: &Shape) -> Result<Tally> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut tally = LocalSet::new().block_on(&runtime, drive(shape))?;
+    tally.cpu_seconds = own_cpu()?.as_secs_f64();
+    Ok(tally)
+}
+
+/// The same on a thread that has other things to do as well: whose CPU time it was is not told.
+pub async fn drive(shape: &Shape) -> Result<Tally> {
     let book = Rc::new(RefCell::new(Book::open(shape)?));
     let started = Instant::now();
-    LocalSet::new().block_on(&runtime, async {
-        let clients: Vec<_> = (0..shape.connections)
-            .map(|_| tokio::task::spawn_local(client(shape.target.clone(), Rc::clone(&book))))
-            .collect();
-        for client in clients {
-            client.await.context("a client task")?;
-        }
-        Ok::<(), Failure>(())
-    })?;
+    let clients: Vec<_> = (0..shape.connections)
+        .map(|_| tokio::task::spawn_local(client(shape.target.clone(), Rc::clone(&book))))
+        .collect();
+    for client in clients {
+        client.await.context("a client task")?;
+    }
     let book = Rc::into_inner(book).ok_or_else(|| Failure::new("a client outlived the load"))?;
     book.into_inner().close(started.elapsed())
 }
@@ -187,7 +210,6 @@ impl Book {
             self.latencies.get(place).copied().map_or(0, u64::from)
         };
         (self.tally.p50_us, self.tally.p99_us) = (at(0.5), at(0.99));
-        self.tally.cpu_seconds = own_cpu()?.as_secs_f64();
         self.tally.seconds = taken.as_secs_f64();
         Ok(self.tally)
     }

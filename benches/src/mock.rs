@@ -1,7 +1,10 @@
 //! The upstream: a small, fast, OpenAI-shaped server that says what it saw.
 //!
 //! `POST …/chat/completions` answers the ticket in the prompt ([`crate::prompt`]); `GET /stats` tells the counts,
-//! `POST /release` lets streams that are held open go on.
+//! `POST /release` lets streams that are held open go on, `POST /load` sends a load and answers with its tally.
+//!
+//! Callers and upstream are one thread then, which never sleeps: on one machine it is the sender who wakes a peer that sleeps,
+//! and pays for it, the more the slower it is itself. A peer at the other end of a network is woken by its own machine.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,8 +13,10 @@ use memchr::memmem;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::LocalSet;
 
 use crate::failure::{Context, Failure, Result};
+use crate::load::{self, Shape};
 use crate::prompt::{Kind, Mark, PII, STREAM_CHUNKS, Ticket};
 use crate::wire::Conn;
 
@@ -53,7 +58,7 @@ struct Upstream {
 /// Serves on `listen` until the process is ended; `mask` is what a guard leaves where the address was.
 pub fn serve(listen: &str, mask: &str) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    LocalSet::new().block_on(&runtime, async {
         let listener = TcpListener::bind(listen).await.context(format!("listening on {listen}"))?;
         let stats = Mutex::default();
         let released = watch::Sender::new(0);
@@ -62,7 +67,7 @@ pub fn serve(listen: &str, mask: &str) -> Result<()> {
             let conn = Conn::new(listener.accept().await?.0)?;
             let upstream = Arc::clone(&upstream);
             // The task ends with its connection; the process is ended from outside.
-            tokio::spawn(async move { drop(serve_connection(conn, &upstream).await) });
+            tokio::task::spawn_local(async move { drop(serve_connection(conn, &upstream).await) });
         }
     })
 }
@@ -78,6 +83,10 @@ async fn serve_connection(mut conn: Conn, upstream: &Upstream) -> Result<()> {
                 let stats = upstream.stats.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 conn.send(&reply(200, &serde_json::to_vec(&stats)?)).await?;
             }
+            (b"POST", b"/load") => {
+                let tally = awake(load::drive(&serde_json::from_slice::<Shape>(&body)?)).await?;
+                conn.send(&reply(200, &serde_json::to_vec(&tally)?)).await?;
+            }
             (b"POST", b"/release") => {
                 upstream.released.send_modify(|generation| *generation += 1);
                 conn.send(&reply(200, b"{}")).await?;
@@ -86,6 +95,18 @@ async fn serve_connection(mut conn: Conn, upstream: &Upstream) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Does the work on a thread that looks for what has come instead of waiting for it.
+async fn awake<T>(work: impl Future<Output = T>) -> T {
+    let looking = tokio::spawn(async {
+        loop {
+            tokio::task::yield_now().await;
+        }
+    });
+    let done = work.await;
+    looking.abort();
+    done
 }
 
 impl Upstream {

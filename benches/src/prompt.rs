@@ -14,7 +14,9 @@ pub const BODY_BYTES: usize = 1024;
 pub const STREAM_CHUNKS: usize = 50;
 
 /// The API that a caller speaks; the mock speaks [`Api::Chat`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize,
+)]
 pub enum Api {
     /// OpenAI's Chat Completions.
     #[default]

@@ -150,7 +150,7 @@ fn cpu(bench: &Bench, systems: &[System], report: &mut Report) -> Result<()> {
     }
     report.series("foreign_cores", foreign);
     report.note(
-        "cpu_us: CPU microseconds a request at saturation, one core; ratios: round by round over pingora",
+        "cpu_us: CPU microseconds a request at saturation, one core, callers and upstream being awake; ratios: round by round over pingora",
     );
     report.note(
         "wasm_guard: one prompt in 100 has what the guard looks for, and only those enter Wasm; wasm_guard_each: every one has",

@@ -19,6 +19,17 @@ pub fn ask(address: &str, method: &str, path: &str, token: Option<&str>) -> Resu
     runtime.block_on(async { Conn::open(address).await?.ask(address, method, path, token).await })
 }
 
+/// Sends one body and reads the whole reply, on a connection of its own.
+pub fn post(address: &str, path: &str, body: &[u8]) -> Result<(u16, Bytes)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let head = format!("POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {}\r\n\r\n", body.len());
+    runtime.block_on(async {
+        let mut conn = Conn::open(address).await?;
+        conn.send(&[head.as_bytes(), body].concat()).await?;
+        conn.reply().await
+    })
+}
+
 /// A message head: the start line and the lines after it.
 pub struct Head(Bytes);
 
@@ -59,6 +70,10 @@ impl Conn {
         let token = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
         let request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{token}Content-Length: 0\r\n\r\n");
         self.send(request.as_bytes()).await?;
+        self.reply().await
+    }
+
+    async fn reply(&mut self) -> Result<(u16, Bytes)> {
         let head = self.head().await?.ok_or_else(|| cut("a reply"))?;
         Ok((head.status(), self.body(head.framing()?).await?))
     }
