@@ -359,3 +359,38 @@ fn what_could_not_be_told_can_be_told_again_and_only_that() {
     assert!(block_on(pipeline.complete_again(second)).is_none());
     assert_eq!(told.lock().unwrap()[2..], [("down", 2), ("down", 1)]);
 }
+
+#[test]
+fn it_is_told_again_under_the_binding_that_could_not_be_told() {
+    let told: Arc<Mutex<Vec<&str>>> = Arc::default();
+    let bound = |digest: &'static str, model: &str, failures: usize| {
+        let (kept, left) = (Arc::clone(&told), Mutex::new(failures));
+        let fake = Fake::new("book", "hooks: [complete]").digest(digest).any(move |question| {
+            let Question::Complete { .. } = question else { panic!() };
+            let mut left = left.lock().unwrap();
+            if let Some(less) = left.checked_sub(1) {
+                *left = less;
+                return Err(trap());
+            }
+            kept.lock().unwrap().push(digest);
+            Ok(Answer::Complete)
+        });
+        Bound { models: Some(vec![model.to_owned()]), ..fake.bind() }
+    };
+    let of = |model: &str| {
+        let head = Head { requested_model: model.into(), ..head() };
+        Summary { head: Arc::new(head), ..summary("a") }
+    };
+    let pipeline = Pipeline::new(vec![bound("one", "m", 0), bound("two", "n", 1)]).unwrap();
+    let mut untold = block_on(pipeline.complete(&[of("n")]));
+    let untold = untold.pop().unwrap();
+    assert!(block_on(pipeline.complete_again(untold.clone())).is_none());
+    assert_eq!(*told.lock().unwrap(), ["two"]);
+    // Another version stands in its place, and is told; a binding that is not concerned is not.
+    let later = Pipeline::new(vec![bound("one", "m", 0), bound("three", "n", 0)]).unwrap();
+    assert!(block_on(later.complete_again(untold.clone())).is_none());
+    assert_eq!(*told.lock().unwrap(), ["two", "three"]);
+    let gone = Pipeline::new(vec![bound("one", "m", 0)]).unwrap();
+    assert!(block_on(gone.complete_again(untold)).is_none());
+    assert_eq!(told.lock().unwrap().len(), 2);
+}

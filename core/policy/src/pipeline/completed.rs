@@ -12,6 +12,8 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct Untold {
     policy: Arc<str>,
+    /// Which version of it, with which config.
+    digest: Arc<str>,
     batch: Arc<[Summary]>,
 }
 
@@ -35,12 +37,24 @@ impl Pipeline {
         untold
     }
 
-    /// Tells a policy once more. A later pipeline may have a version of it that can be told; if it has none of that name,
-    /// nobody is left to be told.
+    /// Tells a policy once more: the same version, or where a later pipeline has it no more, the one that stands in its
+    /// place and is still concerned. If there is none, nobody is left to be told.
     pub async fn complete_again(&self, untold: Untold) -> Option<Untold> {
-        let stage = self.of(Hook::Complete).iter().find(|stage| stage.name == untold.policy)?;
-        let version = stage.version(&untold.batch.first()?.head);
-        self.tell(stage, Part { version, batch: untold.batch }).await
+        let head = &untold.batch.first()?.head;
+        let stages = || {
+            let named = self.of(Hook::Complete).iter().filter(|stage| stage.name == untold.policy);
+            named.filter(|stage| stage.bound_to(&head.requested_model))
+        };
+        let same = |stage: &'_ Stage| stage.versions().any(|v| v.policy.digest() == &*untold.digest);
+        let same = stages().find(|stage| same(stage));
+        let stage = same.or_else(|| stages().find(|stage| stage.applies(head)))?;
+        let known = stage.versions().find(|version| version.policy.digest() == &*untold.digest);
+        let version = known.unwrap_or_else(|| stage.version(head));
+        let batch = match known.is_none() && version.policy.manifest().shared {
+            true => untold.batch.iter().map(Summary::anonymous).collect(),
+            false => Arc::clone(&untold.batch),
+        };
+        self.tell(stage, Part { version, batch }).await
     }
 
     /// What follows a failure of a hook that only counts is that it has not counted yet; the observer says so.
@@ -48,6 +62,7 @@ impl Pipeline {
         let context = Checked::new(version, None);
         let make = || Question::Complete { batch: Arc::clone(&batch) };
         let told = self.put(stage, &mut Trace::new(), &context, make, checked::counted).await;
-        told.is_err().then(|| Untold { policy: Arc::clone(&stage.name), batch })
+        let digest = || version.policy.digest().into();
+        told.is_err().then(|| Untold { policy: Arc::clone(&stage.name), digest: digest(), batch })
     }
 }

@@ -218,10 +218,7 @@ impl Stage {
             let version = self.version(&summary.head);
             let shared = version.policy.manifest().shared;
             let owner = (!shared).then(|| Arc::clone(&summary.head.tenant));
-            let mut summary = summary.clone();
-            if shared {
-                summary.head = Arc::new(summary.head.anonymous());
-            }
+            let summary = if shared { summary.anonymous() } else { summary.clone() };
             match parts.iter_mut().find(|(known, of, _)| *known == owner && std::ptr::eq(*of, version)) {
                 Some((.., part)) => part.push(summary),
                 None => parts.push((owner, version, vec![summary])),

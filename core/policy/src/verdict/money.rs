@@ -61,6 +61,14 @@ pub struct Summary {
     pub cache: CacheState,
 }
 
+impl Summary {
+    /// The summary without who asked.
+    #[must_use]
+    pub fn anonymous(&self) -> Self {
+        Self { head: Arc::new(self.head.anonymous()), ..self.clone() }
+    }
+}
+
 /// How an exchange ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "as in the ledger and in metrics")]
