@@ -34,14 +34,15 @@ pub struct MaxPrice {
 }
 
 impl MaxPrice {
-    /// Whether rates are known and within it.
+    /// Whether rates are known and within it. A model that has a price of input and none of output makes none (embeddings).
     #[must_use]
     pub fn covers(self, rates: &[Rate]) -> bool {
-        let within = |class, most: Option<u64>| {
-            let rate = || rates.iter().find(|rate| rate.class == class).map(|rate| rate.pico_per_unit);
-            most.is_none_or(|most| rate().is_some_and(|rate| rate <= most))
+        let rate = |class| rates.iter().find(|rate| rate.class == class).map(|rate| rate.pico_per_unit);
+        let (input, output) = (rate(Class::Input), rate(Class::Output));
+        let within = |most: Option<u64>, rate: Option<u64>| {
+            most.is_none_or(|most| rate.is_some_and(|rate| rate <= most))
         };
-        within(Class::Input, self.input) && within(Class::Output, self.output)
+        within(self.input, input) && within(self.output, output.or(input.map(|_| 0)))
     }
 
     fn read(object: Value<'_>, at: &Path<'_>) -> Result<Self, RequestError> {
@@ -174,8 +175,10 @@ pub fn told(body: &Bytes, wishes: DataWishes) -> Bytes {
     };
     let root = json.root();
     let members = wishes.members();
-    let (object, inside) = match root.get("provider").filter(|value| value.kind() == Kind::Object) {
-        Some(provider) => (provider, members),
+    let (object, inside) = match root.get("provider") {
+        Some(provider) if provider.kind() == Kind::Object => (provider, members),
+        // Beside what is no object ours would be a second `provider`, and who reads it may take the last.
+        Some(other) => return splice(body, &[(other.span(), format!("{{{members}}}").into_bytes())]),
         None => (root, format!(r#""provider":{{{members}}}"#)),
     };
     let comma = if object.members_raw().next().is_some() { "," } else { "" };
@@ -241,6 +244,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_told_is_told_once_whatever_stood_there() {
+        for (other, expected) in [
+            (r#""provider":null,"#, 1),
+            (r#""provider":"openai","#, 1),
+            (r#""provider":[{"zdr":false}],"#, 1),
+            (r#""provider":{"zdr":false},"#, 1),
+            ("", 1),
+        ] {
+            let body = request(other).without_data_wishes().unwrap().body().clone();
+            let zero = DataWishes { zero: true, ..DataWishes::default() };
+            let told = told(&body, zero);
+            let text = std::str::from_utf8(&told).unwrap();
+            assert_eq!(text.matches(r#""provider""#).count(), expected, "{text}");
+            assert_eq!(
+                Request::parse(Api::Chat, told.clone()).unwrap().data_wishes(),
+                Ok(Some(zero)),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
     fn a_price_is_read_exactly_and_held_against_known_rates_only() {
         let read = |text: &str| request(text).data_wishes().unwrap().unwrap().max_price;
         let most = read(r#""provider":{"max_price":{"prompt":0.15,"completion":2}},"#);
@@ -250,7 +275,9 @@ mod tests {
         let rates = |input, output| [rate(Class::Input, input), rate(Class::Output, output)];
         assert!(most.covers(&rates(150_000, 2_000_000)));
         assert!(!most.covers(&rates(150_001, 0)) && !most.covers(&rates(0, 2_000_001)));
-        assert!(!most.covers(&[rate(Class::Input, 1)]), "what is not known is not within it");
+        assert!(most.covers(&[rate(Class::Input, 1)]), "it has no output");
+        assert!(!most.covers(&[rate(Class::Output, 1)]), "what is not known is not within it");
+        assert!(!most.covers(&[]));
         assert!(MaxPrice::default().covers(&[]), "nothing was asked");
     }
 
