@@ -319,16 +319,17 @@ fn start_telemetry(config: &Config) -> Result<Telemetry, telemetry::SetupError> 
     Ok(telemetry)
 }
 
-/// Instance slots of Wasm policies: every exchange may be a stream that one of them watches.
+/// Instance slots of Wasm policies: every exchange may be a stream that one of them watches, and may have a call that waits.
 fn instances(in_flight: u32) -> u32 {
-    in_flight.clamp(FEWEST_INSTANCES, MOST_INSTANCES)
+    in_flight.saturating_add(in_flight / 4).saturating_add(32).clamp(FEWEST_INSTANCES, MOST_INSTANCES)
 }
 
-/// Those of them that exchanges may keep: the rest is for calls that are answered at once, a few for each worker.
+/// Those of them that streams may keep: the rest is for calls that are answered at once, a few for each worker, and an
+/// eighth for those that wait.
 fn slots(in_flight: u32, workers: NonZeroUsize) -> u32 {
     let all = instances(in_flight);
     let at_once = u32::try_from(workers.get().saturating_mul(4)).unwrap_or(u32::MAX);
-    all - at_once.min(all / 2)
+    all - all / 8 - at_once.min(all / 2)
 }
 
 /// Opens the ledger as the config says.

@@ -33,12 +33,10 @@ impl Slots {
         let less = |free: u32| free.checked_sub(count);
         match self.0.fetch_update(Ordering::AcqRel, Ordering::Relaxed, less) {
             Ok(_) => Ok(Some(Taken { slots: self, count })),
-            Err(_) => Err(Refusal::busy(
-                "overloaded",
-                "As many streams are watched by policies as may be, and calls of policies under way.",
-                1000,
-            )
-            .shed("slots")),
+            Err(_) => {
+                Err(Refusal::busy("overloaded", "As many streams are watched by policies as may be.", 1000)
+                    .shed("slots"))
+            }
         }
     }
 }

@@ -72,7 +72,6 @@ pub struct Asked {
     warmth: bool,
     telemetry: bool,
     watchers: u16,
-    waits: bool,
 }
 
 impl Asked {
@@ -106,12 +105,11 @@ impl Asked {
         self.telemetry
     }
 
-    /// Slots that an exchange keeps: one for each policy that watches its stream, and one for a call that waits. What is
-    /// asked and answered at once takes one for a moment.
+    /// Slots that an exchange keeps: one for each policy that may watch its stream. What is asked and answered takes one for
+    /// as long as that lasts.
     #[must_use]
     pub const fn slots(self, stream: bool) -> u32 {
-        let watchers = if stream { self.watchers as u32 } else { 0 };
-        watchers + self.waits as u32
+        if stream { self.watchers as u32 } else { 0 }
     }
 
     /// Whether replies must be readable: somebody redacts or guards them.
@@ -213,7 +211,6 @@ impl Pipeline {
             asked.warmth |= stage.hook.shows_targets() && stage.reads_warmth();
             let watches = matches!(stage.hook, Hook::Stream | Hook::Redact);
             asked.watchers += u16::from(watches && stage.versions().any(|v| v.policy.takes_slots()));
-            asked.waits |= stage.versions().any(|v| v.policy.takes_slots() && v.policy.waits());
         }
         asked
     }

@@ -99,6 +99,7 @@ impl Exchange<'_> {
         two_holds: &mut Held<'_>,
     ) -> Result<(Raced, bool), End> {
         let Race { admitted, view, request, record, first, ready, second, delay } = race;
+        let gateway = self.gateway;
         let (id, shown) = (Arc::clone(&self.id), told(admitted));
         let shown = |sent: &Arc<Request>| Arc::clone(shown.as_ref().unwrap_or(sent));
 
@@ -115,7 +116,9 @@ impl Exchange<'_> {
         // The second is made ready only now: most of the time nobody asks it.
         let bound = admitted.route.bound.get(usize::from(second.target));
         let there = bound.is_some_and(|bound| self.snapshot.live.is_there(bound.live));
-        let ready = match there {
+        // Both are watched until one has won.
+        let slots = gateway.slots.take(admitted.route.asked.slots(request.stream()));
+        let ready = match there && slots.is_ok() {
             true => self.prepared(admitted, view, (second, Insist::No), request).await.map(Result::ok),
             false => Ok(None),
         };
