@@ -171,10 +171,24 @@ impl Ship {
                 unit.tally = Arc::clone(&running.tally);
                 unit.previous.clone_from(&running.previous);
                 unit.candidate.clone_from(&running.candidate);
+                self.end_unsigned(&mut unit);
                 return Ok(unit);
             }
         }
         Ok(unit)
+    }
+
+    /// A candidate goes on as long as it is signed as config asks now.
+    fn end_unsigned(&self, unit: &mut Unit) {
+        let Some(pending) = &unit.index.candidate else { return };
+        let Err(why) = self.signed(&unit.index.policy, &pending.version) else { return };
+        tracing::error!(policy = unit.index.policy, error = why, "the candidate is given up");
+        let version = pending.version.clone();
+        unit.index.candidate = None;
+        unit.index.note(Some(version), Ended::Refused, why);
+        if let Some(candidate) = unit.candidate.take() {
+            candidate.end();
+        }
     }
 
     /// The live version is the file's, but its bytes are no longer kept, or its signature has come since.

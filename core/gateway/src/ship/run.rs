@@ -64,9 +64,7 @@ impl Ship {
         version: &Version,
         mark: Mark,
     ) -> Result<Loaded, String> {
-        let bytes = self.store.bytes(&index.policy, version).map_err(|error| error.to_string())?;
-        signature::check(&self.signing, &bytes, version.signature.as_deref())
-            .map_err(|why| unsigned(&index.policy, version, &why))?;
+        let bytes = self.signed(&index.policy, version)?;
         let source = Source { engine: version.engine.engine(), bytes: &bytes };
         let policies = self.compile(bindings, source, mark)?;
         let mut version = version.clone();
@@ -75,6 +73,14 @@ impl Ship {
             policy.digest().clone_into(&mut version.digest);
         }
         Ok(Loaded { version, policies })
+    }
+
+    /// The bytes of a version that is signed as config asks now.
+    pub(super) fn signed(&self, policy: &str, version: &Version) -> Result<Vec<u8>, String> {
+        let bytes = self.store.bytes(policy, version).map_err(|error| error.to_string())?;
+        signature::check(&self.signing, &bytes, version.signature.as_deref())
+            .map_err(|why| unsigned(policy, version, &why))?;
+        Ok(bytes)
     }
 
     /// Lets the candidate run at its stage, counted anew.
