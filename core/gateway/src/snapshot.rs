@@ -104,8 +104,8 @@ impl Able {
         if let Some(said) = self.said {
             return said.lacking(asked);
         }
-        // A model of which the catalogue knows no ability at all is one of which it knows nothing.
-        let known = self.known.filter(|known| believe && !known.is_nothing());
+        // Where the catalogue knows of neither tools nor pictures it has not looked for them.
+        let known = self.known.filter(|known| believe && (known.tools || known.vision));
         // Schemas and log probabilities are asked for in many ways; the catalogue knows of few.
         let known = known.map(|known| Needs { json_schema: true, logprobs: true, ..known });
         known.map(|known| known.lacking(asked)).unwrap_or_default()

@@ -56,10 +56,13 @@ const METADATA_V4: [(Ipv4Addr, u32); 3] = [
     (Ipv4Addr::new(100, 100, 100, 200), 32),
 ];
 
-/// The same: link-local addresses, and Amazon's.
-const METADATA_V6: [(Ipv6Addr, u32); 2] = [
+/// The same: link-local addresses, all of Amazon's (`::254`, and `::23` of EKS), Google's, Oracle's and Scaleway's.
+const METADATA_V6: [(Ipv6Addr, u32); 5] = [
     (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10),
-    (Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), 128),
+    (Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0), 32),
+    (Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254), 128),
+    (Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe), 128),
+    (Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42), 128),
 ];
 
 /// Whether an address is one at which a cloud hands out credentials. No provider is there: a name that leads to it was
@@ -108,6 +111,8 @@ mod tests {
             "64:ff9b::a9fe:a9fe",
             "fe80::a9fe:a9fe",
             "fd00:ec2::254",
+            "fd00:ec2::23",
+            "fd20:ce::254",
         ] {
             let ip = metadata.parse().unwrap();
             assert!(is_metadata(ip) && !is_public(ip), "{metadata}");

@@ -170,7 +170,7 @@ fn none_eligible(route: &Route, asks: &Asks<'_>, hard: bool) -> Refusal {
         .about(uncovered.field.clone());
     }
     if route.eligible(asks, false).is_empty() {
-        let needs: Vec<_> = asks.needs.names().collect();
+        let needs: Vec<_> = Needs::default().lacking(asks.needs).names().collect();
         return Refusal::invalid(
             "model_not_capable",
             format!(
