@@ -7,7 +7,7 @@
 
 use bytes::{Bytes, BytesMut};
 use std::mem::take;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
 /// The body of a request or a reply.
 ///
@@ -86,8 +86,8 @@ impl From<Vec<u8>> for Payload {
 pub struct Pieces {
     /// The first piece, until a second one comes.
     first: Payload,
-    /// All pieces, once there are two.
-    all: Zeroizing<Vec<u8>>,
+    /// All pieces, once there are two. It never gets shorter: behind its end there has been nothing.
+    all: Vec<u8>,
 }
 
 impl Pieces {
@@ -119,7 +119,8 @@ impl Pieces {
     /// The whole.
     #[must_use]
     pub fn whole(mut self) -> Payload {
-        if self.first.is_empty() { take(&mut *self.all).into() } else { self.first }
+        let first = take(&mut self.first);
+        if first.is_empty() { take(&mut self.all).into() } else { first }
     }
 
     /// A vector that grows by itself would leave what it outgrew to the allocator as it is.
@@ -128,9 +129,16 @@ impl Pieces {
         if size <= self.all.capacity() {
             return;
         }
-        let mut larger = Zeroizing::new(Vec::with_capacity(size.max(expected).max(self.all.capacity() * 2)));
+        let mut larger = Vec::with_capacity(size.max(expected).max(self.all.capacity() * 2));
         larger.extend_from_slice(&self.all);
-        self.all = larger;
+        std::mem::replace(&mut self.all, larger).as_mut_slice().zeroize();
+    }
+}
+
+impl Drop for Pieces {
+    /// What has come, and not what there would have been room for: the length that a peer announces is not what it sends.
+    fn drop(&mut self) {
+        self.all.as_mut_slice().zeroize();
     }
 }
 

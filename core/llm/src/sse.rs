@@ -112,7 +112,9 @@ impl Parser {
     /// Whether the bytes so far end between two events.
     #[must_use]
     pub fn at_boundary(&self) -> bool {
-        self.line.is_empty() && !self.event.has_data && self.event.name.is_empty()
+        // A byte order mark that has come in part is the beginning of something.
+        let started = self.start == 0 || self.start == BOM.len();
+        started && self.line.is_empty() && !self.event.has_data && self.event.name.is_empty()
     }
 
     /// Offset behind a byte order mark. What only looked like one goes to the line.

@@ -447,13 +447,27 @@ mod tests {
     #[test]
     fn a_first_event_that_is_no_json_begins_nothing_and_a_later_one_passes() {
         let odd = "data: {nonsense\n\n";
-        for before in ["", ": ping\n\n"] {
+        for before in ["", ": ping\n\n", "data:\n\n"] {
             let mut relay = Relay::pass(Api::Chat, 1, true, false);
             let fed = relay.feed(&format!("{before}{odd}{DELTA}").into_bytes().into());
             assert_eq!((fed, relay.begun()), (Err(Unfit::NoReply), false));
         }
         let (out, _, relay) = relayed(true, &[DELTA.as_bytes(), odd.as_bytes()]);
         assert_eq!((out, relay.begun()), (format!("{DELTA}{odd}"), true));
+    }
+
+    #[test]
+    fn a_keep_alive_of_empty_data_and_a_mark_in_two_pieces_harm_nothing() {
+        let stream = format!("\u{feff}data:\n\n{DELTA}{DONE}");
+        for cut in 0..8 {
+            let (one, two) = stream.as_bytes().split_at(cut);
+            let (out, held, relay) = relayed(false, &[one, two]);
+            assert_eq!(
+                (format!("{out}{held}"), relay.end()),
+                (stream.clone(), Some(Ended::Done)),
+                "cut at {cut}"
+            );
+        }
     }
 
     #[test]

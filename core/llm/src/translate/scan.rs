@@ -172,6 +172,8 @@ impl Scan {
                 }
                 match scan.feed(event.data) {
                     Chunk::Delta => Seen::Piece,
+                    // `data:` alone is a keep-alive of those who do not know of comments.
+                    Chunk::Malformed if event.data.trim_ascii().is_empty() => Seen::Nothing,
                     Chunk::Malformed => Seen::Unreadable,
                     Chunk::UsageOnly => Seen::UsageOnly,
                     Chunk::Error => Seen::Error,
