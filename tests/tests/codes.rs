@@ -6,7 +6,7 @@ use serde_json::json;
 use std::path::Path;
 use std::process::Command;
 use weir_tests::collector::SIGNALS;
-use weir_tests::{Client, Collector, Gateway, Setup, Upstream};
+use weir_tests::{Client, Collector, Gateway, Setup, Upstream, soon};
 
 /// Lengths of prompts that are all `z`. The guest fails with the sum of the bytes that it reads where their count is odd.
 /// One number of five digits may stand somewhere by accident; that all of these stand in one place is none.
@@ -30,8 +30,18 @@ async fn explained(gateway: &Gateway, id: &str) -> Vec<u8> {
     let token = std::fs::read_to_string(gateway.data().join("admin.token")).unwrap();
     let bearer = format!("Bearer {}", token.trim());
     let mut admin = Client::connect(gateway.admin).await.unwrap();
-    admin.send("GET", &format!("/admin/v1/explain/{id}"), &[("Authorization", &bearer)], b"").await.unwrap();
-    admin.reply().await.unwrap().body
+    let path = format!("/admin/v1/explain/{id}");
+    // An exchange is over a moment after its caller has been answered.
+    soon("the exchange is kept", async {
+        loop {
+            admin.send("GET", &path, &[("Authorization", &bearer)], b"").await.unwrap();
+            let reply = admin.reply().await.unwrap();
+            if reply.status() == 200 {
+                return reply.body;
+            }
+        }
+    })
+    .await
 }
 
 /// Whether the number stands there by itself, not as a part of a longer one.

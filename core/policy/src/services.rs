@@ -3,6 +3,7 @@
 
 use crate::head::{Demands, Retention};
 use crate::manifest::Capability;
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -126,7 +127,7 @@ impl Scope {
 }
 
 /// What is kept under a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The value.
     pub value: Vec<u8>,
@@ -137,7 +138,7 @@ pub struct Entry {
 }
 
 /// What is written under a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Put<'a> {
     /// The value.
     pub value: &'a [u8],
@@ -145,6 +146,19 @@ pub struct Put<'a> {
     pub version: Option<u64>,
     /// How long it lives.
     pub ttl_ms: Option<u64>,
+}
+
+impl fmt::Debug for Entry {
+    /// Without the value: what a policy keeps is its own.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Entry({} bytes, version {}, ttl {:?})", self.value.len(), self.version, self.ttl_ms)
+    }
+}
+
+impl fmt::Debug for Put<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Put({} bytes, version {:?}, ttl {:?})", self.value.len(), self.version, self.ttl_ms)
+    }
 }
 
 /// What passes a bucket.

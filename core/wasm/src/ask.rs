@@ -33,7 +33,7 @@ pub(crate) async fn hook(
         Question::Redact { direction, .. } => {
             let params = (lower::direction(*direction), handle());
             let (answer,) = instance.invoke(&named(&exports.redact)?.redact, params).await?;
-            Answer::Redact(answer.map_err(OwnError)?.into_iter().map(lift::span).collect())
+            Answer::Redact(answer.map_err(|_| OwnError)?.into_iter().map(lift::span).collect())
         }
         Question::Route { view, .. } => {
             let (answer,) = instance.invoke(named(&exports.route)?, (head(view), handle())).await?;
@@ -86,7 +86,7 @@ pub(crate) fn named<T>(hook: &Option<T>) -> Result<&T, NoHook> {
 /// A redactor's own error code: small, and of the policy's making, so it goes nowhere.
 #[derive(Debug, thiserror::Error)]
 #[error("the redactor failed with a code of its own")]
-pub(crate) struct OwnError(u16);
+pub(crate) struct OwnError;
 
 /// The views of a call.
 pub(crate) fn call(question: &Question, shared: bool) -> Call {

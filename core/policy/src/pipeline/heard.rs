@@ -10,6 +10,7 @@ use crate::policy::{Fault, Policy};
 use crate::question::{Answer, Question};
 use crate::request::RequestView;
 use crate::verdict::{Deny, Lane};
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use weir_llm::usage::Usage;
@@ -32,7 +33,7 @@ pub struct Heard {
 }
 
 /// One thing that a policy was told of a stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Piece {
     /// More of a lane.
     Text {
@@ -53,7 +54,7 @@ pub enum Piece {
 }
 
 /// What a policy made of a stream.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Passed {
     /// What it let go, by lane.
     pub lanes: Vec<(Lane, String)>,
@@ -61,6 +62,27 @@ pub struct Passed {
     pub edited: bool,
     /// Why it ended the stream, if it did.
     pub stopped: Option<Deny>,
+}
+
+impl fmt::Debug for Piece {
+    /// Where, and how much: a model's text is never printed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text { lane, text, last } => {
+                write!(f, "Text({lane:?}, {} bytes, last: {last})", text.len())
+            }
+            Self::Call { lane, .. } => write!(f, "Call({lane:?})"),
+        }
+    }
+}
+
+impl fmt::Debug for Passed {
+    /// How much of each lane.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lanes: Vec<_> = self.lanes.iter().map(|(lane, text)| (lane, text.len())).collect();
+        let mut passed = f.debug_struct("Passed");
+        passed.field("lanes", &lanes).field("edited", &self.edited).field("stopped", &self.stopped).finish()
+    }
 }
 
 impl Heard {

@@ -4,6 +4,7 @@ use crate::manifest::Hook;
 use crate::policy::Fault;
 use crate::request::RequestView;
 use crate::verdict::{Deny, Finding, Plan, Preparation};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ pub struct GuardOutcome {
 }
 
 /// How a round of guards ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum GuardEnd {
     /// Go on.
     Pass,
@@ -31,6 +32,17 @@ pub enum GuardEnd {
         /// What.
         text: String,
     },
+}
+
+impl fmt::Debug for GuardEnd {
+    /// Who answers, and how long: what is said is for the caller.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pass => f.write_str("Pass"),
+            Self::Blocked(refused) => f.debug_tuple("Blocked").field(refused).finish(),
+            Self::Answered { policy, text } => write!(f, "Answered({policy}, {} bytes)", text.len()),
+        }
+    }
 }
 
 impl GuardOutcome {

@@ -1,6 +1,7 @@
 //! The answers of `admit` and `attempt`.
 
 use super::{Deny, Edit};
+use std::fmt;
 use std::sync::Arc;
 
 /// The answer of `admit`.
@@ -35,10 +36,18 @@ pub enum Preparation {
 }
 
 /// What differs for one target.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Clone, PartialEq, Default)]
 pub struct Changes {
     /// Edits of content.
     pub edits: Vec<Edit>,
     /// Headers to set; an empty value removes one that Weir would send.
     pub headers: Vec<(String, String)>,
+}
+
+impl fmt::Debug for Changes {
+    /// Names of headers without their values, which a policy may have made of what it read.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Changes").field("edits", &self.edits).field("headers", &headers).finish()
+    }
 }
