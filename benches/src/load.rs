@@ -16,6 +16,9 @@ use crate::prompt::{Api, Kind, Mark, Template, body};
 use crate::reply::{self, Due};
 use crate::wire::Conn;
 
+const CONNECTIONS: usize = 32;
+const MODEL: &str = "chat";
+
 /// What to send, where, and for how long.
 #[derive(Clone, Debug, clap::Args, Serialize, Deserialize)]
 pub struct Shape {
@@ -23,7 +26,7 @@ pub struct Shape {
     #[arg(long)]
     pub target: String,
     /// Connections, each with one request at a time.
-    #[arg(long, default_value_t = 32)]
+    #[arg(long, default_value_t = CONNECTIONS)]
     pub connections: usize,
     /// How long new requests are sent.
     #[arg(long, default_value_t = 2.0)]
@@ -35,7 +38,7 @@ pub struct Shape {
     #[arg(long, value_enum, default_value_t)]
     pub api: Api,
     /// Model name in the bodies.
-    #[arg(long, default_value = "chat")]
+    #[arg(long, default_value = MODEL)]
     pub model: String,
     /// File with one key a line, used in turn.
     #[arg(long)]
@@ -83,15 +86,15 @@ impl Tally {
 }
 
 impl Shape {
-    /// One request at a time on each of 32 connections, for so long.
+    /// Plain requests for so long, and all else as it is unless it is asked for.
     pub fn plain(target: &str, keys: &Path, seconds: f64) -> Self {
         Self {
             target: target.to_owned(),
-            connections: 32,
+            connections: CONNECTIONS,
             seconds,
             requests: u64::MAX,
             api: Api::default(),
-            model: "chat".to_owned(),
+            model: MODEL.to_owned(),
             keys: keys.to_owned(),
             stream_every: 0,
             pii_every: 0,

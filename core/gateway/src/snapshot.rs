@@ -234,15 +234,14 @@ impl Route {
     /// The first reason why not. What the catalogue alone says that it cannot do is one only if another target can.
     pub fn fits<'a>(&self, index: u16, asks: &Asks<'a>, priced: bool) -> Result<(), Unfit<'a>> {
         match self.fits_if(index, asks, priced, true) {
-            Err(Unfit::Unable(_)) if !self.anybody(asks, priced, true) => {
-                self.fits_if(index, asks, priced, false)
-            }
+            Err(Unfit::Unable(_)) if !self.anybody(asks, priced) => self.fits_if(index, asks, priced, false),
             fits => fits,
         }
     }
 
-    fn anybody(&self, asks: &Asks<'_>, priced: bool, believe: bool) -> bool {
-        self.allowed.iter().any(|&index| self.fits_if(index, asks, priced, believe).is_ok())
+    /// Whether the catalogue leaves anybody.
+    fn anybody(&self, asks: &Asks<'_>, priced: bool) -> bool {
+        self.allowed.iter().any(|&index| self.fits_if(index, asks, priced, true).is_ok())
     }
 
     /// `believe`: the catalogue, where the operator does not say what a model can do.
@@ -272,7 +271,7 @@ impl Route {
         if self.allowed.iter().all(|&index| self.fits_if(index, asks, priced, true).is_ok()) {
             return Arc::clone(&self.allowed);
         }
-        let believe = self.anybody(asks, priced, true);
+        let believe = self.anybody(asks, priced);
         let fits = |index: &u16| self.fits_if(*index, asks, priced, believe).is_ok();
         self.allowed.iter().copied().filter(fits).collect()
     }

@@ -38,6 +38,14 @@ pub enum Misfit {
 }
 
 impl Terms {
+    /// Nothing is asked; as the default, for what is known at compile time.
+    pub const NONE: Self = Self {
+        retention: Retention::Unknown,
+        no_training: false,
+        regions: Vec::new(),
+        max_price: MaxPrice { input: None, output: None },
+    };
+
     /// The strictest of what a key's owners and the request itself ask for.
     #[must_use]
     pub fn of(principal: &Principal, wishes: &Wishes) -> Self {

@@ -36,14 +36,11 @@ const INWARD_V6: [(Ipv6Addr, u32); 4] = [
 #[must_use]
 pub fn is_public(ip: IpAddr) -> bool {
     match ip {
-        IpAddr::V4(ip) => !INWARD_V4.iter().any(|(net, bits)| within(ip.to_bits(), net.to_bits(), 32 - bits)),
+        IpAddr::V4(ip) => !in_v4(ip, &INWARD_V4),
         IpAddr::V6(ip) => match carried(ip) {
             Some(inner) => is_public(IpAddr::V4(inner)),
-            None => {
-                let inward = |(net, bits): &(Ipv6Addr, u32)| within(ip.to_bits(), net.to_bits(), 128 - bits);
-                // Nothing but 2000::/3 is given out for global unicast.
-                ip.segments()[0] & 0xe000 == 0x2000 && !INWARD_V6.iter().any(inward)
-            }
+            // Nothing but 2000::/3 is given out for global unicast.
+            None => ip.segments()[0] & 0xe000 == 0x2000 && !in_v6(ip, &INWARD_V6),
         },
     }
 }
@@ -70,12 +67,10 @@ const METADATA_V6: [(Ipv6Addr, u32); 5] = [
 #[must_use]
 pub fn is_metadata(ip: IpAddr) -> bool {
     match ip {
-        IpAddr::V4(ip) => {
-            METADATA_V4.iter().any(|(net, bits)| within(ip.to_bits(), net.to_bits(), 32 - bits))
-        }
+        IpAddr::V4(ip) => in_v4(ip, &METADATA_V4),
         IpAddr::V6(ip) => match carried(ip) {
             Some(inner) => is_metadata(IpAddr::V4(inner)),
-            None => METADATA_V6.iter().any(|(net, bits)| within(ip.to_bits(), net.to_bits(), 128 - bits)),
+            None => in_v6(ip, &METADATA_V6),
         },
     }
 }
@@ -89,6 +84,14 @@ fn carried(ip: Ipv6Addr) -> Option<Ipv4Addr> {
         }
         _ => None,
     }
+}
+
+fn in_v4(ip: Ipv4Addr, nets: &[(Ipv4Addr, u32)]) -> bool {
+    nets.iter().any(|(net, bits)| within(ip.to_bits(), net.to_bits(), 32 - bits))
+}
+
+fn in_v6(ip: Ipv6Addr, nets: &[(Ipv6Addr, u32)]) -> bool {
+    nets.iter().any(|(net, bits)| within(ip.to_bits(), net.to_bits(), 128 - bits))
 }
 
 /// Whether two addresses are the same but for their last bits.

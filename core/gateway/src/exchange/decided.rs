@@ -181,8 +181,8 @@ fn misfit_in_words(misfit: Misfit, target: &Target, terms: &Terms) -> String {
         Misfit::Elsewhere if target.region.is_empty() => {
             format!("nobody says where it is; the request asks for {terms}")
         }
-        Misfit::Dear => format!("it costs more, or nobody says what it costs; the request asks for {terms}"),
         Misfit::Elsewhere => format!("it is in {}; the request asks for {terms}", target.region),
+        Misfit::Dear => format!("it costs more, or nobody says what it costs; the request asks for {terms}"),
     }
 }
 

@@ -115,14 +115,7 @@ impl Exchange<'_> {
 
     fn decided(&self) -> Decided<'_> {
         let considered = self.considered.as_ref();
-        let none = const {
-            &Terms {
-                retention: weir_policy::Retention::Unknown,
-                no_training: false,
-                regions: Vec::new(),
-                max_price: weir_llm::request::MaxPrice { input: None, output: None },
-            }
-        };
+        let none = const { &Terms::NONE };
         Decided {
             route: considered.map(|considered| &*considered.route),
             terms: considered.map_or(none, |considered| &considered.terms),
@@ -182,18 +175,13 @@ impl Explained {
     /// The next exchange writes into what this one leaves, unless it is much.
     fn empty(&mut self) {
         self.route = None;
-        self.steps.clear();
-        self.steps.shrink_to(KEPT_LINES);
-        self.set_back.clear();
-        self.set_back.shrink_to(KEPT_LINES);
+        empty(&mut self.steps);
+        empty(&mut self.set_back);
         self.reason.clear();
         self.reason.shrink_to(KEPT_TEXT);
-        self.trace.clear();
-        self.trace.shrink_to(KEPT_LINES);
-        self.attempts.clear();
-        self.attempts.shrink_to(KEPT_LINES);
-        self.passed.clear();
-        self.passed.shrink_to(KEPT_LINES);
+        empty(&mut self.trace);
+        empty(&mut self.attempts);
+        empty(&mut self.passed);
     }
 
     fn consider(&mut self, considered: Considered) {
@@ -249,6 +237,11 @@ impl Explained {
             passed: &self.passed,
         }
     }
+}
+
+fn empty<T>(list: &mut Vec<T>) {
+    list.clear();
+    list.shrink_to(KEPT_LINES);
 }
 
 /// A list as a header may carry it: what is not plain ASCII is escaped, and what does not fit is cut at an item, with a mark

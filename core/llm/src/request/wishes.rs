@@ -64,19 +64,21 @@ impl MaxPrice {
         Ok(most)
     }
 
+    /// What is asked, by OpenRouter's names, in dollars a million tokens.
+    fn parts(self) -> impl Iterator<Item = (&'static str, String)> {
+        let parts = [("prompt", self.input), ("completion", self.output)];
+        parts.into_iter().filter_map(|(name, most)| Some((name, dollars(most?))))
+    }
+
     fn member(self) -> Option<String> {
-        let part = |name: &str, most: Option<u64>| most.map(|pico| format!(r#""{name}":{}"#, dollars(pico)));
-        let parts: Vec<_> =
-            part("prompt", self.input).into_iter().chain(part("completion", self.output)).collect();
+        let parts: Vec<_> = self.parts().map(|(name, most)| format!(r#""{name}":{most}"#)).collect();
         (!parts.is_empty()).then(|| format!(r#""max_price":{{{}}}"#, parts.join(",")))
     }
 }
 
 impl fmt::Display for MaxPrice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let part = |name: &str, most: Option<u64>| most.map(|pico| format!("{} for {name}", dollars(pico)));
-        let parts: Vec<_> =
-            part("prompt", self.input).into_iter().chain(part("completion", self.output)).collect();
+        let parts: Vec<_> = self.parts().map(|(name, most)| format!("{most} for {name}")).collect();
         f.write_str(&parts.join(", "))
     }
 }
