@@ -83,7 +83,8 @@ impl Policy for Script {
         let found = self.0.found("route")?;
         let targets = Dynamic::from(Targets::all(candidates, request.head()));
         let given = [self.head(request), targets, self.config()];
-        let route = |seen, arguments: &mut [Dynamic]| self.0.route(found, seen, arguments);
+        let route =
+            |seen, arguments: &mut [Dynamic]| self.0.on_a_path(&self.0.routes, found, seen, arguments);
         let answer = self.maybe_with_request(found, request, given, route)?;
         let decision = plan::decision(answer).map_err(|message| self.0.bad(found, message))?;
         if let Decision::Plan(plan) = &decision {
@@ -155,7 +156,10 @@ impl Policy for Script {
 
     fn price(&self, request: &Arc<RequestView>, base: &Arc<Base>) -> Result<Charge, Fault> {
         let found = self.0.found("price")?;
-        self.0.ask(found, Seen::request(request), &mut self.priced(request, base), money::charge)
+        let mut arguments = self.priced(request, base);
+        let answer =
+            self.0.on_a_path(&self.0.prices, found, Seen::request(request), &mut arguments)?;
+        money::charge(answer).map_err(|message| self.0.bad(found, message))
     }
 
     fn complete(&self, batch: &Arc<[Summary]>) -> Result<(), Fault> {

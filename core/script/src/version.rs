@@ -2,7 +2,7 @@
 
 use crate::api::config::Config;
 use crate::call::{self, Call, Host, Seen};
-use crate::paths::{Panicked, Paths, watch};
+use crate::paths::{Panicked, Paths};
 use crate::shapes::{self, Found, SELF_TEST};
 use crate::source::Source;
 use crate::{api, check, engine, fault, header, meter, warm};
@@ -36,7 +36,10 @@ pub(crate) struct Version {
     functions: Vec<Found>,
     engine: Engine,
     ast: AST,
-    pub(crate) paths: Paths,
+    /// Of `route`: the head and the candidates.
+    pub(crate) routes: Paths,
+    /// Of `price`: the head, the target and what was used.
+    pub(crate) prices: Paths,
 }
 
 /// What happens once per version.
@@ -81,7 +84,8 @@ fn compiled(
         functions,
         engine,
         ast,
-        paths: Paths::default(),
+        routes: Paths::new(2),
+        prices: Paths::new(3),
     };
     version.self_test()?;
     Ok(version)
@@ -109,15 +113,16 @@ impl Version {
             .map_err(|error| fault::of_eval(&self.source, found.position, &error))
     }
 
-    /// Calls `route`, or follows the path that a request like this one went.
-    pub(crate) fn route(
+    /// Calls a function of a hook, or follows the path that a request like this one went.
+    pub(crate) fn on_a_path(
         &self,
+        paths: &Paths,
         found: Found,
         seen: Seen,
         arguments: &mut [Dynamic],
     ) -> Result<Dynamic, Fault> {
         meter::start(&self.host.manifest.limits);
-        match self.paths.follow(arguments) {
+        match paths.follow(arguments) {
             Some(Ok(answer)) => return Ok(answer),
             Some(Err(Panicked)) => {
                 let error = fault::misuse("a function of the host panicked");
@@ -125,14 +130,10 @@ impl Version {
             }
             None => {}
         }
-        if seen.keeps_nothing() || !self.paths.lesson() {
+        if seen.keeps_nothing() || !paths.lesson() {
             return self.call(found, seen, arguments);
         }
-        let (answer, path) = watch::watch(arguments, |arguments| self.call(found, seen, arguments));
-        if let Some(path) = path {
-            self.paths.learn(path);
-        }
-        answer
+        paths.watch(arguments, |arguments| self.call(found, seen, arguments))
     }
 
     /// Calls it and reads its answer.

@@ -56,15 +56,20 @@ pub(crate) const TYPES: [Named; 18] = [
     ("Reply", TypeId::of::<capability::Reply>),
 ];
 
-/// Adds the API to the library that every engine shares. What a path may remember is what `route` asks.
+/// Adds the API to the library that every engine shares. What a path may remember is what `route` and `price` ask.
 pub(crate) fn register(module: &mut Module) {
-    config::register(&mut Api::new(module, Kind::Constant));
+    let mut constant = Api::new(module, Kind::Constant);
+    config::register(&mut constant);
+    money::arithmetic(&mut constant);
     let mut looks = Api::new(module, Kind::Looks);
     head::register(&mut looks);
     target::register(&mut looks);
     targets::register(&mut looks);
     order::register(&mut looks);
-    plan::register(&mut Api::new(module, Kind::Builds));
+    money::facts(&mut looks);
+    let mut builds = Api::new(module, Kind::Builds);
+    plan::register(&mut builds);
+    money::charges(&mut builds);
     let mut other = Api::new(module, Kind::Other);
     recovery::register(&mut other);
     errors::register(&mut other);
@@ -76,7 +81,6 @@ pub(crate) fn register(module: &mut Module) {
     step::register(&mut other);
     meta::register(&mut other);
     usage::register(&mut other);
-    money::register(&mut other);
     batch::register(&mut other);
     capability::register(&mut other);
 }

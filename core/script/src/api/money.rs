@@ -33,16 +33,15 @@ pub(crate) fn quote(value: &Dynamic) -> Result<Nanos, String> {
     })
 }
 
-pub(super) fn register(api: &mut Api<'_>) {
+pub(super) fn facts(api: &mut Api<'_>) {
     api.custom_type::<BaseHandle>("Base");
-    api.custom_type::<Charge>("Charge");
     api.custom_type::<Rate>("Rate");
-    facts(api);
-    charges(api);
-    arithmetic(api);
-}
-
-fn facts(api: &mut Api<'_>) {
+    // The list price as a charge: what is added to it here and not in numbers of the script's is on a path for any price.
+    api.function("charge", |b: &mut BaseHandle| {
+        let list = b.0.list_price;
+        Ok(Charge { total: list, items: vec![("list".to_owned(), list)], tags: Vec::new() })
+    });
+    api.getter("total", |charge: &mut Charge| Ok(charge.total.0));
     api.getter("list_price", |b: &mut BaseHandle| Ok(b.0.list_price.0));
     api.getter("lines", |b: &mut BaseHandle| Ok(lines(&b.0.usage)));
     api.function("of", |b: &mut BaseHandle, class: ImmutableString| Ok(of(&b.0.usage, &class)));
@@ -68,7 +67,8 @@ fn rate_of(base: &Base, class: &str) -> Option<(Class, u64)> {
     Some((class, rate(&base.rates, class)?))
 }
 
-fn charges(api: &mut Api<'_>) {
+pub(super) fn charges(api: &mut Api<'_>) {
+    api.custom_type::<Charge>("Charge");
     api.function("charge", |total: INT| {
         Ok(Charge { total: Nanos(total), items: Vec::new(), tags: Vec::new() })
     });
@@ -82,16 +82,45 @@ fn charges(api: &mut Api<'_>) {
         meter::keep(name.len() + value.len())?;
         Ok(change(charge, |c| c.tags.push((name.as_str().to_owned(), value.as_str().to_owned()))))
     });
+    // Of what it comes to so far. A markup is rounded up and a discount down: a larger sum is never charged less.
+    api.function("percent", |charge: &mut Charge, by: INT| {
+        let (total, up) = (charge.total.0, by >= 0);
+        let share = mul_div(total, by.saturating_abs(), 100, i128::from(up))?;
+        added(charge, if up { "markup" } else { "discount" }, if up { share } else { -share })
+    });
+    api.function("percent", |_: &mut Charge, _: FLOAT| no_fraction::<Charge>());
+    api.function("fee", |charge: &mut Charge, nanos: INT| added(charge, "fee", nanos));
+    api.function("fee", |_: &mut Charge, _: FLOAT| not_whole::<Charge>());
+    api.function("at_least", |charge: &mut Charge, nanos: INT| {
+        let missing = nanos.saturating_sub(charge.total.0).max(0);
+        added(charge, "to_minimum", missing)
+    });
+    api.function("at_least", |_: &mut Charge, _: FLOAT| not_whole::<Charge>());
+}
+
+/// Adds to a charge, with the item that says why; nothing is no item.
+fn added(charge: &mut Charge, item: &str, nanos: INT) -> Answer<Charge> {
+    if nanos == 0 {
+        return Ok(charge.clone());
+    }
+    meter::keep(item.len())?;
+    let total = whole(i128::from(charge.total.0) + i128::from(nanos))?;
+    Ok(change(charge, |c| {
+        c.total = Nanos(total);
+        c.items.push((item.to_owned(), Nanos(nanos)));
+    }))
 }
 
 /// Each product is exact (128 bits) before it is divided; a remainder goes towards the lower number.
-fn arithmetic(api: &mut Api<'_>) {
+pub(super) fn arithmetic(api: &mut Api<'_>) {
     api.function("mul_div", |a: INT, b: INT, c: INT| mul_div(a, b, c, 0));
     api.function("mul_div_up", |a: INT, b: INT, c: INT| mul_div(a, b, c, 1));
     api.function("percent", |amount: INT, percent: INT| mul_div(amount, percent, 100, 0));
-    api.function("percent", |_: INT, _: FLOAT| {
-        Err::<INT, _>(misuse("a percentage of money is whole; of 12.5 % write mul_div(amount, 125, 1000)"))
-    });
+    api.function("percent", |_: INT, _: FLOAT| no_fraction::<INT>());
+}
+
+fn no_fraction<T>() -> Answer<T> {
+    Err(misuse("a percentage of money is whole; of 12.5 % write mul_div(amount, 125, 1000)"))
 }
 
 fn mul_div(a: INT, b: INT, c: INT, up: i128) -> Answer<INT> {

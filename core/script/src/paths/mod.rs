@@ -1,4 +1,5 @@
-//! What a script's `route` asked of the host, remembered as a path, so that the next request need not be interpreted.
+//! What a script's `route` or `price` asked of the host, remembered as a path, so that the next request need not be
+//! interpreted.
 //!
 //! A script decides by what the host tells it: given the same answers it does the same. So the host's functions that a
 //! call went through are written down, each with what it was given: a value that an earlier function on the path made,
@@ -13,6 +14,8 @@
 //! - `watch`: what a call under observation does, function by function.
 //! - `tree`: the paths of one script, and the walk.
 
+#[cfg(test)]
+mod prices;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tree;
@@ -30,8 +33,10 @@ const LESSONS: u32 = 64;
 /// Requests in a row that no path fits, after the last lesson, until the paths are given up.
 const PATIENCE: u32 = 256;
 
-/// The paths of one version of a script.
+/// The paths of one function of a version of a script.
 pub(crate) struct Paths {
+    /// So many of its arguments differ from call to call, the first ones.
+    roots: usize,
     tree: ArcSwapOption<Tree>,
     /// Held while a path is added, never while one is followed.
     adding: Mutex<()>,
@@ -43,28 +48,40 @@ pub(crate) struct Paths {
 /// A function of the host panicked: a bug of Weir's, which costs this call.
 pub(crate) struct Panicked;
 
-impl Default for Paths {
-    fn default() -> Self {
+impl Paths {
+    pub(crate) fn new(roots: usize) -> Self {
         Self {
+            roots,
             tree: ArcSwapOption::empty(),
             adding: Mutex::new(()),
             lessons: AtomicU32::new(LESSONS),
             misses: AtomicU32::new(0),
         }
     }
-}
 
-impl Paths {
-    /// What the script answers, if a path fits. `arguments` are those of `route`; they are as before if none does.
+    /// What the script answers, if a path fits. `arguments` are as before if none does.
     pub(crate) fn follow(&self, arguments: &mut [Dynamic]) -> Option<Result<Dynamic, Panicked>> {
         let tree = self.tree.load();
-        let tree = tree.as_ref()?;
+        let (tree, arguments) = (tree.as_ref()?, arguments.get_mut(..self.roots)?);
         let walked = catch_unwind(AssertUnwindSafe(|| tree.walk(arguments)));
         // Read before written: where every request fits, the cores share the line.
         if matches!(walked, Ok(Some(_))) && self.misses.load(Ordering::Relaxed) > 0 {
             self.misses.store(0, Ordering::Relaxed);
         }
         walked.map_err(|_| Panicked).transpose()
+    }
+
+    /// Calls the script under observation, and adds the path that it went.
+    pub(crate) fn watch<E>(
+        &self,
+        arguments: &mut [Dynamic],
+        call: impl FnOnce(&mut [Dynamic]) -> Result<Dynamic, E>,
+    ) -> Result<Dynamic, E> {
+        let (answer, path) = watch::watch(arguments, self.roots, call);
+        if let Some(path) = path {
+            self.learn(path);
+        }
+        answer
     }
 
     /// Whether the next call is to be watched, and if not, that it was one more that no path fitted.
@@ -79,8 +96,7 @@ impl Paths {
         self.lessons.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
     }
 
-    /// Adds the path that a call went.
-    pub(crate) fn learn(&self, path: Path) {
+    fn learn(&self, path: Path) {
         let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
         // Whoever follows a path meanwhile keeps the tree that they have.
         let mut tree = self.tree.load().as_deref().cloned().unwrap_or_default();

@@ -19,7 +19,7 @@ fn script(body: &str) -> Script {
     compiled(&source, &Value::Null)
 }
 
-fn compiled(source: &str, config: &Value) -> Script {
+pub(super) fn compiled(source: &str, config: &Value) -> Script {
     let version = version::load("tested.rhai", source, config, &Grants::offline());
     Script(Arc::new(version.unwrap_or_else(|error| panic!("{error}"))))
 }
@@ -35,12 +35,12 @@ impl LiveFacts for Facts {
 
 /// One request and what there is to choose from.
 #[derive(Debug, Clone)]
-struct Asked {
-    tenant: String,
-    tier: Option<String>,
-    tokens: u32,
-    retention: Retention,
-    targets: Vec<(Target, Live)>,
+pub(super) struct Asked {
+    pub(super) tenant: String,
+    pub(super) tier: Option<String>,
+    pub(super) tokens: u32,
+    pub(super) retention: Retention,
+    pub(super) targets: Vec<(Target, Live)>,
 }
 
 fn target(n: u16, price: u64, quality: Option<f32>, tag: &str) -> Target {
@@ -62,7 +62,7 @@ fn target(n: u16, price: u64, quality: Option<f32>, tag: &str) -> Target {
 }
 
 impl Asked {
-    fn plain() -> Self {
+    pub(super) fn plain() -> Self {
         let targets = (0..4u16).map(|n| {
             let live =
                 Live { target: n, healthy: true, ttft_p50_ms: 100 * u32::from(n + 1), ..Live::default() };
@@ -77,7 +77,7 @@ impl Asked {
         }
     }
 
-    fn view(&self) -> Arc<RequestView> {
+    pub(super) fn view(&self) -> Arc<RequestView> {
         let body = r#"{"model":"fast","messages":[{"role":"user","content":"Hello."}]}"#;
         let head = Head {
             request_id: "req_1".into(),
@@ -127,7 +127,7 @@ fn follows(script: &Script, asked: &Asked) -> bool {
     let head = crate::api::head::HeadHandle::View(view);
     let mut arguments = [Dynamic::from(head), Dynamic::from(targets), Dynamic::UNIT];
     crate::meter::start(&script.0.manifest().limits);
-    matches!(script.0.paths.follow(&mut arguments), Some(Ok(_)))
+    matches!(script.0.routes.follow(&mut arguments), Some(Ok(_)))
 }
 
 #[test]
@@ -299,10 +299,10 @@ fn a_contradiction_ends_all_paths() {
     let mut arguments = [Dynamic::from(head), Dynamic::from(targets), Dynamic::UNIT];
     let found = other.0.found("route").unwrap();
     let call = |arguments: &mut [Dynamic]| other.0.call(found, crate::call::Seen::request(&view), arguments);
-    let (answer, path) = super::watch::watch(&mut arguments, call);
+    let (answer, path) = super::watch::watch(&mut arguments, 2, call);
     assert!(answer.is_ok());
-    script.0.paths.learn(path.unwrap());
-    assert!(!follows(&script, &asked) && !script.0.paths.lesson());
+    script.0.routes.learn(path.unwrap());
+    assert!(!follows(&script, &asked) && !script.0.routes.lesson());
 }
 
 #[test]
@@ -326,7 +326,7 @@ fn paths_that_nobody_goes_are_given_up() {
         };
         assert_eq!(&*plan.reason, tokens.to_string());
     }
-    assert!(script.0.paths.tree.load().is_none());
+    assert!(script.0.routes.tree.load().is_none());
 }
 
 fn live() -> impl Strategy<Value = Live> {

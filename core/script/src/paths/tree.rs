@@ -1,6 +1,7 @@
 //! The paths of one script as a tree: a function of the host at each node, a branch for each plain value that it gave.
 
 use crate::api::head::HeadHandle;
+use crate::api::money::BaseHandle;
 use crate::api::plan::Abstain;
 use crate::api::target::TargetHandle;
 use crate::api::targets::Targets;
@@ -8,20 +9,19 @@ use rhai::{Array, Dynamic, EvalAltResult, ImmutableString, NativeCallContext};
 use std::any::TypeId;
 use std::sync::Arc;
 use weir_llm::price::Rate;
-use weir_policy::{Budget, Deny, Needs, Plan};
+use weir_policy::{Budget, Charge, Deny, Needs, Plan};
 
 /// Nodes of one script's tree.
 const NODES: usize = 256;
 /// Branches of one node.
-const BRANCHES: usize = 8;
+const BRANCHES: usize = 16;
 /// Candidates of a call that follows a path: the clock is looked at by the interpreter only.
 const CANDIDATES: usize = 512;
 /// The longest text and the longest array that a tree keeps.
 const TEXT: usize = 1024;
 const ITEMS: usize = 64;
-/// Where `route`'s arguments stand among the values of a walk: the head, the list of all candidates.
-pub(super) const ROOTS: usize = 2;
-pub(super) const TARGETS: usize = 1;
+/// Where the list of all candidates stands among the values of a walk, if the hook is given one.
+const TARGETS: usize = 1;
 
 /// A function of the host.
 pub(crate) type Native = dyn Fn(Option<NativeCallContext>, &mut [&mut Dynamic]) -> Result<Dynamic, Box<EvalAltResult>>
@@ -99,17 +99,17 @@ enum Next {
 impl Tree {
     /// The answer of the path that fits. Without one, `arguments` are as before.
     pub(super) fn walk(&self, arguments: &mut [Dynamic]) -> Option<Dynamic> {
-        let mut values: Vec<Dynamic> = Vec::with_capacity(ROOTS + self.deepest);
-        values.extend(arguments.get_mut(..ROOTS)?.iter_mut().map(std::mem::take));
+        let mut values: Vec<Dynamic> = Vec::with_capacity(arguments.len() + self.deepest);
+        values.extend(arguments.iter_mut().map(std::mem::take));
         let answer = self.end(&mut values).and_then(|answer| values.get_mut(answer)).map(std::mem::take);
         if answer.is_none() {
-            arguments.iter_mut().zip(values).take(ROOTS).for_each(|(argument, value)| *argument = value);
+            arguments.iter_mut().zip(values).for_each(|(argument, value)| *argument = value);
         }
         answer
     }
 
     fn end(&self, values: &mut Vec<Dynamic>) -> Option<usize> {
-        if all(values)?.positions.len() > CANDIDATES {
+        if all(values).is_some_and(|list| list.positions.len() > CANDIDATES) {
             return None;
         }
         let mut at = 0;
@@ -269,7 +269,7 @@ pub(super) fn seen(value: &Dynamic) -> Seen {
 }
 
 /// The types of the host whose values a path holds for, whatever they are.
-const NATIVE: [fn() -> TypeId; 8] = [
+const NATIVE: [fn() -> TypeId; 10] = [
     TypeId::of::<HeadHandle>,
     TypeId::of::<Needs>,
     TypeId::of::<Budget>,
@@ -278,6 +278,8 @@ const NATIVE: [fn() -> TypeId; 8] = [
     TypeId::of::<weir_policy::Step>,
     TypeId::of::<Deny>,
     TypeId::of::<Abstain>,
+    TypeId::of::<BaseHandle>,
+    TypeId::of::<Charge>,
 ];
 
 /// Whether a value says all of itself, in few words: what a tree keeps it keeps for long.

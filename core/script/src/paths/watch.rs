@@ -5,7 +5,7 @@
 //! ([`Kind::Builds`]) gives it a new one. A list or a candidate without a tag comes from a loop or a closure over a list
 //! whose positions the path has written down.
 
-use super::tree::{self, Gave, Native, Operand, Path, ROOTS, Seen, Step};
+use super::tree::{self, Gave, Native, Operand, Path, Seen, Step};
 use crate::api::targets::Targets;
 use rhai::{Array, Dynamic, EvalAltResult, INT, NativeCallContext};
 use std::cell::{Cell, RefCell};
@@ -16,7 +16,14 @@ const STEPS: usize = 96;
 
 thread_local! {
     static WATCHING: Cell<bool> = const { Cell::new(false) };
-    static STEPS_SO_FAR: RefCell<Option<Vec<(Step, Gave)>>> = const { RefCell::new(None) };
+    static SO_FAR: RefCell<Option<SoFar>> = const { RefCell::new(None) };
+}
+
+/// The path of the call under observation.
+struct SoFar {
+    /// Values of the walk that are there before its first step.
+    roots: usize,
+    steps: Vec<(Step, Gave)>,
 }
 
 /// What a path may think of a function.
@@ -32,21 +39,38 @@ pub(crate) enum Kind {
     Other,
 }
 
-/// Watches a call of `route`, whose first arguments these are: its answer, and the path that it went if there is one.
+/// Watches a call of a hook with these arguments: its answer, and the path that it went if there is one. `roots`: so many of
+/// them are not the same for all calls.
 pub(crate) fn watch<E>(
     arguments: &mut [Dynamic],
+    roots: usize,
     call: impl FnOnce(&mut [Dynamic]) -> Result<Dynamic, E>,
 ) -> (Result<Dynamic, E>, Option<Path>) {
-    arguments.iter_mut().take(ROOTS).enumerate().for_each(|(place, root)| tag(root, place));
-    STEPS_SO_FAR.set(Some(Vec::new()));
+    SO_FAR.set(Some(SoFar { roots, steps: Vec::new() }));
+    arguments.iter_mut().take(roots).enumerate().for_each(|(place, root)| given(root, place));
     WATCHING.set(true);
     let answer = call(arguments);
     WATCHING.set(false);
-    let steps = STEPS_SO_FAR.take();
+    let so_far = SO_FAR.take();
     let place = answer.as_ref().ok().and_then(place);
-    let path = steps.zip(place).map(|(steps, answer)| Path { steps, answer });
+    let path = so_far.zip(place).map(|(so_far, answer)| Path { steps: so_far.steps, answer });
     (answer, path)
 }
+
+/// Marks a value that the call begins with; at one that says all of itself the path forks first of all.
+fn given(root: &mut Dynamic, place: usize) {
+    match tree::seen(root) {
+        Seen::Plain => {
+            let step =
+                Step { function: Arc::clone(&GIVEN), operands: vec![Operand::Value(place)], looks: true };
+            note(step, root);
+        }
+        _ => tag(root, place),
+    }
+}
+
+static GIVEN: LazyLock<Arc<Native>> =
+    LazyLock::new(|| Arc::new(|_, arguments| Ok(arguments.first().map_or(Dynamic::UNIT, |value| (*value).clone()))));
 
 fn tag(value: &mut Dynamic, place: usize) {
     value.set_tag(i32::try_from(place + 1).unwrap_or(0));
@@ -116,10 +140,10 @@ fn note(step: Step, gave: &mut Dynamic) -> Option<usize> {
         }
     };
     let native = matches!(known, Gave::Native(_));
-    let place = STEPS_SO_FAR.with_borrow_mut(|steps| {
-        let steps = steps.as_mut().filter(|steps| steps.len() < STEPS)?;
-        steps.push((step, known));
-        Some(ROOTS + steps.len() - 1)
+    let place = SO_FAR.with_borrow_mut(|so_far| {
+        let so_far = so_far.as_mut().filter(|so_far| so_far.steps.len() < STEPS)?;
+        so_far.steps.push((step, known));
+        Some(so_far.roots + so_far.steps.len() - 1)
     });
     match place {
         None => give_up(),
@@ -176,5 +200,5 @@ fn plain(positions: &[u16]) -> Dynamic {
 /// No path comes of this call.
 fn give_up() {
     WATCHING.set(false);
-    STEPS_SO_FAR.set(None);
+    SO_FAR.set(None);
 }
