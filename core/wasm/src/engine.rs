@@ -142,6 +142,7 @@ fn pool(max_instances: u32) -> PoolingAllocationConfig {
         .max_tables_per_component(TABLES)
         .table_elements(TABLE_ELEMENTS)
         .total_stacks(max_instances)
+        .pagemap_scan(wasmtime::Enabled::Auto)
         .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
         .table_keep_resident(TABLE_ELEMENTS * size_of::<usize>())
         .max_unused_warm_slots(max_instances.min(100));
