@@ -100,6 +100,11 @@ pub struct Live {
 pub trait LiveFacts: Send + Sync {
     /// The facts of one target now.
     fn live(&self, target: u16) -> Live;
+
+    /// The facts of several, at one time.
+    fn all(&self, targets: &[u16]) -> Vec<Live> {
+        targets.iter().map(|&target| self.live(target)).collect()
+    }
 }
 
 /// The targets a plan may name for this request: already filtered by capability, tenant, price cap and retention.

@@ -50,6 +50,12 @@ impl LiveFacts for Warm {
     fn live(&self, target: u16) -> Live {
         Live { prompt_cache_warm: self.of(target), ..self.facts.live(target) }
     }
+
+    fn all(&self, targets: &[u16]) -> Vec<Live> {
+        let mut all = self.facts.all(targets);
+        all.iter_mut().for_each(|live| live.prompt_cache_warm = self.of(live.target));
+        all
+    }
 }
 
 impl Sent {

@@ -132,10 +132,20 @@ impl Live {
 
 impl LiveFacts for Live {
     fn live(&self, target: u16) -> weir_policy::Live {
+        self.at(self.clock.ms(), target)
+    }
+
+    fn all(&self, targets: &[u16]) -> Vec<weir_policy::Live> {
+        let now = self.clock.ms();
+        targets.iter().map(|&target| self.at(now, target)).collect()
+    }
+}
+
+impl Live {
+    fn at(&self, now: u64, target: u16) -> weir_policy::Live {
         let Some(stats) = self.stats(target) else {
             return weir_policy::Live { target, ..Default::default() };
         };
-        let now = self.clock.ms();
         let breaker = stats.breaker.state(now);
         let run = stats.breaker.failures_in_a_row();
         weir_policy::Live {

@@ -5,6 +5,7 @@ use super::targets::Targets;
 use crate::api::registrar::Api;
 use crate::fault::misuse;
 use rhai::{EvalAltResult, FLOAT, INT, ImmutableString};
+use smallvec::SmallVec;
 use std::cmp::Ordering;
 use weir_llm::usage::Class;
 
@@ -67,7 +68,8 @@ impl Targets {
 
     /// Each key is computed once.
     fn sorted<K: Copy>(&self, key: impl Fn(&Facts, u16) -> K, compare: impl Fn(&K, &K) -> Ordering) -> Self {
-        let mut keyed: Vec<(K, u16)> = self.positions.iter().map(|&p| (key(&self.facts, p), p)).collect();
+        let mut keyed: SmallVec<[(K, u16); 16]> =
+            self.positions.iter().map(|&p| (key(&self.facts, p), p)).collect();
         keyed.sort_by(|a, b| compare(&a.0, &b.0));
         self.with(keyed.into_iter().map(|(_, p)| p).collect())
     }

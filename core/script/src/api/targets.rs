@@ -6,14 +6,18 @@ use super::target::TargetHandle;
 use crate::api::registrar::Api;
 use crate::fault::misuse;
 use rhai::{Dynamic, EvalAltResult, FLOAT, FnPtr, INT, ImmutableString, NativeCallContext};
+use smallvec::SmallVec;
 use std::sync::Arc;
 use weir_policy::{Breaker, Candidates, Head, Live, Target};
+
+/// Candidates by their positions. As many as an alias usually has stand in the list itself, which scripts copy a lot.
+pub(crate) type Positions = SmallVec<[u16; 16]>;
 
 /// Some of the candidates, in some order.
 #[derive(Clone)]
 pub(crate) struct Targets {
     pub(super) facts: Arc<Facts>,
-    pub(crate) positions: Vec<u16>,
+    pub(crate) positions: Positions,
 }
 
 impl Targets {
@@ -24,7 +28,7 @@ impl Targets {
         Self { facts, positions }
     }
 
-    pub(crate) fn with(&self, positions: Vec<u16>) -> Self {
+    pub(crate) fn with(&self, positions: Positions) -> Self {
         Self { facts: self.facts.clone(), positions }
     }
 
@@ -110,7 +114,7 @@ fn fixed_filters(api: &mut Api<'_>) {
     });
     api.function("priced", |list: &mut Targets| Ok(list.keep(|_, facts, p| facts.cost(p).is_some())));
     api.function("filter", |context: NativeCallContext, list: &mut Targets, keep: FnPtr| {
-        let mut positions = Vec::with_capacity(list.positions.len());
+        let mut positions = Positions::new();
         for &position in &list.positions {
             if keep.call_within_context::<bool>(&context, (list.handle(position),))? {
                 positions.push(position);
@@ -143,7 +147,7 @@ fn combinations(api: &mut Api<'_>) {
     });
     api.function("then", |list: &mut Targets, others: Targets| {
         let mut all = list.clone();
-        all.positions.extend(others.positions.iter().filter(|p| !list.positions.contains(p)));
+        all.positions.extend(others.positions.iter().copied().filter(|p| !list.positions.contains(p)));
         Ok(all)
     });
     api.function("then", |list: &mut Targets, one: TargetHandle| {

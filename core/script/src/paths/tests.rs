@@ -400,6 +400,8 @@ fn corpus() -> Vec<(String, Value)> {
         "let p = plan(targets); let all = [p]; all[0].reason(\"in a list\"); if targets.len > 2 { p } else { all[0] }",
         "let warm = targets.filter(|t| t.prompt_cache_warm >= 0.5).sort_by_desc(\"prompt_cache_warm\"); \
          plan(warm.take(1).then(targets))",
+        "let a = targets.cheapest(); let b = targets.healthy().then(a); \
+         if head.tenant == \"acme\" { plan(b) } else { plan(b.take(1).then(a).without(b.without(a)).or(a)) }",
         "let q = 0.4; let x = targets.filter(|t| t.quality == () || t.quality > q); plan(x.or(targets))",
     ] {
         let header = "//! name: tested\n//! version: 1.0.0\n//! hooks: [route]\n";

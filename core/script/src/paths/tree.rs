@@ -4,7 +4,7 @@ use crate::api::head::HeadHandle;
 use crate::api::money::BaseHandle;
 use crate::api::plan::Abstain;
 use crate::api::target::TargetHandle;
-use crate::api::targets::Targets;
+use crate::api::targets::{Positions, Targets};
 use rhai::{Array, Dynamic, EvalAltResult, ImmutableString, NativeCallContext};
 use std::any::TypeId;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub(super) enum Operand {
     /// A candidate by its position; a branch above says that it is there.
     Candidate(u16),
     /// Candidates by their positions.
-    Candidates(Vec<u16>),
+    Candidates(Positions),
 }
 
 /// A function and what it was given.
@@ -62,6 +62,8 @@ pub(super) enum Gave {
 
 /// A call of a script from its first function of the host to its answer.
 pub(crate) struct Path {
+    /// Values of the walk that are there before its first step.
+    pub(super) roots: usize,
     pub(super) steps: Vec<(Step, Gave)>,
     /// Which value of the walk is the answer.
     pub(super) answer: usize,
@@ -87,6 +89,8 @@ pub(crate) struct Tree {
 #[derive(Clone)]
 struct Node {
     step: Step,
+    /// A bit for each operand that no path needs after this step.
+    last: u32,
     branches: Vec<(Gave, Next)>,
 }
 
@@ -115,7 +119,7 @@ impl Tree {
         let mut at = 0;
         loop {
             let node = self.nodes.get(at)?;
-            let gave = node.step.take(values)?;
+            let gave = node.step.take(values, node.last)?;
             let next = node.branches.iter().find(|(known, _)| known.is(&gave)).map(|(_, next)| *next)?;
             values.push(gave);
             match next {
@@ -128,19 +132,21 @@ impl Tree {
     /// Adds a path.
     pub(super) fn add(&mut self, path: Path) -> Added {
         let Some(last) = path.steps.len().checked_sub(1) else { return Added::NoRoom };
+        let last_uses: Vec<u32> = (0..=last).map(|depth| path.last_uses(depth)).collect();
         if self.nodes.len() + path.steps.len() > NODES {
             return Added::NoRoom;
         }
         let mut at = 0;
         self.deepest = self.deepest.max(path.steps.len());
-        for (depth, (step, gave)) in path.steps.into_iter().enumerate() {
+        for (depth, ((step, gave), last_use)) in path.steps.into_iter().zip(last_uses).enumerate() {
             let fresh = self.nodes.len() + usize::from(at == self.nodes.len());
             if at == self.nodes.len() {
-                self.nodes.push(Node { step, branches: Vec::new() });
+                self.nodes.push(Node { step, last: last_use, branches: Vec::new() });
             } else if !self.nodes[at].step.same(&step) {
                 return Added::Contradicts;
             }
             let node = &mut self.nodes[at];
+            node.last &= last_use;
             let known = node.branches.iter().find(|(known, _)| known.same(&gave)).map(|(_, next)| *next);
             match known {
                 Some(Next::Node(next)) if depth < last => at = next,
@@ -159,16 +165,22 @@ impl Tree {
 }
 
 impl Step {
-    /// Calls the function; `None` if it failed, and then the script is asked.
-    fn take(&self, values: &mut [Dynamic]) -> Option<Dynamic> {
+    /// Calls the function; `None` if it failed, and then the script is asked. `last`: the operands that may be taken.
+    fn take(&self, values: &mut [Dynamic], last: u32) -> Option<Dynamic> {
         let (first, rest) = match self.operands.split_first() {
             Some((Operand::Value(place), rest)) if self.looks => (Some(*place), rest),
             _ => (None, &*self.operands),
         };
         let mut owned = [const { Dynamic::UNIT }; 4];
         let owned = owned.get_mut(..rest.len())?;
-        for (value, operand) in owned.iter_mut().zip(rest) {
-            *value = operand.value(values)?;
+        let first_owned = self.operands.len() - rest.len();
+        for (nth, (value, operand)) in owned.iter_mut().zip(rest).enumerate() {
+            *value = match operand {
+                Operand::Value(place) if last & bit(first_owned + nth) != 0 => {
+                    std::mem::take(values.get_mut(*place)?)
+                }
+                operand => operand.value(values)?,
+            };
         }
         let mut owned = owned.iter_mut();
         match (first, rest.len()) {
@@ -189,7 +201,38 @@ impl Step {
     }
 }
 
+impl Path {
+    /// The operands of a step that are values of this path and needed by nothing after it, a bit for each. A call's
+    /// arguments are none of them: they are given back where no path fits.
+    fn last_uses(&self, depth: usize) -> u32 {
+        let Some((step, _)) = self.steps.get(depth) else { return 0 };
+        let needed_after = |place: usize| {
+            let after = self.steps.iter().skip(depth + 1).flat_map(|(step, _)| &step.operands);
+            place < self.roots || place == self.answer || after.into_iter().any(|operand| operand.needs(place))
+        };
+        let once = |place: usize| step.operands.iter().filter(|operand| operand.needs(place)).count() == 1;
+        let last = step.operands.iter().enumerate().filter_map(|(nth, operand)| match operand {
+            Operand::Value(place) if once(*place) && !needed_after(*place) => Some(bit(nth)),
+            _ => None,
+        });
+        last.fold(0, |all, one| all | one)
+    }
+}
+
+/// The bit of an operand; one beyond the last has none, and is never taken.
+fn bit(nth: usize) -> u32 {
+    u32::try_from(nth).ok().and_then(|nth| 1_u32.checked_shl(nth)).unwrap_or(0)
+}
+
 impl Operand {
+    fn needs(&self, wanted: usize) -> bool {
+        match self {
+            Self::Value(place) => *place == wanted,
+            Self::Array(items) => items.iter().any(|item| item.needs(wanted)),
+            Self::Constant(_) | Self::Candidate(_) | Self::Candidates(_) => false,
+        }
+    }
+
     fn value(&self, values: &[Dynamic]) -> Option<Dynamic> {
         Some(match self {
             Self::Value(place) => values.get(*place)?.clone(),
@@ -242,7 +285,7 @@ pub(super) enum Seen {
     Plain,
     Array,
     Candidate(u16),
-    Candidates(Vec<u16>),
+    Candidates(Positions),
     /// Another value of the host.
     Native,
     /// A function, a map, a shared variable: not for a path.

@@ -53,7 +53,7 @@ pub(crate) fn watch<E>(
     WATCHING.set(false);
     let so_far = SO_FAR.take();
     let place = answer.as_ref().ok().and_then(place);
-    let path = so_far.zip(place).map(|(so_far, answer)| Path { steps: so_far.steps, answer });
+    let path = so_far.zip(place).map(|(so_far, answer)| Path { roots: so_far.roots, steps: so_far.steps, answer });
     (answer, path)
 }
 
