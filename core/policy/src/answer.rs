@@ -64,7 +64,9 @@ pub(crate) fn plan(mut plan: Plan, candidates: &Candidates, rules: Rules<'_>) ->
     }
     plan.strategy = strategy(plan.strategy, &steps);
     plan.steps = steps;
-    plan.reason = label(&plan.reason, &rules.declares.reasons, rules.tainted).into();
+    if rules.tainted || plan.reason.len() > MAX_LABEL_BYTES {
+        plan.reason = label(&plan.reason, &rules.declares.reasons, rules.tainted).into();
+    }
     Ok(plan)
 }
 

@@ -442,7 +442,7 @@ impl Pipeline {
                     let opened = Stage::breaks(&fault) && version.breaker.failed(leave, (self.clock)());
                     let mode = stage.mode_after(version, &fault);
                     let line =
-                        TraceLine { fault: Some(fault), ..stage.line(version, "fault", Duration::ZERO) };
+                        TraceLine { fault: Some(Box::new(fault)), ..stage.line(version, "fault", Duration::ZERO) };
                     self.note(stage, (version, request_id), line, opened, trace);
                     stage.give_way(mode)?;
                 }
@@ -564,7 +564,7 @@ impl Pipeline {
             Err(fault) => {
                 let opened = Stage::breaks(&fault) && version.breaker.failed(leave, end);
                 let mode = stage.mode_after(version, &fault);
-                line.fault = Some(fault);
+                line.fault = Some(Box::new(fault));
                 (Err(mode), opened)
             }
         };
@@ -589,7 +589,7 @@ impl Pipeline {
                 hook: stage.hook,
                 verdict: line.verdict,
                 elapsed: line.elapsed,
-                fault: line.fault.as_ref(),
+                fault: line.fault.as_deref(),
                 breaker_opened: opened,
             });
         }

@@ -159,7 +159,7 @@ fn line(line: &TraceLine) -> Value {
         "us": u64::try_from(line.elapsed.as_micros()).unwrap_or(u64::MAX),
     });
     if let Some(reason) = &line.reason {
-        said["reason"] = json!(reason);
+        said["reason"] = json!(**reason);
     }
     if !line.findings.is_empty() {
         let rules: Vec<&str> = line.findings.iter().map(|finding| finding.rule.as_str()).collect();

@@ -138,9 +138,9 @@ impl Seen {
     pub(super) fn with(mut self, trace: Trace, view: Option<&RequestView>) -> Self {
         for line in &trace {
             self.findings.extend(line.findings.iter().map(|finding| finding.rule.clone()));
-            self.fault = line.fault.clone().or(self.fault);
+            self.fault = line.fault.as_deref().cloned().or(self.fault);
             if let Answer::Refused(_) | Answer::Stopped { .. } = self.answer {
-                self.reason = line.reason.clone().or(self.reason);
+                self.reason = line.reason.as_deref().map(str::to_owned).or(self.reason);
             }
         }
         self.notes = view.map(RequestView::notes).unwrap_or_default().into_iter().collect();

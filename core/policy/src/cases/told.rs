@@ -143,7 +143,7 @@ const fn severity(severity: Severity) -> &'static str {
 fn line(line: &TraceLine) -> Value {
     json!({
         "policy": &*line.policy, "version": &*line.version, "hook": line.hook.as_str(),
-        "verdict": line.verdict, "reason": line.reason,
+        "verdict": line.verdict, "reason": line.reason.as_deref(),
         "elapsed_us": u64::try_from(line.elapsed.as_micros()).unwrap_or(u64::MAX),
         "fault": line.fault.as_ref().map(ToString::to_string),
     })

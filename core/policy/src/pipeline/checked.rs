@@ -62,18 +62,18 @@ fn other() -> Fault {
 }
 
 /// A refusal's code as telemetry may see it.
-pub(super) fn code_label(deny: Option<&Deny>, declares: &Declares, tainted: bool) -> Option<String> {
+pub(super) fn code_label(deny: Option<&Deny>, declares: &Declares, tainted: bool) -> Option<Arc<str>> {
     deny.map(|deny| match deny.code.as_str() {
         // The host's own word.
-        answer::SENSITIVE => deny.code.clone(),
-        code => label(code, &declares.codes, tainted),
+        answer::SENSITIVE => deny.code.as_str().into(),
+        code => label(code, &declares.codes, tainted).into(),
     })
 }
 
 /// A checked admission.
 pub(super) struct Admitting {
     pub(super) admission: Admission,
-    code: Option<String>,
+    code: Option<Arc<str>>,
 }
 
 pub(super) fn admitting(context: &Checked<'_>, answer: Answer) -> Result<Admitting, Fault> {
@@ -119,7 +119,7 @@ impl Verdict for Redacting {
             (None, Some(_)) => "edit",
             (None, None) => "pass",
         };
-        line.reason = self.refused.as_ref().map(|deny| deny.code.clone());
+        line.reason = self.refused.as_ref().map(|deny| deny.code.as_str().into());
         line.findings.clone_from(&self.findings);
     }
 }
@@ -128,7 +128,7 @@ impl Verdict for Redacting {
 pub(super) struct Guarding {
     pub(super) verdict: GuardVerdict,
     pub(super) after: Option<Arc<RequestView>>,
-    code: Option<String>,
+    code: Option<Arc<str>>,
 }
 
 pub(super) fn guarding(context: &Checked<'_>, answer: Answer) -> Result<Guarding, Fault> {
@@ -159,7 +159,7 @@ impl Verdict for Guarding {
 /// A checked decision.
 pub(super) struct Routing {
     pub(super) decision: Decision,
-    code: Option<String>,
+    code: Option<Arc<str>>,
 }
 
 pub(super) fn routing(context: &Checked<'_>, answer: Answer, among: &Candidates) -> Result<Routing, Fault> {
@@ -176,7 +176,7 @@ pub(super) fn routing(context: &Checked<'_>, answer: Answer, among: &Candidates)
 impl Verdict for Routing {
     fn note(&self, line: &mut TraceLine) {
         (line.verdict, line.reason) = match &self.decision {
-            Decision::Plan(plan) => ("plan", Some(plan.reason.to_string())),
+            Decision::Plan(plan) => ("plan", Some(Arc::clone(&plan.reason))),
             Decision::Deny(_) => ("deny", self.code.clone()),
             Decision::Abstain => ("abstain", None),
         };
@@ -205,7 +205,7 @@ impl Verdict for Preparing {
         (line.verdict, line.reason) = match &self.preparation {
             Preparation::Pass => ("pass", None),
             Preparation::Edit(_) => ("edit", None),
-            Preparation::Skip(reason) => ("skip", Some(reason.clone())),
+            Preparation::Skip(reason) => ("skip", Some(reason.as_str().into())),
         };
     }
 }
@@ -213,7 +213,7 @@ impl Verdict for Preparing {
 /// A checked recovery.
 pub(super) struct Recovering {
     pub(super) recovery: Recovery,
-    code: Option<String>,
+    code: Option<Arc<str>>,
 }
 
 pub(super) fn recovering(

@@ -157,7 +157,7 @@ impl Recorder {
         self.heard.usage = *usage;
         self.passed.edited = line.verdict == "edit";
         let live = match &line.fault {
-            Some(fault) => Err(fault.clone()),
+            Some(fault) => Err((**fault).clone()),
             None => Ok(Answer::Stream(self.passed)),
         };
         let question = Question::Stream { view: self.view, heard: Arc::new(self.heard) };
@@ -202,5 +202,5 @@ pub fn replayed(policy: &Arc<dyn Policy>, view: &Arc<RequestView>, heard: &Heard
     }
     let (line, _) = link.finish(&heard.usage, view);
     passed.edited = line.verdict == "edit";
-    line.fault.map_or(Ok(passed), Err)
+    line.fault.map_or(Ok(passed), |fault| Err(*fault))
 }

@@ -186,7 +186,7 @@ impl Link {
                     view.note_tags(&closing.tags);
                     self.line.findings.extend(closing.findings);
                 }
-                Err(fault) => self.line.fault = Some(fault),
+                Err(fault) => self.line.fault = Some(Box::new(fault)),
             }
         }
         let failed = self.line.fault.is_some();
@@ -279,7 +279,7 @@ impl Link {
             FailureMode::Closed if fault.kind.is_from_outside() => true,
             _ => self.failure == FailureMode::Closed,
         };
-        self.line.fault = Some(fault);
+        self.line.fault = Some(Box::new(fault));
         if closed {
             self.watching = false;
             return Err(self.refusal.clone());

@@ -148,7 +148,7 @@ pub struct TraceLine {
     /// As [`super::Call::verdict`].
     pub verdict: &'static str,
     /// The plan's reason or the refusal's code; after a read of content only if declared, else `undeclared`.
-    pub reason: Option<String>,
+    pub reason: Option<Arc<str>>,
     /// What a guard found; rules as `reason`.
     pub findings: Vec<Finding>,
     /// How long it took.
@@ -156,7 +156,7 @@ pub struct TraceLine {
     /// When it was over; `None` if it took part in a stream, or was not asked.
     pub ended: Option<std::time::Instant>,
     /// Why it failed, if it did.
-    pub fault: Option<Fault>,
+    pub fault: Option<Box<Fault>>,
 }
 
 /// A checked answer that can be noted in the trace.
