@@ -207,8 +207,11 @@ impl Dialer {
         let (link, reused) = self.link(place, false).await?;
         match self.call(link, place, reused, request, patience).await {
             Err(failure) if failure.afresh => {
-                let (link, _) = self.link(place, true).await?;
-                self.call(link, place, false, request, patience).await
+                let afresh = async {
+                    let (link, _) = self.link(place, true).await?;
+                    self.call(link, place, false, request, patience).await
+                };
+                Box::pin(afresh).await
             }
             result => result,
         }
@@ -248,7 +251,8 @@ impl Dialer {
         if !fresh && let Some(stream) = self.connector.reused_stream(place).await {
             return Ok((Link::One(stream), true));
         }
-        let connecting = async {
+        // Most requests find a connection: what makes one is not to be a part of every request's future.
+        let connecting = Box::pin(async {
             let stream = self.connector.new_stream(place).await?;
             let two = match (self.key.http, stream.selected_alpn_proto()) {
                 (Http::One, _) => false,
@@ -267,7 +271,7 @@ impl Dialer {
                 self.streams.prefer_one();
             }
             Ok(Link::One(stream))
-        };
+        });
         Ok((self.connected(connecting).await?, false))
     }
 
@@ -335,7 +339,7 @@ impl Dialer {
                     .write(&mut stream)
                     .await
                     .or_err(ErrorType::WriteError, "while writing the request")?;
-                let mut session = HttpSession::new_with_options(stream, place);
+                let mut session = Box::new(HttpSession::new_with_options(stream, place));
                 read_final_head(&mut session).await?;
                 Ok(Session::One(session))
             }

@@ -17,13 +17,10 @@ use weir_policy::ErrorClass;
 /// How long the end of a body may lag behind its last event.
 const LINGER: Duration = Duration::from_millis(100);
 
-/// What a reply comes over.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "HTTP/1.1 is what most speak: a box would be an allocation for each request"
-)]
+/// What a reply comes over. In a box: it is handed on through every future from the dialer to the reply, and each of them
+/// would have room for it and copy it.
 pub(super) enum Session {
-    One(HttpSession),
+    One(Box<HttpSession>),
     Two(Box<Http2Session>),
 }
 
