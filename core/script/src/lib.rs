@@ -37,7 +37,7 @@
 //! - `call`: what the host knows of the call that runs on this thread; `taint`: what may leave it as telemetry.
 //! - `meter`: operations, host calls and CPU time of the call that runs on this thread.
 //! - `fault`: what Rhai reports, as load errors and faults without content; `source`: the line to point at.
-//! - `paths`: what `route` asked of the host, remembered, so that the next request need not be interpreted.
+//! - `paths`: what `route` or `price` asked of the host, remembered, so that the next request need not be interpreted.
 //! - `warm`: functions that a thread has resolved already.
 //! - `api`: the native types and functions that scripts use.
 

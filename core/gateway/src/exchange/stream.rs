@@ -65,7 +65,7 @@ impl Exchange<'_> {
         // Stopped before anything has left: a real status is still possible.
         if relay.end() == Some(Ended::Stopped) || self.collects(&admitted) {
             let opened = Opened { served, response, relay, until };
-            return self.collected(admitted, request, opened, recording).await;
+            return Box::pin(self.collected(admitted, request, opened, recording)).await;
         }
         let mut head = respond::stream_head(&self.id)?;
         self.mark(&mut head, Some((&served, None)));

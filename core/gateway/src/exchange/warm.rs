@@ -53,7 +53,7 @@ impl LiveFacts for Warm {
 
     fn all(&self, targets: &[u16]) -> Vec<Live> {
         let mut all = self.facts.all(targets);
-        all.iter_mut().for_each(|live| live.prompt_cache_warm = self.of(live.target));
+        all.iter_mut().zip(targets).for_each(|(live, &target)| live.prompt_cache_warm = self.of(target));
         all
     }
 }

@@ -39,6 +39,7 @@ pub(super) fn facts(api: &mut Api<'_>) {
     // The list price as a charge: what is added to it here and not in numbers of the script's is on a path for any price.
     api.function("charge", |b: &mut BaseHandle| {
         let list = b.0.list_price;
+        meter::keep("list".len())?;
         Ok(Charge { total: list, items: vec![("list".to_owned(), list)], tags: Vec::new() })
     });
     api.getter("total", |charge: &mut Charge| Ok(charge.total.0));
@@ -84,6 +85,9 @@ pub(super) fn charges(api: &mut Api<'_>) {
     });
     // Of what it comes to so far. A markup is rounded up and a discount down: a larger sum is never charged less.
     api.function("percent", |charge: &mut Charge, by: INT| {
+        if by < -100 {
+            return Err(misuse("a discount is at most 100 per cent"));
+        }
         let (total, up) = (charge.total.0, by >= 0);
         let share = mul_div(total, by.saturating_abs(), 100, i128::from(up))?;
         added(charge, if up { "markup" } else { "discount" }, if up { share } else { -share })
@@ -92,7 +96,7 @@ pub(super) fn charges(api: &mut Api<'_>) {
     api.function("fee", |charge: &mut Charge, nanos: INT| added(charge, "fee", nanos));
     api.function("fee", |_: &mut Charge, _: FLOAT| not_whole::<Charge>());
     api.function("at_least", |charge: &mut Charge, nanos: INT| {
-        let missing = nanos.saturating_sub(charge.total.0).max(0);
+        let missing = whole(i128::from(nanos) - i128::from(charge.total.0))?.max(0);
         added(charge, "to_minimum", missing)
     });
     api.function("at_least", |_: &mut Charge, _: FLOAT| not_whole::<Charge>());

@@ -28,8 +28,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tree::{Added, Path, Tree};
 
-/// Calls that are watched, in the life of a version.
+/// Calls that are watched, in the life of a function of a version.
 const LESSONS: u32 = 64;
+/// Further calls that may be watched for nothing, since a fork on their way has no room for another branch: a caller, or a
+/// target, that comes too late is not to use up the lessons of all others.
+const SPARE: u32 = 256;
 /// Requests in a row that no path fits, after the last lesson, until the paths are given up.
 const PATIENCE: u32 = 256;
 
@@ -41,6 +44,7 @@ pub(crate) struct Paths {
     /// Held while a path is added, never while one is followed.
     adding: Mutex<()>,
     lessons: AtomicU32,
+    spare: AtomicU32,
     /// Requests since the last one that a path fitted, after the last lesson.
     misses: AtomicU32,
 }
@@ -55,6 +59,7 @@ impl Paths {
             tree: ArcSwapOption::empty(),
             adding: Mutex::new(()),
             lessons: AtomicU32::new(LESSONS),
+            spare: AtomicU32::new(SPARE),
             misses: AtomicU32::new(0),
         }
     }
@@ -92,8 +97,7 @@ impl Paths {
             }
             return false;
         }
-        let take = |left: u32| left.checked_sub(1);
-        self.lessons.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+        take(&self.lessons)
     }
 
     fn learn(&self, path: Path) {
@@ -102,6 +106,9 @@ impl Paths {
         let mut tree = self.tree.load().as_deref().cloned().unwrap_or_default();
         match tree.add(path) {
             Added::Yes => self.tree.store(Some(Arc::new(tree))),
+            Added::NoRoom if take(&self.spare) => {
+                self.lessons.fetch_add(1, Ordering::Relaxed);
+            }
             Added::NoRoom | Added::Known => {}
             // Given the same, the script did another thing: it is not what we think that it is.
             Added::Contradicts => {
@@ -110,4 +117,9 @@ impl Paths {
             }
         }
     }
+}
+
+/// One of what is left, if anything is.
+fn take(left: &AtomicU32) -> bool {
+    left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
 }

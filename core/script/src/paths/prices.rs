@@ -87,6 +87,57 @@ fn what_is_too_much_is_refused_on_a_path_as_without() {
     assert_eq!(ask(&script, &Used::of(2)).unwrap().total, Nanos(21));
 }
 
+#[test]
+fn a_discount_is_at_most_all_of_it() {
+    assert_eq!(ask(&script("base.charge().percent(-100)"), &Used::of(7)).unwrap().total, Nanos(0));
+    let refused = ask(&script("base.charge().percent(-101).fee(1000)"), &Used::of(7)).unwrap_err();
+    assert!(refused.contains("at most 100 per cent"), "{refused}");
+}
+
+#[test]
+fn a_target_whose_name_is_too_long_to_keep_is_interpreted() {
+    let (a, b): (&str, &str) = (&format!("a/{}", "x".repeat(1_100)), &format!("b/{}", "x".repeat(1_100)));
+    let script = script("base.charge().percent(if target.starts_with(\"a/\") { 50 } else { -50 })");
+    let ask = |target: &str| {
+        let base = Base { target_id: target.into(), ..Base::clone(&Used::of(100).base()) };
+        script.price(&Asked::plain().view(), &Arc::new(base)).unwrap().total
+    };
+    assert_eq!([ask(a), ask(b), ask(a), ask(b)], [150, 50, 150, 50].map(Nanos));
+}
+
+#[test]
+fn a_quote_goes_the_way_of_the_price_unless_it_has_its_own() {
+    let bound = Used::of(100);
+    let quote = |script: &Script| script.quote(&bound.asked.view(), &bound.base()).unwrap();
+    let one = script("base.charge().percent(10)");
+    assert_eq!([quote(&one), quote(&one)], [110, 110].map(Nanos));
+    assert!(follows(&one, &Used::of(7)));
+    let own = compiled(
+        "//! name: tested\n//! version: 1.0.0\n//! hooks: [price]\n\
+         fn price(head, target, base, config) { base.charge() }\nfn quote(head, target, base, config) { 7 }",
+        &Value::Null,
+    );
+    assert_eq!([quote(&own), quote(&own)], [7, 7].map(Nanos));
+    assert!(!follows(&own, &bound));
+}
+
+/// Who comes when there is no room left for another branch does not use up the lessons of the others.
+#[test]
+fn targets_beyond_the_room_of_a_fork_leave_lessons_for_others() {
+    let script = script("if head.tenant == \"acme\" { base.charge() } else { base.charge().fee(5) }");
+    let ask = |target: String, tenant: &str| {
+        let base = Base { target_id: target.into(), ..Base::clone(&Used::of(1).base()) };
+        let asked = Asked { tenant: tenant.to_owned(), ..Asked::plain() };
+        script.price(&asked.view(), &Arc::new(base)).unwrap()
+    };
+    (0..150).for_each(|n| drop(ask(format!("a/{n}"), "acme")));
+    ask("a/0".to_owned(), "globex");
+    let known = |target| follows(&script, &Used { target, asked: Asked::plain(), list: 9 });
+    assert!(known("a/0") && known("a/15") && !known("a/16"));
+    let globex = Asked { tenant: "globex".to_owned(), ..Asked::plain() };
+    assert!(follows(&script, &Used { target: "a/0", asked: globex, list: 9 }), "learned after all the others");
+}
+
 fn used() -> impl Strategy<Value = Used> {
     let target = prop_oneof![Just("a/x"), Just("a/large"), Just("b/x")];
     let tenant = prop_oneof![Just("acme"), Just("globex")];

@@ -65,7 +65,9 @@ fn given(root: &mut Dynamic, place: usize) {
                 Step { function: Arc::clone(&GIVEN), operands: vec![Operand::Value(place)], looks: true };
             note(step, root);
         }
-        _ => tag(root, place),
+        Seen::Native | Seen::Candidate(_) | Seen::Candidates(_) => tag(root, place),
+        // Nothing is known of what a script does with it.
+        Seen::Array | Seen::Other => give_up(),
     }
 }
 
