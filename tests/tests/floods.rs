@@ -47,14 +47,27 @@ async fn house() -> House {
 }
 
 impl House {
-    /// What callers cost who mean no harm: requests one after the other, and a connection that takes so many answers late.
-    /// The peak of memory stays, so what it is then is no attack's.
+    /// What callers cost who mean no harm: requests one after the other, and beside them a connection that takes so many
+    /// answers late. The peak of memory stays, so what it is then is no attack's.
     async fn legitimate(&self, ask: &Value, late: u32) {
         for _ in 0..20 {
             assert_eq!(self.gateway.chat(&self.key, ask).await.status(), 200);
         }
-        for _ in 0..3 {
-            soon("answers that are taken late", self.take_late(ask, late)).await.unwrap();
+        let taking = async {
+            for _ in 0..5 {
+                soon("answers that are taken late", self.take_late(ask, late)).await.unwrap();
+            }
+        };
+        tokio::select! {
+            () = taking => {}
+            () = self.others(ask) => {}
+        }
+    }
+
+    /// Callers who are served whatever goes on, each on a connection of its own.
+    async fn others(&self, ask: &Value) {
+        loop {
+            assert_eq!(self.gateway.chat(&self.key, ask).await.status(), 200, "a caller noticed");
         }
     }
 
@@ -129,16 +142,10 @@ impl House {
             }
             std::future::pending().await
         };
-        // Others are served meanwhile, each on a connection of its own.
-        let others = async {
-            loop {
-                assert_eq!(self.gateway.chat(&self.key, &ask).await.status(), 200, "a caller noticed");
-            }
-        };
         let reason = tokio::select! {
             reason = soon("the gateway closes the connection", reader.closed()) => reason,
             () = sending => None,
-            () = others => None,
+            () = self.others(&ask) => None,
         };
         let grown = self.peak().saturating_sub(before);
         println!("sent {sent} bytes, memory grew by {grown}, reason {reason:?}");
