@@ -441,8 +441,10 @@ impl Pipeline {
                 Err(fault) => {
                     let opened = Stage::breaks(&fault) && version.breaker.failed(leave, (self.clock)());
                     let mode = stage.mode_after(version, &fault);
-                    let line =
-                        TraceLine { fault: Some(Box::new(fault)), ..stage.line(version, "fault", Duration::ZERO) };
+                    let line = TraceLine {
+                        fault: Some(Box::new(fault)),
+                        ..stage.line(version, "fault", Duration::ZERO)
+                    };
                     self.note(stage, (version, request_id), line, opened, trace);
                     stage.give_way(mode)?;
                 }

@@ -157,8 +157,7 @@ impl Policy for Script {
     fn price(&self, request: &Arc<RequestView>, base: &Arc<Base>) -> Result<Charge, Fault> {
         let found = self.0.found("price")?;
         let mut arguments = self.priced(request, base);
-        let answer =
-            self.0.on_a_path(&self.0.prices, found, Seen::request(request), &mut arguments)?;
+        let answer = self.0.on_a_path(&self.0.prices, found, Seen::request(request), &mut arguments)?;
         money::charge(answer).map_err(|message| self.0.bad(found, message))
     }
 

@@ -135,7 +135,10 @@ fn targets_beyond_the_room_of_a_fork_leave_lessons_for_others() {
     let known = |target| follows(&script, &Used { target, asked: Asked::plain(), list: 9 });
     assert!(known("a/0") && known("a/15") && !known("a/16"));
     let globex = Asked { tenant: "globex".to_owned(), ..Asked::plain() };
-    assert!(follows(&script, &Used { target: "a/0", asked: globex, list: 9 }), "learned after all the others");
+    assert!(
+        follows(&script, &Used { target: "a/0", asked: globex, list: 9 }),
+        "learned after all the others"
+    );
 }
 
 fn used() -> impl Strategy<Value = Used> {

@@ -208,7 +208,9 @@ impl Path {
         let Some((step, _)) = self.steps.get(depth) else { return 0 };
         let needed_after = |place: usize| {
             let after = self.steps.iter().skip(depth + 1).flat_map(|(step, _)| &step.operands);
-            place < self.roots || place == self.answer || after.into_iter().any(|operand| operand.needs(place))
+            place < self.roots
+                || place == self.answer
+                || after.into_iter().any(|operand| operand.needs(place))
         };
         let once = |place: usize| step.operands.iter().filter(|operand| operand.needs(place)).count() == 1;
         let last = step.operands.iter().enumerate().filter_map(|(nth, operand)| match operand {

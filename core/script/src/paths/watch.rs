@@ -53,7 +53,8 @@ pub(crate) fn watch<E>(
     WATCHING.set(false);
     let so_far = SO_FAR.take();
     let place = answer.as_ref().ok().and_then(place);
-    let path = so_far.zip(place).map(|(so_far, answer)| Path { roots: so_far.roots, steps: so_far.steps, answer });
+    let path =
+        so_far.zip(place).map(|(so_far, answer)| Path { roots: so_far.roots, steps: so_far.steps, answer });
     (answer, path)
 }
 
@@ -71,8 +72,9 @@ fn given(root: &mut Dynamic, place: usize) {
     }
 }
 
-static GIVEN: LazyLock<Arc<Native>> =
-    LazyLock::new(|| Arc::new(|_, arguments| Ok(arguments.first().map_or(Dynamic::UNIT, |value| (*value).clone()))));
+static GIVEN: LazyLock<Arc<Native>> = LazyLock::new(|| {
+    Arc::new(|_, arguments| Ok(arguments.first().map_or(Dynamic::UNIT, |value| (*value).clone())))
+});
 
 fn tag(value: &mut Dynamic, place: usize) {
     value.set_tag(i32::try_from(place + 1).unwrap_or(0));
