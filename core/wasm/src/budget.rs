@@ -9,6 +9,8 @@ use weir_policy::Limits;
 
 /// CPU time of `configure` and `self-test`, at load: nobody waits for them.
 const LOAD_CPU: Duration = Duration::from_secs(2);
+/// What a clock that is looked at tick by tick gains between two looks is less than this.
+const LEAP: Duration = Duration::from_millis(1);
 /// After how long a look at a thread's CPU clock says too little.
 const STALE: Duration = Duration::from_micros(500);
 
@@ -26,6 +28,7 @@ enum Clock {
         /// The most that the thread's CPU clock can have shown at the beginning of the call; of an instance that starts,
         /// what it shows at the first tick: until then it may have been the host that made room for it.
         since: Option<Duration>,
+        looks: Looks,
     },
     /// Whoever polls the call (`meter`): it gives way at each tick and may go on elsewhere.
     Poller(Arc<Excused>),
@@ -33,7 +36,24 @@ enum Clock {
 
 impl Clock {
     fn own(cpu: Duration) -> Self {
-        Self::Own { cpu, since: Some(thread_cpu_at_most()) }
+        Self::Own { cpu, since: Some(thread_cpu_at_most()), looks: Looks::default() }
+    }
+}
+
+/// When a running call's clock was looked at. What interrupts and a hypervisor take of a thread's core counts as the thread's
+/// own time, so a clock that has leapt over the whole budget says nothing of the call: it is looked at once more. A call that
+/// does what it should has ended by then; one that does not is cut a tick later than it might be.
+#[derive(Default)]
+pub(crate) struct Looks {
+    last: Option<Duration>,
+    spared: bool,
+}
+
+impl Looks {
+    /// A look at the clock, and whether the budget is used up by it: whether the call is cut.
+    pub(crate) fn cut(&mut self, now: Duration, over: bool) -> bool {
+        let leapt = self.last.replace(now).is_none_or(|last| now.saturating_sub(last) > LEAP);
+        over && (!leapt || std::mem::replace(&mut self.spared, true))
     }
 }
 
@@ -66,7 +86,8 @@ impl Budget {
     /// Of an instance that starts: its own start function runs within the time of a call.
     pub(crate) const fn of_a_start(limits: &Limits) -> Self {
         let cpu = Duration::from_micros(limits.cpu_us);
-        Self { host_calls: limits.host_calls, clock: Clock::Own { cpu, since: None } }
+        let looks = Looks { last: None, spared: false };
+        Self { host_calls: limits.host_calls, clock: Clock::Own { cpu, since: None, looks } }
     }
 
     /// Of a call that waits.
@@ -81,12 +102,10 @@ impl Budget {
 
     /// At every tick of the epoch: goes on while the thread has burnt less than `cpu`.
     pub(crate) fn tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
-        let Clock::Own { cpu, since } = &mut self.clock else { return Ok(UpdateDeadline::Yield(1)) };
+        let Clock::Own { cpu, since, looks } = &mut self.clock else { return Ok(UpdateDeadline::Yield(1)) };
         let now = thread_cpu();
-        if now.saturating_sub(*since.get_or_insert(now)) >= *cpu {
-            return Err(OverCpu.into());
-        }
-        Ok(UpdateDeadline::Continue(1))
+        let over = now.saturating_sub(*since.get_or_insert(now)) >= *cpu;
+        if looks.cut(now, over) { Err(OverCpu.into()) } else { Ok(UpdateDeadline::Continue(1)) }
     }
 
     /// Every host function begins with this.
@@ -192,6 +211,7 @@ pub(crate) fn thread_cpu() -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ticker::TICK;
 
     fn burn(cpu: Duration) {
         let start = thread_cpu();
@@ -205,6 +225,8 @@ mod tests {
         std::thread::sleep(Duration::from_millis(20));
         assert!(budget.tick().is_ok(), "it was others that ran");
         burn(Duration::from_millis(2) + STALE);
+        assert!(budget.tick().is_ok(), "it may have been an interrupt");
+        burn(TICK);
         assert!(budget.tick().is_err());
         let mut budget = Budget::of(&limits);
         budget.excuse(|| burn(Duration::from_millis(4)));
@@ -213,7 +235,21 @@ mod tests {
         burn(Duration::from_millis(4));
         assert!(budget.tick().is_ok(), "it was the host that made room for the instance");
         burn(Duration::from_millis(2));
+        assert!(budget.tick().is_ok(), "it may have been an interrupt");
+        burn(TICK);
         assert!(budget.tick().is_err());
+    }
+
+    #[test]
+    fn a_clock_that_leaps_is_looked_at_once_more_and_no_oftener() {
+        let ms = Duration::from_millis;
+        let mut watched = Looks::default();
+        assert!(!watched.cut(ms(1), false) && !watched.cut(ms(2), false));
+        assert!(watched.cut(ms(3), true), "it was met running just before");
+        let mut leapt = Looks::default();
+        assert!(!leapt.cut(ms(9), true) && leapt.cut(ms(9) + TICK, true));
+        let mut seldom = Looks::default();
+        assert!(!seldom.cut(ms(9), true) && seldom.cut(ms(90), true), "whoever looks seldom cuts as well");
     }
 
     #[test]

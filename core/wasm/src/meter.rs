@@ -1,6 +1,6 @@
 //! A call that waits, watched by whoever polls it: CPU time over all threads, and wall time.
 
-use crate::budget::{Excused, OverCpu, thread_cpu};
+use crate::budget::{Excused, Looks, OverCpu, thread_cpu};
 use crate::ticker::Ticker;
 use std::future::Future;
 use std::pin::Pin;
@@ -27,7 +27,8 @@ pub(crate) async fn watched<T>(
     cpu: Duration,
     wall: Duration,
 ) -> Result<T, Fault> {
-    let metered = Metered { call: std::pin::pin!(call), ticker, excused, cpu, spent: Duration::ZERO };
+    let (call, looks) = (std::pin::pin!(call), Looks::default());
+    let metered = Metered { call, ticker, excused, cpu, spent: Duration::ZERO, looks };
     let over = |_| Fault::new(FaultKind::Deadline, "more wall time than wall_ms");
     if tokio::runtime::Handle::try_current().is_err() {
         return metered.await;
@@ -42,6 +43,7 @@ struct Metered<'a, F> {
     excused: Arc<Excused>,
     cpu: Duration,
     spent: Duration,
+    looks: Looks,
 }
 
 impl<T, F: Future<Output = Result<T, Fault>>> Future for Metered<'_, F> {
@@ -54,7 +56,8 @@ impl<T, F: Future<Output = Result<T, Fault>>> Future for Metered<'_, F> {
             return Poll::Ready(answer);
         }
         self.spent += thread_cpu().saturating_sub(before);
-        if self.spent.saturating_sub(self.excused.time()) >= self.cpu {
+        let (spent, over) = (self.spent, self.spent.saturating_sub(self.excused.time()) >= self.cpu);
+        if self.looks.cut(spent, over) {
             return Poll::Ready(Err(Fault::new(FaultKind::Deadline, OverCpu.to_string())));
         }
         Poll::Pending
