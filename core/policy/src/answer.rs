@@ -64,8 +64,9 @@ pub(crate) fn plan(mut plan: Plan, candidates: &Candidates, rules: Rules<'_>) ->
     }
     plan.strategy = strategy(plan.strategy, &steps);
     plan.steps = steps;
-    if rules.tainted || plan.reason.len() > MAX_LABEL_BYTES {
-        plan.reason = label(&plan.reason, &rules.declares.reasons, rules.tainted).into();
+    let reason = label(&plan.reason, &rules.declares.reasons, rules.tainted);
+    if reason != &*plan.reason {
+        plan.reason = reason.into();
     }
     Ok(plan)
 }
@@ -151,11 +152,11 @@ pub(crate) fn deny(mut deny: Deny) -> Deny {
 }
 
 /// A string that goes to telemetry: short, and after a read of content only if it was declared.
-pub(crate) fn label(said: &str, declared: &[String], tainted: bool) -> String {
+pub(crate) fn label<'a>(said: &'a str, declared: &[String], tainted: bool) -> &'a str {
     if tainted && !said.is_empty() && !declared.iter().any(|known| known == said) {
-        return UNDECLARED.into();
+        return UNDECLARED;
     }
-    said[..said.floor_char_boundary(MAX_LABEL_BYTES)].to_owned()
+    &said[..said.floor_char_boundary(MAX_LABEL_BYTES)]
 }
 
 fn strategy(strategy: Strategy, steps: &[Step]) -> Strategy {
@@ -264,7 +265,7 @@ pub(crate) fn preparation(
             Preparation::Edit(Changes { edits: edits(changes.edits, view, rules.limits)?, ..changes })
         }
         Preparation::Skip(reason) => {
-            Preparation::Skip(label(&reason, &rules.declares.reasons, rules.tainted))
+            Preparation::Skip(label(&reason, &rules.declares.reasons, rules.tainted).to_owned())
         }
     })
 }
@@ -290,7 +291,7 @@ pub(crate) fn charge(charge: Charge, rules: Rules<'_>) -> Result<Charge, Fault> 
     let mut items = charge.items;
     items.truncate(MAX_TAGS);
     for (name, _) in &mut items {
-        *name = label(name, &[], false);
+        *name = label(name, &[], false).to_owned();
     }
     Ok(Charge { total: charge.total, items, tags: tags(charge.tags, rules) })
 }
@@ -308,7 +309,7 @@ pub(crate) fn closing(closing: Closing, rules: Rules<'_>) -> Closing {
 fn findings(mut findings: Vec<Finding>, rules: Rules<'_>) -> Vec<Finding> {
     findings.truncate(MAX_FINDINGS);
     for finding in &mut findings {
-        finding.rule = label(&finding.rule, &rules.declares.rules, rules.tainted);
+        finding.rule = label(&finding.rule, &rules.declares.rules, rules.tainted).to_owned();
         finding.score = if finding.score.is_nan() { 0.0 } else { finding.score.clamp(0.0, 1.0) };
     }
     findings
@@ -319,10 +320,13 @@ fn tags(mut tags: Vec<(String, String)>, rules: Rules<'_>) -> Vec<(String, Strin
     tags.truncate(MAX_TAGS);
     let checked = tags.into_iter().map(|(name, value)| match rules.declares.tags.get(&name) {
         Some(values) => {
-            let value = label(&value, values, rules.tainted);
+            let value = label(&value, values, rules.tainted).to_owned();
             (name, value)
         }
-        None => (label(&name, &[], rules.tainted), label(&value, &[], rules.tainted)),
+        None => {
+            let plain = |said: &str| label(said, &[], rules.tainted).to_owned();
+            (plain(&name), plain(&value))
+        }
     });
     checked.collect()
 }

@@ -129,4 +129,10 @@ impl Candidates {
     pub fn live(&self, target: u16) -> Live {
         self.facts.live(target)
     }
+
+    /// The live facts of the allowed targets, in the operator's order, at one time.
+    #[must_use]
+    pub fn all_live(&self) -> Vec<Live> {
+        self.facts.all(&self.allowed)
+    }
 }

@@ -83,10 +83,10 @@ impl Policy for Script {
         let found = self.0.found("route")?;
         let targets = Dynamic::from(Targets::all(candidates, request.head()));
         let given = [self.head(request), targets, self.config()];
-        let route =
-            |seen, arguments: &mut [Dynamic]| self.0.on_a_path(&self.0.routes, found, seen, arguments);
-        let answer = self.maybe_with_request(found, request, given, route)?;
-        let decision = plan::decision(answer).map_err(|message| self.0.bad(found, message))?;
+        let ask = |seen, arguments: &mut [Dynamic]| {
+            self.0.ask_on_a_path(&self.0.routes, found, seen, arguments, plan::decision)
+        };
+        let decision = self.maybe_with_request(found, request, given, ask)?;
         if let Decision::Plan(plan) = &decision {
             self.known_targets(found, &plan.steps, candidates)?;
         }
@@ -157,8 +157,8 @@ impl Policy for Script {
     fn price(&self, request: &Arc<RequestView>, base: &Arc<Base>) -> Result<Charge, Fault> {
         let found = self.0.found("price")?;
         let mut arguments = self.priced(request, base);
-        let answer = self.0.on_a_path(&self.0.prices, found, Seen::request(request), &mut arguments)?;
-        money::charge(answer).map_err(|message| self.0.bad(found, message))
+        let seen = Seen::request(request);
+        self.0.ask_on_a_path(&self.0.prices, found, seen, &mut arguments, money::charge)
     }
 
     fn complete(&self, batch: &Arc<[Summary]>) -> Result<(), Fault> {

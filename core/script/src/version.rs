@@ -113,8 +113,20 @@ impl Version {
             .map_err(|error| fault::of_eval(&self.source, found.position, &error))
     }
 
-    /// Calls a function of a hook, or follows the path that a request like this one went.
-    pub(crate) fn on_a_path(
+    /// As [`Version::ask`], or follows the path that a request like this one went.
+    pub(crate) fn ask_on_a_path<T>(
+        &self,
+        paths: &Paths,
+        found: Found,
+        seen: Seen,
+        arguments: &mut [Dynamic],
+        read: impl FnOnce(Dynamic) -> Result<T, String>,
+    ) -> Result<T, Fault> {
+        let value = self.on_a_path(paths, found, seen, arguments)?;
+        self.read(found, value, read)
+    }
+
+    fn on_a_path(
         &self,
         paths: &Paths,
         found: Found,
@@ -145,6 +157,15 @@ impl Version {
         read: impl FnOnce(Dynamic) -> Result<T, String>,
     ) -> Result<T, Fault> {
         let value = self.call(found, seen, arguments)?;
+        self.read(found, value, read)
+    }
+
+    fn read<T>(
+        &self,
+        found: Found,
+        value: Dynamic,
+        read: impl FnOnce(Dynamic) -> Result<T, String>,
+    ) -> Result<T, Fault> {
         read(value).map_err(|message| self.bad(found, message))
     }
 

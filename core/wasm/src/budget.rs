@@ -84,10 +84,10 @@ impl Budget {
     }
 
     /// Of an instance that starts: its own start function runs within the time of a call.
-    pub(crate) const fn of_a_start(limits: &Limits) -> Self {
+    pub(crate) fn of_a_start(limits: &Limits) -> Self {
         let cpu = Duration::from_micros(limits.cpu_us);
-        let looks = Looks { last: None, spared: false };
-        Self { host_calls: limits.host_calls, clock: Clock::Own { cpu, since: None, looks } }
+        let clock = Clock::Own { cpu, since: None, looks: Looks::default() };
+        Self { host_calls: limits.host_calls, clock }
     }
 
     /// Of a call that waits.

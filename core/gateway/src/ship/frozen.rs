@@ -97,7 +97,7 @@ fn map(question: &Question, of: OfView<'_>, among: OfCandidates<'_>) -> Question
 
 /// Live facts move on between two questions: what is compared must not.
 fn still(candidates: &Arc<Candidates>) -> Arc<Candidates> {
-    let facts = candidates.allowed.iter().map(|target| (*target, candidates.live(*target)));
+    let facts = candidates.allowed.iter().copied().zip(candidates.all_live());
     Arc::new(fixed(candidates, candidates.allowed.to_vec(), facts.collect()))
 }
 

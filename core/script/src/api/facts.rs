@@ -42,7 +42,7 @@ impl Facts {
 
     /// One reading for the whole call, so that an order does not change while it is made.
     pub(super) fn live(&self, position: u16) -> Live {
-        let live = self.live.get_or_init(|| self.candidates.facts.all(&self.candidates.allowed));
+        let live = self.live.get_or_init(|| self.candidates.all_live());
         live.get(usize::from(position)).copied().unwrap_or_default()
     }
 

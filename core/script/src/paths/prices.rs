@@ -1,7 +1,7 @@
 //! Paths of `price`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use super::tests::{Asked, compiled};
+use super::tests::{Asked, compiled, path_is_script};
 use crate::api::head::HeadHandle;
 use crate::api::money::BaseHandle;
 use crate::script::Script;
@@ -15,12 +15,12 @@ use weir_policy::{Base, Charge, Policy};
 
 /// A script of `price` with this body.
 fn script(body: &str) -> Script {
-    compiled(
-        &format!(
-            "//! name: tested\n//! version: 1.0.0\n//! hooks: [price]\nfn price(head, target, base, config) {{ {body} }}"
-        ),
-        &Value::Null,
-    )
+    compiled(&source(body), &Value::Null)
+}
+
+fn source(body: &str) -> String {
+    let header = "//! name: tested\n//! version: 1.0.0\n//! hooks: [price]\n";
+    format!("{header}fn price(head, target, base, config) {{ {body} }}")
 }
 
 /// A call that is to be paid.
@@ -112,11 +112,8 @@ fn a_quote_goes_the_way_of_the_price_unless_it_has_its_own() {
     let one = script("base.charge().percent(10)");
     assert_eq!([quote(&one), quote(&one)], [110, 110].map(Nanos));
     assert!(follows(&one, &Used::of(7)));
-    let own = compiled(
-        "//! name: tested\n//! version: 1.0.0\n//! hooks: [price]\n\
-         fn price(head, target, base, config) { base.charge() }\nfn quote(head, target, base, config) { 7 }",
-        &Value::Null,
-    );
+    let own = source("base.charge()") + "\nfn quote(head, target, base, config) { 7 }";
+    let own = compiled(&own, &Value::Null);
     assert_eq!([quote(&own), quote(&own)], [7, 7].map(Nanos));
     assert!(!follows(&own, &bound));
 }
@@ -171,10 +168,7 @@ fn corpus() -> Vec<(String, Value)> {
         "let c = base.charge(); if target.starts_with(\"a/\") { c.percent(head.est_input_tokens) } else { c }",
     ];
     let mut all = vec![(shipped.clone(), json!({})), (shipped, rules)];
-    all.extend(bodies.map(|body| {
-        let header = "//! name: tested\n//! version: 1.0.0\n//! hooks: [price]\n";
-        (format!("{header}fn price(head, target, base, config) {{ {body} }}"), Value::Null)
-    }));
+    all.extend(bodies.map(|body| (source(body), Value::Null)));
     all
 }
 
@@ -184,14 +178,7 @@ proptest! {
     /// The invariant: a script with paths charges what the same script charges that was never asked before.
     #[test]
     fn a_path_charges_what_the_script_would(calls in proptest::collection::vec(used(), 1..24)) {
-        for (source, config) in corpus() {
-            let with_paths = compiled(&source, &config);
-            for used in &calls {
-                let interpreted = ask(&compiled(&source, &config), used);
-                prop_assert_eq!(ask(&with_paths, used), interpreted.clone(), "{}", source);
-                prop_assert_eq!(ask(&with_paths, used), interpreted, "{}", source);
-            }
-        }
+        path_is_script(corpus(), &calls, ask)?;
     }
 
     /// More is never charged less, whatever is added: what is held before the call covers what is charged after it.

@@ -415,19 +415,29 @@ fn corpus() -> Vec<(String, Value)> {
     all
 }
 
+/// Each script answers the same whether it has paths or was never asked before.
+pub(super) fn path_is_script<Q, A: Clone + PartialEq + std::fmt::Debug>(
+    corpus: Vec<(String, Value)>,
+    questions: &[Q],
+    ask: impl Fn(&Script, &Q) -> A,
+) -> Result<(), TestCaseError> {
+    for (source, config) in corpus {
+        let with_paths = compiled(&source, &config);
+        for question in questions {
+            let interpreted = ask(&compiled(&source, &config), question);
+            prop_assert_eq!(ask(&with_paths, question), interpreted.clone(), "{}", source);
+            prop_assert_eq!(ask(&with_paths, question), interpreted, "{}", source);
+        }
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     /// The invariant: a script with paths answers what the same script answers that was never asked before.
     #[test]
     fn a_path_answers_what_the_script_would(requests in proptest::collection::vec(asked(), 1..24)) {
-        for (source, config) in corpus() {
-            let with_paths = compiled(&source, &config);
-            for asked in &requests {
-                let interpreted = ask(&compiled(&source, &config), asked);
-                prop_assert_eq!(ask(&with_paths, asked), interpreted.clone(), "{}", source);
-                prop_assert_eq!(ask(&with_paths, asked), interpreted, "{}", source);
-            }
-        }
+        path_is_script(corpus(), &requests, ask)?;
     }
 }

@@ -25,9 +25,7 @@ impl State {
         self.budget.host_call()?;
         let candidates = self.call.candidates.as_ref();
         // The first fact may need a hash of the request's beginning.
-        let rows = self
-            .budget
-            .excuse(|| candidates.map(|c| c.allowed.iter().map(|&target| Row(c.live(target))).collect()));
+        let rows = self.budget.excuse(|| candidates.map(|c| c.all_live().into_iter().map(Row).collect()));
         Ok(rows.unwrap_or_default())
     }
 }
