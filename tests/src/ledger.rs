@@ -37,9 +37,11 @@ const QUERY: &str = "SELECT p.exchange, p.outcome, p.attempts, p.stream, p.usage
      p.images, p.seconds, p.characters, p.search_units \
      FROM postings p JOIN services s ON s.id = p.service ORDER BY p.id";
 
-/// All postings in the ledger in this folder, oldest first.
+/// All postings in the ledger in this folder, oldest first, those in a running gateway's journal among them.
 #[must_use]
 pub fn postings(data: &Path) -> Vec<Posting> {
+    let reader = weir_ledger::Ledger::open_read_only(data).expect("a ledger");
+    assert_eq!(reader.waiting(), 0, "postings wait in the journal of a gateway that is not there any more");
     let conn = Connection::open_with_flags(data.join("ledger.sqlite3"), OpenFlags::SQLITE_OPEN_READ_ONLY)
         .expect("a ledger");
     conn.busy_timeout(Duration::from_secs(10)).expect("a timeout");

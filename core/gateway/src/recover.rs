@@ -1,6 +1,6 @@
 //! What a process that was killed has left behind: mended at the start, and said in one line.
 //!
-//! The ledger mends itself when it is opened: the database replays its log, and holds that nobody will resolve count as
+//! The ledger mends itself when it is opened: the database replays its log, what is in the journal becomes rows, and holds that nobody will resolve count as
 //! spent until their time is over. What is done here is to say so, and to take away files that nobody will use.
 
 use crate::telemetry::metrics::Metrics;
@@ -13,6 +13,8 @@ use std::path::Path;
 pub struct Found {
     /// Bytes of the ledger's log that had not been taken over: a process that stops leaves none.
     pub wal_bytes: u64,
+    /// Postings that were acknowledged and no rows yet.
+    pub postings: u64,
     /// Holds of exchanges that were under way.
     pub holds: u64,
     /// Compiled code that was written half.
@@ -61,10 +63,11 @@ impl Found {
         if self == Self::default() {
             return;
         }
-        let Self { wal_bytes, holds, files, sockets } = self;
-        tracing::warn!(wal_bytes, holds, files, sockets, "recovered");
+        let Self { wal_bytes, postings, holds, files, sockets } = self;
+        tracing::warn!(wal_bytes, postings, holds, files, sockets, "recovered");
+        let wal = u64::from(wal_bytes > 0);
         for (what, count) in
-            [("wal", u64::from(wal_bytes > 0)), ("holds", holds), ("files", files), ("sockets", sockets)]
+            [("wal", wal), ("postings", postings), ("holds", holds), ("files", files), ("sockets", sockets)]
         {
             metrics.recovered.with_label_values(&[what]).inc_by(count);
         }

@@ -144,9 +144,10 @@ impl Server {
         let wal_bytes = recover::wal_bytes(&config.data);
         let ledger = open_ledger(&config)?;
         let (files, sockets) = recover::sweep(&config.data, &std::env::temp_dir());
-        let holds = ledger.stats().adopted as u64;
-        recover::Found { wal_bytes, holds, files, sockets }.tell(telemetry.metrics());
-        if let Some(damage) = ledger.damage() {
+        let stats = ledger.stats();
+        let (holds, postings) = (stats.adopted as u64, stats.replayed);
+        recover::Found { wal_bytes, postings, holds, files, sockets }.tell(telemetry.metrics());
+        for damage in ledger.damage() {
             tracing::error!(%damage, "account for what the ledger has lost");
         }
         // Who sees that it is ready sees this too, and so does who looks why it did not get there.

@@ -26,6 +26,8 @@ pub struct Report {
     pub postings: u64,
     /// Holds that are pending.
     pub pending: u64,
+    /// Postings that a process which was killed has left in its journal: the next start makes rows of them.
+    pub waiting: u64,
     /// What is broken; empty: nothing.
     pub violations: Vec<Violation>,
 }
@@ -56,6 +58,9 @@ impl fmt::Display for Report {
             self.pending,
             self.violations.len()
         )?;
+        if self.waiting > 0 {
+            writeln!(f, "{} postings wait in the journal: the next start takes them over", self.waiting)?;
+        }
         self.violations.iter().try_for_each(|found| writeln!(f, "{}: {}", found.law, found.what))
     }
 }
@@ -65,7 +70,8 @@ impl fmt::Display for Report {
 /// # Errors
 /// If it cannot be opened or read.
 pub fn check(dir: &Path) -> Result<Report, OpenError> {
-    let mut report = run(&open_reader(dir)?)?;
+    let (conn, waiting) = open_reader(dir)?;
+    let mut report = run(&conn, waiting)?;
     report.violations.extend(put_aside(dir).into_iter().map(|file| Violation {
         law: "L7",
         what: format!(
@@ -83,7 +89,7 @@ pub fn missing<'a>(
     dir: &Path,
     exchanges: impl IntoIterator<Item = &'a str>,
 ) -> Result<Vec<String>, OpenError> {
-    let conn = open_reader(dir)?;
+    let (conn, _) = open_reader(dir)?;
     let mut find = conn.prepare("SELECT 1 FROM postings WHERE exchange = ?1").map_err(StoreError::from)?;
     let mut missing = Vec::new();
     for exchange in exchanges {
@@ -183,7 +189,7 @@ const QUESTIONS: &[Question] = &[
 ];
 
 /// All questions see the same rows: they are asked in one read transaction.
-pub(crate) fn run(conn: &Connection) -> Result<Report, StoreError> {
+pub(crate) fn run(conn: &Connection, waiting: u64) -> Result<Report, StoreError> {
     let tx = conn.unchecked_transaction()?;
     let mut violations = pages(&tx)?;
     for question in QUESTIONS {
@@ -193,7 +199,7 @@ pub(crate) fn run(conn: &Connection) -> Result<Report, StoreError> {
     let count = |sql| tx.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs);
     let postings = count("SELECT count(*) FROM postings")?;
     let pending = count("SELECT count(*) FROM reservations")?;
-    Ok(Report { postings, pending, violations })
+    Ok(Report { postings, pending, waiting, violations })
 }
 
 fn ask(conn: &Connection, question: &Question) -> Result<Vec<Violation>, StoreError> {

@@ -5,15 +5,17 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 const PREFIX: &str = "req_";
 const SHARDS: usize = 16;
 
 /// The id of an exchange. Ids of our own form (`req_` + 32 lower-case hex digits) are kept as 16 bytes, which makes
 /// rows and indexes small; any other text is kept as it is. The two forms never meet: each text has one of them.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ExchangeId(Form);
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Form {
     Bytes([u8; 16]),
     Text(Box<str>),

@@ -45,6 +45,8 @@ pub struct Stats {
     pub failed_commits: u64,
     /// Holds of an earlier process that were found when it was opened.
     pub adopted: usize,
+    /// Postings that an earlier process had journalled and not committed, and that were written when it was opened.
+    pub replayed: u64,
     /// Whether it takes writes at all: it has not been closed, and its thread is there.
     pub open: bool,
     /// Postings committed.
@@ -81,7 +83,8 @@ struct Shared {
     counters: Arc<Counters>,
     clock: Clock,
     dir: PathBuf,
-    damage: Option<Damage>,
+    damage: Vec<Damage>,
+    replayed: u64,
     adopted: usize,
     /// Whoever changes keys, or what they belong to, does so alone: memory takes changes in the order of the rows.
     turn: Mutex<()>,
@@ -97,13 +100,15 @@ impl Ledger {
         let lock = Lock::take(dir, options.admin_addr.as_deref())?;
         let mark = hex::encode(options.pepper.tag(b"weir pepper mark"));
         let store = SqliteStore::start(dir, options.sync, &mark, options.clock.clone(), lock)?;
-        let (counters, damage) = (store.counters(), store.damage().cloned());
+        let (counters, journal) = (store.counters(), store.journal());
+        let (damage, replayed) = (store.damage().to_vec(), store.replayed());
         let loaded = store.load()?;
         let adopted = loaded.pending.len();
         let store: Arc<dyn Store> = Arc::new(store);
         let directory = take_over(&*store, options.pepper, loaded, options.clock.now_ms());
         let desk = Desk {
             store,
+            journal,
             open: Arc::new(OpenExchanges::default()),
             hold_timeout_ms: AtomicU64::new(millis(options.hold_timeout)),
             leaked: AtomicU64::new(0),
@@ -111,7 +116,7 @@ impl Ledger {
         let desk = Arc::new(desk);
         let (clock, dir) = (options.clock, dir.to_owned());
         let turn = Mutex::new(());
-        let shared = Shared { desk, directory, counters, clock, dir, damage, adopted, turn };
+        let shared = Shared { desk, directory, counters, clock, dir, damage, replayed, adopted, turn };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -151,7 +156,23 @@ impl Ledger {
         hold: Nanos,
     ) -> Result<Reservation, Refused> {
         let now = self.shared.clock.now_ms();
-        self.shared.desk.reserve(principal, ExchangeId::parse(exchange_id), hold, now).await
+        self.shared.desk.reserve(principal, (ExchangeId::parse(exchange_id), false), hold, now).await
+    }
+
+    /// The same for an exchange whose id nobody has used before, in this process or an earlier one, which the caller
+    /// answers for. The database needs not be asked, so hold and posting go through the journal: see
+    /// [`Sync::Normal`](crate::Sync::Normal).
+    ///
+    /// # Errors
+    /// If the budget has no room, or neither journal nor database takes the hold.
+    pub async fn reserve_fresh(
+        &self,
+        principal: &Arc<Principal>,
+        exchange_id: &str,
+        hold: Nanos,
+    ) -> Result<Reservation, Refused> {
+        let now = self.shared.clock.now_ms();
+        self.shared.desk.reserve(principal, (ExchangeId::parse(exchange_id), true), hold, now).await
     }
 
     /// For holds that are made from now on; see [`Options::hold_timeout`].
@@ -275,6 +296,7 @@ impl Ledger {
             commits: read(&counters.commits),
             failed_commits: read(&counters.failed_commits),
             adopted: self.shared.adopted,
+            replayed: self.shared.replayed,
             open: desk.store.is_open(),
             postings: read(&counters.postings),
             unwritten: counters.health.unwritten(),
@@ -290,10 +312,10 @@ impl Ledger {
         self.shared.counters.health.trouble()
     }
 
-    /// What its write-ahead log had lost when it was opened: the operator must be told.
+    /// What its files had lost when it was opened: the operator must be told.
     #[must_use]
-    pub fn damage(&self) -> Option<&Damage> {
-        self.shared.damage.as_ref()
+    pub fn damage(&self) -> &[Damage] {
+        &self.shared.damage
     }
 
     /// Where it lives.
@@ -339,7 +361,8 @@ fn take_over(store: &dyn Store, pepper: Pepper, loaded: Loaded, now_ms: i64) -> 
     let adopt = |row: PendingRow| {
         let account = Arc::clone(accounts.get(&row.budget)?);
         let PendingRow { exchange, key, period, amount, created_ms, expires_ms, .. } = row;
-        Some(Hold { exchange, key, account, period, amount, created_ms, expires_ms })
+        let fate = Arc::default();
+        Some(Hold { exchange, key, account, period, amount, created_ms, expires_ms, fate })
     };
     store.write(Write::Adopt(loaded.pending.into_iter().filter_map(adopt).collect()));
     Directory::new(pepper, entries)

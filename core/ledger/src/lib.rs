@@ -3,7 +3,7 @@
 //! # The way of an exchange
 //!
 //! [`Ledger::identify`] finds who asks, [`Ledger::admit`] takes one from the requests per minute, [`Ledger::reserve`]
-//! holds the money, [`Reservation::settle`] writes the one posting and resolves when it is committed.
+//! holds the money, [`Reservation::settle`] writes the one posting and resolves when it cannot be lost any more.
 //!
 //! # Invariants
 //!
@@ -32,6 +32,7 @@
 //! - [`exchange`](ExchangeId): ids, and which exchanges are open.
 //! - [`reservation`](Reservation): money held, then used.
 //! - [`posting`](Posting): what is written down at the end.
+//! - `journal`: where that is written before it is a row. `fate`: whether a hold ends by its time or by its posting.
 //! - [`usage`]: sums over postings.
 //! - [`mod@check`]: looks for broken invariants.
 //! - [`store`]: what is asked of a database, and SQLite's answer.
@@ -46,7 +47,9 @@ pub mod check;
 mod clock;
 mod directory;
 mod exchange;
+mod fate;
 mod groups;
+mod journal;
 pub mod key;
 mod ledger;
 mod limit;
@@ -81,6 +84,6 @@ pub use principal::Principal;
 pub use reader::Reader;
 pub use reservation::{Refused, Reservation, SettleError, Settled};
 pub use seat::{Seat, Seats};
-pub use store::{COMMIT_SECONDS, Damage, StoreError};
+pub use store::{COMMIT_SECONDS, Damage, Part, StoreError};
 pub use usage::{GroupBy, Query, UsageRow};
 pub use wishes::Wishes;

@@ -44,6 +44,16 @@ impl Lock {
     }
 }
 
+/// Whether a process that has taken the lock is there, told without touching the lock: who does would be in the way of
+/// one that starts.
+pub(crate) fn is_held(dir: &Path) -> bool {
+    let holder =
+        File::open(dir.join("weir.lock")).map(|mut file| Holder::read(&mut file)).unwrap_or_default();
+    holder.pid.is_some_and(|pid| {
+        !Path::new("/proc/self").exists() || Path::new("/proc").join(pid.to_string()).exists()
+    })
+}
+
 impl Holder {
     fn read(file: &mut File) -> Self {
         let mut text = String::new();

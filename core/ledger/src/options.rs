@@ -27,7 +27,7 @@ pub struct Options {
 /// What a commit survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Sync {
-    /// The end of this process, also by `kill -9`.
+    /// The end of this process, also by `kill -9`. Replies wait for the journal, not for the commit.
     #[default]
     Normal,
     /// The loss of power as well; each commit waits for the disk.
@@ -70,6 +70,12 @@ pub enum OpenError {
     /// There is no ledger.
     #[error("there is no ledger at {}", .0.display())]
     Missing(PathBuf),
+    /// A file of its journal is another version's.
+    #[error(
+        "{} is not a journal that this binary reads: start the `weir` that wrote it once, or move the file away and \
+         lose what it holds", .0.display()
+    )]
+    Journal(PathBuf),
     /// The directory or the lock file.
     #[error("cannot open the ledger's directory: {0}")]
     Io(#[from] io::Error),

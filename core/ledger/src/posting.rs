@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use weir_llm::price::Nanos;
 use weir_llm::usage::{Source, Usage};
 
 /// How an exchange ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Outcome {
     /// A complete reply.
     Ok,
@@ -50,7 +51,7 @@ impl Outcome {
 }
 
 /// One row per exchange, written once. The exchange and the key are those of the reservation that it settles.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Posting {
     /// The id that the client was told, if it is not the exchange's.
     pub request_id: Option<Arc<str>>,
@@ -96,6 +97,16 @@ pub struct Posting {
 const MAX_CHARGE: i64 = 1_000_000 * 1_000_000_000;
 
 impl Posting {
+    /// Its reply is withheld, so nobody pays for it; what the provider takes is taken.
+    pub(crate) fn withhold(&mut self) {
+        if matches!(self.status, Outcome::Ok | Outcome::CacheHit) {
+            self.status = Outcome::Failed;
+            self.charged = Nanos(0);
+            self.saved_by_cached_input = Nanos(0);
+            self.saved_by_cache = Nanos(0);
+        }
+    }
+
     /// Charges and costs are between nothing and a million dollars, savings (which may be losses) within that.
     pub(crate) fn is_sane(&self) -> bool {
         let owed = [self.charged.0, self.provider_cost.map_or(0, |cost| cost.0)];

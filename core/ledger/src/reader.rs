@@ -13,11 +13,18 @@ use crate::usage::{Query, UsageRow};
 /// An open view. Each question sees the rows that were committed when it was asked.
 pub struct Reader {
     conn: Connection,
+    waiting: u64,
 }
 
 impl Reader {
     pub(crate) fn open(dir: &Path) -> Result<Self, OpenError> {
-        open_reader(dir).map(|conn| Self { conn })
+        open_reader(dir).map(|(conn, waiting)| Self { conn, waiting })
+    }
+
+    /// Postings that a process which was killed has left in its journal: the next start makes rows of them.
+    #[must_use]
+    pub const fn waiting(&self) -> u64 {
+        self.waiting
     }
 
     /// Sums over postings.
@@ -41,6 +48,6 @@ impl Reader {
     /// # Errors
     /// If the database cannot be read.
     pub fn check(&self) -> Result<Report, StoreError> {
-        check::run(&self.conn)
+        check::run(&self.conn, self.waiting)
     }
 }

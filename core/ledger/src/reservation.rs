@@ -5,6 +5,9 @@
 //! unresolved is released); under a hard budget a posting never charges more than the hold that stands (L3): the
 //! caller clamps, and if it did not, the ledger writes what the hold allows, notes the cut in the row and says
 //! [`SettleError::OverHold`]. A hold that outlived its time stands at nothing.
+//!
+//! An exchange whose id is fresh has its hold and its posting written down in the journal, and goes on at once. Whether
+//! it goes that way or waits for a commit, it comes to the same rows and the same answers.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,9 +19,11 @@ use weir_llm::price::Nanos;
 
 use crate::answer::{self, Answer};
 use crate::exchange::{ExchangeId, OpenExchanges};
+use crate::fate::Fate;
+use crate::journal::{Entry, Journal, Record, Ticket};
 use crate::posting::Posting;
 use crate::principal::Principal;
-use crate::store::{Hold, HoldError, Post, Store, StoreError, Write};
+use crate::store::{Ack, Hold, HoldError, Post, Store, StoreError, Write};
 
 /// The reservation of one exchange. Dropped unresolved it lets its money go and counts as leaked.
 #[must_use = "an unsettled reservation is released without a posting"]
@@ -26,6 +31,7 @@ pub struct Reservation {
     desk: Arc<Desk>,
     principal: Arc<Principal>,
     exchange: ExchangeId,
+    fresh: bool,
     hold: Option<Hold>,
     amount: Nanos,
     state: State,
@@ -33,6 +39,8 @@ pub struct Reservation {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
+    /// In memory alone.
+    Begun,
     /// Asked for and not handed out: its future may be dropped in the middle.
     Asked,
     /// In the caller's hands.
@@ -44,6 +52,8 @@ enum State {
 /// Where reservations are made and ended.
 pub(crate) struct Desk {
     pub(crate) store: Arc<dyn Store>,
+    /// None where a commit has to survive the loss of power.
+    pub(crate) journal: Option<Arc<Journal>>,
     pub(crate) open: Arc<OpenExchanges>,
     pub(crate) hold_timeout_ms: AtomicU64,
     pub(crate) leaked: AtomicU64,
@@ -102,41 +112,107 @@ pub enum SettleError {
     Storage(StoreError),
 }
 
-/// Resolves when the posting is committed. The posting is under way already: dropping this does not stop it.
-#[must_use = "a reply may be ended only after its posting is committed"]
-pub struct Settled(Answer<Result<(), SettleError>>);
+/// Resolves when the posting is in the journal or committed. It is under way already: dropping this does not stop it.
+#[must_use = "a reply may be ended only after its posting cannot be lost"]
+pub struct Settled(Settling);
+
+enum Settling {
+    /// On its way into the journal, once the others have had their turn.
+    Gathers(Box<Gathering>, Turn),
+    /// In the journal.
+    Done(Result<(), SettleError>),
+    /// On its way to the database.
+    Waits(Answer<Result<(), SettleError>>),
+}
+
+struct Gathering {
+    desk: Arc<Desk>,
+    post: Post,
+    ticket: Ticket,
+}
+
+/// Lets whoever else is ready go first, once.
+#[derive(Default)]
+struct Turn(bool);
+
+/// With more rows than this on their way to the database, whoever brings one more waits for it.
+const MOST_QUEUED: usize = 10_000;
 
 impl Desk {
-    /// Reserves. Without a hard budget it is ready at once; with one, when its row is committed.
+    /// Reserves. Without a hard budget it is ready at once; with one, when its hold is in the journal or committed.
+    /// `fresh`: nobody has used the exchange's id before.
     pub(crate) async fn reserve(
         self: &Arc<Self>,
         principal: &Arc<Principal>,
-        exchange: ExchangeId,
+        (exchange, fresh): (ExchangeId, bool),
         amount: Nanos,
         now_ms: i64,
     ) -> Result<Reservation, Refused> {
-        let mut reservation = self.begin(principal, exchange, amount, now_ms)?;
+        let mut reservation = self.begin(principal, (exchange, fresh), amount, now_ms)?;
         if principal.has_hard_budget()
             && let Some(hold) = reservation.hold.clone()
         {
-            let (done, committed) = answer::pair();
-            self.store.write(Write::Hold(hold, done));
-            reservation.state = State::Asked;
-            let row = committed.await.ok_or(Refused::Closed).and_then(|row| row.map_err(Refused::from));
-            if let Err(refused) = row {
-                reservation.refuse();
-                return Err(refused);
+            let ticket = self.write_down(fresh, || Record::from(&hold));
+            if ticket.is_some() {
+                Turn::default().await;
+            }
+            if let Some(entry) = ticket.and_then(|ticket| self.write_out(ticket)) {
+                self.store.write(Write::Hold(hold, Ack::Journal(entry)));
+            } else {
+                let (done, committed) = answer::pair();
+                self.store.write(Write::Hold(hold, Ack::Commit(done)));
+                reservation.state = State::Asked;
+                let row = committed.await.ok_or(Refused::Closed).and_then(|row| row.map_err(Refused::from));
+                if let Err(refused) = row {
+                    reservation.refuse();
+                    return Err(refused);
+                }
             }
         }
         reservation.state = State::Open;
         Ok(reservation)
     }
 
-    /// The part in memory: no await, no allocation.
+    /// Into the journal. `None`: there is none, it does not take it, or the database is too far behind or ill: then
+    /// its answer is to be waited for.
+    fn write_down<'p>(&self, fresh: bool, record: impl FnOnce() -> Record<&'p Posting>) -> Option<Ticket> {
+        let journal = self.journal.as_ref().filter(|_| fresh)?;
+        if self.store.depth() > MOST_QUEUED || self.store.trouble().is_some() {
+            return None;
+        }
+        journal.append(&record())
+    }
+
+    fn write_out(&self, ticket: Ticket) -> Option<Entry> {
+        self.journal.as_ref()?.write_out(ticket)
+    }
+
+    /// Ends an exchange whose posting is on its way into the journal; if it does not get there, it waits.
+    fn finish(&self, post: Post, ticket: Ticket) -> Settling {
+        let Some(entry) = self.write_out(ticket) else { return self.wait_for(post) };
+        let (asked, charged) = (post.posting.charged, Nanos(post.allowed()));
+        let held = post.hold.as_ref().map(|hold| (Arc::clone(&hold.account), hold.period, hold.amount));
+        let exchange = post.exchange.clone();
+        // The row goes first: a hold that fits only now is queued behind it.
+        self.store.write(Write::Post(Box::new(post), Ack::Journal(entry)));
+        if let Some((account, period, amount)) = held {
+            account.resolve(period, amount, charged.0);
+        }
+        self.open.close(&exchange);
+        Settling::Done(if charged < asked { Err(SettleError::OverHold { asked, charged }) } else { Ok(()) })
+    }
+
+    fn wait_for(&self, post: Post) -> Settling {
+        let (done, settled) = answer::pair();
+        self.store.write(Write::Post(Box::new(post), Ack::Commit(done)));
+        Settling::Waits(settled)
+    }
+
+    /// The part in memory: no await.
     fn begin(
         self: &Arc<Self>,
         principal: &Arc<Principal>,
-        exchange: ExchangeId,
+        (exchange, fresh): (ExchangeId, bool),
         amount: Nanos,
         now_ms: i64,
     ) -> Result<Reservation, Refused> {
@@ -159,6 +235,7 @@ impl Desk {
                     amount: amount.0,
                     created_ms: now_ms,
                     expires_ms: now_ms.saturating_add_unsigned(self.hold_timeout_ms.load(Ordering::Relaxed)),
+                    fate: Arc::new(Fate::default()),
                 }),
                 Err(over) => {
                     self.open.close(&exchange);
@@ -172,7 +249,7 @@ impl Desk {
             },
         };
         let (desk, principal) = (Arc::clone(self), Arc::clone(principal));
-        Ok(Reservation { desk, principal, exchange, hold, amount, state: State::Asked })
+        Ok(Reservation { desk, principal, exchange, fresh, hold, amount, state: State::Begun })
     }
 }
 
@@ -203,11 +280,9 @@ impl Reservation {
 
     /// Ends the reservation with a posting.
     pub fn settle(mut self, posting: Posting) -> Settled {
-        let (done, settled) = answer::pair();
         if !posting.is_sane() {
             // The reservation is dropped here, and so released and counted.
-            done.send(Err(SettleError::Insane));
-            return Settled(settled);
+            return Settled(Settling::Done(Err(SettleError::Insane)));
         }
         self.state = State::Done;
         let post = Post {
@@ -216,10 +291,16 @@ impl Reservation {
             posting,
             hold: self.hold.take(),
             open: Arc::clone(&self.desk.open),
-            done,
         };
-        self.desk.store.write(Write::Post(Box::new(post)));
-        Settled(settled)
+        // A hold that is settled stands until its posting is a row; one whose time is over covers nothing.
+        let stands = post.hold.as_ref().is_none_or(|hold| hold.fate.settle());
+        Settled(match self.desk.write_down(self.fresh && stands, || Record::from(&post)) {
+            Some(ticket) => {
+                let desk = Arc::clone(&self.desk);
+                Settling::Gathers(Box::new(Gathering { desk, post, ticket }), Turn::default())
+            }
+            None => self.desk.wait_for(post),
+        })
     }
 
     /// Ends a reservation whose row was refused: the store has let its money go.
@@ -232,8 +313,8 @@ impl Reservation {
         if self.state == State::Open {
             self.desk.leaked.fetch_add(1, Ordering::Relaxed);
         }
-        self.state = State::Done;
-        if self.is_hard() {
+        let before = std::mem::replace(&mut self.state, State::Done);
+        if before != State::Begun && self.is_hard() {
             let (exchange, open) = (self.exchange.clone(), Arc::clone(&self.desk.open));
             self.desk.store.write(Write::Release(exchange, open));
             return;
@@ -255,12 +336,27 @@ impl Drop for Reservation {
 }
 
 impl Settled {
+    /// Past the journal, and gone from here.
+    fn gathered(&mut self) -> Settling {
+        match std::mem::replace(&mut self.0, Settling::Done(Err(SettleError::Closed))) {
+            Settling::Gathers(gathering, _) => {
+                let Gathering { desk, post, ticket } = *gathering;
+                desk.finish(post, ticket)
+            }
+            other => other,
+        }
+    }
+
     /// Waits on this thread. Not for async code.
     ///
     /// # Errors
     /// As the future.
-    pub fn wait(self) -> Result<(), SettleError> {
-        self.0.wait().unwrap_or(Err(SettleError::Closed))
+    pub fn wait(mut self) -> Result<(), SettleError> {
+        match self.gathered() {
+            Settling::Waits(answer) => answer.wait().unwrap_or(Err(SettleError::Closed)),
+            Settling::Done(answer) => answer,
+            Settling::Gathers(..) => Err(SettleError::Closed),
+        }
     }
 }
 
@@ -268,7 +364,19 @@ impl Future for Settled {
     type Output = Result<(), SettleError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(cx).map(|answer| answer.unwrap_or(Err(SettleError::Closed)))
+        if let Settling::Gathers(_, turn) = &mut self.0 {
+            if Pin::new(turn).poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.0 = self.gathered();
+        }
+        match &mut self.0 {
+            Settling::Gathers(..) => Poll::Pending,
+            Settling::Done(answer) => Poll::Ready(std::mem::replace(answer, Err(SettleError::Closed))),
+            Settling::Waits(answer) => {
+                Pin::new(answer).poll(cx).map(|answer| answer.unwrap_or(Err(SettleError::Closed)))
+            }
+        }
     }
 }
 
@@ -278,5 +386,24 @@ impl From<HoldError> for Refused {
             HoldError::Duplicate => Self::Duplicate,
             HoldError::Storage(error) => Self::Storage(error),
         }
+    }
+}
+
+/// What is under way goes on without whoever waited for it.
+impl Drop for Settled {
+    fn drop(&mut self) {
+        drop(self.gathered());
+    }
+}
+
+impl Future for Turn {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if std::mem::replace(&mut self.0, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }

@@ -1,11 +1,11 @@
 //! What the ledger asks of a database, narrow enough that another one can take SQLite's place.
 //!
 //! Writes are a queue: they happen in the order in which they were queued, each atomically, as many in one transaction
-//! as the store likes. The answer comes through the write itself, after the commit. Reads block the caller for as long
-//! as the database takes; nothing on the request path reads.
+//! as the store likes. Reads block the caller for as long as the database takes; nothing on the request path reads.
 //!
-//! The store, not the asker, ends a hold in its [`Account`], after the commit: so memory never shows more room than
-//! the rows do (L3).
+//! What is in the journal needs not be waited for: its caller has been answered. Everything else is answered through the
+//! write itself, after the commit, and there the store ends a hold in its [`Account`]. So memory never shows more room
+//! than rows and journal do (L3).
 
 mod groups;
 mod health;
@@ -22,16 +22,20 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::sync::{Arc, atomic::AtomicU64};
 
+use serde::{Deserialize, Serialize};
+
 pub use migrations::SCHEMA_VERSION;
 pub(crate) use migrations::TRIGGERS;
 pub use sqlite::SqliteStore;
 pub(crate) use sqlite::{open_reader, read_keys, read_usage};
-pub use wal::Damage;
 pub(crate) use wal::put_aside;
+pub use wal::{Damage, Part};
 
 use crate::account::Account;
 use crate::answer::Answerer;
 use crate::exchange::{ExchangeId, OpenExchanges};
+use crate::fate::Fate;
+use crate::journal::Entry;
 use crate::people::{Edit, Group, KeyRecord, NewKey, Organisation, Team};
 use crate::posting::Posting;
 use crate::reservation::SettleError;
@@ -81,15 +85,25 @@ pub enum Write {
     /// Takes over holds that an earlier process left.
     Adopt(Vec<Hold>),
     /// A hold of a hard budget: a row.
-    Hold(Hold, Answerer<Result<(), HoldError>>),
+    Hold(Hold, Ack<Result<(), HoldError>>),
     /// A hold that ends without a posting.
     Release(ExchangeId, Arc<OpenExchanges>),
     /// A posting, which ends its exchange's hold.
-    Post(Box<Post>),
+    Post(Box<Post>, Ack<Result<(), SettleError>>),
     /// A change to organisations, teams and keys.
     People(Box<People>, mpsc::Sender<Result<Changed, StoreError>>),
     /// Answers when everything queued before it is committed, and holds past their time are ended.
     Flush(Answerer<()>),
+}
+
+/// What whoever asked for a row goes by.
+pub enum Ack<T> {
+    /// It waits for this answer, after the commit.
+    Commit(Answerer<T>),
+    /// The row is in the journal, and it has gone on.
+    Journal(Entry),
+    /// It has been told that the commit failed.
+    Failed,
 }
 
 /// Money held for an exchange.
@@ -109,6 +123,8 @@ pub struct Hold {
     pub created_ms: i64,
     /// Unix milliseconds after which it is let go by itself.
     pub expires_ms: i64,
+    /// Whether it still can be.
+    pub fate: Arc<Fate>,
 }
 
 /// A posting on its way.
@@ -123,8 +139,6 @@ pub struct Post {
     pub hold: Option<Hold>,
     /// Where the exchange is open until now.
     pub open: Arc<OpenExchanges>,
-    /// Told after the commit.
-    pub done: Answerer<Result<(), SettleError>>,
 }
 
 /// A change to organisations, teams and keys.
@@ -162,7 +176,7 @@ pub struct Loaded {
 }
 
 /// A hold as it stands in its row.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PendingRow {
     /// The exchange.
     pub exchange: ExchangeId,
@@ -180,10 +194,40 @@ pub struct PendingRow {
     pub expires_ms: i64,
 }
 
+impl Write {
+    /// Whether somebody waits for it.
+    pub(crate) const fn is_awaited(&self) -> bool {
+        match self {
+            Self::Hold(_, ack) => !ack.is_journalled(),
+            Self::Post(_, ack) => !ack.is_journalled(),
+            Self::Adopt(_) | Self::Release(..) | Self::People(..) | Self::Flush(_) => true,
+        }
+    }
+}
+
+impl<T> Ack<T> {
+    pub(crate) const fn is_journalled(&self) -> bool {
+        matches!(self, Self::Journal(_))
+    }
+}
+
+impl Post {
+    /// What may be charged while its hold stands.
+    pub(crate) fn allowed(&self) -> i64 {
+        let asked = self.posting.charged.0;
+        match &self.hold {
+            Some(hold) if hold.account.budget().hard => asked.min(hold.amount),
+            _ => asked,
+        }
+    }
+}
+
 /// What a store counts; shared with its thread.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) queued: AtomicU64,
+    /// Those of them that somebody waits for.
+    pub(crate) awaited: AtomicU64,
     pub(crate) commits: AtomicU64,
     pub(crate) failed_commits: AtomicU64,
     pub(crate) postings: AtomicU64,

@@ -8,6 +8,7 @@ pub use self::sheet::{LongPrompt, OPERATOR, Prices, RateSet, Sheet};
 pub use self::unit::{Unit, UnitPrice, unit_price, unit_price_bound};
 
 use crate::usage::{Class, Usage};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 const PICO_PER_NANO: u128 = 1_000;
@@ -26,7 +27,7 @@ pub struct Rate {
 }
 
 /// Nano-dollars (10⁻⁹ USD).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct Nanos(pub i64);
 
 impl Nanos {

@@ -1,8 +1,10 @@
 //! What was used, by class: tokens, and the units of what is not billed by tokens. The classes are disjoint: nothing is
 //! counted twice.
 
+use serde::{Deserialize, Serialize};
+
 /// What a model call used. Each field is one [`Class`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Usage {
     /// Input text that no cache held.
     pub input: u64,
@@ -36,7 +38,7 @@ pub struct Usage {
 }
 
 /// A service tier that has prices of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum ServiceTier {
     /// The usual one, whatever the provider calls it.
     #[default]
@@ -126,7 +128,7 @@ impl Usage {
 }
 
 /// Who counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Source {
     /// The provider said so.
     Provider,

@@ -82,8 +82,8 @@ pub async fn run(kills: usize) -> Outcome {
                 outcome.broken.push(format!("a caller saw something wrong before kill {kill}: {panic}"));
             }
         }
-        outcome.broken.extend(ask::misposted(&gateway, &lock(&seen)));
         gateway.serve().await;
+        outcome.broken.extend(ask::misposted(&gateway, &lock(&seen)));
         check(&gateway, &mut outcome, &format!("after kill {kill}"));
         if !outcome.broken.is_empty() {
             return outcome;

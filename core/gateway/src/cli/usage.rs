@@ -49,11 +49,19 @@ pub fn run(config: &Config, command: &Usage) -> Printed {
         },
     };
     let rows = reader.usage(&query).map_err(Failed::from)?;
+    let waiting = reader.waiting();
     if command.json {
         let rows: Vec<Value> = rows.iter().map(object).collect();
-        return Ok(format!("{:#}\n", json!({ "rows": rows })));
+        return Ok(format!("{:#}\n", json!({ "rows": rows, "waiting": waiting })));
     }
-    Ok(table(&rows))
+    let mut printed = table(&rows);
+    if waiting > 0 {
+        let _ = writeln!(
+            printed,
+            "{waiting} more wait in the journal of a gateway that was killed: the next start counts them."
+        );
+    }
+    Ok(printed)
 }
 
 fn since(hours: u32) -> i64 {

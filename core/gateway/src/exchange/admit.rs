@@ -92,7 +92,7 @@ impl Exchange<'_> {
         }
         let hold = if hard { self.hold(&route, &allowed, request, &view).await? } else { Nanos(0) };
         let reservation =
-            self.gateway.ledger.reserve(principal, &self.id, hold).await.map_err(over_budget)?;
+            self.gateway.ledger.reserve_fresh(principal, &self.id, hold).await.map_err(over_budget)?;
         let candidates = Arc::new(Candidates {
             table: Arc::clone(&route.table),
             allowed,

@@ -2,16 +2,15 @@
 //!
 //! The declared mode of a ledger that cannot be written is *closed*: what cannot be held or posted is refused, the door
 //! included, until a write goes through again. A posting whose commit failed is told so, and its reply is withheld; the
-//! row waits here and is written, without a charge for what was withheld, as soon as the database takes it.
+//! row waits here and is written, without a charge for what was withheld, as soon as the database takes it. What is in
+//! the journal waits here as it is: its reply has gone out.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use weir_llm::price::Nanos;
-
-use super::{Post, StoreError};
-use crate::posting::Outcome;
+use super::StoreError;
+use super::writer::Row;
 
 /// Between two tries of a database that failed.
 pub(super) const RETRY: Duration = Duration::from_millis(500);
@@ -27,7 +26,8 @@ pub(crate) struct Health {
 /// What the ledger's thread keeps for itself.
 #[derive(Default)]
 pub(super) struct Kept {
-    posts: Vec<Post>,
+    /// In the order in which they are to be written.
+    rows: Vec<Row>,
     next_try: Option<Instant>,
 }
 
@@ -68,7 +68,7 @@ impl Kept {
         if self.next_try.is_none() {
             return;
         }
-        if self.posts.is_empty() {
+        if self.rows.is_empty() {
             self.next_try = None;
             health.set(None);
         } else {
@@ -76,17 +76,15 @@ impl Kept {
         }
     }
 
-    /// A posting that waits from now on. Whoever waited for it has been told that it failed.
-    pub(super) fn keep(&mut self, mut post: Post, health: &Health) {
-        if matches!(post.posting.status, Outcome::Ok | Outcome::CacheHit) {
-            // The reply is withheld, so nobody pays for it; what the provider takes is taken.
-            post.posting.status = Outcome::Failed;
-            post.posting.charged = Nanos(0);
-            post.posting.saved_by_cached_input = Nanos(0);
-            post.posting.saved_by_cache = Nanos(0);
-        }
-        self.posts.push(post);
-        health.unwritten.store(self.posts.len() as u64, Ordering::Relaxed);
+    /// A row that waits from now on.
+    pub(super) fn keep(&mut self, row: Row, health: &Health) {
+        health.unwritten.fetch_add(posts([&row]), Ordering::Relaxed);
+        self.rows.push(row);
+    }
+
+    /// Whether something waits.
+    pub(super) const fn holds_some(&self) -> bool {
+        !self.rows.is_empty()
     }
 
     /// How long until the next try; `None`: the database is well.
@@ -94,10 +92,21 @@ impl Kept {
         self.next_try.map(|at| at.saturating_duration_since(Instant::now()))
     }
 
-    /// Some of those that wait.
-    pub(super) fn take(&mut self, most: usize, health: &Health) -> Vec<Post> {
-        let posts = self.posts.split_off(self.posts.len().saturating_sub(most));
-        health.unwritten.store(self.posts.len() as u64, Ordering::Relaxed);
-        posts
+    /// The first of those that wait.
+    pub(super) fn take(&mut self, most: usize, health: &Health) -> Vec<Row> {
+        let rest = self.rows.split_off(most.min(self.rows.len()));
+        let first = std::mem::replace(&mut self.rows, rest);
+        health.unwritten.fetch_sub(posts(&first), Ordering::Relaxed);
+        first
     }
+
+    /// Those that were kept last were tried in vain: they are still the first.
+    pub(super) fn back_in_front(&mut self, count: usize) {
+        let count = count.min(self.rows.len());
+        self.rows.rotate_right(count);
+    }
+}
+
+fn posts<'r>(rows: impl IntoIterator<Item = &'r Row>) -> u64 {
+    rows.into_iter().filter(|row| matches!(row, Row::Post(..))).count() as u64
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::thread::{self, JoinHandle};
+use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
@@ -15,7 +15,8 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::exchange::ExchangeId;
-use crate::lock::Lock;
+use crate::journal::{self, Journal};
+use crate::lock::{self, Lock};
 use crate::options::{OpenError, Sync};
 use crate::people::{KeyRecord, Organisation, Team};
 use crate::usage::{Query, UsageRow};
@@ -23,6 +24,9 @@ use crate::usage::{Query, UsageRow};
 const FILE: &str = "ledger.sqlite3";
 /// Another process may read, or copy, while we write; nobody else writes.
 const BUSY: Duration = Duration::from_secs(5);
+/// For how long whoever reads waits for a server that makes no headway, and how often it looks.
+const PATIENCE: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(2);
 /// 16 MiB of write-ahead log between checkpoints: each costs two syncs.
 const CHECKPOINT_PAGES: i64 = 4096;
 
@@ -31,12 +35,17 @@ pub struct SqliteStore {
     path: PathBuf,
     queue: RwLock<Option<Sender<Write>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// The thread, to be woken when it lets rows gather.
+    gatherer: Thread,
     counters: Arc<Counters>,
-    damage: Option<Damage>,
+    journal: Option<Arc<Journal>>,
+    damage: Vec<Damage>,
+    replayed: u64,
 }
 
 impl SqliteStore {
-    /// Opens or makes `dir/ledger.sqlite3` and starts the writing thread, which keeps the lock until it ends.
+    /// Opens or makes `dir/ledger.sqlite3`, writes what an earlier process has left in its journal, and starts the
+    /// writing thread, which keeps the lock until it ends.
     pub(crate) fn start(
         dir: &Path,
         sync: Sync,
@@ -45,38 +54,60 @@ impl SqliteStore {
         lock: Lock,
     ) -> Result<Self, OpenError> {
         let path = dir.join(FILE);
-        let damage = wal::look(&path)?;
+        let mut damage: Vec<_> = wal::look(&path)?.into_iter().collect();
         let mut conn = Connection::open(&path).map_err(StoreError::from)?;
         configure(&conn, sync).map_err(StoreError::from)?;
         let found = migrations::run(&mut conn).map_err(StoreError::from)?;
         refuse_newer(found)?;
         check_pepper(&conn, pepper_mark)?;
+        let left = journal::left(dir)?;
+        damage.extend(left.damage);
+        let journal = (sync == Sync::Normal).then(|| Arc::new(Journal::new(dir.to_owned(), left.number)));
         let counters = Arc::new(Counters::default());
         let (queue, writes) = mpsc::channel();
         let (started, ready) = mpsc::channel();
-        let shared = Arc::clone(&counters);
+        let (shared, closed_at_end) = (Arc::clone(&counters), Closed(journal.clone()));
         let run = move || {
+            // The journal is closed before the lock is let go, whatever ends this thread.
             let _lock = lock;
-            match Writer::new(&conn, &writes, shared, clock) {
-                Ok(writer) => {
-                    let _ = started.send(Ok(()));
+            let _closed = closed_at_end;
+            let writer = Writer::new(&conn, &writes, shared, clock).map_err(StoreError::from);
+            let replayed = writer.and_then(|mut writer| {
+                let replayed = writer.replay(left.records, pending(&conn)?)?;
+                Ok((writer, replayed))
+            });
+            match replayed {
+                Ok((writer, replayed)) => {
+                    let _ = started.send(Ok(replayed));
                     writer.run();
                 }
-                Err(error) => drop(started.send(Err(StoreError::from(error)))),
+                Err(error) => drop(started.send(Err(error))),
             }
         };
         let thread = thread::Builder::new().name("ledger".into()).spawn(run).map_err(OpenError::Io)?;
-        ready.recv().unwrap_or(Err(StoreError::Closed))?;
-        Ok(Self { path, queue: RwLock::new(Some(queue)), thread: Mutex::new(Some(thread)), counters, damage })
+        let replayed = ready.recv().unwrap_or(Err(StoreError::Closed))?;
+        let gatherer = thread.thread().clone();
+        let (queue, thread) = (RwLock::new(Some(queue)), Mutex::new(Some(thread)));
+        Ok(Self { path, queue, thread, gatherer, counters, journal, damage, replayed })
+    }
+
+    /// Where rows are written down first.
+    pub(crate) fn journal(&self) -> Option<Arc<Journal>> {
+        self.journal.clone()
+    }
+
+    /// Postings that were in the journal when it was opened, and no rows.
+    pub(crate) const fn replayed(&self) -> u64 {
+        self.replayed
     }
 
     pub(crate) fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.counters)
     }
 
-    /// What the log had lost when it was opened.
-    pub(crate) const fn damage(&self) -> Option<&Damage> {
-        self.damage.as_ref()
+    /// What the ledger's files had lost when it was opened.
+    pub(crate) fn damage(&self) -> &[Damage] {
+        &self.damage
     }
 
     fn reader(&self) -> Result<Connection, StoreError> {
@@ -84,13 +115,29 @@ impl SqliteStore {
     }
 }
 
+/// Takes no records any more once it is dropped: there is nobody who would make rows of them.
+struct Closed(Option<Arc<Journal>>);
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        if let Some(journal) = &self.0 {
+            journal.close();
+        }
+    }
+}
+
 impl Store for SqliteStore {
     fn write(&self, write: Write) {
         let queue = self.queue.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(queue) = queue.as_ref() {
+            let awaited = write.is_awaited();
             self.counters.queued.fetch_add(1, Ordering::Relaxed);
+            self.counters.awaited.fetch_add(awaited.into(), Ordering::Relaxed);
             // The thread ends only after the queue is gone.
             let _ = queue.send(write);
+            if awaited {
+                self.gatherer.unpark();
+            }
         }
     }
 
@@ -130,6 +177,7 @@ impl Store for SqliteStore {
 
     fn close(&self) {
         drop(self.queue.write().unwrap_or_else(PoisonError::into_inner).take());
+        self.gatherer.unpark();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
             // A panic of the thread has been reported by the runtime; there is nothing left to close then.
@@ -138,8 +186,9 @@ impl Store for SqliteStore {
     }
 }
 
-/// A connection that cannot write, for a command line beside a running server.
-pub(crate) fn open_reader(dir: &Path) -> Result<Connection, OpenError> {
+/// A connection that cannot write, for a command line beside a running server. It sees what the server has
+/// acknowledged up to now: rows that follow the journal are waited for.
+pub(crate) fn open_reader(dir: &Path) -> Result<(Connection, u64), OpenError> {
     let path = dir.join(FILE);
     if !path.is_file() {
         return Err(OpenError::Missing(path));
@@ -150,7 +199,34 @@ pub(crate) fn open_reader(dir: &Path) -> Result<Connection, OpenError> {
     if found < super::SCHEMA_VERSION {
         return Err(OpenError::Older { found, known: super::SCHEMA_VERSION });
     }
-    Ok(conn)
+    let waiting = catch_up(dir, &conn)?;
+    Ok((conn, waiting))
+}
+
+/// Waits until what is in the journal now is in the database, if there is a process that sees to it; answers how many
+/// postings are not.
+fn catch_up(dir: &Path, conn: &Connection) -> Result<u64, OpenError> {
+    let mut waiting = journal::postings(dir)?;
+    let mut find = conn.prepare("SELECT 1 FROM postings WHERE exchange = ?1").map_err(StoreError::from)?;
+    let mut patience = PATIENCE;
+    loop {
+        let before = waiting.len();
+        let mut still = Vec::new();
+        for exchange in waiting {
+            if !find.exists([&exchange]).map_err(StoreError::from)? {
+                still.push(exchange);
+            }
+        }
+        waiting = still;
+        if waiting.len() < before {
+            patience = PATIENCE;
+        }
+        if waiting.is_empty() || patience.is_zero() || !lock::is_held(dir) {
+            return Ok(waiting.len() as u64);
+        }
+        thread::sleep(LOOK);
+        patience = patience.saturating_sub(LOOK);
+    }
 }
 
 /// Keys, for a reader.

@@ -23,32 +23,58 @@ const MAGIC: u32 = 0x377f_0683;
 const DAMAGED: &str = "-wal.damaged-";
 const CUT_OFF: &str = "-wal.cut-off-";
 
-/// Committed transactions that a log has lost.
+/// What a file of the ledger has lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damage {
-    /// Frames whose chain of checksums holds.
-    pub good_frames: usize,
-    /// Transactions behind them. Postings in them are gone from the ledger.
-    pub lost_transactions: usize,
-    /// Whether the one lost transaction may just as well have been cut off while it was written, and was then never
-    /// acknowledged.
+    /// Which kind of file.
+    pub part: Part,
+    /// Frames that are sound, up to the first that is not.
+    pub good: usize,
+    /// The write-ahead log's transactions behind them, whose postings are gone from the ledger; or places in the
+    /// journal that cannot be read (a posting in them is gone, if it was not a row before).
+    pub lost: usize,
+    /// Whether what is lost may just as well have been cut off while it was written, and was then never acknowledged.
     pub may_be_cut_off: bool,
-    /// Where the log was put.
+    /// Where the file was put.
     pub aside: PathBuf,
+}
+
+/// A kind of file whose damage is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// SQLite's.
+    WriteAheadLog,
+    /// Ours.
+    Journal,
 }
 
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lost = self.lost_transactions;
-        write!(
-            f,
-            "the ledger's write-ahead log is damaged after frame {}: {lost} transactions in it",
-            self.good_frames
-        )?;
-        if self.may_be_cut_off {
-            f.write_str(" (the last one; it may have been cut off before it was acknowledged)")?;
+        let Self { part, good, lost, may_be_cut_off, aside } = self;
+        match part {
+            Part::WriteAheadLog => {
+                write!(
+                    f,
+                    "the ledger's write-ahead log is damaged after frame {good}: {lost} transactions in it"
+                )?;
+                if *may_be_cut_off {
+                    f.write_str(" (the last one; it may have been cut off before it was acknowledged)")?;
+                }
+                write!(f, " are not in the ledger. The log is kept as {}", aside.display())
+            }
+            Part::Journal if *may_be_cut_off => write!(
+                f,
+                "the ledger's journal ends in the middle of a record, after {good} of them (it may have been cut off \
+                 before anybody was told of it). The file is kept as {}",
+                aside.display()
+            ),
+            Part::Journal => write!(
+                f,
+                "the ledger's journal is damaged after record {good}: {lost} places in it cannot be read, and what \
+                 they held is in the ledger only if it was committed before. The file is kept as {}",
+                aside.display()
+            ),
         }
-        write!(f, " are not in the ledger. The log is kept as {}", self.aside.display())
     }
 }
 
@@ -64,19 +90,19 @@ pub(super) fn look(database: &Path) -> io::Result<Option<Damage>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let Some((good_frames, lost_transactions, may_be_cut_off)) = walk(&log) else { return Ok(None) };
+    let Some((good, lost, may_be_cut_off)) = walk(&log) else { return Ok(None) };
     let kind = if may_be_cut_off { CUT_OFF } else { DAMAGED };
     let free = (1..).map(|number: u32| name(&format!("{kind}{number}"))).find(|path| !path.exists());
     let aside = free.unwrap_or_else(|| name(kind));
     fs::write(&aside, &log)?;
-    Ok(Some(Damage { good_frames, lost_transactions, may_be_cut_off, aside }))
+    Ok(Some(Damage { part: Part::WriteAheadLog, good, lost, may_be_cut_off, aside }))
 }
 
-/// Damaged logs that were put aside in a ledger's folder.
+/// Damaged files that were put aside in a ledger's folder.
 pub(crate) fn put_aside(dir: &Path) -> Vec<String> {
     let files = fs::read_dir(dir).into_iter().flatten().flatten();
     let mut names: Vec<_> = files.filter_map(|file| file.file_name().into_string().ok()).collect();
-    names.retain(|name| name.contains(DAMAGED));
+    names.retain(|name| name.starts_with("ledger.") && name.contains(".damaged-"));
     names.sort();
     names
 }
@@ -182,7 +208,7 @@ mod tests {
             let known = put_aside(dir.path());
             assert_eq!(known.is_empty(), damage.may_be_cut_off, "{known:?}");
             assert!(rows(&copy) < 12, "SQLite goes on without what is lost, and says nothing");
-            assert!(damage.lost_transactions > 0);
+            assert!(damage.lost > 0);
         }
     }
 

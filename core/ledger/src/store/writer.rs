@@ -3,8 +3,12 @@
 //!
 //! A batch fails or succeeds as a whole. What memory knows of a hold is changed after the commit, never before. What
 //! could not be committed is refused, and its postings are tried again: see [`health`](super::health).
+//!
+//! What is in the journal has been answered, so nothing of it is refused: it becomes a row sooner or later, in the order
+//! in which it was queued, and if not in this process's life then when the next one starts. Nobody waits for it either,
+//! so it is let gather for a moment, and a hold whose posting comes in that moment is never made a row at all.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, mpsc};
@@ -15,14 +19,19 @@ use weir_llm::price::Nanos;
 
 use super::health::Kept;
 use super::rows::{Correction, Statements};
-use super::{Changed, Counters, Hold, HoldError, People, Post, StoreError, Write, people};
-use crate::answer::{self, Answerer, Bell};
+use super::{Ack, Changed, Counters, Hold, HoldError, PendingRow, People, Post, StoreError, Write, people};
+use crate::account::{Account, Budget, Period};
+use crate::answer::Bell;
 use crate::clock::Clock;
 use crate::exchange::{ExchangeId, OpenExchanges};
+use crate::journal::{Entry, Held, Posted, Record};
+use crate::posting::Posting;
 use crate::reservation::SettleError;
 
 /// Rows in one transaction. More gains nothing and makes the first of them wait.
 const BATCH: usize = 256;
+/// For how long rows that nobody waits for are let gather.
+const GATHER: Duration = Duration::from_millis(5);
 /// The longest sleep while holds are pending: the wall clock may be set.
 const NAP: Duration = Duration::from_secs(30);
 
@@ -37,7 +46,7 @@ pub(super) struct Writer<'c> {
     kept: Kept,
 }
 
-/// Holds that are rows.
+/// Holds that are rows, or in the journal.
 #[derive(Default)]
 struct Pending {
     holds: HashMap<ExchangeId, Hold>,
@@ -45,9 +54,9 @@ struct Pending {
 }
 
 /// A write that shares its transaction with others.
-enum Row {
-    Hold(Hold, Answerer<Result<(), HoldError>>),
-    Post(Box<Post>),
+pub(super) enum Row {
+    Hold(Hold, Ack<Result<(), HoldError>>),
+    Post(Box<Post>, Ack<Result<(), SettleError>>),
 }
 
 /// What the transaction did with a row.
@@ -90,12 +99,20 @@ impl<'c> Writer<'c> {
 
     /// `None`: shut. `Some(None)`: a hold may have ended.
     fn wait(&self) -> Option<Option<Write>> {
-        if let Ok(write) = self.queue.try_recv() {
-            return Some(Some(write));
+        let (write, slept) = match self.queue.try_recv() {
+            Ok(write) => (Some(Some(write)), false),
+            Err(_) => (self.sleep(), true),
+        };
+        if let Some(Some(write)) = &write
+            && !write.is_awaited()
+            && self.counters.awaited.load(Ordering::Relaxed) == 0
+        {
+            // Whoever brings something that is awaited ends this.
+            std::thread::park_timeout(GATHER);
+        } else if slept {
+            // Whoever else is ready to run on this core may have rows too: one commit for all of them.
+            std::thread::yield_now();
         }
-        let write = self.sleep();
-        // Whoever else is ready to run on this core may have rows too: one commit for all of them.
-        std::thread::yield_now();
         write
     }
 
@@ -122,22 +139,24 @@ impl<'c> Writer<'c> {
         let mut next = Some(first);
         while let Some(write) = next {
             self.counters.queued.fetch_sub(1, Ordering::Relaxed);
-            let other = match write {
-                Write::Hold(hold, done) => {
-                    rows.push(Row::Hold(hold, done));
-                    None
+            self.counters.awaited.fetch_sub(write.is_awaited().into(), Ordering::Relaxed);
+            match write {
+                Write::Hold(hold, ack) => {
+                    if ack.is_journalled() {
+                        // It stands, whether it is a row or not.
+                        self.pending.insert(hold.clone());
+                    }
+                    rows.push(Row::Hold(hold, ack));
                 }
-                Write::Post(post) => {
-                    rows.push(Row::Post(post));
-                    None
+                Write::Post(post, ack) => rows.push(Row::Post(post, ack)),
+                other => {
+                    self.commit(rows);
+                    self.one(other);
                 }
-                other => Some(other),
-            };
-            if other.is_some() || rows.len() >= BATCH {
-                self.commit(rows);
             }
-            if let Some(other) = other {
-                self.one(other);
+            if rows.len() >= BATCH {
+                self.commit(rows);
+                self.sweep();
             }
             next = self.queue.try_recv().ok();
         }
@@ -154,15 +173,26 @@ impl<'c> Writer<'c> {
                 self.mend_now();
                 done.send(());
             }
-            Write::Hold(..) | Write::Post(_) => {}
+            Write::Hold(..) | Write::Post(..) => {}
         }
     }
 
+    /// Behind what waits since a commit failed: rows that overtook it would show more spent than there is.
     fn commit(&mut self, rows: &mut Vec<Row>) {
         if rows.is_empty() {
             return;
         }
-        match self.write(rows) {
+        if self.kept.holds_some() {
+            self.mend_now();
+        }
+        match self.counters.health.trouble().filter(|_| self.kept.holds_some()) {
+            Some(trouble) => rows.drain(..).for_each(|row| self.refuse(row, &trouble)),
+            None => self.commit_now(rows),
+        }
+    }
+
+    fn commit_now(&mut self, rows: &mut Vec<Row>) {
+        match self.write(rows, &passing(rows)) {
             Ok(written) => {
                 self.committed();
                 let bell = Arc::new(Bell::default());
@@ -176,19 +206,23 @@ impl<'c> Writer<'c> {
         }
     }
 
-    fn write(&mut self, rows: &[Row]) -> Result<Vec<Written>, StoreError> {
+    /// `passing`: exchanges whose hold and posting are among the rows, and the hold is no row yet: it needs not be.
+    fn write(&mut self, rows: &[Row], passing: &HashSet<ExchangeId>) -> Result<Vec<Written>, StoreError> {
         self.statements.begin()?;
         let mut written = Vec::with_capacity(rows.len());
         let mut balances: HashMap<(i64, i64), i64> = HashMap::new();
         let (mut postings, mut total) = (0, 0);
         for row in rows {
             written.push(match row {
+                Row::Hold(hold, ack) if ack.is_journalled() && passing.contains(&hold.exchange) => {
+                    Written::Hold(Ok(()))
+                }
                 Row::Hold(hold, _) => Written::Hold(if self.statements.hold(hold)? {
                     Ok(())
                 } else {
                     Err(HoldError::Duplicate)
                 }),
-                Row::Post(post) => match self.post(post)? {
+                Row::Post(post, ack) => match self.post(post, ack.is_journalled(), passing)? {
                     None => Written::Post(Err(SettleError::Duplicate)),
                     Some(charged) => {
                         postings += 1;
@@ -213,10 +247,17 @@ impl<'c> Writer<'c> {
     }
 
     /// What was charged; `None` if the exchange has a posting.
-    fn post(&mut self, post: &Post) -> Result<Option<i64>, StoreError> {
+    fn post(
+        &mut self,
+        post: &Post,
+        is_journalled: bool,
+        passing: &HashSet<ExchangeId>,
+    ) -> Result<Option<i64>, StoreError> {
         let asked = post.posting.charged.0;
         let standing = self.pending.holds.get(&post.exchange).map(|hold| hold.amount);
         let charged = match (&post.hold, standing) {
+            // Its hold stood when it was written down, and its caller was told.
+            _ if is_journalled => post.allowed(),
             (Some(hold), _) if hold.account.budget().hard => asked.min(standing.unwrap_or(0)),
             // The hold of another reservation, left by an earlier process: the exchange is not this one's (L1).
             (_, Some(_)) => return Ok(None),
@@ -226,7 +267,7 @@ impl<'c> Writer<'c> {
         if !self.statements.post(post, charged, cut)? {
             return Ok(None);
         }
-        if standing.is_some() {
+        if standing.is_some() && !passing.contains(&post.exchange) {
             self.statements.unhold(&post.exchange)?;
         }
         Ok(Some(charged))
@@ -235,7 +276,9 @@ impl<'c> Writer<'c> {
     /// After the commit.
     fn tell(&mut self, row: Row, written: Written, bell: &Arc<Bell>) {
         match (row, written) {
-            (Row::Hold(hold, done), Written::Hold(answer)) => {
+            // If it is not Ok it is a second time, after a failure or a restart.
+            (Row::Hold(_, Ack::Journal(entry)), Written::Hold(_)) => entry.written(),
+            (Row::Hold(hold, Ack::Commit(done)), Written::Hold(answer)) => {
                 if answer.is_ok() {
                     self.pending.insert(hold);
                 } else {
@@ -244,12 +287,26 @@ impl<'c> Writer<'c> {
                 // If nobody listens any more, their release is behind it in the queue.
                 done.put(answer, bell);
             }
-            (Row::Post(post), Written::Post(answer)) => self.tell_post(*post, answer, bell),
+            (Row::Post(post, ack), Written::Post(answer)) => self.tell_post(*post, ack, answer, bell),
             _ => {}
         }
     }
 
-    fn tell_post(&mut self, post: Post, answer: Result<i64, SettleError>, bell: &Arc<Bell>) {
+    fn tell_post(
+        &mut self,
+        post: Post,
+        ack: Ack<Result<(), SettleError>>,
+        answer: Result<i64, SettleError>,
+        bell: &Arc<Bell>,
+    ) {
+        let done = match ack {
+            Ack::Commit(done) => Some(done),
+            Ack::Failed => None,
+            Ack::Journal(entry) => {
+                self.pending.remove(&post.exchange);
+                return entry.written();
+            }
+        };
         let asked = post.posting.charged;
         if let Some(hold) = &post.hold {
             // A hard hold whose row is gone has left the account before, and was charged nothing; one whose row
@@ -268,7 +325,9 @@ impl<'c> Writer<'c> {
             Ok(charged) if charged < asked.0 => Err(SettleError::OverHold { asked, charged: Nanos(charged) }),
             other => other.map(drop),
         };
-        post.done.put(answer, bell);
+        if let Some(done) = done {
+            done.put(answer, bell);
+        }
     }
 
     fn release(&mut self, exchange: &ExchangeId, open: &OpenExchanges) {
@@ -336,20 +395,16 @@ impl<'c> Writer<'c> {
     /// Writes the postings that wait; without any, just something.
     fn mend_now(&mut self) {
         while self.kept.due().is_some() {
-            let mut rows: Vec<Row> = self
-                .kept
-                .take(BATCH, &self.counters.health)
-                .into_iter()
-                .map(|post| Row::Post(Box::new(post)))
-                .collect();
+            let mut rows = self.kept.take(BATCH, &self.counters.health);
+            let tried = rows.len();
             let failures = self.counters.failed_commits.load(Ordering::Relaxed);
             if rows.is_empty() {
                 let _ = self.end(&[], Correction::Expired);
             } else {
-                self.commit(&mut rows);
+                self.commit_now(&mut rows);
             }
             if self.counters.failed_commits.load(Ordering::Relaxed) != failures {
-                return;
+                return self.kept.back_in_front(tried);
             }
         }
     }
@@ -367,20 +422,100 @@ impl<'c> Writer<'c> {
         self.counters.failed_commits.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A hold that is no row is let go. A posting waits, and its hold with it: the safe side.
+    /// A hold that somebody waits for is let go. A posting waits, and its hold with it: the safe side.
     fn refuse(&mut self, row: Row, error: &StoreError) {
         match row {
-            Row::Hold(hold, done) => {
+            Row::Hold(hold, Ack::Commit(done)) => {
                 hold.account.resolve(hold.period, hold.amount, 0);
                 done.send(Err(HoldError::Storage(error.clone())));
             }
-            Row::Post(mut post) => {
-                let done = std::mem::replace(&mut post.done, answer::pair().0);
-                self.kept.keep(*post, &self.counters.health);
+            Row::Post(mut post, Ack::Commit(done)) => {
+                post.posting.withhold();
+                self.kept.keep(Row::Post(post, Ack::Failed), &self.counters.health);
                 done.send(Err(SettleError::Storage(error.clone())));
             }
+            row => self.kept.keep(row, &self.counters.health),
         }
     }
+
+    /// Writes what an earlier process had in its journal, beside the holds that are rows; answers how many postings
+    /// were none yet. What is a row already stays as it is.
+    pub(super) fn replay(
+        &mut self,
+        records: Vec<(Record<Posting>, Entry)>,
+        standing: Vec<PendingRow>,
+    ) -> Result<u64, StoreError> {
+        standing.into_iter().for_each(|row| self.pending.insert(stand_in(row)));
+        let open = Arc::new(OpenExchanges::default());
+        let mut rows = records.into_iter().map(|(record, entry)| Row::replayed(record, entry, &open));
+        let bell = Arc::new(Bell::default());
+        loop {
+            let batch: Vec<Row> = rows.by_ref().take(BATCH).collect();
+            if batch.is_empty() {
+                break;
+            }
+            batch.iter().for_each(|row| {
+                if let Row::Hold(hold, _) = row {
+                    self.pending.insert(hold.clone());
+                }
+            });
+            // Any hold may be a row already, so none passes.
+            let written = self.write(&batch, &HashSet::new()).map_err(|error| {
+                StoreError::Database(format!("what is in its journal cannot be written: {error}"))
+            })?;
+            self.committed();
+            batch.into_iter().zip(written).for_each(|(row, written)| self.tell(row, written, &bell));
+        }
+        // Memory takes them over from their rows.
+        self.pending = Pending::default();
+        Ok(self.counters.postings.load(Ordering::Relaxed))
+    }
+}
+
+impl Row {
+    fn replayed(record: Record<Posting>, entry: Entry, open: &Arc<OpenExchanges>) -> Self {
+        let Posted { exchange, key, hold, posting } = match record {
+            Record::Hold(row) => return Self::Hold(stand_in(row), Ack::Journal(entry)),
+            Record::Post(posted) => posted,
+        };
+        let hold = hold.map(|Held { budget, hard, period, amount }| Hold {
+            exchange: exchange.clone(),
+            key,
+            account: nobodys(budget, hard, period),
+            period,
+            amount,
+            created_ms: posting.at_ms,
+            expires_ms: posting.at_ms,
+            fate: Arc::default(),
+        });
+        let post = Post { exchange, key, posting, hold, open: Arc::clone(open) };
+        Self::Post(Box::new(post), Ack::Journal(entry))
+    }
+}
+
+/// A hold whose account is nobody's: what a row has to know of it.
+fn stand_in(row: PendingRow) -> Hold {
+    let PendingRow { exchange, key, budget, period, amount, created_ms, expires_ms } = row;
+    let account = nobodys(budget, true, period);
+    Hold { exchange, key, account, period, amount, created_ms, expires_ms, fate: Arc::default() }
+}
+
+fn nobodys(id: i64, hard: bool, period: i64) -> Arc<Account> {
+    Arc::new(Account::new(Budget { id, limit: Nanos(0), hard, period: Period::None }, period, 0, 0))
+}
+
+/// Exchanges whose hold and posting are both among these rows, and did not wait for one another.
+fn passing(rows: &[Row]) -> HashSet<ExchangeId> {
+    let held = rows.iter().filter_map(|row| match row {
+        Row::Hold(hold, ack) if ack.is_journalled() => Some(&hold.exchange),
+        _ => None,
+    });
+    let held: HashSet<_> = held.collect();
+    let posted = rows.iter().filter_map(|row| match row {
+        Row::Post(post, _) => Some(&post.exchange),
+        Row::Hold(..) => None,
+    });
+    posted.filter(|exchange| held.contains(exchange)).cloned().collect()
 }
 
 impl Pending {
@@ -401,6 +536,7 @@ impl Pending {
 
     fn ended(&self, now_ms: i64) -> Vec<Hold> {
         let ended = self.by_end.iter().take_while(|(end, _)| *end < now_ms);
-        ended.filter_map(|(_, exchange)| self.holds.get(exchange).cloned()).collect()
+        let holds = ended.filter_map(|(_, exchange)| self.holds.get(exchange));
+        holds.filter(|hold| hold.fate.expire()).cloned().collect()
     }
 }

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use weir_ledger::{Clock, Ledger, NewBudget, NewKey, Options, Outcome, Pepper, Period, Posting, Principal};
+use weir_ledger::{
+    Clock, ExchangeId, Ledger, NewBudget, NewKey, Options, Outcome, Pepper, Period, Posting, Principal,
+};
 use weir_llm::price::Nanos;
 use weir_llm::usage::{Source, Usage};
 
@@ -74,12 +76,30 @@ pub(crate) fn poll_once<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Out
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// What `kill -9` would leave: the files as they are now. SQLite's own files suffice, no memory is theirs.
+/// What `kill -9` would leave: the files as they are now. The journal comes first, since what leaves it goes into the
+/// database.
 pub(crate) fn crash_image(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
+    for name in journal(from) {
+        std::fs::copy(from.join(&name), to.join(&name)).unwrap();
+    }
     for name in ["ledger.sqlite3", "ledger.sqlite3-wal", "pepper"] {
         if from.join(name).exists() {
             std::fs::copy(from.join(name), to.join(name)).unwrap();
         }
     }
+}
+
+/// The names of the journal's files.
+pub(crate) fn journal(dir: &Path) -> Vec<String> {
+    let names =
+        std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.filter(|name| name.starts_with("ledger.journal-")).collect();
+    names.sort();
+    names
+}
+
+/// An id that nobody has used before.
+pub(crate) fn fresh() -> String {
+    ExchangeId::fresh(NOON).unwrap().to_string()
 }

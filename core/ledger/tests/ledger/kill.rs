@@ -7,8 +7,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use crate::common::{NOON, block_on, budget, open, posting};
-use weir_ledger::{Clock, ExchangeId, Ledger, NewKey, Period, Principal, check};
+use crate::common::{NOON, block_on, budget, fresh, open, posting};
+use weir_ledger::{Clock, Ledger, NewKey, Period, Principal, check};
 use weir_llm::price::Nanos;
 
 const CHILD: &str = "WEIR_LEDGER_KILL_CHILD";
@@ -21,6 +21,7 @@ fn every_acknowledged_posting_survives_kill_9() {
     }
     let dir = tempfile::tempdir().unwrap();
     let mut acknowledged = HashSet::new();
+    let mut waited = 0;
     for kill in 0..KILLS {
         let mut child = spawn(dir.path());
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -41,12 +42,20 @@ fn every_acknowledged_posting_survives_kill_9() {
         }
         assert!(seen >= after, "the child ended by itself: {:?}", child.wait());
         child.wait().unwrap();
+        // What is committed is sound already; the next start takes over what is only in the journal.
+        let report = check(dir.path()).unwrap();
+        assert!(report.is_clean(), "{report}");
+        waited += report.waiting;
+        let next = open(dir.path(), &Clock::system());
+        assert_eq!((next.stats().replayed, next.damage()), (report.waiting, &[][..]));
+        next.close();
         let names = acknowledged.iter().map(String::as_str);
         assert_eq!(weir_ledger::check::missing(dir.path(), names).unwrap(), Vec::<String>::new(), "L7");
         let report = check(dir.path()).unwrap();
         assert!(report.is_clean(), "{report}");
         assert!(report.postings >= acknowledged.len() as u64);
     }
+    assert!(waited > 0, "never a posting that was in the journal alone");
     // The holds that the dead left go when their time is over.
     let clock = Clock::manual(Clock::system().now_ms() + 3_600_000);
     let ledger = open(dir.path(), &clock);
@@ -92,8 +101,8 @@ fn settle_for_ever(dir: &std::path::Path) -> ! {
 
 fn settle(ledger: &Ledger, principal: &Arc<Principal>) {
     loop {
-        let exchange = ExchangeId::fresh(NOON).unwrap().to_string();
-        let reservation = block_on(ledger.reserve(principal, &exchange, Nanos(50))).unwrap();
+        let exchange = fresh();
+        let reservation = block_on(ledger.reserve_fresh(principal, &exchange, Nanos(50))).unwrap();
         reservation.settle(posting(20, NOON)).wait().unwrap();
         // One write each, so that a line is whole or not there.
         let line = format!("done {exchange} .\n");

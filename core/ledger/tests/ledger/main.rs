@@ -13,6 +13,8 @@ mod check;
 #[cfg(test)]
 mod common;
 #[cfg(test)]
+mod journal;
+#[cfg(test)]
 mod kill;
 #[cfg(test)]
 mod migrate;

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::common::{NOON, block_on, budget, crash_image, key, open, poll_once, posting};
+use crate::common::{NOON, block_on, budget, crash_image, fresh, key, open, poll_once, posting};
 use proptest::prelude::*;
 use weir_ledger::{
     Clock, GroupBy, Ledger, NewKey, Period, Principal, Query, Refused, Reservation, SettleError, check,
@@ -147,15 +147,19 @@ impl World {
     }
 
     fn reserve(&mut self, key: usize, hold: i64) {
-        let exchange = if self.names.len().is_multiple_of(2) {
-            weir_ledger::ExchangeId::fresh(self.now()).unwrap().to_string()
-        } else {
-            format!("other-{}", self.names.len())
-        };
+        // Every other one goes through the journal.
+        let is_fresh = self.names.len().is_multiple_of(2);
+        let exchange = if is_fresh { fresh() } else { format!("other-{}", self.names.len()) };
         self.names.push(exchange.clone());
         let now = self.now();
         let fits = self.model.admits(key, now, hold);
-        match block_on(self.ledger.reserve(&self.keys[key].1, &exchange, Nanos(hold))) {
+        let principal = &self.keys[key].1;
+        let reserved = if is_fresh {
+            block_on(self.ledger.reserve_fresh(principal, &exchange, Nanos(hold)))
+        } else {
+            block_on(self.ledger.reserve(principal, &exchange, Nanos(hold)))
+        };
+        match reserved {
             Ok(reservation) => {
                 assert!(fits, "L3: {hold} was admitted for key {key}");
                 let period = Model::period(key, now);
@@ -247,9 +251,8 @@ impl World {
         self.model.expire(self.now());
     }
 
-    /// Everything that was not committed is gone; what was held by hard budgets counts until its time.
+    /// Everything that was not acknowledged is gone; what was held by hard budgets counts until its time.
     fn crash(&mut self) {
-        block_on(self.ledger.flush());
         self.life += 1;
         let dead = self.ledger.dir().to_owned();
         let image = self.dir.path().join(self.life.to_string());

@@ -1,0 +1,137 @@
+//! Segments that are read: what an earlier process has left, and what a running one has yet to make rows of.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Entry, FRAME, HEADER, NAME, Posted, Record, Segment};
+use crate::exchange::ExchangeId;
+use crate::options::OpenError;
+use crate::posting::Posting;
+use crate::store::{Damage, Part};
+
+/// Between a segment's name and a number: one that has lost something, and one whose end may only have been cut off.
+const DAMAGED: &str = ".damaged-";
+const CUT_OFF: &str = ".cut-off-";
+
+/// What an earlier process has left.
+pub(crate) struct Left {
+    /// In the order in which they were written down.
+    pub(crate) records: Vec<(Record<Posting>, Entry)>,
+    /// Segments in which something could not be read.
+    pub(crate) damage: Vec<Damage>,
+    /// The next segment's number.
+    pub(crate) number: u64,
+}
+
+/// Everything that is in the journal of a ledger whose lock is ours. Its files go when all of it is written.
+pub(crate) fn left(dir: &Path) -> Result<Left, OpenError> {
+    let mut left = Left { records: Vec::new(), damage: Vec::new(), number: 1 };
+    for (number, path) in segments(dir)? {
+        left.number = number + 1;
+        let Some(found) = read(&fs::read(&path)?) else { return Err(OpenError::Journal(path)) };
+        let Found { good, lost, is_cut_off: may_be_cut_off, .. } = found;
+        let aside = (lost > 0).then(|| free(&path, if may_be_cut_off { CUT_OFF } else { DAMAGED }));
+        let damage = |aside| Damage { part: Part::Journal, good, lost, may_be_cut_off, aside };
+        left.damage.extend(aside.clone().map(damage));
+        let segment = Arc::new(Segment::new(path, aside));
+        left.records.extend(found.records.into_iter().map(|record| (record, segment.entry())));
+    }
+    Ok(left)
+}
+
+/// The exchanges whose postings are in the journal, seen from outside: a process may be at work on it.
+pub(crate) fn postings(dir: &Path) -> Result<Vec<ExchangeId>, OpenError> {
+    let mut exchanges = Vec::new();
+    for (_, path) in segments(dir)? {
+        let bytes = match fs::read(&path) {
+            // Everything in it has become rows since.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            read => read?,
+        };
+        let Some(found) = read(&bytes) else { return Err(OpenError::Journal(path)) };
+        exchanges.extend(found.records.into_iter().filter_map(|record| match record {
+            Record::Post(Posted { exchange, .. }) => Some(exchange),
+            Record::Hold(_) => None,
+        }));
+    }
+    Ok(exchanges)
+}
+
+/// By their numbers.
+fn segments(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let digits = name.to_str().and_then(|name| name.strip_prefix(NAME));
+        let number = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+        found.extend(number.and_then(|number| number.parse().ok()).map(|number| (number, entry.path())));
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn free(segment: &Path, kind: &str) -> PathBuf {
+    let named = |number: u32| {
+        let mut name = segment.as_os_str().to_owned();
+        name.push(format!("{kind}{number}"));
+        PathBuf::from(name)
+    };
+    (1..).map(named).find(|path| !path.exists()).unwrap_or_else(|| named(0))
+}
+
+struct Found {
+    records: Vec<Record<Posting>>,
+    /// How many of them come before the first place that is lost.
+    good: usize,
+    /// Places that cannot be read.
+    lost: usize,
+    /// Whether the one place is the end of a file that ends too soon: what `kill -9` or a full disk leaves of a write
+    /// that nobody was told of.
+    is_cut_off: bool,
+}
+
+/// `None`: it is not of this version.
+fn read(bytes: &[u8]) -> Option<Found> {
+    let mut found = Found { records: Vec::new(), good: 0, lost: 0, is_cut_off: false };
+    let Some(frames) = bytes.strip_prefix(HEADER) else {
+        return HEADER.starts_with(bytes).then_some(found);
+    };
+    let mut at = 0;
+    while at < frames.len() {
+        let next = (at..frames.len()).find_map(|from| Some((from, frame(&frames[from..])?)));
+        if next.as_ref().is_none_or(|(from, _)| *from > at) {
+            if found.lost == 0 {
+                found.good = found.records.len();
+            }
+            found.lost += 1;
+        }
+        let Some((from, (record, length))) = next else {
+            found.is_cut_off = found.lost == 1 && ends_too_soon(&frames[at..]);
+            break;
+        };
+        found.records.push(record);
+        at = from + length;
+    }
+    Some(found)
+}
+
+/// Whether a frame begins here that is longer than what is left.
+fn ends_too_soon(bytes: &[u8]) -> bool {
+    let length = bytes.first_chunk::<4>().map(|length| u32::from_le_bytes(*length));
+    length.is_none_or(|length| usize::try_from(length).is_ok_and(|length| bytes.len() < FRAME + length))
+}
+
+/// The record that begins here, and how long its frame is.
+fn frame(bytes: &[u8]) -> Option<(Record<Posting>, usize)> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    let (sum, rest) = rest.split_first_chunk::<4>()?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+    let payload = rest.get(..length)?;
+    if crc32fast::hash(payload) != u32::from_le_bytes(*sum) {
+        return None;
+    }
+    Some((postcard::from_bytes(payload).ok()?, FRAME + length))
+}
