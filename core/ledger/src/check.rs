@@ -75,7 +75,8 @@ pub fn check(dir: &Path) -> Result<Report, OpenError> {
     report.violations.extend(put_aside(dir).into_iter().map(|file| Violation {
         law: "L7",
         what: format!(
-            "transactions in {file} are not in the ledger: account for them, then move that file away"
+            "what {file} has lost is not in the ledger, but for what the journal still had: account for it, then move \
+             that file away"
         ),
     }));
     Ok(report)

@@ -352,46 +352,67 @@ async fn read_only() -> Outcome {
     outcome
 }
 
-/// A byte of the log changes while nobody looks: the start says what is lost and keeps the log.
+/// A byte of the log changes while nobody looks, and then one of the log and one of the journal: the start says what is
+/// lost and keeps the files. What only one of them has lost the other one has.
 pub async fn flipped_byte() -> Outcome {
     let mut outcome = Outcome::default();
     let upstream = Mock::start(|_| Plan::default()).await;
     let mut gateway = Setup::new(config(upstream.address)).start().await;
     let keys = [gateway.key(&[]), gateway.key(&["--budget", "1000000"])];
-    let crowd = Crowd::come(&gateway, &keys);
-    until("replies", || (crowd.served() > 100).then_some(())).await;
-    let saw = crowd.go().await;
-    gateway.kill();
-    let log = gateway.data().join("ledger.sqlite3-wal");
-    let mut bytes = std::fs::read(&log).expect("a log");
-    let place = bytes.len() * 9 / 10;
-    bytes[place] ^= 0x10;
-    std::fs::write(&log, &bytes).expect("a log");
-    gateway.serve().await;
-    let written = gateway.stdout() + &gateway.stderr();
-    outcome.require(
-        written.contains("write-ahead log is damaged"),
-        "the start does not say that the log is damaged",
-    );
-    let aside = gateway.data().join("ledger.sqlite3-wal.damaged-1");
-    outcome.require(std::fs::read(&aside).is_ok_and(|kept| kept == bytes), "the damaged log was not kept");
-    let check = gateway.run(&["ledger", "check"]);
-    let said = String::from_utf8_lossy(&check.stdout).into_owned() + &String::from_utf8_lossy(&check.stderr);
-    outcome.require(
-        !check.status.success() && said.contains("L7"),
-        format!("`weir ledger check` is content: {said}"),
-    );
-    let lost = ask::misposted(&gateway, &saw.acknowledged).len();
-    outcome.require(lost > 0, "the flipped byte lost nothing: the drill shows nothing");
-    outcome.count("flipped byte: lost and told of", lost);
+    let names: [&[(&str, &str)]; 2] = [
+        &[("ledger.sqlite3-wal", "write-ahead log is damaged")],
+        &[
+            ("ledger.sqlite3-wal", "write-ahead log is damaged"),
+            ("ledger.journal-000002", "journal is damaged"),
+        ],
+    ];
+    for files in names {
+        let crowd = Crowd::come(&gateway, &keys);
+        until("replies", || (crowd.served() > 100).then_some(())).await;
+        let saw = crowd.go().await;
+        gateway.kill();
+        let flipped: Vec<_> = files.iter().map(|(name, _)| flip(&gateway.data().join(name))).collect();
+        let before = gateway.stdout() + &gateway.stderr();
+        gateway.serve().await;
+        let written = gateway.stdout() + &gateway.stderr();
+        for ((name, words), bytes) in files.iter().zip(flipped) {
+            let told = written.matches(words).count() - before.matches(words).count();
+            outcome.require(told == 1, format!("the start does not say that {name} is damaged"));
+            let aside = gateway.data().join(format!("{name}.damaged-1"));
+            let kept = std::fs::read(&aside).is_ok_and(|kept| kept == bytes);
+            outcome.require(kept, format!("{name} was not kept"));
+        }
+        let check = gateway.run(&["ledger", "check"]);
+        let said =
+            String::from_utf8_lossy(&check.stdout).into_owned() + &String::from_utf8_lossy(&check.stderr);
+        let laws = said.lines().filter(|line| line.starts_with('L')).map(|line| &line[..2]);
+        outcome.require(
+            !check.status.success() && laws.eq(files.iter().map(|_| "L7")),
+            format!("`weir ledger check` says {said}"),
+        );
+        let lost = ask::misposted(&gateway, &saw.acknowledged).len();
+        outcome.require(lost < files.len(), format!("{lost} postings are lost with {} bytes", files.len()));
+        outcome.count("flipped bytes: lost and told of", lost);
+        for (name, _) in files {
+            let _ = std::fs::remove_file(gateway.data().join(format!("{name}.damaged-1")));
+        }
+    }
     let order = Order { seed: 1, pieces: 1, length: 0, stream: false };
     let again = order.ask(&mut gateway.client().await, &keys[0], || {}).await;
     outcome.require(again.is_ok(), format!("it does not serve after that: {again:?}"));
-    let _ = std::fs::remove_file(aside);
     outcome.require(
         gateway.run(&["ledger", "check"]).status.success(),
         "accounted for, it is still not content",
     );
     gateway.stop().await;
     outcome
+}
+
+/// The file as it is then.
+fn flip(file: &std::path::Path) -> Vec<u8> {
+    let mut bytes = std::fs::read(file).expect("a file of the ledger");
+    let place = bytes.len() * 9 / 10;
+    bytes[place] ^= 0x10;
+    std::fs::write(file, &bytes).expect("a file of the ledger");
+    bytes
 }

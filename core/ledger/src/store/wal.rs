@@ -60,7 +60,11 @@ impl fmt::Display for Damage {
                 if *may_be_cut_off {
                     f.write_str(" (the last one; it may have been cut off before it was acknowledged)")?;
                 }
-                write!(f, " are not in the ledger. The log is kept as {}", aside.display())
+                write!(
+                    f,
+                    " are not in the ledger, but for what its journal still had. The log is kept as {}",
+                    aside.display()
+                )
             }
             Part::Journal if *may_be_cut_off => write!(
                 f,
