@@ -253,7 +253,10 @@ impl Server {
         self.gateway.ledger.close();
         let unwritten = self.gateway.ledger.stats().unwritten;
         if unwritten > 0 {
-            tracing::error!(unwritten, "postings could not be written: the log has a line for each");
+            tracing::error!(
+                unwritten,
+                "postings could not be written: each is in the journal, for the next start, or has a line in the log"
+            );
         }
         tracing::info!("stopped");
         self.gateway.telemetry.shutdown();

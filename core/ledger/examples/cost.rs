@@ -78,7 +78,7 @@ async fn client(ledger: &Ledger, principal: &Arc<Principal>) {
     for _ in 0..ROUNDS {
         let now = Clock::system().now_ms();
         let id = ExchangeId::fresh(now).unwrap().to_string();
-        let reservation = ledger.reserve(principal, &id, Nanos(1_000)).await.unwrap();
+        let reservation = ledger.reserve_fresh(principal, &id, Nanos(1_000)).await.unwrap();
         reservation.settle(posting(now)).await.unwrap();
     }
 }

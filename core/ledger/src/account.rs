@@ -2,8 +2,8 @@
 //!
 //! Invariant (L3): after every admission to a hard budget, `posted + pending ≤ limit`. It holds because a hold is
 //! checked and added under one lock, because a posting never charges more than its hold, and because a hold leaves
-//! `pending` only after the transaction that resolves it has been committed: memory never shows more room than the
-//! rows do. A soft budget refuses only once `posted` has reached its limit; what is in flight may go over it.
+//! `pending` only when what resolves it is in the journal or committed: memory never shows more room than they do. A soft
+//! budget refuses only once `posted` has reached its limit; what is in flight may go over it.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -82,7 +82,7 @@ pub struct Budget {
     pub id: i64,
     /// What may be spent in a period.
     pub limit: Nanos,
-    /// Never overspent, at the price of one commit before the first attempt; else see the module's text.
+    /// Never overspent, at the price of one record in the journal before the first attempt; else see the module's text.
     pub hard: bool,
     /// When it begins anew.
     pub period: Period,
@@ -131,7 +131,7 @@ impl Account {
         Ok(spent.period)
     }
 
-    /// Ends a hold of `period` with what was charged. Called after the commit.
+    /// Ends a hold of `period` with what was charged. Called when that cannot be lost any more.
     pub(crate) fn resolve(&self, period: i64, hold: i64, charged: i64) {
         let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
         if spent.period == period {

@@ -262,7 +262,7 @@ impl Ledger {
         Ok(id)
     }
 
-    /// Sums over postings that are committed. Reads the database.
+    /// Sums over postings that are committed, not those that are in the journal alone. Reads the database.
     ///
     /// # Errors
     /// If it cannot be read.

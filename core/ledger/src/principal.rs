@@ -88,7 +88,7 @@ impl Principal {
         self.scopes.iter().any(|name| name == scope)
     }
 
-    /// Whether a reservation is a row, committed before the first attempt.
+    /// Whether a reservation is a row, in the journal or committed before the first attempt.
     #[must_use]
     pub fn has_hard_budget(&self) -> bool {
         self.budget.as_ref().is_some_and(|budget| budget.hard)

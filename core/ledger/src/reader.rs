@@ -10,7 +10,8 @@ use crate::people::KeyRow;
 use crate::store::{StoreError, open_reader, read_keys, read_usage};
 use crate::usage::{Query, UsageRow};
 
-/// An open view. Each question sees the rows that were committed when it was asked.
+/// An open view. Each question sees what was acknowledged before it was opened, and the rows that were committed when it
+/// was asked.
 pub struct Reader {
     conn: Connection,
     waiting: u64,

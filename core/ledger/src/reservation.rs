@@ -39,7 +39,7 @@ pub struct Reservation {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// In memory alone.
+    /// In memory alone: no row of it is on its way.
     Begun,
     /// Asked for and not handed out: its future may be dropped in the middle.
     Asked,
@@ -118,7 +118,7 @@ pub struct Settled(Settling);
 
 enum Settling {
     /// On its way into the journal, once the others have had their turn.
-    Gathers(Box<Gathering>, Turn),
+    Gathers(Gathering, Turn),
     /// In the journal.
     Done(Result<(), SettleError>),
     /// On its way to the database.
@@ -127,8 +127,15 @@ enum Settling {
 
 struct Gathering {
     desk: Arc<Desk>,
-    post: Post,
+    post: Box<Post>,
     ticket: Ticket,
+}
+
+/// A hold on its way into the journal or to the database. Whoever asked may go away in the middle: then it gets there
+/// all the same, and its release behind it, so that its money is let go when the rows say so and not before.
+struct Asking<'d> {
+    desk: &'d Desk,
+    hold: Option<(Hold, Option<Ticket>)>,
 }
 
 /// Lets whoever else is ready go first, once.
@@ -152,16 +159,14 @@ impl Desk {
         if principal.has_hard_budget()
             && let Some(hold) = reservation.hold.clone()
         {
+            reservation.state = State::Asked;
             let ticket = self.write_down(fresh, || Record::from(&hold));
-            if ticket.is_some() {
+            let gathers = ticket.is_some();
+            let mut asking = Asking { desk: self, hold: Some((hold, ticket)) };
+            if gathers {
                 Turn::default().await;
             }
-            if let Some(entry) = ticket.and_then(|ticket| self.write_out(ticket)) {
-                self.store.write(Write::Hold(hold, Ack::Journal(entry)));
-            } else {
-                let (done, committed) = answer::pair();
-                self.store.write(Write::Hold(hold, Ack::Commit(done)));
-                reservation.state = State::Asked;
+            if let Some(committed) = asking.go() {
                 let row = committed.await.ok_or(Refused::Closed).and_then(|row| row.map_err(Refused::from));
                 if let Err(refused) = row {
                     reservation.refuse();
@@ -188,13 +193,13 @@ impl Desk {
     }
 
     /// Ends an exchange whose posting is on its way into the journal; if it does not get there, it waits.
-    fn finish(&self, post: Post, ticket: Ticket) -> Settling {
+    fn finish(&self, post: Box<Post>, ticket: Ticket) -> Settling {
         let Some(entry) = self.write_out(ticket) else { return self.wait_for(post) };
         let (asked, charged) = (post.posting.charged, Nanos(post.allowed()));
         let held = post.hold.as_ref().map(|hold| (Arc::clone(&hold.account), hold.period, hold.amount));
         let exchange = post.exchange.clone();
         // The row goes first: a hold that fits only now is queued behind it.
-        self.store.write(Write::Post(Box::new(post), Ack::Journal(entry)));
+        self.store.write(Write::Post(post, Ack::Journal(entry)));
         if let Some((account, period, amount)) = held {
             account.resolve(period, amount, charged.0);
         }
@@ -202,9 +207,9 @@ impl Desk {
         Settling::Done(if charged < asked { Err(SettleError::OverHold { asked, charged }) } else { Ok(()) })
     }
 
-    fn wait_for(&self, post: Post) -> Settling {
+    fn wait_for(&self, post: Box<Post>) -> Settling {
         let (done, settled) = answer::pair();
-        self.store.write(Write::Post(Box::new(post), Ack::Commit(done)));
+        self.store.write(Write::Post(post, Ack::Commit(done)));
         Settling::Waits(settled)
     }
 
@@ -285,19 +290,19 @@ impl Reservation {
             return Settled(Settling::Done(Err(SettleError::Insane)));
         }
         self.state = State::Done;
-        let post = Post {
+        let post = Box::new(Post {
             exchange: self.exchange.clone(),
             key: self.principal.row,
             posting,
             hold: self.hold.take(),
             open: Arc::clone(&self.desk.open),
-        };
+        });
         // A hold that is settled stands until its posting is a row; one whose time is over covers nothing.
         let stands = post.hold.as_ref().is_none_or(|hold| hold.fate.settle());
-        Settled(match self.desk.write_down(self.fresh && stands, || Record::from(&post)) {
+        Settled(match self.desk.write_down(self.fresh && stands, || Record::from(&*post)) {
             Some(ticket) => {
                 let desk = Arc::clone(&self.desk);
-                Settling::Gathers(Box::new(Gathering { desk, post, ticket }), Turn::default())
+                Settling::Gathers(Gathering { desk, post, ticket }, Turn::default())
             }
             None => self.desk.wait_for(post),
         })
@@ -335,14 +340,31 @@ impl Drop for Reservation {
     }
 }
 
+impl Asking<'_> {
+    /// The answer of the database, if it has to be waited for.
+    fn go(&mut self) -> Option<Answer<Result<(), HoldError>>> {
+        let (hold, ticket) = self.hold.take()?;
+        if let Some(entry) = ticket.and_then(|ticket| self.desk.write_out(ticket)) {
+            self.desk.store.write(Write::Hold(hold, Ack::Journal(entry)));
+            return None;
+        }
+        let (done, committed) = answer::pair();
+        self.desk.store.write(Write::Hold(hold, Ack::Commit(done)));
+        Some(committed)
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        drop(self.go());
+    }
+}
+
 impl Settled {
     /// Past the journal, and gone from here.
     fn gathered(&mut self) -> Settling {
         match std::mem::replace(&mut self.0, Settling::Done(Err(SettleError::Closed))) {
-            Settling::Gathers(gathering, _) => {
-                let Gathering { desk, post, ticket } = *gathering;
-                desk.finish(post, ticket)
-            }
+            Settling::Gathers(Gathering { desk, post, ticket }, _) => desk.finish(post, ticket),
             other => other,
         }
     }

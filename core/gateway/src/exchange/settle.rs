@@ -1,4 +1,4 @@
-//! The one posting of an exchange. The last byte of a reply leaves only after it is committed.
+//! The one posting of an exchange. The last byte of a reply leaves only when it cannot be lost.
 
 use super::admit::Admitted;
 use super::attempt::Served;
@@ -62,7 +62,7 @@ impl Close {
 }
 
 impl Exchange<'_> {
-    /// Posts and waits until it is committed.
+    /// Posts and waits until it cannot be lost.
     ///
     /// # Errors
     /// 503 if the ledger did not take it: the reply must not be handed out then.

@@ -210,6 +210,8 @@ fn whoever_leaves_in_the_middle_keeps_no_money_and_loses_no_posting() {
         assert!(poll_once(asked.as_mut()).is_pending());
         assert_eq!(ledger.spent(&hard).unwrap().pending, Nanos(90));
     }
+    // As long as the rows do not say that it is let go, it is not.
+    block_on(ledger.flush());
     assert_eq!(ledger.spent(&hard), Some(Spent { posted: Nanos(0), pending: Nanos(0) }));
     drop(reserve(&ledger, &hard, &fresh(), 90).settle(posting(10, NOON)));
     let mut polled = reserve(&ledger, &hard, &fresh(), 90).settle(posting(20, NOON));

@@ -146,6 +146,21 @@ impl World {
         self.clock.now_ms()
     }
 
+    async fn reserve_as(
+        &self,
+        is_fresh: bool,
+        key: usize,
+        id: &str,
+        hold: i64,
+    ) -> Result<Reservation, Refused> {
+        let principal = &self.keys[key].1;
+        if is_fresh {
+            self.ledger.reserve_fresh(principal, id, Nanos(hold)).await
+        } else {
+            self.ledger.reserve(principal, id, Nanos(hold)).await
+        }
+    }
+
     fn reserve(&mut self, key: usize, hold: i64) {
         // Every other one goes through the journal.
         let is_fresh = self.names.len().is_multiple_of(2);
@@ -153,12 +168,7 @@ impl World {
         self.names.push(exchange.clone());
         let now = self.now();
         let fits = self.model.admits(key, now, hold);
-        let principal = &self.keys[key].1;
-        let reserved = if is_fresh {
-            block_on(self.ledger.reserve_fresh(principal, &exchange, Nanos(hold)))
-        } else {
-            block_on(self.ledger.reserve(principal, &exchange, Nanos(hold)))
-        };
+        let reserved = block_on(self.reserve_as(is_fresh, key, &exchange, hold));
         match reserved {
             Ok(reservation) => {
                 assert!(fits, "L3: {hold} was admitted for key {key}");
@@ -205,13 +215,14 @@ impl World {
     }
 
     fn reserve_and_forget(&mut self, key: usize, hold: i64) {
-        let exchange = format!("forgotten-{}", self.names.len());
+        let is_fresh = self.names.len().is_multiple_of(2);
+        let exchange = if is_fresh { fresh() } else { format!("forgotten-{}", self.names.len()) };
         self.names.push(exchange.clone());
         if key != 2 && self.model.admits(key, self.now(), hold) {
             self.model.released.insert(exchange.clone());
         }
         {
-            let mut future = std::pin::pin!(self.ledger.reserve(&self.keys[key].1, &exchange, Nanos(hold)));
+            let mut future = std::pin::pin!(self.reserve_as(is_fresh, key, &exchange, hold));
             let _ = poll_once(future.as_mut());
         }
         block_on(self.ledger.flush());
