@@ -38,8 +38,8 @@ pub(crate) use read::{left, postings};
 /// Names the version of the records: another version's are not guessed at.
 const HEADER: &[u8] = b"weir ledger journal 1\n";
 const NAME: &str = "ledger.journal-";
-/// Forty thousand exchanges or so.
-const SEGMENT: u64 = 8 << 20;
+/// Five thousand exchanges or so: what is taken away soon leaves its memory to the next.
+const SEGMENT: u64 = 1 << 20;
 /// Between two tries of a disk that did not take a record.
 const RETRY: Duration = Duration::from_millis(500);
 /// Length and checksum.
