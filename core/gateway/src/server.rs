@@ -233,12 +233,14 @@ impl Server {
         let live = move || gateway.snapshot.load_full();
         let worker = tokio::spawn(self.worker.run(live, async move { drop(worker_ends.await) }));
         let watch = tokio::spawn(overload::watch(Arc::clone(&self.gateway)));
+        let tidy = tokio::spawn(Arc::clone(&self.gateway.upstreams).tidy());
         let mut signals =
             Signals::new().map_err(|error| ServeError::System(format!("no signals: {error}")))?;
         signals.next().await;
         tracing::info!(under_way = self.gateway.drain.under_way(), "stopping");
         drain(&self.gateway, &stop, self.config.server.timeouts.grace, &mut signals).await;
         watch.abort();
+        tidy.abort();
         self.reloader.stop().await;
         // Health checks are answered, and the simulator answers what is under way, until nothing is.
         let _ = (stop_admin.send(true), stop_sim.send(true));

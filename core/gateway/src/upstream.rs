@@ -5,6 +5,7 @@
 //! - `names`: what a host resolves to, judged before it is dialled and kept fresh in the background.
 //! - `dial`: connects to the first address that answers, or through a proxy.
 //! - `place`: an endpoint as Pingora's connector sees it.
+//! - `shelf`: its connections while nobody uses them.
 //! - `streams`: HTTP/2 connections and their streams.
 //! - `failure`: why a try came to nothing.
 //! - `response`: a reply, whatever it came over.
@@ -22,6 +23,7 @@ mod names;
 mod place;
 mod request;
 mod response;
+mod shelf;
 mod streams;
 mod trust;
 
@@ -47,6 +49,7 @@ use pingora::time::timeout;
 use pingora::{Error as PingoraError, ErrorType, OrErr};
 use place::Place;
 use response::Session;
+use shelf::Shelf;
 use std::collections::HashMap;
 use std::future::Future;
 use std::path::PathBuf;
@@ -58,8 +61,8 @@ use weir_policy::ErrorClass;
 
 /// How long an unused connection is kept; below the 60 s after which common servers close theirs.
 const IDLE: Duration = Duration::from_secs(50);
-/// Idle connections kept over all endpoints.
-const POOL: usize = 1024;
+/// How often idle connections are looked at.
+const TIDY: Duration = Duration::from_secs(1);
 
 /// A kept connection that the other side has closed breaks as soon as it is written to. What breaks later may have been
 /// a request at work, which is not sent again in silence.
@@ -148,6 +151,23 @@ impl Upstreams {
         dialer
     }
 
+    /// Ends idle connections that are of no use any more, until it is aborted.
+    pub async fn tidy(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(TIDY).await;
+            let dialers: Vec<_> = {
+                let dialers = self.dialers.lock().unwrap_or_else(PoisonError::into_inner);
+                dialers.values().cloned().collect()
+            };
+            let now = Instant::now();
+            for dialer in dialers {
+                if let Ok(place) = &dialer.place {
+                    dialer.shelf.tidy(place.epoch(), now);
+                }
+            }
+        }
+    }
+
     fn connector(&self, key: &DialKey) -> Arc<TransportConnector> {
         let mut connectors = self.connectors.lock().unwrap_or_else(PoisonError::into_inner);
         let trust = (key.ca.clone(), key.client.clone());
@@ -157,7 +177,8 @@ impl Upstreams {
 
 fn connector(key: &DialKey) -> TransportConnector {
     let text = |path: &PathBuf| path.to_string_lossy().into_owned();
-    let mut options = ConnectorOptions::new(POOL);
+    // Idle connections are kept by each dialer itself.
+    let mut options = ConnectorOptions::new(1);
     options.ca_file = key.ca.as_ref().map(text);
     options.cert_key_file = key.client.as_ref().map(|(cert, key)| (text(cert), text(key)));
     TransportConnector::new(Some(options))
@@ -169,6 +190,7 @@ pub struct Dialer {
     connector: Arc<TransportConnector>,
     names: Option<Arc<Names>>,
     place: Result<Place, Failure>,
+    shelf: Shelf,
     streams: Streams,
 }
 
@@ -191,7 +213,8 @@ impl Dialer {
     fn new(key: &DialKey, connector: Arc<TransportConnector>, group: u64, lookup: Lookup) -> Self {
         let names = Names::of(key, lookup).map(Arc::new);
         let place = Place::new(key, group, names.clone());
-        Self { key: key.clone(), connector, names, place, streams: Streams::default() }
+        let (key, shelf, streams) = (key.clone(), Shelf::default(), Streams::default());
+        Self { key, connector, names, place, shelf, streams }
     }
 
     /// Sends a request and waits for the head of the reply. A reused connection that dies at once, before any byte of a
@@ -248,7 +271,7 @@ impl Dialer {
 
     /// A connection, and on it a stream if that is what the other side speaks.
     async fn stream(self: &Arc<Self>, place: &Place, fresh: bool) -> Result<(Link, bool), Failure> {
-        if !fresh && let Some(stream) = self.connector.reused_stream(place).await {
+        if !fresh && let Some(stream) = self.shelf.take(place.epoch()) {
             return Ok((Link::One(stream), true));
         }
         // Most requests find a connection: what makes one is not to be a part of every request's future.
@@ -353,7 +376,7 @@ impl Dialer {
     /// Gives a connection back.
     fn keep(&self, stream: Stream) {
         if let Ok(place) = &self.place {
-            self.connector.release_stream(stream, place.hash(), Some(IDLE));
+            self.shelf.keep(stream, place.epoch());
         }
     }
 }

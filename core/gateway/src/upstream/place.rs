@@ -3,7 +3,7 @@
 use super::dial::Dial;
 use super::failure::unresolved;
 use super::names::Names;
-use super::{Address, DialKey, Failure, IDLE};
+use super::{Address, DialKey, Failure};
 use crate::config::Http;
 use pingora::connectors::L4Connect;
 use pingora::protocols::ALPN;
@@ -11,7 +11,6 @@ use pingora::protocols::l4::socket::SocketAddr;
 use pingora::upstreams::peer::{Peer, PeerOptions};
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr as Inet};
-use std::os::fd::AsRawFd;
 use std::os::unix::net::SocketAddr as Unix;
 use std::sync::Arc;
 
@@ -44,7 +43,6 @@ impl Place {
         let mut options = PeerOptions::new();
         options.connection_timeout = Some(key.connect);
         options.total_connection_timeout = Some(key.connect);
-        options.idle_timeout = Some(IDLE);
         options.alpn = match key.http {
             Http::Auto => ALPN::H2H1,
             Http::One => ALPN::H1,
@@ -66,8 +64,8 @@ impl Place {
         self.0.tls
     }
 
-    /// What its idle connections are kept under.
-    pub(super) fn hash(&self) -> u64 {
+    /// What the connector knows it by.
+    fn hash(&self) -> u64 {
         self.0.group << 24 | self.epoch() & 0xff_ffff
     }
 }
@@ -97,10 +95,5 @@ impl Peer for Place {
 
     fn get_peer_options(&self) -> Option<&PeerOptions> {
         Some(&self.0.options)
-    }
-
-    /// Whatever is kept under our hash is ours.
-    fn matches_fd<V: AsRawFd>(&self, _: V) -> bool {
-        true
     }
 }

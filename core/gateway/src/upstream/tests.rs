@@ -73,6 +73,50 @@ async fn a_name_that_moves_takes_new_requests_with_it_and_leaves_its_old_connect
 }
 
 #[tokio::test]
+async fn idle_connections_are_ended_when_they_are_old_closed_or_of_another_place() {
+    let (address, count) = server("one", "127.0.0.1:0").await;
+    let (dialer, answer) = dialer(true);
+    *answer.lock().unwrap() = vec![address];
+    let place = dialer.place.as_ref().unwrap();
+    let connections = || count.load(std::sync::atomic::Ordering::Relaxed);
+    let (one, two) = tokio::join!(ask(&dialer), ask(&dialer));
+    assert_eq!((one.unwrap().as_str(), two.unwrap().as_str()), ("one", "one"));
+    assert_eq!((connections(), dialer.shelf.len()), (2, 2));
+    // The last one goes first, and comes back.
+    ask(&dialer).await.unwrap();
+    assert_eq!((connections(), dialer.shelf.len()), (2, 2));
+    dialer.shelf.tidy(place.epoch(), Instant::now());
+    assert_eq!(dialer.shelf.len(), 2);
+    dialer.shelf.tidy(place.epoch(), Instant::now() + Duration::from_secs(51));
+    assert_eq!(dialer.shelf.len(), 0);
+    ask(&dialer).await.unwrap();
+    assert_eq!((connections(), dialer.shelf.len()), (3, 1));
+    assert!(dialer.shelf.take(place.epoch() + 1).is_none());
+    assert_eq!(dialer.shelf.len(), 0, "whoever is of another place is not kept");
+
+    // Closed by the other side: not used again, and gone when somebody looks.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    *answer.lock().unwrap() = vec![listener.local_addr().unwrap()];
+    dialer.names.as_ref().unwrap().look().await.unwrap();
+    let closes = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let _ = stream.read(&mut [0; 4096]).await.unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\ntwo").await.unwrap();
+        stream
+    });
+    assert_eq!(ask(&dialer).await.unwrap(), "two");
+    assert_eq!(dialer.shelf.len(), 1);
+    drop(closes.await.unwrap());
+    let gone = async {
+        while dialer.shelf.len() > 0 {
+            dialer.shelf.tidy(place.epoch(), Instant::now());
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), gone).await.unwrap();
+}
+
+#[tokio::test]
 async fn an_address_that_refuses_or_says_nothing_costs_no_request() {
     let (good, _) = server("good", "127.0.0.1:0").await;
     let dead = {
