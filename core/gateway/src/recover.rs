@@ -1,7 +1,8 @@
 //! What a process that was killed has left behind: mended at the start, and said in one line.
 //!
-//! The ledger mends itself when it is opened: the database replays its log, what is in the journal becomes rows, and holds that nobody will resolve count as
-//! spent until their time is over. What is done here is to say so, and to take away files that nobody will use.
+//! The ledger mends itself when it is opened: the database replays its log, what is in the journal becomes rows, and
+//! holds that nobody will resolve count as spent until their time is over. What is done here is to say so, and to take
+//! away files that nobody will use.
 
 use crate::telemetry::metrics::Metrics;
 use std::fs;

@@ -205,7 +205,8 @@ pub struct Patience {
 
 /// What a request can go out over.
 enum Link {
-    One(Stream),
+    /// With the epoch of the place that it leads to.
+    One(Stream, u64),
     Two(Box<Http2Session>),
 }
 
@@ -271,8 +272,10 @@ impl Dialer {
 
     /// A connection, and on it a stream if that is what the other side speaks.
     async fn stream(self: &Arc<Self>, place: &Place, fresh: bool) -> Result<(Link, bool), Failure> {
-        if !fresh && let Some(stream) = self.shelf.take(place.epoch()) {
-            return Ok((Link::One(stream), true));
+        // Before it is dialled: should the name move meanwhile, the connection is of the old place.
+        let epoch = place.epoch();
+        if !fresh && let Some(stream) = self.shelf.take(epoch) {
+            return Ok((Link::One(stream, epoch), true));
         }
         // Most requests find a connection: what makes one is not to be a part of every request's future.
         let connecting = Box::pin(async {
@@ -284,7 +287,7 @@ impl Dialer {
                 (http, None) => http == Http::Two && !place.is_tls(),
             };
             if two {
-                let session = self.streams.adopt(stream, self).await?;
+                let session = self.streams.adopt(stream, self, epoch).await?;
                 return Ok(Link::Two(Box::new(session)));
             }
             if self.key.http == Http::Two {
@@ -293,7 +296,7 @@ impl Dialer {
             if self.key.http == Http::Auto {
                 self.streams.prefer_one();
             }
-            Ok(Link::One(stream))
+            Ok(Link::One(stream, epoch))
         });
         Ok((self.connected(connecting).await?, false))
     }
@@ -321,7 +324,7 @@ impl Dialer {
         patience: Patience,
     ) -> Result<Response, Failure> {
         let two = match &link {
-            Link::One(_) => None,
+            Link::One(..) => None,
             Link::Two(session) => Some(session.conn.clone()),
         };
         let began = Instant::now();
@@ -357,14 +360,14 @@ impl Dialer {
     /// Writes the request and reads the head of the reply.
     async fn exchange(&self, link: Link, place: &Place, request: &Request) -> pingora::Result<Session> {
         match link {
-            Link::One(mut stream) => {
+            Link::One(mut stream, epoch) => {
                 request
                     .write(&mut stream)
                     .await
                     .or_err(ErrorType::WriteError, "while writing the request")?;
                 let mut session = Box::new(HttpSession::new_with_options(stream, place));
                 read_final_head(&mut session).await?;
-                Ok(Session::One(session))
+                Ok(Session::One(session, epoch))
             }
             Link::Two(mut session) => {
                 streams::exchange(&mut session, request, place.is_tls()).await?;
@@ -373,11 +376,9 @@ impl Dialer {
         }
     }
 
-    /// Gives a connection back.
-    fn keep(&self, stream: Stream) {
-        if let Ok(place) = &self.place {
-            self.shelf.keep(stream, place.epoch());
-        }
+    /// Gives a connection back, which was made or taken in that epoch.
+    fn keep(&self, stream: Stream, epoch: u64) {
+        self.shelf.keep(stream, epoch);
     }
 }
 

@@ -59,7 +59,11 @@ impl fmt::Display for Report {
             self.violations.len()
         )?;
         if self.waiting > 0 {
-            writeln!(f, "{} postings wait in the journal: the next start takes them over", self.waiting)?;
+            writeln!(
+                f,
+                "{} postings are in the journal and no rows yet: a gateway that runs, or the next that starts, sees to that",
+                self.waiting
+            )?;
         }
         self.violations.iter().try_for_each(|found| writeln!(f, "{}: {}", found.law, found.what))
     }

@@ -15,8 +15,9 @@
 //! rows; else it stays, and the next start writes its records to the database: a second time does nothing, since an
 //! exchange has one row.
 //!
-//! A segment is [`HEADER`] and frames: the payload's length and its CRC-32, four bytes each, little-endian, then the
-//! payload, a [`Record`] as `postcard` writes it.
+//! A segment is [`HEADER`], a salt of four bytes, and frames: the payload's length and its CRC-32 from the salt on, four
+//! bytes each, little-endian, then the payload, a [`Record`] as `postcard` writes it. Callers choose some of what is in a
+//! record; without the salt they could put a frame of their own there, for whoever looks for one behind a damaged place.
 
 mod read;
 
@@ -44,7 +45,7 @@ const SEGMENT: u64 = 1 << 20;
 const RETRY: Duration = Duration::from_millis(500);
 /// Length and checksum.
 const FRAME: usize = 8;
-/// Most records fit; what does not goes by the heap.
+/// The longest record; what is longer waits for the database.
 const ROOM: usize = 1024;
 /// With so much in it, it is written out before anything is added.
 const GATHERED: usize = 256 << 10;
@@ -102,6 +103,7 @@ enum Phase {
 #[derive(Debug)]
 struct Current {
     file: File,
+    salt: u32,
     /// Not in the file yet.
     gathered: Vec<u8>,
     segment: Arc<Segment>,
@@ -115,15 +117,14 @@ struct Segment {
     aside: Option<PathBuf>,
     /// Bytes that are in the file.
     length: AtomicU64,
-    /// Records that were put in, and how many of them are rows.
-    appended: AtomicU64,
-    written: AtomicU64,
+    /// Entries that are not rows.
+    unwritten: AtomicU64,
 }
 
-/// A record on its way into a segment. Dropped, it is nobody's: it may be in the file, and is no row of this process.
+/// A record on its way into a segment.
 #[derive(Debug)]
 pub(crate) struct Ticket {
-    entry: Option<Entry>,
+    segment: Arc<Segment>,
     /// Where it ends in the file.
     end: u64,
 }
@@ -141,17 +142,18 @@ impl Journal {
 
     /// Puts a record in; `None`: it cannot be, and whoever asks has to wait for the database.
     pub(crate) fn append(&self, record: &Record<&Posting>) -> Option<Ticket> {
-        with_frame(record, |frame| self.state().append(&self.dir, frame))?
+        let mut room = [0; ROOM];
+        let payload = postcard::to_slice(record, &mut room).ok()?;
+        self.state().append(&self.dir, payload)
     }
 
     /// Sees to it that a record is in its file; `None`: it is not, and never will be.
-    pub(crate) fn write_out(&self, mut ticket: Ticket) -> Option<Entry> {
-        let segment = Arc::clone(&ticket.entry.as_ref()?.0);
-        let is_there = || segment.length.load(Ordering::Acquire) >= ticket.end;
+    pub(crate) fn write_out(&self, Ticket { segment, end }: Ticket) -> Option<Entry> {
+        let is_there = || segment.length.load(Ordering::Acquire) >= end;
         if !is_there() {
             self.state().write_out(Some(&segment));
         }
-        if is_there() { ticket.entry.take() } else { None }
+        is_there().then(|| segment.entry())
     }
 
     /// Takes no records any more.
@@ -167,13 +169,15 @@ impl Journal {
 }
 
 impl State {
-    fn append(&mut self, dir: &Path, frame: &[u8]) -> Option<Ticket> {
+    fn append(&mut self, dir: &Path, payload: &[u8]) -> Option<Ticket> {
         if let Phase::Writes(current) = &self.phase {
             if current.gathered.len() >= GATHERED {
                 self.write_out(None);
             } else if current.end() >= SEGMENT {
                 self.write_out(None);
-                self.phase = Phase::Rests(None);
+                if matches!(self.phase, Phase::Writes(_)) {
+                    self.phase = Phase::Rests(None);
+                }
             }
         }
         if let Phase::Rests(until) = self.phase {
@@ -185,8 +189,12 @@ impl State {
             self.phase = created.map_or_else(|_| Phase::after_failure(), Phase::Writes);
         }
         let Phase::Writes(current) = &mut self.phase else { return None };
-        current.gathered.extend_from_slice(frame);
-        Some(Ticket { entry: Some(current.segment.entry()), end: current.end() })
+        let sum = checksum(current.salt, payload).to_le_bytes();
+        let length = u32::try_from(payload.len()).ok()?.to_le_bytes();
+        for part in [&length[..], &sum[..], payload] {
+            current.gathered.extend_from_slice(part);
+        }
+        Some(Ticket { segment: Arc::clone(&current.segment), end: current.end() })
     }
 
     /// Of this segment, if one is named: another one's has been written out before.
@@ -213,9 +221,11 @@ impl Current {
         let path = dir.join(format!("{NAME}{number:06}"));
         let mut file = OpenOptions::new().append(true).create_new(true).open(&path)?;
         let segment = Segment::new(path, None);
-        file.write_all(HEADER)?;
-        segment.length.store(HEADER.len() as u64, Ordering::Release);
-        Ok(Self { file, gathered: Vec::new(), segment: Arc::new(segment) })
+        let salt = getrandom::u32().map_err(io::Error::other)?;
+        let header = [HEADER, &salt.to_le_bytes()].concat();
+        file.write_all(&header)?;
+        segment.length.store(header.len() as u64, Ordering::Release);
+        Ok(Self { file, salt, gathered: Vec::new(), segment: Arc::new(segment) })
     }
 
     fn end(&self) -> u64 {
@@ -234,19 +244,18 @@ impl Current {
 
 impl Segment {
     const fn new(path: PathBuf, aside: Option<PathBuf>) -> Self {
-        let (length, appended, written) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
-        Self { path, aside, length, appended, written }
+        Self { path, aside, length: AtomicU64::new(0), unwritten: AtomicU64::new(0) }
     }
 
     fn entry(self: &Arc<Self>) -> Entry {
-        self.appended.fetch_add(1, Ordering::Relaxed);
+        self.unwritten.fetch_add(1, Ordering::Relaxed);
         Entry(Arc::clone(self))
     }
 }
 
 impl Drop for Segment {
     fn drop(&mut self) {
-        if self.appended.load(Ordering::Relaxed) != self.written.load(Ordering::Relaxed) {
+        if self.unwritten.load(Ordering::Relaxed) > 0 {
             return;
         }
         // A file that stays is read once more at the next start, and adds nothing.
@@ -257,18 +266,10 @@ impl Drop for Segment {
     }
 }
 
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        if let Some(entry) = self.entry.take() {
-            entry.written();
-        }
-    }
-}
-
 impl Entry {
     /// The record is a row now, or needs not become one.
     pub(crate) fn written(self) {
-        self.0.written.fetch_add(1, Ordering::Relaxed);
+        self.0.unwritten.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -290,23 +291,8 @@ impl From<&Hold> for Record<&Posting> {
     }
 }
 
-/// `None`: it cannot be written as bytes.
-fn with_frame<T>(record: &Record<&Posting>, with: impl FnOnce(&[u8]) -> T) -> Option<T> {
-    let mut stack = [0; ROOM];
-    if let Ok(payload) = postcard::to_slice(record, &mut stack[FRAME..]) {
-        let (head, length) = (head(payload)?, payload.len());
-        stack[..FRAME].copy_from_slice(&head);
-        return Some(with(&stack[..FRAME + length]));
-    }
-    let payload = postcard::to_stdvec(record).ok()?;
-    Some(with(&[&head(&payload)?[..], &payload].concat()))
-}
-
-fn head(payload: &[u8]) -> Option<[u8; FRAME]> {
-    let length = u32::try_from(payload.len()).ok()?.to_le_bytes();
-    let sum = crc32fast::hash(payload).to_le_bytes();
-    let mut head = [0; FRAME];
-    head[..4].copy_from_slice(&length);
-    head[4..].copy_from_slice(&sum);
-    Some(head)
+fn checksum(salt: u32, payload: &[u8]) -> u32 {
+    let mut sum = crc32fast::Hasher::new_with_initial(salt);
+    sum.update(payload);
+    sum.finalize()
 }

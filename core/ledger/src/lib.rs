@@ -13,7 +13,7 @@
 //! - L4: a balance is the sum of its rows.
 //! - L5: rows are append-only; corrections are rows.
 //! - L6: no pending row is older than its timeout.
-//! - L7: after `kill -9` every acknowledged posting exists.
+//! - L7: after `kill -9` every acknowledged posting exists, as a row or in the journal.
 //!
 //! L1 and L2 hold for the table in memory, L3–L7 for rows as well. `tests/ledger/model.rs` plays random days against a small
 //! model, `tests/ledger/kill.rs` kills processes, [`check()`] asks a ledger's rows.

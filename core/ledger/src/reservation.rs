@@ -119,6 +119,11 @@ pub struct Settled(Settling);
 enum Settling {
     /// On its way into the journal, once the others have had their turn.
     Gathers(Gathering, Turn),
+    /// Past it.
+    Past(Past),
+}
+
+enum Past {
     /// In the journal.
     Done(Result<(), SettleError>),
     /// On its way to the database.
@@ -193,7 +198,7 @@ impl Desk {
     }
 
     /// Ends an exchange whose posting is on its way into the journal; if it does not get there, it waits.
-    fn finish(&self, post: Box<Post>, ticket: Ticket) -> Settling {
+    fn finish(&self, post: Box<Post>, ticket: Ticket) -> Past {
         let Some(entry) = self.write_out(ticket) else { return self.wait_for(post) };
         let (asked, charged) = (post.posting.charged, Nanos(post.allowed()));
         let held = post.hold.as_ref().map(|hold| (Arc::clone(&hold.account), hold.period, hold.amount));
@@ -204,13 +209,13 @@ impl Desk {
             account.resolve(period, amount, charged.0);
         }
         self.open.close(&exchange);
-        Settling::Done(if charged < asked { Err(SettleError::OverHold { asked, charged }) } else { Ok(()) })
+        Past::Done(if charged < asked { Err(SettleError::OverHold { asked, charged }) } else { Ok(()) })
     }
 
-    fn wait_for(&self, post: Box<Post>) -> Settling {
+    fn wait_for(&self, post: Box<Post>) -> Past {
         let (done, settled) = answer::pair();
         self.store.write(Write::Post(post, Ack::Commit(done)));
-        Settling::Waits(settled)
+        Past::Waits(settled)
     }
 
     /// The part in memory: no await.
@@ -287,7 +292,7 @@ impl Reservation {
     pub fn settle(mut self, posting: Posting) -> Settled {
         if !posting.is_sane() {
             // The reservation is dropped here, and so released and counted.
-            return Settled(Settling::Done(Err(SettleError::Insane)));
+            return Settled(Settling::Past(Past::Done(Err(SettleError::Insane))));
         }
         self.state = State::Done;
         let post = Box::new(Post {
@@ -304,7 +309,7 @@ impl Reservation {
                 let desk = Arc::clone(&self.desk);
                 Settling::Gathers(Gathering { desk, post, ticket }, Turn::default())
             }
-            None => self.desk.wait_for(post),
+            None => Settling::Past(self.desk.wait_for(post)),
         })
     }
 
@@ -362,10 +367,11 @@ impl Drop for Asking<'_> {
 
 impl Settled {
     /// Past the journal, and gone from here.
-    fn gathered(&mut self) -> Settling {
-        match std::mem::replace(&mut self.0, Settling::Done(Err(SettleError::Closed))) {
+    fn take(&mut self) -> Past {
+        let gone = Settling::Past(Past::Done(Err(SettleError::Closed)));
+        match std::mem::replace(&mut self.0, gone) {
             Settling::Gathers(Gathering { desk, post, ticket }, _) => desk.finish(post, ticket),
-            other => other,
+            Settling::Past(past) => past,
         }
     }
 
@@ -374,10 +380,9 @@ impl Settled {
     /// # Errors
     /// As the future.
     pub fn wait(mut self) -> Result<(), SettleError> {
-        match self.gathered() {
-            Settling::Waits(answer) => answer.wait().unwrap_or(Err(SettleError::Closed)),
-            Settling::Done(answer) => answer,
-            Settling::Gathers(..) => Err(SettleError::Closed),
+        match self.take() {
+            Past::Waits(answer) => answer.wait().unwrap_or(Err(SettleError::Closed)),
+            Past::Done(answer) => answer,
         }
     }
 }
@@ -386,17 +391,19 @@ impl Future for Settled {
     type Output = Result<(), SettleError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Settling::Gathers(_, turn) = &mut self.0 {
-            if Pin::new(turn).poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            self.0 = self.gathered();
+        if let Settling::Gathers(_, turn) = &mut self.0
+            && Pin::new(turn).poll(cx).is_pending()
+        {
+            return Poll::Pending;
         }
-        match &mut self.0 {
-            Settling::Gathers(..) => Poll::Pending,
-            Settling::Done(answer) => Poll::Ready(std::mem::replace(answer, Err(SettleError::Closed))),
-            Settling::Waits(answer) => {
-                Pin::new(answer).poll(cx).map(|answer| answer.unwrap_or(Err(SettleError::Closed)))
+        match self.take() {
+            Past::Done(answer) => Poll::Ready(answer),
+            Past::Waits(mut answer) => {
+                let settled = Pin::new(&mut answer).poll(cx).map(|it| it.unwrap_or(Err(SettleError::Closed)));
+                if settled.is_pending() {
+                    self.0 = Settling::Past(Past::Waits(answer));
+                }
+                settled
             }
         }
     }
@@ -414,7 +421,7 @@ impl From<HoldError> for Refused {
 /// What is under way goes on without whoever waited for it.
 impl Drop for Settled {
     fn drop(&mut self) {
-        drop(self.gathered());
+        drop(self.take());
     }
 }
 

@@ -58,7 +58,7 @@ pub fn run(config: &Config, command: &Usage) -> Printed {
     if waiting > 0 {
         let _ = writeln!(
             printed,
-            "{waiting} more wait in the journal of a gateway that was killed: the next start counts them."
+            "{waiting} more are in the journal and no rows yet: a gateway that runs, or the next that starts, sees to that."
         );
     }
     Ok(printed)

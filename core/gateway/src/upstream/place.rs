@@ -14,7 +14,7 @@ use std::net::{Ipv4Addr, SocketAddr as Inet};
 use std::os::unix::net::SocketAddr as Unix;
 use std::sync::Arc;
 
-/// An endpoint, for the connector: one thing however many addresses it has, so that its connections are one pool.
+/// An endpoint, for the connector: one thing however many addresses it has.
 #[derive(Clone)]
 pub(super) struct Place(Arc<Inner>);
 
@@ -63,11 +63,6 @@ impl Place {
     pub(super) fn is_tls(&self) -> bool {
         self.0.tls
     }
-
-    /// What the connector knows it by.
-    fn hash(&self) -> u64 {
-        self.0.group << 24 | self.epoch() & 0xff_ffff
-    }
 }
 
 impl fmt::Display for Place {
@@ -90,7 +85,7 @@ impl Peer for Place {
     }
 
     fn reuse_hash(&self) -> u64 {
-        self.hash()
+        self.0.group
     }
 
     fn get_peer_options(&self) -> Option<&PeerOptions> {

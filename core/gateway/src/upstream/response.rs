@@ -20,14 +20,14 @@ const LINGER: Duration = Duration::from_millis(100);
 /// What a reply comes over. In a box: it is handed on through every future from the dialer to the reply, and each of them
 /// would have room for it and copy it.
 pub(super) enum Session {
-    One(Box<HttpSession>),
+    One(Box<HttpSession>, u64),
     Two(Box<Http2Session>),
 }
 
 impl Session {
     fn head(&self) -> Option<&ResponseHeader> {
         match self {
-            Self::One(one) => one.resp_header(),
+            Self::One(one, _) => one.resp_header(),
             Self::Two(two) => two.response_header(),
         }
     }
@@ -35,7 +35,7 @@ impl Session {
     /// The next piece of the body; what was read is what the other side may send anew.
     async fn read(&mut self) -> pingora::Result<Option<Bytes>> {
         match self {
-            Self::One(one) => one.read_body_bytes().await,
+            Self::One(one, _) => one.read_body_bytes().await,
             Self::Two(two) => loop {
                 let piece = two.read_response_body().await?;
                 // An empty frame is no piece.
@@ -49,7 +49,7 @@ impl Session {
     /// Ends it before its time. A stream is reset; its connection goes on.
     async fn cut(&mut self) {
         match self {
-            Self::One(one) => one.shutdown().await,
+            Self::One(one, _) => one.shutdown().await,
             Self::Two(two) => two.shutdown(),
         }
     }
@@ -186,14 +186,14 @@ impl Response {
     /// Gives the connection back, if the reply has been read to its end; else ends it.
     pub async fn release(self) {
         match self.session {
-            Session::One(mut one) => {
+            Session::One(mut one, epoch) => {
                 if !one.is_body_done() {
                     one.shutdown().await;
                     return;
                 }
                 one.respect_keepalive();
                 if let Some(stream) = one.reuse().await {
-                    self.dialer.keep(stream);
+                    self.dialer.keep(stream, epoch);
                 }
             }
             // Its connection is everybody's; a stream that has not ended is reset when it is let go of.

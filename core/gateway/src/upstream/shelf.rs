@@ -23,7 +23,7 @@ pub(super) struct Shelf {
 
 struct Kept {
     stream: Stream,
-    /// Which addresses its endpoint had: see [`Place::epoch`](super::place::Place::epoch).
+    /// Which addresses its endpoint had when it was dialled: see [`Place::epoch`](super::place::Place::epoch).
     epoch: u64,
     since: Instant,
 }
@@ -83,5 +83,9 @@ impl Shelf {
 fn is_open(stream: &mut Stream) -> bool {
     let mut byte = [0];
     // Out of its budget a task would be told to wait, whatever there is to read.
-    tokio::task::unconstrained(stream.read(&mut byte)).now_or_never().is_none()
+    let read = tokio::task::unconstrained(stream.read(&mut byte)).now_or_never();
+    if let Some(Ok(1..)) = read {
+        tracing::warn!("a provider's idle connection is ended: it says something that nobody has asked for");
+    }
+    read.is_none()
 }

@@ -69,8 +69,13 @@ impl Streams {
         Some(open.connection.clone())
     }
 
-    /// Makes a new connection one of ours, and opens its first stream.
-    pub(super) async fn adopt(&self, stream: Stream, dialer: &Arc<Dialer>) -> pingora::Result<Http2Session> {
+    /// Makes a new connection, dialled in that epoch, one of ours, and opens its first stream.
+    pub(super) async fn adopt(
+        &self,
+        stream: Stream,
+        dialer: &Arc<Dialer>,
+        epoch: u64,
+    ) -> pingora::Result<Http2Session> {
         let mut settings = H2HandshakeSettings::new();
         settings.max_streams = dialer.key.streams.max(1);
         settings.ping_interval = Some(PING);
@@ -81,7 +86,6 @@ impl Streams {
         let connection = handshake(stream, settings).await?;
         let session = connection.spawn_stream().await?;
         let session = session.or_err(ErrorType::H2Error, "a new connection takes no stream")?;
-        let epoch = dialer.names.as_ref().map_or(0, |names| names.epoch());
         let number = self.count.fetch_add(1, Relaxed);
         self.lock().push(Open { connection, number, epoch, used: true });
         let dialer = Arc::downgrade(dialer);

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Entry, FRAME, HEADER, NAME, Posted, Record, Segment};
+use super::{Entry, FRAME, HEADER, NAME, Posted, ROOM, Record, Segment, checksum};
 use crate::exchange::ExchangeId;
 use crate::options::OpenError;
 use crate::posting::Posting;
@@ -96,12 +96,14 @@ struct Found {
 /// `None`: it is not of this version.
 fn read(bytes: &[u8]) -> Option<Found> {
     let mut found = Found { records: Vec::new(), good: 0, lost: 0, is_cut_off: false };
-    let Some(frames) = bytes.strip_prefix(HEADER) else {
+    let Some(rest) = bytes.strip_prefix(HEADER) else {
         return HEADER.starts_with(bytes).then_some(found);
     };
+    let Some((salt, frames)) = rest.split_first_chunk::<4>() else { return Some(found) };
+    let salt = u32::from_le_bytes(*salt);
     let mut at = 0;
     while at < frames.len() {
-        let next = (at..frames.len()).find_map(|from| Some((from, frame(&frames[from..])?)));
+        let next = (at..frames.len()).find_map(|from| Some((from, frame(salt, &frames[from..])?)));
         if next.as_ref().is_none_or(|(from, _)| *from > at) {
             if found.lost == 0 {
                 found.good = found.records.len();
@@ -125,13 +127,78 @@ fn ends_too_soon(bytes: &[u8]) -> bool {
 }
 
 /// The record that begins here, and how long its frame is.
-fn frame(bytes: &[u8]) -> Option<(Record<Posting>, usize)> {
+fn frame(salt: u32, bytes: &[u8]) -> Option<(Record<Posting>, usize)> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     let (sum, rest) = rest.split_first_chunk::<4>()?;
-    let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).ok().filter(|length| *length <= ROOM)?;
     let payload = rest.get(..length)?;
-    if crc32fast::hash(payload) != u32::from_le_bytes(*sum) {
+    if checksum(salt, payload) != u32::from_le_bytes(*sum) {
         return None;
     }
-    Some((postcard::from_bytes(payload).ok()?, FRAME + length))
+    let record: Record<Posting> = postcard::from_bytes(payload).ok()?;
+    let is_sane = !matches!(&record, Record::Post(posted) if !posted.posting.is_sane());
+    is_sane.then_some((record, FRAME + length))
+}
+
+#[cfg(test)]
+mod tests {
+    use weir_llm::price::Nanos;
+    use weir_llm::usage::{Source, Usage};
+
+    use super::*;
+    use crate::posting::Outcome;
+
+    fn sealed(salt: u32, alias: &str, charged: i64) -> Vec<u8> {
+        let posting = Posting {
+            request_id: None,
+            at_ms: 1,
+            api: "chat".into(),
+            alias: alias.into(),
+            provider: "p".into(),
+            model: "m".into(),
+            status: Outcome::Ok,
+            attempts: 1,
+            stream: false,
+            usage: Usage::default(),
+            usage_source: Source::Provider,
+            charged: Nanos(charged),
+            provider_cost: None,
+            saved_by_cached_input: Nanos(0),
+            saved_by_cache: Nanos(0),
+            catalogue_version: "c".into(),
+            generation: 1,
+            ttft_ms: None,
+            total_ms: 1,
+        };
+        let exchange = ExchangeId::from_bytes([b'x'; 16]);
+        let record = Record::Post(Posted { exchange, key: 1, hold: None, posting: &posting });
+        let payload = postcard::to_stdvec(&record).unwrap();
+        let length = u32::try_from(payload.len()).unwrap().to_le_bytes();
+        [&length[..], &checksum(salt, &payload).to_le_bytes(), &payload].concat()
+    }
+
+    fn segment(salt: u32, frames: &[u8]) -> Vec<u8> {
+        [HEADER, &salt.to_le_bytes(), frames].concat()
+    }
+
+    /// Some of what is in a record its caller has chosen: a frame in there is none, also where the record is torn.
+    #[test]
+    fn a_frame_in_a_name_is_none() {
+        // One that is a text as well, as a name has to be.
+        let (known, secret) = (7, 0x5eed_cafe);
+        let forged = (0..60).find_map(|charged| String::from_utf8(sealed(known, "f", charged)).ok()).unwrap();
+        for (salt, found) in [(known, 1), (secret, 0)] {
+            let whole = segment(salt, &sealed(salt, &forged, 5));
+            assert_eq!(read(&whole).unwrap().records.len(), 1);
+            let torn = read(&whole[..whole.len() - 1]).unwrap();
+            assert_eq!(torn.records.len(), found, "{salt}");
+        }
+    }
+
+    #[test]
+    fn amounts_that_cannot_be_are_no_record() {
+        for (charged, found) in [(5, 1), (-5, 0), (i64::MAX, 0)] {
+            assert_eq!(read(&segment(1, &sealed(1, "a", charged))).unwrap().records.len(), found);
+        }
+    }
 }

@@ -8,6 +8,7 @@ const STEPS: &[&str] = &[
     include_str!("../../migrations/0003_terms.sql"),
     include_str!("../../migrations/0004_concurrency.sql"),
     include_str!("../../migrations/0005_class.sql"),
+    include_str!("../../migrations/0006_journal.sql"),
 ];
 
 /// What this binary reads and writes.

@@ -1,7 +1,7 @@
-//! The ledger's one writing thread: it takes whatever is queued, commits it as one transaction, and only then tells
-//! anyone. There is no timer: an idle ledger commits a single row at once, a busy one commits many.
+//! The ledger's one writing thread: it takes whatever is queued, commits it as one transaction, and then tells those who
+//! wait. For them there is no timer: an idle ledger commits a single row at once, a busy one commits many.
 //!
-//! A batch fails or succeeds as a whole. What memory knows of a hold is changed after the commit, never before. What
+//! A batch fails or succeeds as a whole. What memory knows of their holds is changed after the commit, never before. What
 //! could not be committed is refused, and its postings are tried again: see [`health`](super::health).
 //!
 //! What is in the journal has been answered, so nothing of it is refused: it becomes a row sooner or later, in the order
@@ -44,6 +44,8 @@ pub(super) struct Writer<'c> {
     clock: Clock,
     pending: Pending,
     kept: Kept,
+    /// A commit has failed in this round: what comes behind it in the queue is not tried.
+    vain: bool,
 }
 
 /// Holds that are rows, or in the journal.
@@ -81,6 +83,7 @@ impl<'c> Writer<'c> {
             clock,
             pending: Pending::default(),
             kept: Kept::default(),
+            vain: false,
         })
     }
 
@@ -136,6 +139,7 @@ impl<'c> Writer<'c> {
 
     /// Commits rows together; anything else comes after what was queued before it.
     fn take(&mut self, first: Write, rows: &mut Vec<Row>) {
+        self.vain = false;
         let mut next = Some(first);
         while let Some(write) = next {
             self.counters.queued.fetch_sub(1, Ordering::Relaxed);
@@ -182,7 +186,7 @@ impl<'c> Writer<'c> {
         if rows.is_empty() {
             return;
         }
-        if self.kept.holds_some() {
+        if self.kept.holds_some() && !self.vain {
             self.mend_now();
         }
         match self.counters.health.trouble().filter(|_| self.kept.holds_some()) {
@@ -417,6 +421,7 @@ impl<'c> Writer<'c> {
     }
 
     fn failed(&mut self, why: &StoreError) {
+        self.vain = true;
         self.statements.rollback();
         self.kept.failed(why.clone(), &self.counters.health);
         self.counters.failed_commits.fetch_add(1, Ordering::Relaxed);

@@ -198,6 +198,28 @@ fn nothing_overtakes_what_could_not_be_written() {
     assert_eq!(ledger.spent(&hard), Some(Spent { posted: Nanos(100), pending: Nanos(0) }));
 }
 
+/// Each try may wait for seconds: what is queued behind a commit that has failed does not try again by itself.
+#[test]
+fn a_round_tries_a_database_that_fails_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = open(dir.path(), &Clock::manual(NOON));
+    let free = key(&ledger, NewKey::default());
+    fall_ill(dir.path());
+    let stuck = Stuck::new(dir.path());
+    for _ in 0..2_000 {
+        settle(reserve(&ledger, &free, &fresh(), 0), 1).unwrap();
+    }
+    drop(stuck);
+    block_on(ledger.flush());
+    let stats = ledger.stats();
+    assert_eq!((stats.unwritten, stats.queued), (2_000, 0));
+    // One for the first row, one for the round behind it, one when it is tried again, and one for whoever flushes.
+    assert!(stats.failed_commits <= 4, "{stats:?}");
+    get_well(dir.path());
+    block_on(ledger.flush());
+    assert_eq!((ledger.stats().unwritten, rows(dir.path()).len()), (0, 2_000));
+}
+
 /// What a future that is dropped leaves behind, at each place where it can be dropped.
 #[test]
 fn whoever_leaves_in_the_middle_keeps_no_money_and_loses_no_posting() {
@@ -279,7 +301,7 @@ fn a_file_that_cannot_be_read_in_places_gives_what_it_can_and_is_put_aside() {
     drop(stuck);
     let name = journal(image.path()).pop().unwrap();
     let whole = std::fs::read(image.path().join(&name)).unwrap();
-    let header = "weir ledger journal 1\n".len();
+    let header = "weir ledger journal 1\nsalt".len();
     let frame = (whole.len() - header) / 9;
 
     // Cut off anywhere in the last record: most likely nobody was told of it. It is said and kept, and that is all.
@@ -363,4 +385,21 @@ fn records_of_this_version_are_read_for_as_long_as_it_is_this_version() {
     assert_eq!(rows(dir.path()), [(0, 20, 20), (1, 60, 60)]);
     assert_eq!(next.usage(&Query::default()).unwrap().iter().map(|row| row.usage.images).sum::<u64>(), 2);
     assert!(check(dir.path()).unwrap().is_clean());
+}
+
+/// Names are the caller's where models are asked for directly: what does not fit into a record waits for its row.
+#[test]
+fn what_is_too_long_for_the_journal_waits_for_the_database() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = open(dir.path(), &Clock::manual(NOON));
+    let free = key(&ledger, NewKey::default());
+    let stuck = Stuck::new(dir.path());
+    let long = Posting { alias: "x".repeat(5_000).into(), ..posting(8, NOON) };
+    let mut waits = reserve(&ledger, &free, &fresh(), 0).settle(long);
+    for _ in 0..9 {
+        assert!(poll_once(std::pin::Pin::new(&mut waits)).is_pending());
+    }
+    drop(stuck);
+    waits.wait().unwrap();
+    assert_eq!(rows(dir.path()), [(0, 8, 8)]);
 }

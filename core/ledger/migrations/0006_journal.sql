@@ -1,0 +1,2 @@
+-- Version 6: nothing changes in here. What was acknowledged last may be in files beside it (`ledger.journal-N`), which a
+-- binary of an older version would not read.
