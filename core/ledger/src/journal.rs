@@ -43,6 +43,10 @@ const NAME: &str = "ledger.journal-";
 const SEGMENT: u64 = 1 << 20;
 /// Between two tries of a disk that did not take a record.
 const RETRY: Duration = Duration::from_millis(500);
+/// A write that takes longer than this is one that waits for the disk, and a worker with it.
+const SLOW: Duration = Duration::from_millis(50);
+/// After such a one, whoever settles waits for the database, which has a thread of its own to wait with.
+const REST: Duration = Duration::from_secs(10);
 /// Length and checksum.
 const FRAME: usize = 8;
 /// The longest record; what is longer waits for the database.
@@ -186,7 +190,7 @@ impl State {
             }
             let created = Current::create(dir, self.number);
             self.number += 1;
-            self.phase = created.map_or_else(|_| Phase::after_failure(), Phase::Writes);
+            self.phase = created.map_or_else(|_| Phase::resting(RETRY), Phase::Writes);
         }
         let Phase::Writes(current) = &mut self.phase else { return None };
         let sum = checksum(current.salt, payload).to_le_bytes();
@@ -203,16 +207,19 @@ impl State {
         if segment.is_some_and(|segment| !Arc::ptr_eq(segment, &current.segment)) {
             return;
         }
+        let began = Instant::now();
         if !current.write_out() {
             // Half a frame may be at its end: nothing is put behind it.
-            self.phase = Phase::after_failure();
+            self.phase = Phase::resting(RETRY);
+        } else if began.elapsed() > SLOW {
+            self.phase = Phase::resting(REST);
         }
     }
 }
 
 impl Phase {
-    fn after_failure() -> Self {
-        Self::Rests(Some(Instant::now() + RETRY))
+    fn resting(time: Duration) -> Self {
+        Self::Rests(Some(Instant::now() + time))
     }
 }
 
@@ -295,4 +302,61 @@ fn checksum(salt: u32, payload: &[u8]) -> u32 {
     let mut sum = crc32fast::Hasher::new_with_initial(salt);
     sum.update(payload);
     sum.finalize()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::fd::OwnedFd;
+
+    use super::*;
+
+    /// The file is a pipe, so that the test decides how long a write takes.
+    fn pipe(dir: &Path) -> (Journal, std::io::PipeReader) {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let segment = Arc::new(Segment::new(dir.join("none"), None));
+        let current = Current { file: OwnedFd::from(writer).into(), salt: 1, gathered: Vec::new(), segment };
+        let state = Mutex::new(State { number: 1, phase: Phase::Writes(current) });
+        (Journal { dir: dir.to_owned(), state }, reader)
+    }
+
+    fn hold(journal: &Journal) -> Option<Ticket> {
+        let exchange = ExchangeId::from_bytes([1; 16]);
+        let row =
+            PendingRow { exchange, key: 1, budget: 1, period: 0, amount: 1, created_ms: 1, expires_ms: 2 };
+        journal.append(&Record::Hold(row))
+    }
+
+    #[test]
+    fn a_disk_that_keeps_a_worker_waiting_is_left_alone_for_a_while() {
+        let dir = tempfile::tempdir().unwrap();
+        let (journal, mut reader) = pipe(dir.path());
+        let quick = hold(&journal).unwrap();
+        journal.write_out(quick).unwrap().written();
+        assert!(matches!(journal.state().phase, Phase::Writes(_)));
+        // More than a pipe holds.
+        let mut tickets = Vec::new();
+        while journal.state().gathered() < 200_000 {
+            tickets.push(hold(&journal).unwrap());
+        }
+        let reading = std::thread::spawn(move || {
+            std::thread::sleep(SLOW * 2);
+            std::io::copy(&mut reader.by_ref().take(200_000), &mut std::io::sink()).unwrap();
+            reader
+        });
+        for ticket in tickets {
+            journal.write_out(ticket).expect("it is slow and there").written();
+        }
+        assert!(hold(&journal).is_none(), "whoever comes next waits for the database");
+        assert!(
+            matches!(journal.state().phase, Phase::Rests(Some(until)) if until > Instant::now() + REST / 2)
+        );
+        drop(reading.join().unwrap());
+    }
+
+    impl State {
+        fn gathered(&self) -> usize {
+            if let Phase::Writes(current) = &self.phase { current.gathered.len() } else { usize::MAX }
+        }
+    }
 }
