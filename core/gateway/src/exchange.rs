@@ -58,6 +58,7 @@ pub mod warm;
 pub mod words;
 
 use crate::buffered::Held;
+use crate::crowd::Places;
 use crate::gateway::Gateway;
 use crate::ingress::form::{self, Form};
 use crate::ingress::respond::{Gone, Head};
@@ -66,6 +67,7 @@ use crate::models;
 use crate::refusal::Refusal;
 use crate::slots::Taken;
 use crate::snapshot::Snapshot;
+use crate::telemetry::live::InFlight;
 use crate::telemetry::{Telemetry, record};
 use admit::Admitted;
 use attempt::Committed;
@@ -114,6 +116,8 @@ pub struct Exchange<'g> {
     pub trace: Trace,
     /// What policies saw first; `None`: none is asked.
     pub seen: Option<Arc<RequestView>>,
+    /// Counts the attempt that a reply comes from as in flight, and keeps its places, until the reply is over.
+    pub in_flight: Option<(InFlight, Places)>,
     /// Who served it, and who counted what was used.
     pub served: Option<(Arc<str>, Source)>,
     /// What its end says of a prompt cache.
@@ -306,7 +310,7 @@ impl Exchange<'_> {
         let record = replay.is_some() || self.collects(&admitted);
         let committed = self.attempts(&admitted, &request, &view, planned, record).await;
         self.told = told(&admitted);
-        match committed {
+        let ended = match committed {
             Ok(Committed::Whole(whole)) => self.reply(admitted, &request, *whole, replay).await,
             Ok(Committed::Stream(stream)) => Box::pin(self.stream(admitted, &request, *stream, replay)).await,
             Ok(Committed::Raw(raw)) => Box::pin(self.raw(admitted, &request, *raw)).await,
@@ -317,7 +321,9 @@ impl Exchange<'_> {
                 Box::pin(self.count(admitted, &request)).await
             }
             Err(end) => self.ended(admitted, end, Outcome::Failed).await,
-        }
+        };
+        self.in_flight = None;
+        ended
     }
 
     /// Settles an exchange that ended before a reply: nothing is billed.

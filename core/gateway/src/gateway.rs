@@ -205,6 +205,7 @@ impl Gateway {
             record,
             trace: Trace::new(),
             seen: None,
+            in_flight: None,
             served: None,
             sent: None,
             told: None,

@@ -98,18 +98,6 @@ pub struct Served {
     pub began: Instant,
     /// Headers of the provider that the caller gets.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// Counts the attempt as in flight, and keeps its places, until the reply is over.
-    pub in_flight: Option<Arc<(InFlight, Places)>>,
-}
-
-impl Committed {
-    fn served_mut(&mut self) -> &mut Served {
-        match self {
-            Self::Whole(whole) => &mut whole.served,
-            Self::Stream(stream) => &mut stream.served,
-            Self::Raw(raw) => &mut raw.served,
-        }
-    }
 }
 
 /// A failed attempt: what policies see, and what the caller sees if it was the last.
@@ -378,8 +366,8 @@ impl Exchange<'_> {
         outcome: Result<Committed, Failed>,
     ) -> Result<Committed, Failed> {
         match outcome {
-            Ok(mut committed) => {
-                committed.served_mut().in_flight = Some(Arc::new(in_flight));
+            Ok(committed) => {
+                self.in_flight = Some(in_flight);
                 bound.keys.well(key);
                 self.note(bound, span, began, Some(200), None);
                 Ok(committed)
@@ -567,7 +555,6 @@ impl Call {
             id: Arc::clone(&self.id),
             began: self.began,
             headers: passed_on(&response, request.api(), &self.outgoing.dropped),
-            in_flight: None,
         };
         if matches!(self.outgoing.way, Way::Opaque) {
             return Ok(Committed::Raw(Box::new(Raw { served, response, until: self.until })));

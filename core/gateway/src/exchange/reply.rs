@@ -36,7 +36,7 @@ impl Exchange<'_> {
         whole: Whole,
         recording: Option<Recording>,
     ) -> Result<(), End> {
-        let Whole { mut served, body, summary } = whole;
+        let Whole { served, body, summary } = whole;
         self.label(&admitted, &served, &summary.label);
         let (usage, source) = summary.usage.map_or_else(
             || (guessed(request, summary.content_bytes), Source::Estimate),
@@ -54,8 +54,6 @@ impl Exchange<'_> {
         let close =
             Close { outcome: Outcome::Ok, served: Some(served.clone()), usage, source, saved: Nanos(0) };
         let money = self.settle(admitted, close).await?;
-        // Whoever sees the end of the reply may ask again: the target's place is free by then.
-        served.in_flight = None;
         if let Some(recording) = recording.filter(|_| keeps) {
             self.store(recording, body.expose(), &served, usage, money);
         }

@@ -76,7 +76,12 @@ impl Exchange<'_> {
         self.record.provider_cost = money.cost;
         self.sent = Sent::by(&admitted, &close);
         self.served = close.served.as_ref().map(|served| (Arc::clone(&served.id), close.source));
-        match admitted.reservation.settle(posting).await {
+        let settled = admitted.reservation.settle(posting).await;
+        if close.outcome == Outcome::Ok {
+            // Whoever sees the end of the reply may ask again: the target's place is free by then.
+            self.in_flight = None;
+        }
+        match settled {
             Ok(()) => Ok(money),
             Err(error @ SettleError::OverHold { charged, .. }) => {
                 let trace_id = self.record.trace.id();

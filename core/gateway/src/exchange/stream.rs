@@ -61,7 +61,7 @@ impl Exchange<'_> {
         opened: Opened,
         recording: Option<Recording>,
     ) -> Result<(), End> {
-        let Opened { mut served, mut response, mut relay, until } = opened;
+        let Opened { served, mut response, mut relay, until } = opened;
         // Stopped before anything has left: a real status is still possible.
         if relay.end() == Some(Ended::Stopped) || self.collects(&admitted) {
             let opened = Opened { served, response, relay, until };
@@ -99,8 +99,6 @@ impl Exchange<'_> {
                 {
                     self.store(recording, body.expose(), &served, usage, money);
                 }
-                // As for a whole reply: the target's place is free before its end is seen.
-                served.in_flight = None;
                 let last = relay.last();
                 self.last(last).await?;
                 response.finish().await;
