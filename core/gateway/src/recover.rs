@@ -8,6 +8,7 @@ use crate::telemetry::metrics::Metrics;
 use std::fs;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use weir_ledger::is_gone;
 
 /// What was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,11 +47,6 @@ fn owner(name: &str) -> Option<u32> {
     let (pid, random) = name.strip_prefix("weir-")?.split_once('-')?;
     let hex = random.len() == 16 && random.bytes().all(|byte| byte.is_ascii_hexdigit());
     pid.parse().ok().filter(|_| hex)
-}
-
-/// Whether there is no such process; where that cannot be told, there is.
-fn is_gone(pid: u32) -> bool {
-    Path::new("/proc/self").exists() && !Path::new("/proc").join(pid.to_string()).exists()
 }
 
 fn entries(folder: &Path, ours: impl Fn(&str) -> bool) -> impl Iterator<Item = std::path::PathBuf> {

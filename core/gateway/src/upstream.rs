@@ -375,11 +375,6 @@ impl Dialer {
             }
         }
     }
-
-    /// Gives a connection back, which was made or taken in that epoch.
-    fn keep(&self, stream: Stream, epoch: u64) {
-        self.shelf.keep(stream, epoch);
-    }
 }
 
 /// Reads response heads until one that is not informational.

@@ -17,7 +17,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::exchange::ExchangeId;
 use crate::options::OpenError;
-use crate::store::{StoreError, TRIGGERS, open_reader, put_aside};
+use crate::store::{StoreError, TRIGGERS, open_reader, put_aside, unposted};
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -26,7 +26,7 @@ pub struct Report {
     pub postings: u64,
     /// Holds that are pending.
     pub pending: u64,
-    /// Postings that a process which was killed has left in its journal: the next start makes rows of them.
+    /// Postings that are in the journal and no rows yet: a process that runs, or the next that starts, makes them so.
     pub waiting: u64,
     /// What is broken; empty: nothing.
     pub violations: Vec<Violation>,
@@ -95,14 +95,8 @@ pub fn missing<'a>(
     exchanges: impl IntoIterator<Item = &'a str>,
 ) -> Result<Vec<String>, OpenError> {
     let (conn, _) = open_reader(dir)?;
-    let mut find = conn.prepare("SELECT 1 FROM postings WHERE exchange = ?1").map_err(StoreError::from)?;
-    let mut missing = Vec::new();
-    for exchange in exchanges {
-        if !find.exists([ExchangeId::parse(exchange)]).map_err(StoreError::from)? {
-            missing.push(exchange.to_owned());
-        }
-    }
-    Ok(missing)
+    let missing = unposted(&conn, exchanges.into_iter().map(ExchangeId::parse).collect())?;
+    Ok(missing.iter().map(ExchangeId::to_string).collect())
 }
 
 /// One question: each row of the answer is a violation, told by its columns.

@@ -23,7 +23,8 @@ use crate::principal::Principal;
 use crate::reader::Reader;
 use crate::reservation::{Desk, Refused, Reservation};
 use crate::store::{
-    Changed, Counters, Damage, Hold, Loaded, PendingRow, People, SqliteStore, Store, StoreError, Write,
+    Changed, Counters, Damage, Hold, Loaded, Opened, PendingRow, People, SqliteStore, Store, StoreError,
+    Write,
 };
 use crate::usage::{Query, UsageRow};
 use crate::wishes::Wishes;
@@ -90,6 +91,19 @@ struct Shared {
     turn: Mutex<()>,
 }
 
+impl Shared {
+    async fn reserve(
+        &self,
+        principal: &Arc<Principal>,
+        exchange_id: &str,
+        fresh: bool,
+        hold: Nanos,
+    ) -> Result<Reservation, Refused> {
+        let exchange = (ExchangeId::parse(exchange_id), fresh);
+        self.desk.reserve(principal, exchange, hold, self.clock.now_ms()).await
+    }
+}
+
 impl Ledger {
     /// Opens or makes the ledger in `dir`, and keeps others out of it.
     ///
@@ -99,9 +113,9 @@ impl Ledger {
         pepper::make_private_dir(dir)?;
         let lock = Lock::take(dir, options.admin_addr.as_deref())?;
         let mark = hex::encode(options.pepper.tag(b"weir pepper mark"));
-        let store = SqliteStore::start(dir, options.sync, &mark, options.clock.clone(), lock)?;
-        let (counters, journal) = (store.counters(), store.journal());
-        let (damage, replayed) = (store.damage().to_vec(), store.replayed());
+        let opened = SqliteStore::start(dir, options.sync, &mark, options.clock.clone(), lock)?;
+        let Opened { store, journal, damage, replayed } = opened;
+        let counters = store.counters();
         let loaded = store.load()?;
         let adopted = loaded.pending.len();
         let store: Arc<dyn Store> = Arc::new(store);
@@ -155,8 +169,7 @@ impl Ledger {
         exchange_id: &str,
         hold: Nanos,
     ) -> Result<Reservation, Refused> {
-        let now = self.shared.clock.now_ms();
-        self.shared.desk.reserve(principal, (ExchangeId::parse(exchange_id), false), hold, now).await
+        self.shared.reserve(principal, exchange_id, false, hold).await
     }
 
     /// The same for an exchange whose id nobody has used before, in this process or an earlier one, which the caller
@@ -171,8 +184,7 @@ impl Ledger {
         exchange_id: &str,
         hold: Nanos,
     ) -> Result<Reservation, Refused> {
-        let now = self.shared.clock.now_ms();
-        self.shared.desk.reserve(principal, (ExchangeId::parse(exchange_id), true), hold, now).await
+        self.shared.reserve(principal, exchange_id, true, hold).await
     }
 
     /// For holds that are made from now on; see [`Options::hold_timeout`].

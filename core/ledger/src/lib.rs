@@ -76,6 +76,7 @@ pub use exchange::{ExchangeId, OpenExchanges};
 pub use key::SecretKey;
 pub use ledger::{Ledger, Spent, Stats};
 pub use limit::RateLimited;
+pub use lock::is_gone;
 pub use options::{OpenError, Options, Sync};
 pub use people::{Edit, Group, KeyRow, NewBudget, NewKey, Organisation, Team};
 pub use pepper::Pepper;

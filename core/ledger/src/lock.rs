@@ -49,9 +49,13 @@ impl Lock {
 pub(crate) fn is_held(dir: &Path) -> bool {
     let holder =
         File::open(dir.join("weir.lock")).map(|mut file| Holder::read(&mut file)).unwrap_or_default();
-    holder.pid.is_some_and(|pid| {
-        !Path::new("/proc/self").exists() || Path::new("/proc").join(pid.to_string()).exists()
-    })
+    holder.pid.is_some_and(|pid| !is_gone(pid))
+}
+
+/// Whether there is no such process; where that cannot be told, there is.
+#[must_use]
+pub fn is_gone(pid: u32) -> bool {
+    Path::new("/proc/self").exists() && !Path::new("/proc").join(pid.to_string()).exists()
 }
 
 impl Holder {

@@ -22,7 +22,7 @@ impl Reader {
         open_reader(dir).map(|(conn, waiting)| Self { conn, waiting })
     }
 
-    /// Postings that a process which was killed has left in its journal: the next start makes rows of them.
+    /// Postings that are in the journal and no rows yet: a process that runs, or the next that starts, makes them so.
     #[must_use]
     pub const fn waiting(&self) -> u64 {
         self.waiting

@@ -7,6 +7,7 @@
 //! write itself, after the commit, and there the store ends a hold in its [`Account`]. So memory never shows more room
 //! than rows and journal do (L3).
 
+mod damage;
 mod groups;
 mod health;
 mod interned;
@@ -24,12 +25,12 @@ use std::sync::{Arc, atomic::AtomicU64};
 
 use serde::{Deserialize, Serialize};
 
+pub use damage::{Damage, Part};
+pub(crate) use damage::{free, put_aside};
 pub use migrations::SCHEMA_VERSION;
 pub(crate) use migrations::TRIGGERS;
 pub use sqlite::SqliteStore;
-pub(crate) use sqlite::{open_reader, read_keys, read_usage};
-pub(crate) use wal::put_aside;
-pub use wal::{Damage, Part};
+pub(crate) use sqlite::{Opened, open_reader, read_keys, read_usage, unposted};
 
 use crate::account::Account;
 use crate::answer::Answerer;

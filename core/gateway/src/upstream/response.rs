@@ -193,7 +193,7 @@ impl Response {
                 }
                 one.respect_keepalive();
                 if let Some(stream) = one.reuse().await {
-                    self.dialer.keep(stream, epoch);
+                    self.dialer.shelf.keep(stream, epoch);
                 }
             }
             // Its connection is everybody's; a stream that has not ended is reset when it is let go of.

@@ -9,11 +9,7 @@ use super::{Entry, FRAME, HEADER, NAME, Posted, ROOM, Record, Segment, checksum}
 use crate::exchange::ExchangeId;
 use crate::options::OpenError;
 use crate::posting::Posting;
-use crate::store::{Damage, Part};
-
-/// Between a segment's name and a number: one that has lost something, and one whose end may only have been cut off.
-const DAMAGED: &str = ".damaged-";
-const CUT_OFF: &str = ".cut-off-";
+use crate::store::{Damage, Part, free};
 
 /// What an earlier process has left.
 pub(crate) struct Left {
@@ -32,7 +28,7 @@ pub(crate) fn left(dir: &Path) -> Result<Left, OpenError> {
         left.number = number + 1;
         let Some(found) = read(&fs::read(&path)?) else { return Err(OpenError::Journal(path)) };
         let Found { good, lost, is_cut_off: may_be_cut_off, .. } = found;
-        let aside = (lost > 0).then(|| free(&path, if may_be_cut_off { CUT_OFF } else { DAMAGED }));
+        let aside = (lost > 0).then(|| free(&path, may_be_cut_off));
         let damage = |aside| Damage { part: Part::Journal, good, lost, may_be_cut_off, aside };
         left.damage.extend(aside.clone().map(damage));
         let segment = Arc::new(Segment::new(path, aside));
@@ -71,15 +67,6 @@ fn segments(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     }
     found.sort();
     Ok(found)
-}
-
-fn free(segment: &Path, kind: &str) -> PathBuf {
-    let named = |number: u32| {
-        let mut name = segment.as_os_str().to_owned();
-        name.push(format!("{kind}{number}"));
-        PathBuf::from(name)
-    };
-    (1..).map(named).find(|path| !path.exists()).unwrap_or_else(|| named(0))
 }
 
 struct Found {

@@ -38,9 +38,17 @@ pub struct SqliteStore {
     /// The thread, to be woken when it lets rows gather.
     gatherer: Thread,
     counters: Arc<Counters>,
-    journal: Option<Arc<Journal>>,
-    damage: Vec<Damage>,
-    replayed: u64,
+}
+
+/// A store, and what its opening came to.
+pub(crate) struct Opened {
+    pub(crate) store: SqliteStore,
+    /// Where rows are written down first.
+    pub(crate) journal: Option<Arc<Journal>>,
+    /// What the ledger's files had lost.
+    pub(crate) damage: Vec<Damage>,
+    /// Postings that were in the journal, and no rows.
+    pub(crate) replayed: u64,
 }
 
 impl SqliteStore {
@@ -52,7 +60,7 @@ impl SqliteStore {
         pepper_mark: &str,
         clock: Clock,
         lock: Lock,
-    ) -> Result<Self, OpenError> {
+    ) -> Result<Opened, OpenError> {
         let path = dir.join(FILE);
         let mut damage: Vec<_> = wal::look(&path)?.into_iter().collect();
         let mut conn = Connection::open(&path).map_err(StoreError::from)?;
@@ -88,26 +96,12 @@ impl SqliteStore {
         let replayed = ready.recv().unwrap_or(Err(StoreError::Closed))?;
         let gatherer = thread.thread().clone();
         let (queue, thread) = (RwLock::new(Some(queue)), Mutex::new(Some(thread)));
-        Ok(Self { path, queue, thread, gatherer, counters, journal, damage, replayed })
-    }
-
-    /// Where rows are written down first.
-    pub(crate) fn journal(&self) -> Option<Arc<Journal>> {
-        self.journal.clone()
-    }
-
-    /// Postings that were in the journal when it was opened, and no rows.
-    pub(crate) const fn replayed(&self) -> u64 {
-        self.replayed
+        let store = Self { path, queue, thread, gatherer, counters };
+        Ok(Opened { store, journal, damage, replayed })
     }
 
     pub(crate) fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.counters)
-    }
-
-    /// What the ledger's files had lost when it was opened.
-    pub(crate) fn damage(&self) -> &[Damage] {
-        &self.damage
     }
 
     fn reader(&self) -> Result<Connection, StoreError> {
@@ -206,27 +200,33 @@ pub(crate) fn open_reader(dir: &Path) -> Result<(Connection, u64), OpenError> {
 /// Waits until what is in the journal now is in the database, if there is a process that sees to it; answers how many
 /// postings are not.
 fn catch_up(dir: &Path, conn: &Connection) -> Result<u64, OpenError> {
-    let mut waiting = journal::postings(dir)?;
-    let mut find = conn.prepare("SELECT 1 FROM postings WHERE exchange = ?1").map_err(StoreError::from)?;
+    let mut waiting = unposted(conn, journal::postings(dir)?)?;
     let mut patience = PATIENCE;
-    loop {
-        let before = waiting.len();
-        let mut still = Vec::new();
-        for exchange in waiting {
-            if !find.exists([&exchange]).map_err(StoreError::from)? {
-                still.push(exchange);
-            }
-        }
-        waiting = still;
-        if waiting.len() < before {
-            patience = PATIENCE;
-        }
-        if waiting.is_empty() || patience.is_zero() || !lock::is_held(dir) {
-            return Ok(waiting.len() as u64);
-        }
+    while !waiting.is_empty() && !patience.is_zero() && lock::is_held(dir) {
         thread::sleep(LOOK);
-        patience = patience.saturating_sub(LOOK);
+        let before = waiting.len();
+        waiting = unposted(conn, waiting)?;
+        patience = if waiting.len() < before { PATIENCE } else { patience.saturating_sub(LOOK) };
     }
+    Ok(waiting.len() as u64)
+}
+
+/// Those of the exchanges that have no posting.
+pub(crate) fn unposted(
+    conn: &Connection,
+    mut exchanges: Vec<ExchangeId>,
+) -> Result<Vec<ExchangeId>, StoreError> {
+    let mut find = conn.prepare("SELECT 1 FROM postings WHERE exchange = ?1")?;
+    let mut failed = Ok(());
+    exchanges.retain(|exchange| match find.exists([exchange]) {
+        Ok(there) => !there,
+        Err(error) => {
+            failed = Err(error);
+            true
+        }
+    });
+    failed?;
+    Ok(exchanges)
 }
 
 /// Keys, for a reader.

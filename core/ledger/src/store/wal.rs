@@ -10,105 +10,29 @@
 //! `….cut-off-N` where it is the last frame alone, which is what `kill -9` now and then leaves of a write that nobody
 //! was told of.
 
-use std::fmt;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use super::damage::{Damage, Part, free, suffixed};
 
 const HEADER: usize = 32;
 const FRAME: usize = 24;
 /// The big-endian variant's magic number; the little-endian one's is one less.
 const MAGIC: u32 = 0x377f_0683;
-/// Between the database's name and a number.
-const DAMAGED: &str = "-wal.damaged-";
-const CUT_OFF: &str = "-wal.cut-off-";
-
-/// What a file of the ledger has lost.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Damage {
-    /// Which kind of file.
-    pub part: Part,
-    /// Frames that are sound, up to the first that is not.
-    pub good: usize,
-    /// The write-ahead log's transactions behind them, whose postings are gone from the ledger; or places in the
-    /// journal that cannot be read (a posting in them is gone, if it was not a row before).
-    pub lost: usize,
-    /// Whether what is lost may just as well have been cut off while it was written, and was then never acknowledged.
-    pub may_be_cut_off: bool,
-    /// Where the file was put.
-    pub aside: PathBuf,
-}
-
-/// A kind of file whose damage is looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// SQLite's.
-    WriteAheadLog,
-    /// Ours.
-    Journal,
-}
-
-impl fmt::Display for Damage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { part, good, lost, may_be_cut_off, aside } = self;
-        match part {
-            Part::WriteAheadLog => {
-                write!(
-                    f,
-                    "the ledger's write-ahead log is damaged after frame {good}: {lost} transactions in it"
-                )?;
-                if *may_be_cut_off {
-                    f.write_str(" (the last one; it may have been cut off before it was acknowledged)")?;
-                }
-                write!(
-                    f,
-                    " are not in the ledger, but for what its journal still had. The log is kept as {}",
-                    aside.display()
-                )
-            }
-            Part::Journal if *may_be_cut_off => write!(
-                f,
-                "the ledger's journal ends in the middle of a record, after {good} of them (it may have been cut off \
-                 before anybody was told of it). The file is kept as {}",
-                aside.display()
-            ),
-            Part::Journal => write!(
-                f,
-                "the ledger's journal is damaged after record {good}: {lost} places in it cannot be read, and what \
-                 they held is in the ledger only if it was committed before. The file is kept as {}",
-                aside.display()
-            ),
-        }
-    }
-}
 
 /// Looks at the log beside a database, and puts it aside if it is damaged. For whoever holds the ledger's lock.
 pub(super) fn look(database: &Path) -> io::Result<Option<Damage>> {
-    let name = |suffix: &str| {
-        let mut name = database.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
-    let log = match fs::read(name("-wal")) {
+    let path = suffixed(database, "-wal");
+    let log = match fs::read(&path) {
         Ok(log) => log,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
     let Some((good, lost, may_be_cut_off)) = walk(&log) else { return Ok(None) };
-    let kind = if may_be_cut_off { CUT_OFF } else { DAMAGED };
-    let free = (1..).map(|number: u32| name(&format!("{kind}{number}"))).find(|path| !path.exists());
-    let aside = free.unwrap_or_else(|| name(kind));
+    let aside = free(&path, may_be_cut_off);
     fs::write(&aside, &log)?;
     Ok(Some(Damage { part: Part::WriteAheadLog, good, lost, may_be_cut_off, aside }))
-}
-
-/// Damaged files that were put aside in a ledger's folder.
-pub(crate) fn put_aside(dir: &Path) -> Vec<String> {
-    let files = fs::read_dir(dir).into_iter().flatten().flatten();
-    let mut names: Vec<_> = files.filter_map(|file| file.file_name().into_string().ok()).collect();
-    names.retain(|name| name.starts_with("ledger.") && name.contains(".damaged-"));
-    names.sort();
-    names
 }
 
 /// Good frames, lost transactions, and whether the one that is lost may have been cut off; `None`: nothing is lost.
@@ -161,7 +85,10 @@ fn checksum((mut one, mut two): (u32, u32), bytes: &[u8], big: bool) -> (u32, u3
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
+    use crate::store::put_aside;
     use rusqlite::Connection;
 
     /// A database whose log holds `rows` transactions, as `kill -9` would leave it.
