@@ -3,7 +3,8 @@
 //!
 //! # Layout
 //!
-//! - [`streams`], [`soak`], [`kill9`], [`disk`], [`overload`], [`slowloris`], [`idle`], [`restart`]: one drill each.
+//! - [`streams`], [`soak`], [`kill9`], [`disk`], [`overload`], [`slowloris`], [`idle`], [`restart`], [`syn`]: one drill
+//!   each.
 //! - [`Outcome`]: what a drill did, what it measured, and what was wrong.
 //! - [`mock`]: a provider whose replies can be known in advance, at any pace.
 //! - [`ask`]: a caller that knows what it must get.
@@ -20,6 +21,7 @@ pub mod restart;
 pub mod slowloris;
 pub mod soak;
 pub mod streams;
+pub mod syn;
 
 use std::fmt;
 use std::future::Future;
@@ -58,6 +60,11 @@ pub const ALL: &[Drill] = &[
         name: "idle",
         shows: "an upstream that closes idle connections: no error, no fallback",
         start: |quick| Box::pin(idle::run(if quick { 2_000 } else { 10_000 })),
+    },
+    Drill {
+        name: "syn",
+        shows: "a network that loses 30 % of the SYNs: no error, nobody is asked twice",
+        start: |quick| Box::pin(syn::run(if quick { 500 } else { 4_000 })),
     },
     Drill {
         name: "restart",
@@ -163,4 +170,16 @@ models:
   m: {{ targets: [{{ target: one/m, max_output: 100000, prices: {{ input: 1, output: 10 }} }}] }}
 "
     )
+}
+
+/// The same with a provider `two` behind it.
+#[must_use]
+pub fn with_second(one: SocketAddr, two: SocketAddr) -> String {
+    let second = format!("  two: {{ base_url: 'http://{two}/v1', keys: [sk-two] }}\nmodels:");
+    config(one)
+        .replace(
+            "10 } }]",
+            "10 } }, { target: two/m, max_output: 100000, prices: { input: 1, output: 10 } }]",
+        )
+        .replace("models:", &second)
 }

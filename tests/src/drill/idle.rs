@@ -2,7 +2,7 @@
 
 use super::ask::{Lost, Order};
 use super::mock::{After, Mock, Plan};
-use super::{Outcome, config};
+use super::{Outcome, with_second};
 use crate::{Client, Gateway, Setup};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,14 +25,7 @@ pub async fn run(requests: usize) -> Outcome {
         Plan { after, ..Plan::default() }
     };
     let (one, two) = (Mock::start(plan).await, Mock::start(|_| Plan::default()).await);
-    let second = format!("  two: {{ base_url: 'http://{}/v1', keys: [sk-two] }}\nmodels:", two.address);
-    let config = config(one.address)
-        .replace(
-            "10 } }]",
-            "10 } }, { target: two/m, max_output: 100000, prices: { input: 1, output: 10 } }]",
-        )
-        .replace("models:", &second);
-    let mut gateway = Setup::new(config).start().await;
+    let mut gateway = Setup::new(with_second(one.address, two.address)).start().await;
     let key = gateway.key(&[]);
     let next = Arc::new(AtomicUsize::new(0));
     let mut callers = tokio::task::JoinSet::new();
