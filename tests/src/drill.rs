@@ -3,8 +3,8 @@
 //!
 //! # Layout
 //!
-//! - [`streams`], [`soak`], [`kill9`], [`disk`], [`overload`], [`slowloris`], [`idle`], [`restart`], [`syn`]: one drill
-//!   each.
+//! - [`streams`], [`soak`], [`kill9`], [`disk`], [`overload`], [`slowloris`], [`slowhttp`], [`idle`], [`restart`],
+//!   [`syn`]: one drill each.
 //! - [`Outcome`]: what a drill did, what it measured, and what was wrong.
 //! - [`mock`]: a provider whose replies can be known in advance, at any pace.
 //! - [`ask`]: a caller that knows what it must get.
@@ -18,6 +18,7 @@ pub mod measure;
 pub mod mock;
 pub mod overload;
 pub mod restart;
+pub mod slowhttp;
 pub mod slowloris;
 pub mod soak;
 pub mod streams;
@@ -90,6 +91,11 @@ pub const ALL: &[Drill] = &[
         name: "slowloris",
         shows: "1,000 slow connections: the others see no failure and p99 <= 2x; the slow are gone in 15 s",
         start: |quick| Box::pin(slowloris::run(if quick { 1 } else { 3 })),
+    },
+    Drill {
+        name: "slowhttp",
+        shows: "slowhttptest in four modes, 1,000 connections: as slowloris",
+        start: |quick| Box::pin(slowhttp::run(if quick { 26 } else { 35 })),
     },
     Drill {
         name: "streams",

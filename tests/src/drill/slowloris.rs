@@ -22,13 +22,13 @@ const UNREAD: usize = 50;
 /// What is said of each way, and of those.
 const NAMES: [&str; 4] = ["s, slow headers", "s, slow bodies", "s, idle", "s, unread replies"];
 /// Of the others.
-const RATE: f64 = 200.0;
+pub(super) const RATE: f64 = 200.0;
 /// Seconds without attackers, to know what is normal.
 const BASELINE: u64 = 8;
 /// Seconds in which they must be gone.
-const GONE: f64 = 15.0;
+pub(super) const GONE: f64 = 15.0;
 /// The gateway's timeouts in this drill.
-const TIMEOUTS: &str = "  timeouts: { header: 10s, body: 10s, write: 10s }";
+pub(super) const TIMEOUTS: &str = "  timeouts: { header: 10s, body: 10s, write: 10s }";
 /// Pieces of 64 KiB that a slow reader asks for: more than any socket buffer takes.
 const LONG: usize = 256;
 
@@ -132,7 +132,11 @@ fn head(key: &str, length: usize) -> String {
 }
 
 /// Sends requests at their own times; how long each took in milliseconds, and what was wrong.
-async fn others(address: SocketAddr, key: &str, seconds: u64) -> (Vec<f64>, BTreeMap<String, usize>) {
+pub(super) async fn others(
+    address: SocketAddr,
+    key: &str,
+    seconds: u64,
+) -> (Vec<f64>, BTreeMap<String, usize>) {
     let pool = Pool::of(address);
     let (told, mut told_of) = mpsc::unbounded_channel();
     let (began, mut sent) = (Instant::now(), 0_usize);
