@@ -6,6 +6,7 @@ use super::hedge::{self, Race};
 use super::keys::{OtherKeys, keys, unasked};
 use super::outgoing::{Outgoing, Way};
 use super::plan::Planned;
+use super::raw::{self, Rest};
 use super::relay::{Ended, Relay};
 use super::{End, Exchange, ask, limits, told, words};
 use crate::buffered::Held;
@@ -29,6 +30,7 @@ use weir_llm::neutral::{Ask, Broken};
 use weir_llm::payload::Payload;
 use weir_llm::request::Request;
 use weir_llm::translate::{self, Back, Summary};
+use weir_llm::units::Told;
 use weir_policy::pipeline::{PolicyId, Streams};
 use weir_policy::{AttemptError, AttemptFacts, ErrorClass, Hook, Recovery, RequestView, Step, Target};
 
@@ -49,7 +51,7 @@ pub enum Committed {
     Whole(Box<Whole>),
     /// Its first event is here.
     Stream(Box<Opened>),
-    /// It is no conversation, and its head is here.
+    /// It is no conversation; its head is here, and all of it if that is JSON.
     Raw(Box<Raw>),
 }
 
@@ -63,14 +65,12 @@ pub struct Whole {
     pub summary: Summary,
 }
 
-/// A reply that passes as it comes: an embedding, an image, sound.
+/// A reply that is no conversation: an embedding, an image, sound.
 pub struct Raw {
     /// Who gives it.
     pub served: Served,
     /// All of it but its head.
-    pub response: Response,
-    /// When the attempt is cut.
-    pub until: Instant,
+    pub rest: Rest,
 }
 
 /// A stream whose first bytes have come.
@@ -557,7 +557,7 @@ impl Call {
             headers: passed_on(&response, request.api(), &self.outgoing.dropped),
         };
         if matches!(self.outgoing.way, Way::Opaque) {
-            return Ok(Committed::Raw(Box::new(Raw { served, response, until: self.until })));
+            return self.raw(served, response, request.api(), held).await;
         }
         let events =
             response.header("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
@@ -582,11 +582,27 @@ impl Call {
         };
         match read {
             Ok((body, summary)) => Ok(Committed::Whole(Box::new(Whole { served, body, summary }))),
-            Err(Broken::Said(error)) => Err(self.rejected(error, Some(200), None)),
-            Err(Broken::Unreadable(why)) => {
-                Err(self.failed(Failure { replied: true, ..Failure::new(ErrorClass::ServerError, why) }))
-            }
+            Err(broken) => Err(self.broken(broken)),
         }
+    }
+
+    /// Reads what is to be JSON: an error in it is still an error before commit. All else passes as it comes.
+    async fn raw(
+        &self,
+        served: Served,
+        mut response: Response,
+        api: Api,
+        held: &mut Held<'_>,
+    ) -> Result<Committed, Failed> {
+        let rest = if raw::is_json(api, &response) {
+            let body = response.body(REPLY, held).await.map_err(|failure| self.failed(failure))?;
+            response.release().await;
+            let told = Told::read(api, body.expose()).map_err(|broken| self.broken(broken))?;
+            Rest::Whole(body, told)
+        } else {
+            Rest::Passing(response, self.until)
+        };
+        Ok(Committed::Raw(Box::new(Raw { served, rest })))
     }
 
     /// Waits for the stream's first event: an error there is still an error before commit.
@@ -640,6 +656,16 @@ impl Call {
             _ => Refusal::bad_gateway("upstream_failed", message),
         };
         Failed { error: self.error(failure.class, None, None, None), refusal, reset_ms: None }
+    }
+
+    /// The status was good, and what came with it is not.
+    fn broken(&self, broken: Broken) -> Failed {
+        match broken {
+            Broken::Said(error) => self.rejected(error, Some(200), None),
+            Broken::Unreadable(why) => {
+                self.failed(Failure { replied: true, ..Failure::new(ErrorClass::ServerError, why) })
+            }
+        }
     }
 
     /// The provider said no.

@@ -1,23 +1,45 @@
-//! A reply that is no conversation: embeddings, images, sound, scores. Its bytes pass; what it says of usage is read where
-//! it is JSON, and what it does not say is counted from the request.
+//! A reply that is no conversation: embeddings, images, sound, scores. Its bytes pass; what it says of usage, and of its own
+//! failing, is read where it is JSON or events, and what it does not say is counted from the request.
 
 use super::admit::Admitted;
-use super::attempt::{REPLY, Raw, Served};
+use super::attempt::{Raw, Served};
 use super::attend::attend;
 use super::restore::restored;
 use super::screen::Screened;
 use super::settle::{Close, Outcome};
 use super::{End, Exchange};
 use crate::ingress::respond::{self, Gone};
-use crate::refusal::Refusal;
 use crate::upstream::Response;
 use bytes::Bytes;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
+use weir_llm::api::Api;
+use weir_llm::payload::Payload;
 use weir_llm::price::Nanos;
 use weir_llm::request::Request;
 use weir_llm::units::{self, Bill, Tail, Told};
+
+const JSON: &str = "application/json";
+const EVENTS: &str = "text/event-stream";
+
+/// What comes behind the head of such a reply.
+pub enum Rest {
+    /// JSON: all of it is here, and what it says.
+    Whole(Payload, Told),
+    /// What passes as it comes, and when it is cut.
+    Passing(Response, Instant),
+}
+
+/// Whether a reply is to be JSON. Its provider may call it otherwise where its API has nothing else.
+pub fn is_json(api: Api, response: &Response) -> bool {
+    let kind = response.header("content-type").unwrap_or_default();
+    match api {
+        Api::Speech | Api::Transcription => kind.starts_with(JSON),
+        Api::Images => !kind.starts_with(EVENTS),
+        _ => true,
+    }
+}
 
 impl Exchange<'_> {
     /// Passes a reply on, and settles it.
@@ -25,35 +47,13 @@ impl Exchange<'_> {
     /// # Errors
     /// The provider broke off, the ledger did not take the posting, or the caller has gone.
     pub async fn raw(&mut self, admitted: Admitted, request: &Request, raw: Raw) -> Result<(), End> {
-        let Raw { served, mut response, until } = raw;
-        let kind = response.header("content-type").unwrap_or("application/octet-stream").to_owned();
-        if !kind.starts_with("application/json") {
-            return self.pass(admitted, request, served, response, (kind, until)).await;
-        }
-        let body = {
-            let reading = pin!(response.body(REPLY, &mut self.held));
-            attend(self.session, &mut self.watched, tokio::time::timeout_at(until.into(), reading)).await
-        };
-        let body = match body {
-            Ok(Ok(Ok(body))) => body,
-            Ok(failed) => {
-                let why = match failed {
-                    Ok(Err(failure)) => failure.message,
-                    _ => "it took longer than it may".to_owned(),
-                };
-                self.snapshot.live.failed(served.bound.live, weir_policy::ErrorClass::Network);
-                let close = Close { served: Some(served.clone()), ..Close::nothing(Outcome::UpstreamCut) };
-                self.settle(admitted, close).await?;
-                let message = format!("The reply from {} broke off: {why}.", served.id);
-                return Err(Refusal::bad_gateway("upstream_failed", message).into());
-            }
-            Err(gone) => {
-                self.settle(admitted, Close::nothing(Outcome::ClientAbort)).await?;
-                return Err(gone.into());
+        let Raw { served, rest } = raw;
+        let (body, told) = match rest {
+            Rest::Whole(body, told) => (body, told),
+            Rest::Passing(response, until) => {
+                return self.pass(admitted, request, served, (response, until)).await;
             }
         };
-        response.release().await;
-        let told = Told::read(request.api(), body.expose());
         let bill = units::bill(request, self.record.bytes_in, &told, served.bound.prices.as_deref());
         let used = (bill.usage, bill.source);
         let body = match self.screen(&admitted, request, &served, body, used).await {
@@ -61,7 +61,7 @@ impl Exchange<'_> {
             other => return self.screened(admitted, request, served, used, other).await,
         };
         let money = self.close(admitted, request, &served, &told, Outcome::Ok).await?;
-        let mut head = respond::whole_head(200, &kind, body.len(), &self.id)?;
+        let mut head = respond::json_head(200, body.len(), &self.id)?;
         self.mark(&mut head, Some((&served, Some(money))));
         self.record.status = 200;
         self.record.ttft = Some(self.started.elapsed());
@@ -101,14 +101,14 @@ impl Exchange<'_> {
         admitted: Admitted,
         request: &Request,
         served: Served,
-        mut response: Response,
-        (kind, until): (String, Instant),
+        (mut response, until): (Response, Instant),
     ) -> Result<(), End> {
+        let kind = response.header("content-type").unwrap_or("application/octet-stream").to_owned();
         let mut head = respond::chunked_head(&kind, &self.id)?;
         self.mark(&mut head, Some((&served, None)));
         self.record.status = 200;
         self.record.ttft = Some(self.started.elapsed());
-        let mut tail = Tail::new(request.api(), kind.starts_with("text/event-stream"));
+        let mut tail = Tail::new(request.api(), kind.starts_with(EVENTS));
         let ended = match respond::begin(self.session, head).await {
             Ok(()) => self.pieces(&mut response, until, &mut tail).await,
             Err(Gone) => Err(Outcome::ClientAbort),
@@ -150,7 +150,7 @@ impl Exchange<'_> {
                     let sent = self.session.write_response_body(chunk.into_bytes(), false).await;
                     sent.map_err(|_| Outcome::ClientAbort)?;
                 }
-                Ok(Ok(Ok(None))) => return Ok(()),
+                Ok(Ok(Ok(None))) if tail.is_whole() => return Ok(()),
                 Ok(_) => return Err(Outcome::UpstreamCut),
             }
         }

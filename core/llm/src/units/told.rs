@@ -1,7 +1,9 @@
-//! What a reply says of usage, and of what an image came to.
+//! What a reply says of usage, of what an image came to, and of its own failing.
 
 use crate::api::Api;
-use crate::json::{Json, Kind, Value};
+use crate::fault::error_in;
+use crate::json::{Json, JsonError, JsonErrorKind, Kind, Value};
+use crate::neutral::Broken;
 use crate::sse;
 use crate::usage::Usage;
 use bytes::Bytes;
@@ -21,9 +23,20 @@ pub struct Told {
 
 impl Told {
     /// Reads a JSON reply of an API.
-    #[must_use]
-    pub fn read(api: Api, body: &Bytes) -> Self {
-        Json::parse_lenient(body.clone()).map_or_else(|_| Self::default(), |json| Self::of(api, json.root()))
+    ///
+    /// # Errors
+    /// [`Broken`]: it is no JSON, or holds an error.
+    pub fn read(api: Api, body: &Bytes) -> Result<Self, Broken> {
+        let json = match Json::parse_lenient(body.clone()) {
+            Ok(json) => json,
+            // A batch of embeddings may have more numbers than are read.
+            Err(JsonError { kind: JsonErrorKind::TooManyValues, .. }) => return Ok(Self::default()),
+            Err(error) => return Err(Broken::Unreadable(format!("the reply is not JSON: {error}"))),
+        };
+        match error_in(json.root()) {
+            Some(error) => Err(Broken::Said(error)),
+            None => Ok(Self::of(api, json.root())),
+        }
     }
 
     fn of(api: Api, root: Value<'_>) -> Self {
@@ -97,11 +110,19 @@ fn begun(value: Value<'_>) -> Option<u64> {
     number.filter(|number| number.is_finite() && *number >= 0.0).map(|number| number.ceil() as u64)
 }
 
-/// Looks for usage in a reply that passes piece by piece: only event streams say any.
+/// The last events of streams.
+const LAST: [&str; 4] =
+    ["image_generation.completed", "image_edit.completed", "speech.audio.done", "transcript.text.done"];
+/// What an event has in it that says more than a piece of the reply.
+const SIGNS: [&[u8]; 4] = [b"\"usage\"", b"\"error\"", b".completed\"", b".done\""];
+
+/// Looks for usage, and for how it ends, in a reply that passes piece by piece: only event streams say any.
 pub struct Tail {
     api: Api,
     events: Option<sse::Parser>,
     told: Told,
+    ended: bool,
+    failed: bool,
 }
 
 impl Tail {
@@ -109,24 +130,34 @@ impl Tail {
     #[must_use]
     pub fn new(api: Api, events: bool) -> Self {
         // An image in base64 is one event.
-        Self { api, events: events.then(|| sse::Parser::new(32 << 20)), told: Told::default() }
+        let parser = events.then(|| sse::Parser::new(32 << 20));
+        Self { api, events: parser, told: Told::default(), ended: !events, failed: false }
     }
 
     /// Looks at a piece.
     pub fn push(&mut self, chunk: &[u8]) {
-        let Self { api, events, told } = self;
-        let Some(parser) = events else { return };
-        let read = parser.push(chunk, &mut |event| {
-            // Pictures are long, and what says usage is not.
-            if memchr::memmem::find(event.data, b"\"usage\"").is_some() {
-                let now = Told::read(*api, &Bytes::copy_from_slice(event.data));
-                if now.usage.is_some() {
-                    *told = now;
-                }
-            }
-        });
-        if read.is_err() {
-            *events = None;
+        let Some(mut parser) = self.events.take() else { return };
+        if parser.push(chunk, &mut |event| self.note(event)).is_ok() {
+            self.events = Some(parser);
+        }
+    }
+
+    fn note(&mut self, event: sse::Event<'_>) {
+        self.failed |= event.name == "error";
+        // Some end their streams as those of chat end.
+        self.ended |= LAST.contains(&event.name) || event.data == b"[DONE]";
+        // Pictures are long, and most events are nothing else.
+        if SIGNS.iter().all(|sign| memchr::memmem::find(event.data, sign).is_none()) {
+            return;
+        }
+        let Ok(json) = Json::parse_lenient(Bytes::copy_from_slice(event.data)) else { return };
+        let root = json.root();
+        let kind = root.get("type").and_then(|kind| kind.as_str()).unwrap_or_default();
+        self.failed |= kind == "error" || error_in(root).is_some();
+        self.ended |= LAST.contains(&&*kind);
+        let told = Told::of(self.api, root);
+        if told.usage.is_some() {
+            self.told = told;
         }
     }
 
@@ -135,6 +166,13 @@ impl Tail {
     pub const fn told(&self) -> &Told {
         &self.told
     }
+
+    /// Whether it is all that its provider had to say, if nothing more comes: no error was among it, and a stream had its
+    /// last event.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.ended && !self.failed
+    }
 }
 
 #[cfg(test)]
@@ -142,7 +180,7 @@ mod tests {
     use super::*;
 
     fn read(api: Api, text: &'static str) -> Option<Usage> {
-        Told::read(api, &Bytes::from_static(text.as_bytes())).usage
+        Told::read(api, &Bytes::from_static(text.as_bytes())).ok()?.usage
     }
 
     #[test]
@@ -162,6 +200,38 @@ mod tests {
         tail.push(b"event: x\ndata: {\"type\":\"transcript.text.done\",\"usage\":{\"input_tokens\":3,\"outp");
         tail.push(b"ut_tokens\":4}}\n\n");
         assert_eq!(tail.told().usage, Some(Usage { input: 3, output: 4, ..Usage::default() }));
+    }
+
+    #[test]
+    fn what_says_that_it_failed_is_not_read_as_a_reply() {
+        let read = |text: &'static str| Told::read(Api::Embeddings, &Bytes::from_static(text.as_bytes()));
+        for bad in ["", "{nonsense", "<html>", r#"{"data":["#] {
+            assert!(matches!(read(bad), Err(Broken::Unreadable(_))), "{bad}");
+        }
+        assert!(matches!(read(r#"{"error":{"message":"no"}}"#), Err(Broken::Said(_))));
+        assert!(read(r#"{"data":[],"error":null}"#).is_ok());
+        let many = format!("[{}0]", "0,".repeat(crate::json::MAX_VALUES));
+        assert_eq!(Told::read(Api::Embeddings, &many.into()), Ok(Told::default()), "it is only long");
+    }
+
+    #[test]
+    fn a_stream_is_whole_with_its_last_event_and_without_an_error() {
+        let whole = |events: bool, text: &str| {
+            let mut tail = Tail::new(Api::Speech, events);
+            text.as_bytes().chunks(7).for_each(|chunk| tail.push(chunk));
+            tail.is_whole()
+        };
+        let (last, named) =
+            ("data: {\"type\":\"speech.audio.done\"}\n\n", "event: speech.audio.done\ndata: {}\n\n");
+        assert!(whole(true, last) && whole(true, named) && whole(true, "data: [DONE]\n\n"));
+        assert!(!whole(true, "") && !whole(true, "data: {\"type\":\"speech.audio.delta\"}\n\n"));
+        assert!(!whole(true, last.trim_end()), "it was cut");
+        for error in
+            ["data: {\"type\":\"error\"}", "data: {\"error\":{\"message\":\"no\"}}", "event: error\ndata: no"]
+        {
+            assert!(!whole(true, &format!("{error}\n\n{last}")), "{error}");
+        }
+        assert!(whole(false, "ID3"), "sound ends where it ends");
     }
 
     #[test]
