@@ -9,17 +9,21 @@ use weir_tests::{Act, Call, Client, Gateway, Reply, Setup, Upstream, reply, soon
 const FORM: &str = "multipart/form-data; boundary=b";
 
 /// Two providers; `m` is served by both, `alone` by the first.
-async fn house(one: &Upstream, two: &Upstream, more: &str) -> (Gateway, String) {
+async fn house(one: &Upstream, two: &Upstream, policy: &str) -> (Gateway, String) {
     let at = |name: &str, upstream: &Upstream| {
         format!("  {name}: {{ base_url: \"http://{}\", keys: [sk-provider-secret] }}\n", upstream.address)
     };
     let target = |name| format!("{{ target: {name}, max_output: 10, prices: {{ input: 1, output: 10 }} }}");
     let (one, two) = (at("one", one) + &at("two", two), [target("one/m1"), target("two/m2")]);
     let setup = Setup::new(format!(
-        "providers:\n{one}models:\n  m: {{ targets: [{}], retries: 0 }}\n  alone: {{ targets: [{}], retries: 0 }}\n{more}",
+        "providers:\n{one}models:\n  m: {{ targets: [{}], retries: 0 }}\n  alone: {{ targets: [{}], retries: 0 }}\n",
         two.join(", "),
         two[0]
     ));
+    let setup = match policy {
+        "" => setup,
+        _ => setup.also("policies:\n  - { file: p.rhai }").file("p.rhai", policy),
+    };
     let gateway = setup.server("  timeouts: { grace: 300ms }").start().await;
     let key = gateway.key(&["--budget", "1"]);
     (gateway, key)
@@ -176,5 +180,99 @@ async fn a_stream_with_an_error_or_without_its_last_event_is_cut_and_not_billed(
             assert_eq!(posting.charged > 0, outcome == "ok", "{path}, {what}: {posting:?}");
             gateway.ledger_check();
         }
+    }
+}
+
+/// Nobody hears of the river, and the mill is called by another name.
+const GUARD: &str = r#"//! name: mouth
+//! version: 1.0.0
+//! hooks: [guard-response]
+//! reads: content
+//! buffer_streams: true
+//! matchers:
+//!   - { name: river, literals: [river] }
+//!   - { name: mill, literals: [mill] }
+//! declares: { codes: [rivers] }
+
+fn guard_response(head, meta, reply, config) {
+    if !reply.scan("river").is_empty() { return block(deny(451, "rivers", "No rivers, please.")); }
+    edit(edits(reply.scan("mill"), text("XXXX")))
+}
+"#;
+
+/// Hides e-mail addresses, and watches no reply.
+const HIDES: &str = r#"//! name: hide
+//! version: 1.0.0
+//! hooks: [guard]
+//! reads: content
+//! matchers:
+//!   - { name: email, patterns: ['[a-z]+@[a-z.]*[a-z]'] }
+
+fn guard(request, config) { edit(edits(request.scan("email"), vault("email"))) }
+"#;
+
+/// What a provider may call its JSON.
+const KINDS: [&[(&str, &str)]; 5] = [
+    &[("Content-Type", "application/json")],
+    &[("Content-Type", "Application/JSON; charset=utf-8")],
+    &[("Content-Type", "text/plain")],
+    &[("Content-Type", "text/event-stream")],
+    &[],
+];
+
+#[tokio::test]
+async fn a_transcript_is_guarded_whatever_its_provider_calls_it() {
+    let path = "/v1/audio/transcriptions";
+    for kind in KINDS {
+        let one = Upstream::start(move |call| {
+            let text = ["a mill by a river", "a mill by the sea"][call.index];
+            Act::reply(200, kind, json!({ "text": text }).to_string())
+        })
+        .await;
+        let (gateway, key) = house(&one, &one, GUARD).await;
+        let body = json!({ "response_format": "json" });
+        let blocked = ask(&gateway, &key, "alone", path, &body).await;
+        assert_eq!(blocked.refused(451), "rivers", "{kind:?}: {blocked:?}");
+        let posting = gateway.posting(blocked.id());
+        assert_eq!((posting.outcome, posting.charged), ("refused", 0), "{kind:?}: {posting:?}");
+        let edited = ask(&gateway, &key, "alone", path, &body).await;
+        assert_eq!(
+            (edited.status(), edited.json()),
+            (200, json!({ "text": "a XXXX by the sea" })),
+            "{kind:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_transcript_that_a_guard_cannot_read_does_not_pass_it() {
+    let one =
+        Upstream::start(|_| Act::reply(200, &[("Content-Type", "text/plain")], "a mill by a river")).await;
+    let (gateway, key) = house(&one, &one, GUARD).await;
+    let path = "/v1/audio/transcriptions";
+    let refused = ask(&gateway, &key, "alone", path, &json!({ "response_format": "json" })).await;
+    assert_eq!(refused.refused(502), "upstream_failed", "{refused:?}");
+    assert!(!refused.text().contains("river"), "{refused:?}");
+    let spoken = json!({ "input": "a river", "voice": "alloy" });
+    let sound = ask(&gateway, &key, "alone", "/v1/audio/speech", &spoken).await;
+    assert_eq!(sound.text(), "a mill by a river", "nobody reads sound");
+}
+
+#[tokio::test]
+async fn what_was_hidden_is_given_back_in_a_transcript_under_any_name() {
+    let path = "/v1/audio/transcriptions";
+    for kind in KINDS {
+        let one = Upstream::start(move |call| {
+            let form = String::from_utf8_lossy(&call.body);
+            let prompt = form.split("name=\"prompt\"\r\n\r\n").nth(1).unwrap();
+            let said = prompt.split("\r\n").next().unwrap();
+            assert!(!said.contains("ada@"), "{said}");
+            Act::reply(200, kind, json!({ "text": said }).to_string())
+        })
+        .await;
+        let (gateway, key) = house(&one, &one, HIDES).await;
+        let body = json!({ "response_format": "json", "prompt": "by ada@example.org" });
+        let heard = ask(&gateway, &key, "alone", path, &body).await;
+        assert_eq!(heard.json(), json!({ "text": "by ada@example.org" }), "{kind:?}");
     }
 }

@@ -307,7 +307,10 @@ impl Exchange<'_> {
         if api == Api::CountTokens && planned.plan.steps.is_empty() {
             return Box::pin(self.count(admitted, &request)).await;
         }
-        let record = replay.is_some() || self.collects(&admitted);
+        let record = match api.is_conversation() {
+            true => replay.is_some() || self.collects(&admitted),
+            false => screen::keeps(&admitted, &request),
+        };
         let committed = self.attempts(&admitted, &request, &view, planned, record).await;
         self.told = told(&admitted);
         let ended = match committed {

@@ -557,7 +557,7 @@ impl Call {
             headers: passed_on(&response, request.api(), &self.outgoing.dropped),
         };
         if matches!(self.outgoing.way, Way::Opaque) {
-            return self.raw(served, response, request.api(), held).await;
+            return self.raw(served, response, (request.api(), record), held).await;
         }
         let events =
             response.header("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
@@ -586,15 +586,16 @@ impl Call {
         }
     }
 
-    /// Reads what is to be JSON: an error in it is still an error before commit. All else passes as it comes.
+    /// Reads what is to be JSON, whatever its provider calls it where it `must` be: an error in it is still an error before
+    /// commit. All else passes as it comes.
     async fn raw(
         &self,
         served: Served,
         mut response: Response,
-        api: Api,
+        (api, must): (Api, bool),
         held: &mut Held<'_>,
     ) -> Result<Committed, Failed> {
-        let rest = if raw::is_json(api, &response) {
+        let rest = if must || raw::is_json(api, &response) {
             let body = response.body(REPLY, held).await.map_err(|failure| self.failed(failure))?;
             response.release().await;
             let told = Told::read(api, body.expose()).map_err(|broken| self.broken(broken))?;

@@ -35,10 +35,15 @@ pub enum Rest {
 pub fn is_json(api: Api, response: &Response) -> bool {
     let kind = response.header("content-type").unwrap_or_default();
     match api {
-        Api::Speech | Api::Transcription => kind.starts_with(JSON),
-        Api::Images => !kind.starts_with(EVENTS),
+        Api::Speech | Api::Transcription => is_of(kind, JSON),
+        Api::Images => !is_of(kind, EVENTS),
         _ => true,
     }
+}
+
+/// Whether a `Content-Type` names a media type, in whatever case and with whatever parameters.
+fn is_of(kind: &str, media_type: &str) -> bool {
+    kind.split(';').next().is_some_and(|name| name.trim().eq_ignore_ascii_case(media_type))
 }
 
 impl Exchange<'_> {
@@ -108,7 +113,7 @@ impl Exchange<'_> {
         self.mark(&mut head, Some((&served, None)));
         self.record.status = 200;
         self.record.ttft = Some(self.started.elapsed());
-        let mut tail = Tail::new(request.api(), kind.starts_with(EVENTS));
+        let mut tail = Tail::new(request.api(), is_of(&kind, EVENTS));
         let ended = match respond::begin(self.session, head).await {
             Ok(()) => self.pieces(&mut response, until, &mut tail).await,
             Err(Gone) => Err(Outcome::ClientAbort),

@@ -54,6 +54,13 @@ pub fn readable(request: &Request) -> Result<(), Refusal> {
     .about(field))
 }
 
+/// Whether a reply that is no conversation is kept until policies have read it, or what they hid from the model is given back
+/// in it; nothing that cannot be read passes them, whatever its provider calls it.
+pub fn keeps(admitted: &Admitted, request: &Request) -> bool {
+    let hidden = || !admitted.view.vault().is_empty() && readable(request).is_ok();
+    speaks(request) && (admitted.route.asked.replies() || hidden())
+}
+
 /// Whether the replies of the request's API hold words that a model wrote.
 fn speaks(request: &Request) -> bool {
     flows(Surface::of(request.api(), request.stream())).contains(&Flow::Output)
