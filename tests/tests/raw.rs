@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use weir_tests::frames::{self, END_HEADERS, END_STREAM, frame, kind, literal};
 use weir_tests::{Act, Call, Client, Gateway, Reply, Setup, Upstream, reply, soon};
 
 const FORM: &str = "multipart/form-data; boundary=b";
@@ -274,5 +276,101 @@ async fn what_was_hidden_is_given_back_in_a_transcript_under_any_name() {
         let body = json!({ "response_format": "json", "prompt": "by ada@example.org" });
         let heard = ask(&gateway, &key, "alone", path, &body).await;
         assert_eq!(heard.json(), json!({ "text": "by ada@example.org" }), "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_reply_that_outlasts_the_grace_period_is_cut_and_settled() {
+    let speech = ("/v1/audio/speech", json!({ "input": "a river", "voice": "alloy" }));
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: audio/mpeg\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for act in [
+        Act::new().send(head).chunk("ID3").hang(),
+        Act::new().send(head).chunk("ID3").flood("more of it"),
+        Act::stream().chunk(reply::event(&streams()[1].2[0])).hang(),
+    ] {
+        let one = Upstream::start(move |_| act.clone()).await;
+        let (mut gateway, key) = house(&one, &one, "").await;
+        let mut client = send(&gateway, &key, "alone", speech.0, &speech.1).await;
+        assert_eq!(soon("a head", client.head()).await.unwrap().status, 200);
+        soon("a piece", client.piece()).await.unwrap().unwrap();
+        gateway.terminate();
+        assert!(soon("the rest", client.rest()).await.is_err(), "it does not end as a whole one does");
+        assert!(gateway.ended().await.success());
+        let postings = gateway.postings();
+        let posted: Vec<_> = postings.iter().map(|posting| (posting.outcome, posting.charged)).collect();
+        assert_eq!(posted, [("upstream-cut", 0)]);
+        assert!(gateway.stdout().contains(r#""outcome":"upstream_cut""#), "{}", gateway.stdout());
+        gateway.ledger_check();
+    }
+}
+
+#[tokio::test]
+async fn json_that_outlasts_the_grace_period_is_refused() {
+    let one = Upstream::start(|_| {
+        Act::new()
+            .send("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{")
+            .hang()
+    })
+    .await;
+    let (mut gateway, key) = house(&one, &one, "").await;
+    let (path, body, _) = apis()[1].clone();
+    let mut client = send(&gateway, &key, "alone", path, &body).await;
+    one.call(0).await;
+    gateway.terminate();
+    assert_eq!(soon("a refusal", client.reply()).await.unwrap().refused(503), "shutting_down");
+    assert!(gateway.ended().await.success());
+    assert_eq!(gateway.postings().remove(0).outcome, "failed");
+}
+
+/// Sound that breaks off.
+fn broken(_: &Call) -> Act {
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: audio/mpeg\r\nTransfer-Encoding: chunked\r\n\r\n";
+    Act::new().send(head).chunk("ID3").close()
+}
+
+#[tokio::test]
+async fn what_a_provider_breaks_off_is_no_callers_leaving() {
+    let one = Upstream::start(broken).await;
+    let (gateway, key) = house(&one, &one, "").await;
+    let body = json!({ "input": "a river", "voice": "alloy" });
+    let mut client = send(&gateway, &key, "alone", "/v1/audio/speech", &body).await;
+    assert_eq!(soon("a head", client.head()).await.unwrap().status, 200);
+    assert!(soon("the rest", client.rest()).await.is_err());
+    assert_eq!(gateway.posted(1).await.remove(0).outcome, "upstream-cut");
+    let counted = r#"weir_requests_total{alias="alone",api="speech",outcome="upstream_cut",status="2xx"} 1"#;
+    gateway.metrics_with(&[counted]).await;
+}
+
+#[tokio::test]
+async fn a_connection_whose_streams_providers_break_off_stays() {
+    let one = Upstream::start(broken).await;
+    let (gateway, key) = house(&one, &one, "").await;
+    let (mut reader, mut writer) = frames::connect(gateway.address).await.unwrap();
+    let head = [
+        literal(":method", "POST"),
+        literal(":scheme", "http"),
+        literal(":authority", "weir.test"),
+        literal(":path", "/v1/audio/speech"),
+        literal("authorization", &format!("Bearer {key}")),
+        literal("content-type", "application/json"),
+    ]
+    .concat();
+    let body = json!({ "model": "alone", "input": "a river", "voice": "alloy" }).to_string();
+    // More than a caller may break off by itself.
+    for turn in 0..120 {
+        let stream = 2 * turn + 1;
+        let asked = [
+            frame(kind::HEADERS, END_HEADERS, stream, &head),
+            frame(kind::DATA, END_STREAM, stream, body.as_bytes()),
+        ];
+        writer.write_all(&asked.concat()).await.unwrap();
+        loop {
+            let came = soon("a frame", reader.next()).await.unwrap();
+            let ended = came.kind <= kind::HEADERS && came.flags & END_STREAM != 0;
+            assert!(!ended || came.stream != stream, "it ends as a whole one does");
+            if (came.kind, came.stream) == (kind::RESET, stream) {
+                break;
+            }
+        }
     }
 }

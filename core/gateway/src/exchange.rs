@@ -145,6 +145,19 @@ pub enum End {
     Refused(Box<Refusal>),
     /// The caller has gone.
     Gone,
+    /// A part of the reply is out, and the rest will not come: a connection that breaks is the only way left to say so.
+    Broken,
+}
+
+/// How the caller is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parting {
+    /// It has all that was to be said.
+    Done,
+    /// It has a part, and is to see that it is not the whole.
+    Broken,
+    /// It left before that, or reads no more.
+    Left,
 }
 
 impl From<Refusal> for End {
@@ -217,9 +230,9 @@ fn told(admitted: &Admitted) -> Option<Arc<Request>> {
 }
 
 impl Exchange<'_> {
-    /// Runs the exchange to its end and records it; whether the caller left before that, or reads no more.
-    pub async fn run(mut self) -> bool {
-        let mut left = false;
+    /// Runs the exchange to its end and records it.
+    pub async fn run(mut self) -> Parting {
+        let mut parting = Parting::Done;
         if let Err(end) = self.answer().await {
             match end {
                 End::Refused(refusal) => {
@@ -232,13 +245,17 @@ impl Exchange<'_> {
                     let put = |head: &mut Head| marks.put(head);
                     if respond::refuse_with(self.session, &refusal, self.voice, &self.id, put).await.is_err()
                     {
-                        left = true;
+                        parting = Parting::Left;
                         self.session.set_keepalive(None);
                     }
                 }
                 End::Gone => {
-                    left = true;
+                    parting = Parting::Left;
                     self.record.outcome = record::Outcome::ClientAbort;
+                    self.session.set_keepalive(None);
+                }
+                End::Broken => {
+                    parting = Parting::Broken;
                     self.session.set_keepalive(None);
                 }
             }
@@ -255,7 +272,7 @@ impl Exchange<'_> {
             sent.note();
         }
         self.gateway.telemetry.record(self.record);
-        left
+        parting
     }
 
     async fn answer(&mut self) -> Result<(), End> {
@@ -334,6 +351,7 @@ impl Exchange<'_> {
         let outcome = match &end {
             End::Refused(_) => refused,
             End::Gone => Outcome::ClientAbort,
+            End::Broken => Outcome::UpstreamCut,
         };
         self.settle(admitted, Close::nothing(outcome)).await?;
         Err(end)

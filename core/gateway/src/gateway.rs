@@ -6,7 +6,7 @@ use crate::completions::Completions;
 use crate::connections::{Connection, Connections};
 use crate::drain::{Drain, Phase};
 use crate::exchange::explain::Explained;
-use crate::exchange::{self, Exchange};
+use crate::exchange::{self, Exchange, Parting};
 use crate::ingress::head::{self, Head, Patience};
 use crate::ingress::{self, respond};
 use crate::overload::Pressure;
@@ -158,8 +158,8 @@ impl Gateway {
         (context, found)
     }
 
-    /// One exchange on a session whose head has been read; whether its caller left before its end.
-    async fn exchange(&self, session: &mut ServerSession) -> bool {
+    /// One exchange on a session whose head has been read.
+    async fn exchange(&self, session: &mut ServerSession) -> Parting {
         let id = self.ids.request();
         let snapshot = self.snapshot.load_full();
         let timeouts = &snapshot.config.server.timeouts;
@@ -183,7 +183,8 @@ impl Gateway {
                 let mark = |head: &mut respond::Head| {
                     respond::put_text(head, respond::name::GENERATION, generation);
                 };
-                return respond::refuse_with(session, &refusal.closing(), voice, &id, mark).await.is_err();
+                let told = respond::refuse_with(session, &refusal.closing(), voice, &id, mark).await;
+                return if told.is_ok() { Parting::Done } else { Parting::Left };
             }
         };
         let started = Instant::now();
@@ -237,12 +238,13 @@ impl Gateway {
             Some(connection) => Some(self.connections.busy(connection)?),
             None => None,
         };
-        let left = self.exchange(&mut session).await;
+        let parting = self.exchange(&mut session).await;
         if let Some(connection) = connection.as_ref().filter(|_| session.is_http2()) {
-            self.connections.ended(connection, left);
+            self.connections.ended(connection, parting == Parting::Left);
         }
-        // What is left to be said to a caller that does not read would wait for it for ever.
-        if left {
+        // What is left to be said to a caller that does not read would wait for it for ever; where a reply broke off, its
+        // end would make it a whole one.
+        if parting != Parting::Done {
             return None;
         }
         if self.drain.phase() != Phase::Open {

@@ -126,7 +126,7 @@ impl Exchange<'_> {
         let runner = match ready {
             Err(End::Gone) => return Err(self.given_up(one, End::Gone)),
             Ok(Some(ready)) => self.runner(admitted, view, second, ready).ok(),
-            Ok(None) | Err(End::Refused(_)) => None,
+            Ok(None) | Err(End::Refused(_) | End::Broken) => None,
         };
         let Some(Runner { call, request: sent, gate, own: two }) = runner else {
             return match self.attended(running_one.as_mut()).await {

@@ -121,7 +121,7 @@ impl Exchange<'_> {
         match ended {
             Ok(()) => {
                 if self.close(admitted, request, &served, tail.told(), Outcome::Ok).await.is_err() {
-                    return Err(End::Gone);
+                    return Err(End::Broken);
                 }
                 self.session.write_response_body(Bytes::new(), true).await.map_err(|_| End::Gone)?;
                 response.finish().await;
@@ -129,9 +129,8 @@ impl Exchange<'_> {
             }
             Err(outcome) => {
                 // The provider has spoken: a caller that leaves before the last byte has had the rest.
-                // The head is out: a connection that breaks is the only way left to say that this is not the whole.
                 let _ = self.close(admitted, request, &served, tail.told(), outcome).await;
-                Err(End::Gone)
+                Err(if outcome == Outcome::ClientAbort { End::Gone } else { End::Broken })
             }
         }
     }
@@ -142,22 +141,27 @@ impl Exchange<'_> {
         until: Instant,
         tail: &mut Tail,
     ) -> Result<(), Outcome> {
+        let gateway = self.gateway;
+        let mut ending = pin!(gateway.drain.ending());
+        let mut late = pin!(tokio::time::sleep_until(until.into()));
         loop {
-            let chunk = {
-                let reading = pin!(response.chunk());
-                attend(self.session, &mut self.watched, tokio::time::timeout_at(until.into(), reading)).await
-            };
-            match chunk {
-                Err(Gone) => return Err(Outcome::ClientAbort),
-                Ok(Ok(Ok(Some(chunk)))) => {
-                    tail.push(chunk.expose());
-                    self.record.bytes_out += chunk.len() as u64;
-                    let sent = self.session.write_response_body(chunk.into_bytes(), false).await;
-                    sent.map_err(|_| Outcome::ClientAbort)?;
+            // The ends are looked at first, or a provider that never pauses would not be ended.
+            let next = async {
+                tokio::select! {
+                    biased;
+                    () = ending.as_mut() => Err(Outcome::UpstreamCut),
+                    () = late.as_mut() => Err(Outcome::UpstreamCut),
+                    chunk = response.chunk() => chunk.map_err(|_| Outcome::UpstreamCut),
                 }
-                Ok(Ok(Ok(None))) if tail.is_whole() => return Ok(()),
-                Ok(_) => return Err(Outcome::UpstreamCut),
-            }
+            };
+            let next = attend(self.session, &mut self.watched, next).await;
+            let Some(chunk) = next.map_err(|Gone| Outcome::ClientAbort)?? else {
+                return if tail.is_whole() { Ok(()) } else { Err(Outcome::UpstreamCut) };
+            };
+            tail.push(chunk.expose());
+            self.record.bytes_out += chunk.len() as u64;
+            let sent = self.session.write_response_body(chunk.into_bytes(), false).await;
+            sent.map_err(|_| Outcome::ClientAbort)?;
         }
     }
 }
