@@ -411,7 +411,11 @@ fn a_reply_becomes_a_stream_and_comes_back() {
              "logprobs": {"content": [{"token": "Hi", "logprob": -0.5}]}, "finish_reason": "stop"},
             {"index": 1, "message": {"role": "assistant", "content": null, "reasoning_content": "hm", "tool_calls": [
                 {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{\"a\":1}"}},
-                {"id": "call_2", "type": "function", "function": {"name": "g", "arguments": ""}}]},
+                {"id": "call_2", "type": "function", "function": {"name": "g", "arguments": ""}},
+                {"id": "call_3", "type": "custom", "custom": {"name": "patch", "input": "*** ab"}}],
+                "reasoning_details": [
+                    {"type": "reasoning.text", "text": "hm", "signature": "s", "index": 0},
+                    {"type": "reasoning.encrypted", "data": "e", "index": 0}]},
              "logprobs": null, "finish_reason": "tool_calls"},
         ],
         "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7},
@@ -458,6 +462,64 @@ fn only_a_stream_that_ended_well_is_collected() {
     let mut broken = whole.clone();
     broken.insert(3, error);
     assert_eq!(collect(broken.iter().map(Vec::as_slice)), None);
+}
+
+/// The message that chunks with these deltas bring.
+fn collected(deltas: &[serde_json::Value]) -> serde_json::Value {
+    let chunk = |delta: &serde_json::Value| json!({"choices": [{"index": 0, "delta": delta}]}).to_string();
+    let finish = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}).to_string();
+    let events: Vec<_> = deltas.iter().map(chunk).chain([finish, "[DONE]".into()]).collect();
+    let reply = collect(events.iter().map(String::as_bytes)).unwrap();
+    serde_json::from_slice::<serde_json::Value>(&reply).unwrap()["choices"][0]["message"].take()
+}
+
+#[test]
+fn a_custom_tools_text_is_put_together() {
+    let call = |call| json!({"tool_calls": [call]});
+    let message = collected(&[
+        call(json!({"index": 0, "id": "c", "type": "custom", "custom": {"name": "patch", "input": ""}})),
+        call(json!({"index": 0, "custom": {"input": "*** a"}})),
+        call(json!({"index": 0, "custom": {"input": "b"}})),
+    ]);
+    let whole = json!({"id": "c", "type": "custom", "custom": {"name": "patch", "input": "*** ab"}});
+    assert_eq!(message["tool_calls"], json!([whole]));
+}
+
+#[test]
+fn thinking_and_its_proofs_are_put_together() {
+    let detail = |detail| json!({"reasoning_details": [detail]});
+    let format = "anthropic-claude-v1";
+    let message = collected(&[
+        detail(json!({"type": "reasoning.text", "text": "he", "index": 0})),
+        detail(json!({"type": "reasoning.text", "text": "llo", "signature": null, "index": 0})),
+        detail(json!({"type": "reasoning.text", "signature": "s", "format": format, "index": 0})),
+        detail(json!({"type": "reasoning.text", "text": "proved above", "index": 0})),
+        detail(json!({"type": "reasoning.encrypted", "data": "x", "index": 1})),
+        detail(json!({"type": "reasoning.encrypted", "data": "y", "index": 1})),
+        detail(json!({"type": "reasoning.text", "text": "of no", "signature": null})),
+        detail(json!({"type": "reasoning.text", "text": "index"})),
+    ]);
+    let whole = json!([
+        {"type": "reasoning.text", "text": "hello", "signature": "s", "format": format, "index": 0},
+        {"type": "reasoning.text", "text": "proved above", "index": 0},
+        {"type": "reasoning.encrypted", "data": "x", "index": 1},
+        {"type": "reasoning.encrypted", "data": "y", "index": 1},
+        {"type": "reasoning.text", "text": "of no", "signature": null},
+        {"type": "reasoning.text", "text": "index"},
+    ]);
+    assert_eq!(message["reasoning_details"], whole);
+}
+
+#[test]
+fn sound_and_citations_are_put_together() {
+    let message = collected(&[
+        json!({"audio": {"id": "a", "transcript": "He"}, "annotations": [{"type": "url_citation"}]}),
+        json!({"audio": {"data": "AAAA", "transcript": "llo"}, "annotations": [{"type": "file_citation"}]}),
+        json!({"audio": {"data": "BBBB", "expires_at": 7}}),
+    ]);
+    let audio = json!({"id": "a", "transcript": "Hello", "data": "AAAABBBB", "expires_at": 7});
+    assert_eq!(message["audio"], audio);
+    assert_eq!(message["annotations"], json!([{"type": "url_citation"}, {"type": "file_citation"}]));
 }
 
 #[test]

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 /// Most choices and calls of one reply; more is no reply of a sound provider.
 const MAX_PARTS: usize = 1024;
+/// Members of calls, of audio and of thinking that come in pieces; others come whole.
+const PIECES: [&str; 6] = ["arguments", "input", "data", "transcript", "text", "summary"];
 
 /// Gathers the data of a stream's events.
 #[derive(Default)]
@@ -136,14 +138,17 @@ impl Choice {
                         self.merge_call(call, broken);
                     }
                 }
-                ("content" | "refusal" | "reasoning_content" | "reasoning", value) => {
+                ("content" | "refusal" | "reasoning_content" | "reasoning" | "annotations", value) => {
                     append(&mut self.message, &key, value);
                 }
-                ("function_call", Value::Object(call)) => {
-                    let into = self.message.entry("function_call").or_insert_with(|| json!({}));
-                    if let Value::Object(into) = into {
-                        merge_function(into, call);
+                ("reasoning_details", Value::Array(details)) => {
+                    let into = self.message.entry("reasoning_details").or_insert_with(|| json!([]));
+                    if let Value::Array(into) = into {
+                        details.into_iter().for_each(|detail| merge_detail(into, detail));
                     }
+                }
+                ("function_call" | "audio", Value::Object(more)) => {
+                    merge_member(&mut self.message, &key, more)
                 }
                 (_, value) => {
                     self.message.insert(key, value);
@@ -166,11 +171,7 @@ impl Choice {
         for (key, value) in call {
             match (key.as_str(), value) {
                 ("index", _) | (_, Value::Null) => {}
-                ("function", Value::Object(function)) => {
-                    if let Value::Object(into) = into.entry("function").or_insert_with(|| json!({})) {
-                        merge_function(into, function);
-                    }
-                }
+                ("function" | "custom", Value::Object(more)) => merge_member(into, &key, more),
                 (_, value) => {
                     into.insert(key, value);
                 }
@@ -205,17 +206,41 @@ impl Choice {
     }
 }
 
-/// Name and other members are set, arguments are appended.
-fn merge_function(into: &mut Map<String, Value>, function: Map<String, Value>) {
-    for (key, value) in function {
+fn merge_member(into: &mut Map<String, Value>, key: &str, more: Map<String, Value>) {
+    if let Value::Object(into) = into.entry(key).or_insert_with(|| json!({})) {
+        merge(into, more);
+    }
+}
+
+/// What comes in pieces is appended, other members are set.
+fn merge(into: &mut Map<String, Value>, more: Map<String, Value>) {
+    for (key, value) in more {
         match (key.as_str(), value) {
             (_, Value::Null) => {}
-            ("arguments", value) => append(into, "arguments", value),
+            (piece, value) if PIECES.contains(&piece) => append(into, piece, value),
             (_, value) => {
                 into.insert(key, value);
             }
         }
     }
+}
+
+/// Adds an entry of `reasoning_details`: to the last one if it is more of that, as OpenRouter's own SDK does, so that
+/// whoever reads the reply sees the text in one piece. A proof ends its text; encrypted data come whole.
+fn merge_detail(into: &mut Vec<Value>, detail: Value) {
+    match (into.last_mut(), detail) {
+        (Some(Value::Object(last)), Value::Object(more)) if goes_on(last, &more) => merge(last, more),
+        (_, detail) => into.push(detail),
+    }
+}
+
+fn goes_on(last: &Map<String, Value>, more: &Map<String, Value>) -> bool {
+    let same = |key| last.get(key).is_some_and(|value| more.get(key) == Some(value));
+    let kind = last.get("type").and_then(Value::as_str);
+    matches!(kind, Some("reasoning.text" | "reasoning.summary"))
+        && same("type")
+        && same("index")
+        && !last.get("signature").is_some_and(truthy)
 }
 
 /// Appends to a text or a list; anything else is set.
