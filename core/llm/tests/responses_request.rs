@@ -9,6 +9,7 @@
 use serde_json::{Value, json};
 use weir_llm::api::Api;
 use weir_llm::json::Json;
+use weir_llm::neutral::names::fitted_id;
 use weir_llm::neutral::prompt::Dropped;
 use weir_llm::neutral::{
     By, CacheTtl, Call, Content, Effort, Format, Media, MediaKind, Part, Prompt, Reasoning, Role, Seal,
@@ -289,6 +290,42 @@ fn case_06_ids_are_fitted_alike_in_call_and_output() {
     let id = items[0]["call_id"].as_str().unwrap();
     assert!(id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-'));
     assert_eq!(items[1], json!({"type": "function_call_output", "call_id": id, "output": "x"}));
+}
+
+/// Some providers count anew in each turn, so that an id is that of several calls.
+#[test]
+fn case_06_each_call_of_an_id_keeps_its_own_result() {
+    let calls = |ids: &[&'static str]| turn(Role::Assistant, ids.iter().map(|id| call(id, "{}")).collect());
+    let said = |id, text| turn(Role::User, vec![answer(id, vec![Content::text(text)], false)]);
+    let (get, first, second) =
+        ("functions.get:0", fitted_id("functions.get:0"), fitted_id("functions.get:0_2"));
+    let pairs = |turns: Vec<Turn<'_>>| -> Vec<(String, Option<String>)> {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let items = input(turns).as_array().unwrap().clone();
+        items.iter().map(|item| (text(&item["call_id"]).unwrap(), text(&item["output"]))).collect()
+    };
+    let of = |id: &str, output: Option<&str>| (id.to_owned(), output.map(str::to_owned));
+    assert_eq!(
+        pairs(vec![calls(&[get]), said(get, "A"), calls(&[get]), said(get, "B")]),
+        [of(&first, None), of(&first, Some("A")), of(&second, None), of(&second, Some("B"))]
+    );
+    let lost = "No output was recorded.";
+    assert_eq!(
+        pairs(vec![calls(&["a", "a"]), said("a", "1"), said("a", "2"), calls(&["a"])]),
+        [
+            of("a", None),
+            of("a_2", None),
+            of("a", Some("1")),
+            of("a_2", Some("2")),
+            of("a_3", None),
+            of("a_3", Some(lost))
+        ]
+    );
+    // The answer is the new call's, not the old one's whose answer the caller cut away.
+    assert_eq!(
+        pairs(vec![calls(&["a"]), turn(Role::User, vec![]), calls(&["a"]), said("a", "2")]),
+        [of("a", None), of("a", Some(lost)), of("a_2", None), of("a_2", Some("2"))]
+    );
 }
 
 #[test]

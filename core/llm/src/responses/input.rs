@@ -9,7 +9,7 @@ use crate::neutral::names::{fitted, fitted_id};
 use crate::neutral::{
     Body, By, Call, Content, Part, Prompt, Role, Thinking, ToolResult, Turn, Untranslatable,
 };
-use std::collections::HashSet;
+use std::collections::{HashMap, VecDeque};
 
 /// What stands where a caller cut a tool's answer away: the provider refuses a call without one.
 const NO_OUTPUT: &str = "No output was recorded.";
@@ -21,7 +21,9 @@ pub(super) fn write(json: &mut Writer, prompt: &Prompt<'_>, body: &mut Body) -> 
         let texts: Vec<_> = head.iter().flat_map(|turn| &turn.parts).filter_map(words).collect();
         json.text("instructions", &texts.join("\n\n"));
     }
-    let mut items = Items { json, body, calls: Calls::of(turns), open: None };
+    let Calls { made, answers } = Calls::of(turns);
+    let (next, answers) = (0, answers.into_iter());
+    let mut items = Items { json, body, made, next, answers, open: None };
     items.json.key("input").begin_array();
     for turn in turns {
         items.turn(turn)?;
@@ -48,51 +50,102 @@ fn words<'a>(part: &'a Part<'_>) -> Option<&'a str> {
     }
 }
 
-/// Which calls were made and answered. The provider takes neither a call without an answer nor an answer without a call,
-/// nor two answers.
-struct Calls<'p> {
-    made: HashSet<&'p str>,
-    custom: HashSet<&'p str>,
-    answered: HashSet<&'p str>,
-    written: HashSet<&'p str>,
+/// The calls and what the results answer, both in order. The provider takes neither a call without an answer nor an
+/// answer without a call, nor two answers.
+#[derive(Default)]
+struct Calls {
+    made: Vec<Made>,
+    answers: Vec<Answers>,
 }
 
-impl<'p> Calls<'p> {
-    fn of(turns: &'p [Turn<'_>]) -> Self {
-        let mut calls = Self {
-            made: HashSet::new(),
-            custom: HashSet::new(),
-            answered: HashSet::new(),
-            written: HashSet::new(),
-        };
-        for part in turns.iter().flat_map(|turn| &turn.parts) {
-            match &part.content {
-                Content::Call(call) => {
-                    calls.made.insert(&call.id);
-                    if call.custom {
-                        calls.custom.insert(&call.id);
-                    }
+struct Made {
+    /// An id that no other call has: some providers count anew in each turn.
+    id: String,
+    custom: bool,
+    answered: bool,
+}
+
+/// What a result answers.
+#[derive(Clone, Copy)]
+enum Answers {
+    /// The call at this place.
+    Call(usize),
+    /// A call that has been answered before.
+    Again,
+    /// A call that the caller cut away.
+    Lost,
+}
+
+/// What is known of an id that the caller gave.
+#[derive(Default)]
+struct Given {
+    times: usize,
+    /// In which of the assistant's turns last, neighbours being one.
+    turn: usize,
+    /// The calls of that turn that wait for their answers: who gives an id anew means the new call with it.
+    open: VecDeque<usize>,
+}
+
+impl Calls {
+    fn of(turns: &[Turn<'_>]) -> Self {
+        let mut calls = Self::default();
+        let mut given: HashMap<&str, Given> = HashMap::new();
+        let mut at = 0;
+        for turn in turns {
+            at += usize::from(turn.role != Role::Assistant);
+            for part in &turn.parts {
+                match &part.content {
+                    Content::Call(call) => calls.make(call, at, given.entry(&call.id).or_default()),
+                    Content::Result(result) => calls.answer(given.get_mut(result.id.as_ref())),
+                    _ => {}
                 }
-                Content::Result(result) if calls.made.contains(result.id.as_ref()) => {
-                    calls.answered.insert(&result.id);
-                }
-                _ => {}
             }
         }
         calls
     }
+
+    fn make(&mut self, call: &Call<'_>, turn: usize, given: &mut Given) {
+        if given.turn != turn {
+            given.turn = turn;
+            given.open.clear();
+        }
+        given.times += 1;
+        given.open.push_back(self.made.len());
+        let id = match given.times {
+            1 => fitted_id(&call.id).into_owned(),
+            times => fitted_id(&format!("{}_{times}", call.id)).into_owned(),
+        };
+        self.made.push(Made { id, custom: call.custom, answered: false });
+    }
+
+    fn answer(&mut self, given: Option<&mut Given>) {
+        let answers = match given.map(|given| given.open.pop_front()) {
+            Some(Some(call)) => Answers::Call(call),
+            Some(None) => Answers::Again,
+            None => Answers::Lost,
+        };
+        if let Answers::Call(call) = answers {
+            self.made[call].answered = true;
+        }
+        self.answers.push(answers);
+    }
 }
 
-struct Items<'w, 'p> {
+struct Items<'w> {
     json: &'w mut Writer,
     body: &'w mut Body,
-    calls: Calls<'p>,
+    made: Vec<Made>,
+    /// The place of the call that is written next.
+    next: usize,
+    /// What the results answer that are not written yet.
+    answers: std::vec::IntoIter<Answers>,
     /// The message whose content is being written.
     open: Option<Role>,
 }
 
-impl<'p> Items<'_, 'p> {
-    fn turn(&mut self, turn: &'p Turn<'_>) -> Result<(), Untranslatable> {
+impl Items<'_> {
+    fn turn(&mut self, turn: &Turn<'_>) -> Result<(), Untranslatable> {
+        let first = self.next;
         if turn.name.is_some() {
             self.body.drop_named("messages[].name");
         }
@@ -119,12 +172,9 @@ impl<'p> Items<'_, 'p> {
             }
         }
         self.close();
-        for call in turn.parts.iter().filter_map(|part| match &part.content {
-            Content::Call(call) if !self.calls.answered.contains(call.id.as_ref()) => Some(call),
-            _ => None,
-        }) {
+        for call in self.made[first..self.next].iter().filter(|call| !call.answered) {
             let kind = if call.custom { "custom_tool_call_output" } else { "function_call_output" };
-            self.json.begin_object().text("type", kind).text("call_id", &fitted_id(&call.id));
+            self.json.begin_object().text("type", kind).text("call_id", &call.id);
             self.json.text("output", NO_OUTPUT).end_object();
         }
         Ok(())
@@ -168,7 +218,9 @@ impl<'p> Items<'_, 'p> {
         let name = fitted(self.body.names.at_target(&call.name), MAX_NAME);
         let (kind, key) =
             if call.custom { ("custom_tool_call", "input") } else { ("function_call", "arguments") };
-        self.json.begin_object().text("type", kind).text("call_id", &fitted_id(&call.id)).text("name", &name);
+        let id = &self.made[self.next].id;
+        self.next += 1;
+        self.json.begin_object().text("type", kind).text("call_id", id).text("name", &name);
         if call.custom {
             self.json.text(key, &call.arguments);
         } else {
@@ -177,29 +229,30 @@ impl<'p> Items<'_, 'p> {
         self.json.end_object();
     }
 
-    fn result(&mut self, result: &'p ToolResult<'_>) -> Result<(), Untranslatable> {
+    fn result(&mut self, result: &ToolResult<'_>) -> Result<(), Untranslatable> {
         self.close();
-        if !self.calls.made.contains(result.id.as_ref()) {
-            // The caller cut the call away. What the tool said is still worth reading.
-            self.content(Role::User);
-            for part in &result.parts {
-                answer(self.json, part, self.body)?;
+        match self.answers.next().unwrap_or(Answers::Lost) {
+            Answers::Call(call) => {
+                let Made { id, custom, .. } = &self.made[call];
+                let custom = *custom || result.custom;
+                let kind = if custom { "custom_tool_call_output" } else { "function_call_output" };
+                self.json.begin_object().text("type", kind).text("call_id", id).key("output");
+                self.output(result)?;
+                self.json.end_object();
             }
-            if result.parts.is_empty() {
-                input_text(self.json, NO_OUTPUT);
+            Answers::Again => self.body.drop_named("input[second output of a call]"),
+            // What the tool said is still worth reading.
+            Answers::Lost => {
+                self.content(Role::User);
+                for part in &result.parts {
+                    answer(self.json, part, self.body)?;
+                }
+                if result.parts.is_empty() {
+                    input_text(self.json, NO_OUTPUT);
+                }
+                self.close();
             }
-            self.close();
-            return Ok(());
         }
-        if !self.calls.written.insert(&result.id) {
-            self.body.drop_named("input[second output of a call]");
-            return Ok(());
-        }
-        let custom = result.custom || self.calls.custom.contains(result.id.as_ref());
-        let kind = if custom { "custom_tool_call_output" } else { "function_call_output" };
-        self.json.begin_object().text("type", kind).text("call_id", &fitted_id(&result.id)).key("output");
-        self.output(result)?;
-        self.json.end_object();
         Ok(())
     }
 
