@@ -245,6 +245,25 @@ fn how_hard_to_think_is_read_in_three_forms() {
 }
 
 #[test]
+fn a_model_that_reasons_takes_no_sampling() {
+    let sent = |model| {
+        read(
+            &asking(json!({"temperature": 0.2, "top_p": 0.9, "logprobs": true, "top_logprobs": 2})),
+            |prompt| {
+                let body = body(&prompt, &Target { model, ..target(named("openai")) }).unwrap();
+                let json: Value = serde_json::from_slice(&body.json).unwrap();
+                let kept =
+                    ["temperature", "top_p", "logprobs", "top_logprobs"].map(|key| json.get(key).is_some());
+                (kept, body.dropped)
+            },
+        )
+    };
+    let left_out = [Param::Temperature, Param::TopP, Param::Logprobs].map(Dropped::Param);
+    assert_eq!(sent("gpt-6.1-sol"), ([false; 4], left_out.to_vec()));
+    assert_eq!(sent("gpt-4o"), ([true; 4], vec![]));
+}
+
+#[test]
 fn case_17_the_smaller_bound_counts_and_has_the_targets_name() {
     let (openai, _) = across(asking(json!({"max_tokens": 9, "max_completion_tokens": 7})), "openai");
     assert_eq!((&openai["max_completion_tokens"], &openai["max_tokens"]), (&json!(7), &Value::Null));

@@ -16,7 +16,7 @@ use weir_llm::neutral::{
     Source, Target, Thinking, Tool, ToolChoice, ToolResult, Turn,
 };
 use weir_llm::responses::{body, prompt};
-use weir_llm::vendor::UNKNOWN;
+use weir_llm::vendor::{self, UNKNOWN};
 
 const TARGET: Target<'static> = Target { model: "gpt", cap: None, output_limit: 0, vendor: &UNKNOWN };
 
@@ -214,6 +214,38 @@ fn case_17_limits_come_from_caller_plan_and_model() {
         let target = Target { cap, output_limit: limit, ..TARGET };
         assert_eq!(sent_to(&prompt, &target).0["max_output_tokens"], want);
     }
+}
+
+#[test]
+fn a_model_that_reasons_takes_no_sampling() {
+    let asking = |effort| Prompt {
+        temperature: Some("0.2".into()),
+        top_p: Some("0.9".into()),
+        logprobs: Some(2),
+        reasoning: Some(Reasoning { effort, ..Reasoning::default() }),
+        ..Prompt::default()
+    };
+    let sent = |model, vendor, effort| {
+        let (body, dropped) = sent_to(&asking(effort), &Target { model, vendor, ..TARGET });
+        let include = body["include"].as_array().cloned().unwrap_or_default();
+        let told = include.contains(&json!("message.output_text.logprobs"));
+        let kept = ["temperature", "top_p", "top_logprobs"].map(|key| !body[key].is_null());
+        assert!(kept.iter().all(|kept| *kept == told), "{body}");
+        assert_eq!(dropped.is_empty(), told, "{dropped:?}");
+        dropped
+    };
+    let openai = vendor::by_name("openai").unwrap();
+    assert_eq!(sent("gpt-6.1-sol", openai, None), ["temperature", "top_p", "logprobs"]);
+    assert!(!sent("gpt-5.2", openai, Some(Effort::High)).is_empty());
+    assert!(sent("gpt-5.2", openai, None).is_empty());
+    assert!(sent("gpt-6-sol", openai, Some(Effort::None)).is_empty());
+    assert!(sent("gpt-4o", openai, None).is_empty());
+    // Who only serves such a model knows what to do.
+    assert!(sent("gpt-6.1-sol", &UNKNOWN, None).is_empty());
+    let default = Prompt { temperature: Some("1.0".into()), top_p: Some("1".into()), ..Prompt::default() };
+    let target = Target { model: "gpt-6.1-sol", vendor: openai, ..TARGET };
+    let (body, dropped) = sent_to(&default, &target);
+    assert!(body.get("temperature").is_none() && body.get("top_p").is_none() && dropped.is_empty());
 }
 
 #[test]

@@ -288,6 +288,16 @@ impl Reasoning<'_> {
     pub fn on(&self) -> bool {
         !self.off && self.effort != Some(Effort::None) && self.budget != Some(0)
     }
+
+    /// How hard in words, whatever it was said in; `None`: as the model sees fit.
+    #[must_use]
+    pub fn word(&self) -> Option<Effort> {
+        if self.on() {
+            self.effort.or_else(|| self.budget.map(Effort::of_budget))
+        } else {
+            Some(Effort::None)
+        }
+    }
 }
 
 impl Tool<'_> {

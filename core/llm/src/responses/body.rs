@@ -5,6 +5,7 @@ use crate::json::Writer;
 use crate::neutral::names::fitted;
 use crate::neutral::{Body, Effort, Format, Names, Param, Prompt, Reasoning, Target, Untranslatable};
 use crate::schema::format_for_openai;
+use crate::vendor::Sampling;
 
 /// Longest name of a tool.
 pub(super) const MAX_NAME: usize = 128;
@@ -31,9 +32,10 @@ pub fn body(prompt: &Prompt<'_>, target: &Target<'_>) -> Result<Body, Untranslat
     input::write(&mut json, prompt, &mut body)?;
     tools::write(&mut json, prompt, &mut body);
     format(&mut json, prompt, &mut body);
-    reasoning(&mut json, prompt);
+    let choice = Sampling::of(prompt, target, &mut body);
+    reasoning(&mut json, prompt, choice.logprobs.is_some());
     limits(&mut json, prompt, target);
-    sampling(&mut json, prompt);
+    sampling(&mut json, &choice);
     labels(&mut json, prompt, &mut body);
     for (key, value) in &prompt.rest {
         if SHARED.contains(&key.as_ref()) {
@@ -80,23 +82,22 @@ fn format(json: &mut Writer, prompt: &Prompt<'_>, body: &mut Body) {
 }
 
 /// Thinking comes back encrypted when it is asked for: without state it is the only form that can be sent again.
-fn reasoning(json: &mut Writer, prompt: &Prompt<'_>) {
+fn reasoning(json: &mut Writer, prompt: &Prompt<'_>, logprobs: bool) {
     let on = prompt.reasoning.as_ref().is_some_and(Reasoning::on);
     if let Some(wish) = &prompt.reasoning {
-        let budget = || wish.budget.map(Effort::of_budget);
-        let effort = if on { wish.effort.or_else(budget) } else { Some(Effort::None) };
+        let effort = wish.word();
         let summary = wish.summary.as_deref().filter(|_| on);
         if effort.is_some() || summary.is_some() {
             json.key("reasoning").begin_object();
             json.maybe_text("effort", effort.map(Effort::as_str)).maybe_text("summary", summary).end_object();
         }
     }
-    if on || prompt.logprobs.is_some() {
+    if on || logprobs {
         json.key("include").begin_array();
         if on {
             json.string("reasoning.encrypted_content");
         }
-        if prompt.logprobs.is_some() {
+        if logprobs {
             json.string("message.output_text.logprobs");
         }
         json.end_array();
@@ -111,10 +112,10 @@ fn limits(json: &mut Writer, prompt: &Prompt<'_>, target: &Target<'_>) {
     }
 }
 
-fn sampling(json: &mut Writer, prompt: &Prompt<'_>) {
-    json.maybe_raw("temperature", prompt.temperature.as_deref());
-    json.maybe_raw("top_p", prompt.top_p.as_deref());
-    if let Some(top) = prompt.logprobs {
+fn sampling(json: &mut Writer, choice: &Sampling<'_>) {
+    json.maybe_raw("temperature", choice.temperature);
+    json.maybe_raw("top_p", choice.top_p);
+    if let Some(top) = choice.logprobs {
         json.key("top_logprobs").number(top);
     }
 }

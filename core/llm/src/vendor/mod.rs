@@ -3,8 +3,12 @@
 //! # Layout
 //!
 //! - `table`: the rows.
+//! - `openai`: which of OpenAI's models reason, and what they refuse while they do.
 
+mod openai;
 mod table;
+
+pub(crate) use openai::Sampling;
 
 use crate::api::Dialect;
 use crate::neutral::{Effort, Param};

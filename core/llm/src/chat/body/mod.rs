@@ -11,7 +11,7 @@ mod tools;
 use crate::json::Writer;
 use crate::neutral::names::fitted;
 use crate::neutral::{Body, Effort, Names, Param, Prompt, Reasoning, Target, Untranslatable};
-use crate::vendor::{Quirks, Thinks};
+use crate::vendor::{Quirks, Sampling, Thinks};
 
 /// Longest `user` and `prompt_cache_key` that OpenAI takes, in bytes.
 const MAX_KEY_BYTES: usize = 64;
@@ -41,7 +41,7 @@ pub fn body(prompt: &Prompt<'_>, target: &Target<'_>) -> Result<Body, Untranslat
     tools::write_format(&mut draft, prompt);
     several(&mut draft, prompt)?;
     limits(&mut draft, prompt, target);
-    sampling(&mut draft, prompt);
+    sampling(&mut draft, prompt, target);
     if let Some(reasoning) = &prompt.reasoning {
         think(&mut draft, reasoning);
     }
@@ -114,9 +114,10 @@ fn limits(draft: &mut Draft<'_>, prompt: &Prompt<'_>, target: &Target<'_>) {
     }
 }
 
-fn sampling(draft: &mut Draft<'_>, prompt: &Prompt<'_>) {
-    draft.json.maybe_raw("temperature", prompt.temperature.as_deref());
-    draft.json.maybe_raw("top_p", prompt.top_p.as_deref());
+fn sampling(draft: &mut Draft<'_>, prompt: &Prompt<'_>, target: &Target<'_>) {
+    let choice = Sampling::of(prompt, target, &mut draft.noted);
+    draft.json.maybe_raw("temperature", choice.temperature);
+    draft.json.maybe_raw("top_p", choice.top_p);
     let seed = if draft.quirks.random_seed { "random_seed" } else { "seed" };
     for (param, key, value) in [
         (Param::TopK, "top_k", &prompt.top_k),
@@ -126,7 +127,7 @@ fn sampling(draft: &mut Draft<'_>, prompt: &Prompt<'_>) {
     ] {
         draft.optional_raw(param, key, value.as_deref());
     }
-    if let Some(alternatives) = prompt.logprobs
+    if let Some(alternatives) = choice.logprobs
         && draft.takes(Param::Logprobs)
     {
         draft.json.key("logprobs").bool(true);
@@ -139,11 +140,7 @@ fn sampling(draft: &mut Draft<'_>, prompt: &Prompt<'_>) {
 fn think(draft: &mut Draft<'_>, reasoning: &Reasoning<'_>) {
     let form = draft.quirks.reasoning;
     let on = reasoning.on();
-    let effort = match (on, reasoning.effort, reasoning.budget) {
-        (false, ..) => Some(Effort::None),
-        (true, Some(effort), _) => Some(effort),
-        (true, None, budget) => budget.map(Effort::of_budget),
-    };
+    let effort = reasoning.word();
     let word = effort.and_then(|effort| form.word(effort));
     match form {
         Thinks::Effort(_) if word.is_some() => {}
