@@ -149,9 +149,14 @@ fn a_recorded_stream_is_read_whole() {
             == Content::Thinking(Thinking { text: "Let me think.".into(), seal: own("EqQBCg==", false) })
     );
     assert!(choice.parts[1] == Content::Thinking(Thinking { text: "".into(), seal: own("EmwKAh==", true) }));
-    let Content::Text { text, citations } = &choice.parts[2] else { panic!() };
+    let hosted = choice.parts[2..4].iter().map(|part| match part {
+        Content::Other { kind, json } => (kind.as_ref(), json.contains(r#""input":{"query":"#)),
+        _ => panic!(),
+    });
+    assert!(hosted.eq([("server_tool_use", true), ("web_search_tool_result", false)]));
+    let Content::Text { text, citations } = &choice.parts[4] else { panic!() };
     assert_eq!((text.as_ref(), citations.len()), ("It is 21 °C in Zürich.", 1));
-    let calls: Vec<_> = choice.parts[3..]
+    let calls: Vec<_> = choice.parts[5..]
         .iter()
         .map(|part| match part {
             Content::Call(call) => (call.id.to_string(), call.arguments.to_string()),
@@ -223,7 +228,11 @@ fn odd_events_do_no_harm() {
         event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"web_search_tool_result\",\"tool_use_id\":\"s\",\"content\":[]}}\n\n\
         event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\ndata: [1]\n\ndata: [DONE]\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
     let all = decoded(&[body]);
-    assert!(all.ended && all.errors.is_empty() && all.assembler.reply().choices[0].parts.is_empty());
+    assert!(
+        all.ended
+            && all.errors.is_empty()
+            && matches!(all.assembler.reply().choices[0].parts[..], [Content::Other { .. }])
+    );
     let all = decoded(&[b"data: {\"type\":\n\n"]);
     assert_eq!(all.errors, [Hint::ServerError]);
 }

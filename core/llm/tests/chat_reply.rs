@@ -63,6 +63,7 @@ fn told(event: &Event<'_>) -> String {
         Event::Finish { choice, reason, .. } => format!("finish {choice} {reason:?}"),
         Event::Citation { citation, .. } => format!("cite {}", citation.url.as_deref().unwrap_or_default()),
         Event::Logprobs { json, .. } => format!("logprobs {json}"),
+        Event::Other { kind, .. } => format!("other {kind}"),
         Event::Usage(usage) => format!("usage {} {}", usage.total_input(), usage.total_output()),
         Event::Ping => "ping".into(),
         Event::Error(_) => "error".into(),

@@ -163,6 +163,7 @@ const fn name(event: &Event<'_>) -> &'static str {
         Event::Usage(_) => "usage",
         Event::Ping => "ping",
         Event::Error(_) => "error",
+        Event::Other { .. } => "other",
         Event::End => "end",
     }
 }

@@ -4,7 +4,8 @@ use super::citation::{citation, citations};
 use super::usage::Counters;
 use super::{fault, kind, raw, reply, stop, text};
 use crate::fault::{Hint, UpstreamError};
-use crate::json::{Rules, Tape, Value};
+use crate::json::{Rules, Tape, Value, Writer};
+use crate::neutral::arguments::as_object;
 use crate::neutral::{By, Event, Finish, Seal};
 use crate::sse;
 use std::borrow::Cow;
@@ -30,7 +31,17 @@ enum Block {
     Thinking(String),
     Call(u32),
     /// A hosted tool's call or result.
-    Foreign,
+    Foreign(Foreign),
+    /// Nothing more is to be told of it.
+    Told,
+}
+
+struct Foreign {
+    kind: String,
+    /// The block as it began.
+    json: String,
+    /// The member that comes later, and what came of it, as JSON.
+    later: Option<(&'static str, String)>,
 }
 
 type Sink<'s> = &'s mut dyn FnMut(Event<'_>);
@@ -126,10 +137,13 @@ impl Decoder {
             "redacted_thinking" => {
                 let data = text(block, "data").unwrap_or_default();
                 sink(Event::Sealed { choice: 0, seal: Seal { by: By::Anthropic, data, hidden: true } });
-                Block::Foreign
+                Block::Told
             }
             "tool_use" => Block::Call(self.call(block, sink)),
-            _ => Block::Foreign,
+            kind => {
+                let (kind, json) = (kind.to_owned(), raw(block).into_owned());
+                Block::Foreign(Foreign { kind, json, later: None })
+            }
         };
         // Blocks have numbers of their own; one that is there again takes the place of the one before.
         self.blocks.insert(index(root), begun).into_iter().for_each(|block| close(block, sink));
@@ -172,6 +186,7 @@ impl Decoder {
                     sink(Event::Citation { choice: 0, citation: citation(found) });
                 }
             }
+            (_, Some(Block::Foreign(foreign))) => foreign.delta(delta),
             _ => {}
         }
     }
@@ -209,6 +224,39 @@ impl Decoder {
     }
 }
 
+impl Foreign {
+    fn delta(&mut self, delta: Value<'_>) {
+        match kind(delta).as_ref() {
+            "input_json_delta" => {
+                let (_, input) = self.later.get_or_insert_with(|| ("input", String::new()));
+                input.push_str(&text(delta, "partial_json").unwrap_or_default());
+            }
+            // A summary comes in one piece.
+            "compaction_delta" => {
+                self.later = delta.get("content").map(|content| ("content", raw(content).into_owned()));
+            }
+            // Nobody can put it together again: it is of no kind that is known.
+            _ => self.kind.clear(),
+        }
+    }
+
+    /// The block as a whole reply has it.
+    fn whole(&self) -> String {
+        let later = self.later.as_ref().filter(|(_, value)| !value.is_empty());
+        let tape = Tape::parse(self.json.as_bytes(), Rules::Lenient);
+        let (Some((member, value)), Ok(tape)) = (later, tape) else { return self.json.clone() };
+        let mut json = Writer::with_capacity(self.json.len() + value.len());
+        json.begin_object();
+        for (key, value) in tape.root(self.json.as_bytes()).members().filter(|(key, _)| key != member) {
+            json.key(&key).raw(&raw(value));
+        }
+        // An input may have been cut.
+        let value = if *member == "input" { as_object(value) } else { value.into() };
+        json.key(member).raw(&value).end_object();
+        json.into_text()
+    }
+}
+
 fn index(root: Value<'_>) -> u64 {
     root.get("index").and_then(|index| index.as_u64()).unwrap_or(0)
 }
@@ -232,6 +280,10 @@ fn close(block: Block, sink: Sink<'_>) {
             let seal = Seal { by: By::Anthropic, data: signature.into(), hidden: false };
             sink(Event::Sealed { choice: 0, seal });
         }
-        Block::Text | Block::Thinking(_) | Block::Foreign => {}
+        Block::Foreign(foreign) => {
+            let json = foreign.whole();
+            sink(Event::Other { choice: 0, kind: foreign.kind.into(), json: json.into() });
+        }
+        Block::Text | Block::Thinking(_) | Block::Told => {}
     }
 }

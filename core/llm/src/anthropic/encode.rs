@@ -207,6 +207,15 @@ impl Encoder {
                     );
                 }
             }
+            Piece::Own(block) => {
+                // A frame is one line; inside strings there are no line breaks.
+                let block = block.replace(['\n', '\r'], " ");
+                let write = |json: &mut Writer| {
+                    json.raw(&block);
+                };
+                self.open(Open::Text, write, out);
+                self.close(out);
+            }
             Piece::Break => self.close(out),
             Piece::CallStart { call, id, name } => {
                 self.called = true;

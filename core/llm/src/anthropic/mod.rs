@@ -54,6 +54,7 @@ pub use encode::Encoder;
 pub use fault::error_body;
 pub use prompt::prompt;
 pub use reply::{read_reply, write_reply};
+pub(crate) use turns::is_own;
 
 use crate::json::Value;
 use crate::neutral::Raw;

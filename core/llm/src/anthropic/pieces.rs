@@ -1,6 +1,7 @@
 //! What the events of a stream add to its blocks.
 
 use super::citation::own_json;
+use super::turns::is_own;
 use crate::neutral::{Event, Seal};
 use std::borrow::Cow;
 
@@ -16,6 +17,8 @@ pub(super) enum Piece<'a> {
     Sealed(Seal<'a>),
     /// What the text cites, in Anthropic's own words.
     Citation(Cow<'a, str>),
+    /// A whole block of Anthropic's own.
+    Own(Cow<'a, str>),
     /// The next piece begins another block.
     Break,
     /// A call begins.
@@ -36,6 +39,7 @@ impl Piece<'_> {
             Self::Thinking(text) => Piece::Thinking(own(text)),
             Self::Sealed(seal) => Piece::Sealed(seal.to_owned_seal()),
             Self::Citation(json) => Piece::Citation(own(json)),
+            Self::Own(json) => Piece::Own(own(json)),
             Self::Break => Piece::Break,
             Self::CallStart { call, id, name } => Piece::CallStart { call, id: own(id), name: own(name) },
             Self::Arguments(call, text) => Piece::Arguments(call, own(text)),
@@ -53,6 +57,7 @@ pub(super) fn piece<'e>(event: &'e Event<'_>) -> Option<Piece<'e>> {
         Event::Thinking { choice: 0, text } => some(text).map(Piece::Thinking),
         Event::Sealed { choice: 0, seal } => Some(Piece::Sealed(seal.clone())),
         Event::Citation { choice: 0, citation } => own_json(citation).and_then(some).map(Piece::Citation),
+        Event::Other { choice: 0, kind, json } if is_own(kind) => Some(Piece::Own(Cow::Borrowed(json))),
         Event::Break { choice: 0 } => Some(Piece::Break),
         Event::CallStart { choice: 0, call, id, name, .. } => {
             Some(Piece::CallStart { call: *call, id: Cow::Borrowed(id), name: Cow::Borrowed(name) })

@@ -60,7 +60,7 @@ const GO_ON: &str = "Go on.";
 const ORPHAN: &str = "The result of an earlier tool call:";
 
 /// What Anthropic's own blocks are called that no other dialect has.
-pub(super) fn is_own(kind: &str) -> bool {
+pub(crate) fn is_own(kind: &str) -> bool {
     matches!(kind, "server_tool_use" | "mcp_tool_use" | "container_upload" | "search_result" | "compaction")
         || (kind.ends_with("_tool_result") && kind != "tool_result")
 }

@@ -102,7 +102,7 @@ impl Encoder {
             Event::Citation { choice, citation } if citation.url.is_some() => {
                 self.cite(*choice, citation, out);
             }
-            Event::Citation { .. } | Event::Error(_) => {}
+            Event::Citation { .. } | Event::Other { .. } | Event::Error(_) => {}
             Event::Logprobs { choice, json } => {
                 self.answer(*choice, out);
                 // A frame's data is one line; in JSON's strings there are no line breaks.

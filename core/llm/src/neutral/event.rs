@@ -101,6 +101,15 @@ pub enum Event<'a> {
         /// `{"content":[…],"refusal":…}`
         json: Raw<'a>,
     },
+    /// What only one dialect knows, whole: as [`Content::Other`].
+    Other {
+        /// Of which answer.
+        choice: u32,
+        /// Its `type` there.
+        kind: Cow<'a, str>,
+        /// The whole object.
+        json: Raw<'a>,
+    },
     /// An answer ended.
     Finish {
         /// Which.
@@ -207,7 +216,10 @@ fn piece(choice: u32, part: &Content<'_>, call: &mut u32, sink: &mut dyn FnMut(E
             }
             sink(Event::CallEnd { call: at });
         }
-        Content::Media(_) | Content::Result(_) | Content::Other { .. } => {}
+        Content::Other { kind, json } => {
+            sink(Event::Other { choice, kind: Cow::Borrowed(kind), json: Cow::Borrowed(json) });
+        }
+        Content::Media(_) | Content::Result(_) => {}
     }
 }
 
@@ -283,6 +295,10 @@ impl Assembler {
                 let known = self.reply.choices[at].logprobs.take();
                 self.reply.choices[at].logprobs = Some(joined_logprobs(known.as_deref(), json).into());
             }
+            Event::Other { choice, kind, json } => self.add(
+                *choice,
+                Content::Other { kind: kind.to_string().into(), json: json.to_string().into() },
+            ),
             Event::Finish { choice, reason, stop_sequence } => {
                 let at = self.choice(*choice);
                 let answer = &mut self.reply.choices[at];
@@ -391,6 +407,7 @@ mod tests {
                     Content::text("one"),
                     Content::text("two"),
                     call("a"),
+                    Content::Other { kind: "x".into(), json: r#"{"type":"x"}"#.into() },
                     call("b"),
                 ],
                 finish: Some(Finish::ToolCalls),

@@ -230,7 +230,10 @@ impl Decoder {
             "message" => self.done_message(index, item, sink),
             "reasoning" => self.done_thinking(index, item, sink),
             _ => {
-                let Some(call) = self.call(index, item, sink) else { return };
+                let Some(call) = self.call(index, item, sink) else {
+                    sink(Event::Other { choice: 0, kind: kind(item), json: raw(item) });
+                    return;
+                };
                 let whole = text(item, "arguments").or_else(|| text(item, "input")).unwrap_or_default();
                 self.tell_arguments(index, &whole, true, sink);
                 sink(Event::CallEnd { call });

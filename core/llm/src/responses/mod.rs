@@ -43,4 +43,5 @@ pub use prompt::prompt;
 pub use replay::replay;
 pub use reply::read_reply;
 pub use track::Track;
+pub(crate) use wire::is_own;
 pub use write::write_reply;

@@ -51,6 +51,12 @@ pub(super) const HOSTED_ITEMS: &[&str] = &[
     "additional_tools",
 ];
 
+/// Whether an item of the output is one that only this dialect knows. In prompts a compacted context is not: Anthropic has
+/// a block of the same name.
+pub(crate) fn is_own(kind: &str) -> bool {
+    HOSTED_ITEMS.contains(&kind) || kind == "compaction"
+}
+
 /// A string member.
 pub(super) fn text<'a>(object: Value<'a>, key: &str) -> Option<Cow<'a, str>> {
     object.get(key)?.as_str()

@@ -4,7 +4,7 @@ use super::echo::{Echo, State, Status};
 use super::items::{self, CallItem, item_id};
 use super::part::{MessagePart, tokens};
 use super::spaces::Spaces;
-use super::wire::HOSTED_ITEMS;
+use super::wire::is_own;
 use crate::json::Writer;
 use crate::neutral::arguments::{as_object, is_object};
 use crate::neutral::{Ask, Call, Choice, Content, MediaKind, Reply, Source};
@@ -58,9 +58,7 @@ fn output(choice: &Choice, response: &str, status: Status<'_>, spaces: Spaces) -
                     output.item("ig", |id| items::image(id, data));
                 }
             }
-            Content::Other { kind, json } if HOSTED_ITEMS.contains(&kind.as_ref()) => {
-                output.item("", |_| json.to_string())
-            }
+            Content::Other { kind, json } if is_own(kind) => output.item("", |_| json.to_string()),
             Content::Other { .. } => {}
         }
     }

@@ -42,6 +42,16 @@ pub(super) fn write_reply(api: Api, reply: &Reply, ask: &Ask<'_>) -> Vec<u8> {
     }
 }
 
+/// Whether [`write_reply`] leaves out a part that only one dialect knows.
+pub(super) fn leaves_out(api: Api, part: &Content<'_>) -> bool {
+    let Content::Other { kind, .. } = part else { return false };
+    match api {
+        Api::Responses => !responses::is_own(kind),
+        Api::Messages => !anthropic::is_own(kind),
+        _ => true,
+    }
+}
+
 /// Reads a stream of a dialect.
 pub(super) enum Decoder {
     Chat(Box<chat::Decoder>),

@@ -105,8 +105,8 @@ impl Gated {
             Event::Refusal { choice, text } => self.text(choice, LaneKind::Refusal, &text, sink),
             Event::Thinking { choice, text } => self.text(choice, LaneKind::Thinking, &text, sink),
             Event::CallArguments { call, ref text } => self.arguments(call, text, false, sink),
-            // It would tell the text that a guard has changed.
-            Event::Logprobs { .. } => {}
+            // They would tell the text that a guard has changed, or what it has not seen.
+            Event::Logprobs { .. } | Event::Other { .. } => {}
             Event::Citation { choice, citation } => match self.open.get_mut(&choice) {
                 Some(open) => open.citations.push(citation.into_static()),
                 None => sink(Event::Citation { choice, citation }),

@@ -242,12 +242,16 @@ impl Scan {
         own.map_or_else(|| codec::stream_error(api, said, ask), Bytes::from)
     }
 
-    /// The stream as one whole reply of the same API.
+    /// The stream as one whole reply of the same API; `None` if it held what cannot be written again.
     pub fn recorded(&mut self, ask: &Ask<'_>) -> Option<Bytes> {
         match &mut self.reader {
             Reader::Chat(skim) => skim.recorded.take()?.finish(),
             Reader::Other(watch) => {
                 let reply = watch.recorded.take()?.finish();
+                let mut parts = reply.choices.iter().flat_map(|choice| &choice.parts);
+                if parts.any(|part| codec::leaves_out(watch.api, part)) {
+                    return None;
+                }
                 Some(codec::write_reply(watch.api, &reply, ask).into())
             }
         }

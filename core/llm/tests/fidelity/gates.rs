@@ -4,7 +4,7 @@ use crate::aspects::Aspects;
 use crate::fixture::{CALLERS, Fixture, ask, parse};
 use crate::replies;
 use crate::streams::{frame, told};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use weir_llm::api::{Api, Dialect};
@@ -109,6 +109,24 @@ fn a_watched_stream_says_what_an_unwatched_one_says() {
                 api.as_str()
             );
         }
+    }
+}
+
+/// A gate sees text only: what a hosted tool found could not be judged.
+#[test]
+fn what_a_gate_cannot_see_does_not_pass_it() {
+    let request = parse(
+        Api::Messages,
+        &json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}),
+    );
+    let back = Back::same(&request).unwrap();
+    let wire = include_bytes!("../fixtures/anthropic.sse");
+    for (bytes, passes) in [
+        (crate::streams::turn(&back, &request, [wire.as_slice()]).bytes, true),
+        (gated(&back, &request, wire, 64, Keeper::default()).0, false),
+    ] {
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.contains("toolu_01A") && text.contains("web_search_tool_result") == passes, "{text}");
     }
 }
 
