@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use serde_json::{Value, json};
-use weir_tests::{Act, Client, Gate, Gateway, Reply, Setup, Upstream, reply, soon};
+use weir_tests::{Act, Call, Client, Gate, Gateway, Reply, Setup, Upstream, reply, soon};
 
 struct House {
     gateway: Gateway,
@@ -203,6 +203,37 @@ async fn a_body_that_will_not_fit_is_not_asked_for() {
     let refused = soon("a head", client.any_head()).await.unwrap();
     assert_eq!(refused.status, 503, "no 100 before it");
     assert_eq!(house.shed("buffered").await, Some(1));
+}
+
+/// It is the gateway that is short of bytes: another target would not help, and none of them is to blame.
+#[tokio::test]
+async fn a_reply_that_will_not_fit_is_no_fault_of_its_target() {
+    let (good, other) = (Upstream::start(sized).await, Upstream::saying("never asked").await);
+    let limits = "  limits: { body: 64KiB, buffered: 64KiB }";
+    let gateway = Setup::pair(good.address, other.address, "retries: 1", "").server(limits).start().await;
+    let key = gateway.key(&[]);
+    for _ in 0..6 {
+        let reply = gateway.chat(&key, &ask_for(100_000)).await;
+        assert_eq!(reply.refused(503), "out_of_buffer");
+        assert_eq!(reply.get("retry-after"), Some("1"), "{reply:?}");
+        assert_eq!(gateway.posting(reply.id()).attempts, 1);
+    }
+    let reply = gateway.chat(&key, &ask_for(1_000)).await;
+    assert_eq!((reply.status(), reply.get("x-weir-target")), (200, Some("one/m1")), "{reply:?}");
+    assert_eq!((good.count(), other.count()), (7, 0));
+    let metrics = gateway.get_admin("/metrics").await.text();
+    assert!(metrics.contains("weir_shed_total{why=\"buffered\"} 6\n"), "{metrics}");
+    gateway.ledger_check();
+}
+
+fn ask_for(length: usize) -> Value {
+    json!({ "model": "m", "messages": [{ "role": "user", "content": length.to_string() }] })
+}
+
+/// An answer as long as the question says.
+fn sized(call: &Call) -> Act {
+    let length = call.json()["messages"][0]["content"].as_str().unwrap().parse().unwrap();
+    Act::says(&"x".repeat(length))
 }
 
 #[tokio::test]

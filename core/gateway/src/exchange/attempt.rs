@@ -654,6 +654,11 @@ impl Call {
             ErrorClass::TimeoutConnect | ErrorClass::TimeoutFirstToken | ErrorClass::TimeoutIdle => {
                 Refusal::gateway_timeout(message)
             }
+            // Nobody's fault but ours.
+            ErrorClass::Other => {
+                let message = "The gateway holds as many bytes for its callers as it may; try again shortly.";
+                Refusal::busy("out_of_buffer", message, 1000).shed("buffered")
+            }
             _ => Refusal::bad_gateway("upstream_failed", message),
         };
         Failed { error: self.error(failure.class, None, None, None), refusal, reset_ms: None }

@@ -88,7 +88,8 @@ impl Live {
         }
     }
 
-    /// An attempt failed. Failures that are the caller's doing or wish say nothing of the target and are not counted.
+    /// An attempt failed. Failures that are the caller's doing or wish, or ours, say nothing of the target and are not
+    /// counted.
     pub fn failed(&self, target: u16, class: ErrorClass) {
         let Some(stats) = self.stats(target) else { return };
         if !speaks_of_target(class) {
@@ -268,7 +269,7 @@ impl Stats {
     }
 }
 
-/// Whether a failure of this class is evidence about the target rather than about the request.
+/// Whether a failure of this class is evidence about the target rather than about the request or the gateway.
 const fn speaks_of_target(class: ErrorClass) -> bool {
     !matches!(
         class,
@@ -277,6 +278,7 @@ const fn speaks_of_target(class: ErrorClass) -> bool {
             | ErrorClass::ContentFilter
             | ErrorClass::PluginDenied
             | ErrorClass::Cancelled
+            | ErrorClass::Other
     )
 }
 

@@ -134,11 +134,15 @@ fn more_than_half_of_twenty_within_a_minute_opens() {
 }
 
 #[test]
-fn the_callers_own_faults_say_nothing_of_the_target() {
+fn the_callers_own_faults_and_ours_say_nothing_of_the_target() {
     let world = world();
-    for class in
-        [ErrorClass::BadRequest, ErrorClass::ContextTooLong, ErrorClass::ContentFilter, ErrorClass::Cancelled]
-    {
+    for class in [
+        ErrorClass::BadRequest,
+        ErrorClass::ContextTooLong,
+        ErrorClass::ContentFilter,
+        ErrorClass::Cancelled,
+        ErrorClass::Other,
+    ] {
         (0..10).for_each(|_| world.live.failed(0, class));
     }
     let facts = world.live.live(0);
