@@ -226,6 +226,23 @@ async fn a_reply_that_will_not_fit_is_no_fault_of_its_target() {
     gateway.ledger_check();
 }
 
+/// What a failed attempt held is free again when the next one begins.
+#[tokio::test]
+async fn a_failed_attempt_holds_no_bytes_any_more() {
+    let breaks = Upstream::start(|_| {
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 200000\r\n\r\n";
+        Act::new().send(head).send(vec![b' '; 150_000]).close()
+    })
+    .await;
+    let good = Upstream::start(sized).await;
+    let limits = "  limits: { body: 64KiB, buffered: 256KiB }";
+    let gateway = Setup::pair(breaks.address, good.address, "retries: 1", "").server(limits).start().await;
+    let key = gateway.key(&[]);
+    let reply = gateway.chat(&key, &ask_for(150_000)).await;
+    assert_eq!((reply.status(), reply.get("x-weir-attempts")), (200, Some("3")), "{reply:?}");
+    assert_eq!((breaks.count(), good.count()), (2, 1));
+}
+
 fn ask_for(length: usize) -> Value {
     json!({ "model": "m", "messages": [{ "role": "user", "content": length.to_string() }] })
 }

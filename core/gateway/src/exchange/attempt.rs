@@ -342,9 +342,10 @@ impl Exchange<'_> {
         let ask = ask(shown.as_ref().unwrap_or(&request), &id, &admitted.route.name);
         let began = call.began;
         let in_flight = (self.snapshot.live.started(bound.live), places);
+        let mut held = self.gateway.buffered.open();
         let ended = {
             // Pinned here, where it stays: a future handed on by value is copied at every layer that it passes.
-            let run = pin!(call.run(&request, &ask, (record, gate), &mut self.held));
+            let run = pin!(call.run(&request, &ask, (record, gate), &mut held));
             attend(self.session, &mut self.watched, unless_ending(&self.gateway.drain, run)).await
         };
         let outcome = match ended.map_err(End::from).and_then(|outcome| outcome.map_err(End::from)) {
@@ -354,6 +355,10 @@ impl Exchange<'_> {
                 return Err(end);
             }
         };
+        // What a failed try held is given back.
+        if outcome.is_ok() {
+            self.held.absorb(held);
+        }
         Ok(self.conclude((bound, key, span, began), in_flight, outcome))
     }
 
