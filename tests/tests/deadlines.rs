@@ -59,6 +59,31 @@ async fn each_part_of_a_reply_and_the_whole_have_a_deadline() {
     }
 }
 
+/// Signs of life are no token: who sends nothing else for too long is given up for the next target.
+#[tokio::test]
+async fn comments_and_pings_do_not_put_off_the_first_tokens_deadline() {
+    const COMMENT: &str = ": keep-alive\n\n";
+    let ticking = |_: &weir_tests::Call| {
+        (0..30).fold(Act::stream(), |act, _| act.chunk(COMMENT).pause(Duration::from_millis(200)))
+    };
+    let flooding = |_: &weir_tests::Call| Act::stream().flood(COMMENT);
+    for alive in [Upstream::start(ticking).await, Upstream::start(flooding).await] {
+        let good = Upstream::saying("fine").await;
+        let timeouts = "timeouts: { first_byte: 500ms, idle: 5s, total: 20s }";
+        let gateway = Setup::pair(alive.address, good.address, "retries: 0", timeouts).start().await;
+        let key = gateway.key(&[]);
+        let began = Instant::now();
+        let reply = gateway.chat(&key, &ask(true)).await;
+        assert_eq!((reply.status(), reply.get("x-weir-target")), (200, Some("two/m2")), "{reply:?}");
+        assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+        assert_eq!((alive.count(), good.count()), (1, 1));
+        let (gateway, key) = self::gateway(&alive, "{ first_byte: 500ms, idle: 5s, total: 20s }", "").await;
+        let alone = gateway.chat(&key, &ask(true)).await;
+        assert_eq!(alone.refused(504), "upstream_timeout");
+        assert!(alone.text().contains("no event within 500 ms"), "{alone:?}");
+    }
+}
+
 /// The caller is the slowest of the three, so the next piece is always there already: nothing ever waits for the deadline.
 #[tokio::test]
 async fn a_stream_without_a_pause_has_a_deadline_too() {

@@ -618,17 +618,28 @@ impl Call {
         mut response: Response,
         mut relay: Relay,
     ) -> Result<Committed, Failed> {
+        // What is no event does not begin the wait anew.
         let wait = self.first_byte.saturating_sub(self.began.elapsed());
-        loop {
-            let chunk = match pingora::time::timeout(wait, response.chunk()).await {
-                Ok(chunk) => chunk.map_err(|failure| self.failed(failure))?,
-                Err(_) => {
-                    return Err(self.failed(Failure::new(
-                        ErrorClass::TimeoutFirstToken,
-                        format!("no event within {} ms", self.first_byte.as_millis()),
-                    )));
-                }
-            };
+        let begun = {
+            let begun = pin!(self.begun(&mut response, &mut relay));
+            pingora::time::timeout(wait, begun).await
+        };
+        match begun {
+            Ok(begun) => begun?,
+            Err(_) => {
+                return Err(self.failed(Failure::new(
+                    ErrorClass::TimeoutFirstToken,
+                    format!("no event within {} ms", self.first_byte.as_millis()),
+                )));
+            }
+        }
+        Ok(Committed::Stream(Box::new(Opened { served, response, relay, until: self.until })))
+    }
+
+    /// Reads until the first event.
+    async fn begun(&self, response: &mut Response, relay: &mut Relay) -> Result<(), Failed> {
+        while !relay.begun() {
+            let chunk = response.chunk().await.map_err(|failure| self.failed(failure))?;
             let Some(chunk) = chunk else {
                 return Err(self.failed(Failure {
                     replied: true,
@@ -645,11 +656,8 @@ impl Call {
                 let error = relay.error().cloned().unwrap_or_else(|| fault::upstream_error(500, b""));
                 return Err(self.rejected(error, Some(200), None));
             }
-            if relay.begun() {
-                break;
-            }
         }
-        Ok(Committed::Stream(Box::new(Opened { served, response, relay, until: self.until })))
+        Ok(())
     }
 
     /// The connection or the reply's form failed.
