@@ -8,6 +8,8 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 use weir_tests::tls::{Front, Pki};
 use weir_tests::{Act, Call, Gateway, Posting, Reply, Setup, Silent, Upstream, reply, soon};
 
@@ -377,6 +379,53 @@ async fn what_is_the_callers_own_fault_is_not_tried_elsewhere() {
         nothing_billed(&gateway.posting(reply.id()), 1, "400");
     }
     assert_eq!((one.count(), two.count()), (2, 0));
+}
+
+/// A provider that takes no large requests: it answers 413 when it has read the head, and closes the connection with
+/// the body unread, or leaves it there.
+async fn refusing_at_the_head(closes: bool) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut left = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            let said = reply::error("invalid_request_error", "too_much", "at most a mebibyte").to_string();
+            let reply = format!(
+                "HTTP/1.1 413 Too Much\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{said}",
+                said.len()
+            );
+            stream.write_all(reply.as_bytes()).await.unwrap();
+            if !closes {
+                left.push(stream);
+            }
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_refusal_that_comes_while_the_body_is_being_sent_is_the_callers() {
+    let mut large = ask("m", false);
+    large["messages"][0]["content"] = json!("x".repeat(8 << 20));
+    for closes in [true, false] {
+        let one = refusing_at_the_head(closes).await;
+        let two = Upstream::saying(ANSWER).await;
+        let server = "  limits: { body: 16MiB }";
+        let gateway = Setup::pair(one, two.address, "retries: 3", "").server(server).start().await;
+        let key = gateway.key(&[]);
+        // More often than a breaker would bear.
+        for _ in 0..6 {
+            let reply = gateway.chat(&key, &large).await;
+            assert_eq!(reply.refused(413), "too_much", "{reply:?}");
+            nothing_billed(&gateway.posting(reply.id()), 1, "413");
+        }
+        assert_eq!(two.count(), 0);
+        gateway.ledger_check();
+    }
 }
 
 #[tokio::test]

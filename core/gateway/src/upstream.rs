@@ -6,6 +6,7 @@
 //! - `dial`: connects to the first address that answers, or through a proxy.
 //! - `place`: an endpoint as Pingora's connector sees it.
 //! - `shelf`: its connections while nobody uses them.
+//! - `duplex`: a connection over which a reply is read while the rest of its request is being written.
 //! - `streams`: HTTP/2 connections and their streams.
 //! - `failure`: why a try came to nothing.
 //! - `response`: a reply, whatever it came over.
@@ -15,6 +16,7 @@
 //! - `trust`: certificates, looked at before they are used.
 
 mod dial;
+mod duplex;
 mod failure;
 mod inflate;
 mod keys;
@@ -360,11 +362,9 @@ impl Dialer {
     /// Writes the request and reads the head of the reply.
     async fn exchange(&self, link: Link, place: &Place, request: &Request) -> pingora::Result<Session> {
         match link {
-            Link::One(mut stream, epoch) => {
-                request
-                    .write(&mut stream)
-                    .await
-                    .or_err(ErrorType::WriteError, "while writing the request")?;
+            Link::One(stream, epoch) => {
+                let stream =
+                    request.write(stream).await.or_err(ErrorType::WriteError, "while writing the request")?;
                 let mut session = Box::new(HttpSession::new_with_options(stream, place));
                 read_final_head(&mut session).await?;
                 Ok(Session::One(session, epoch))

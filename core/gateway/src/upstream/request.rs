@@ -1,5 +1,6 @@
 //! A request in the form in which it goes over the wire.
 
+use super::duplex::Duplex;
 use bytes::{Bytes, BytesMut};
 use http::uri::{Authority, PathAndQuery, Uri};
 use http::{HeaderName, HeaderValue};
@@ -39,13 +40,14 @@ impl Request {
         Self { first: Payload::new(head.freeze()), rest: Payload::default(), head: end }
     }
 
-    /// Writes all of it.
-    pub(super) async fn write(&self, stream: &mut Stream) -> std::io::Result<()> {
+    /// Writes it; what is too large for one write follows while the reply is read from what comes back.
+    pub(super) async fn write(&self, mut stream: Stream) -> std::io::Result<Stream> {
         stream.write_all(self.first.expose()).await?;
         if !self.rest.is_empty() {
-            stream.write_all(self.rest.expose()).await?;
+            return Ok(Box::new(Duplex::new(stream, self.rest.clone())));
         }
-        stream.flush().await
+        stream.flush().await?;
+        Ok(stream)
     }
 
     /// The body, for HTTP/2.

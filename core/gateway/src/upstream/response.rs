@@ -1,5 +1,6 @@
 //! A reply, whatever it came over.
 
+use super::duplex::Duplex;
 use super::inflate::Inflate;
 use super::{Dialer, Failure};
 use crate::buffered::Held;
@@ -192,7 +193,7 @@ impl Response {
                     return;
                 }
                 one.respect_keepalive();
-                if let Some(stream) = one.reuse().await {
+                if let Some(stream) = one.reuse().await.and_then(Duplex::written) {
                     self.dialer.shelf.keep(stream, epoch);
                 }
             }

@@ -3,6 +3,7 @@
 use super::*;
 use bytes::Bytes;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -250,5 +251,99 @@ async fn what_may_have_run_is_not_sent_again() {
         assert_eq!(second.is_ok(), again, "{second:?}");
         let expected = if again { 3 } else { 2 };
         assert_eq!(requests.load(std::sync::atomic::Ordering::Relaxed), expected, "after {wait:?}");
+    }
+}
+
+/// Answers small requests as usual, and large ones as soon as their heads have come: with `says`, after which it reads
+/// the rest or nothing more, and goes or stays.
+async fn answers_early(says: &'static str, reads: bool, stays: bool) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, requests) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&requests);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let count = Arc::clone(&count);
+            tokio::spawn(async move {
+                while let Some(length) = head(&mut stream).await {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    if length == 0 {
+                        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").await.unwrap();
+                        continue;
+                    }
+                    stream.write_all(says.as_bytes()).await.unwrap();
+                    if reads {
+                        stream.read_exact(&mut vec![0; length]).await.unwrap();
+                        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nall").await.unwrap();
+                        continue;
+                    }
+                    if stays {
+                        std::future::pending::<()>().await;
+                    }
+                    return;
+                }
+            });
+        }
+    });
+    (address, requests)
+}
+
+/// Reads one head and no more; how long its body is to be.
+async fn head(stream: &mut tokio::net::TcpStream) -> Option<usize> {
+    let mut seen = Vec::new();
+    while !seen.ends_with(b"\r\n\r\n") {
+        seen.push(stream.read_u8().await.ok()?);
+    }
+    let seen = String::from_utf8(seen).unwrap();
+    Some(
+        seen.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |n| n.parse().unwrap()),
+    )
+}
+
+/// Asks with eight megabytes, more than the sockets' own buffers take.
+async fn ask_at_length(dialer: &Arc<Dialer>) -> Result<(u16, String), Failure> {
+    let body = Bytes::from(vec![b' '; 8 << 20]);
+    let head = format!("POST / HTTP/1.1\r\nhost: provider.example\r\ncontent-length: {}\r\n\r\n", body.len());
+    let request = Request::new(head.as_str().into(), &body);
+    let budget = crate::buffered::Budget::new(1 << 20);
+    let mut response = dialer.send(&request, PATIENCE).await?;
+    let (status, body) = (response.status(), response.body(1 << 10, &mut budget.open()).await?);
+    response.release().await;
+    Ok((status, String::from_utf8(body.expose().to_vec()).unwrap()))
+}
+
+#[tokio::test]
+async fn a_reply_that_comes_before_all_of_the_request_is_written_is_the_reply() {
+    const CLOSES: &str = "HTTP/1.1 413 Too much\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno";
+    const STAYS: &str = "HTTP/1.1 413 Too much\r\nContent-Length: 2\r\n\r\nno";
+    for (says, stays) in [(CLOSES, false), (STAYS, false), (CLOSES, true), (STAYS, true)] {
+        let (at, requests) = answers_early(says, false, stays).await;
+        let (dialer, answer) = dialer(true);
+        *answer.lock().unwrap() = vec![at];
+        // Over a fresh connection, and over one that was used before.
+        for used in [false, true] {
+            if used {
+                assert_eq!(ask(&dialer).await.unwrap(), "hi");
+            }
+            let before = requests.load(Ordering::Relaxed);
+            assert_eq!(ask_at_length(&dialer).await, Ok((413, "no".to_owned())), "{says} {stays} {used}");
+            assert_eq!(requests.load(Ordering::Relaxed), before + 1, "it is not sent again");
+            assert_eq!(dialer.shelf.len(), 0, "a connection with half a request on it is not kept");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_only_said_on_the_way_does_not_end_the_writing() {
+    for says in ["", "HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"] {
+        let (at, _) = answers_early(says, true, true).await;
+        let (dialer, answer) = dialer(true);
+        *answer.lock().unwrap() = vec![at];
+        for _ in 0..2 {
+            assert_eq!(ask_at_length(&dialer).await, Ok((200, "all".to_owned())), "{says}");
+            assert_eq!(dialer.shelf.len(), 1, "all of it was written");
+            assert_eq!(ask(&dialer).await.unwrap(), "hi");
+        }
+        let kept = dialer.shelf.take(dialer.place.as_ref().unwrap().epoch()).unwrap();
+        assert!(!kept.as_any().is::<duplex::Duplex>(), "what is kept is the connection itself");
     }
 }
