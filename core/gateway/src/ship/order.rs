@@ -9,6 +9,9 @@ use super::{Ship, Units, VERSIONS};
 use crate::config::{Config, ShipOptions};
 use serde_json::{Value, json};
 
+/// The end of a reason to refuse: nothing was shipped.
+const LIVE_ALREADY: &str = "is live already";
+
 /// An order about one policy.
 pub enum Order {
     /// A new version.
@@ -103,8 +106,11 @@ impl Ship {
         }
     }
 
-    /// Notes that a push was refused.
+    /// Notes that a push was refused, unless it was of what is live already.
     pub fn refused(&mut self, name: &str, why: &str) {
+        if why.ends_with(LIVE_ALREADY) {
+            return;
+        }
         let Some(unit) = self.units.get_mut(name) else { return };
         unit.index.note(None, Ended::Refused, why);
         if let Err(error) = self.store.save(&unit.index) {
@@ -132,7 +138,7 @@ impl Ship {
         let steps = proven.steps;
         if proven.version.content == unit.live.version.content {
             return Err(No::Refused(format!(
-                "digest: version {} is live already",
+                "digest: version {} {LIVE_ALREADY}",
                 short(&unit.live.version.digest)
             )));
         }
@@ -233,7 +239,7 @@ impl Ship {
             })?,
         };
         if wanted.content == index.live.content {
-            return Err(No::Refused(format!("version {} is live already", short(&wanted.digest))));
+            return Err(No::Refused(format!("version {} {LIVE_ALREADY}", short(&wanted.digest))));
         }
         let loaded = self.loaded(&bindings, &index, wanted, mark(Stage::Live)).map_err(|why| self.no(why))?;
         let mut unit = self.known(name)?;

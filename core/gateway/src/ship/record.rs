@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Entries of a history; older ones are forgotten with their bytes.
+/// Entries of a history; what is forgotten is forgotten with its bytes.
 pub const HISTORY: usize = 20;
 
 /// Everything that outlives the process.
@@ -182,9 +182,23 @@ impl Index {
     /// Notes how a version ended.
     pub fn note(&mut self, version: Option<Version>, how: Ended, why: impl Into<String>) {
         self.history.push_back(Entry { version, at_ms: now_ms(), how, why: why.into() });
-        while self.history.len() > HISTORY {
-            self.history.pop_front();
+        while self.history.len() > HISTORY
+            && let Some(at) = self.forgettable()
+        {
+            self.history.remove(at);
         }
+    }
+
+    /// The entry to forget, never the latest: the oldest that names no version, for no way leads back to it; else the
+    /// oldest but for those by which the live version and the one to go back to went live.
+    fn forgettable(&self) -> Option<usize> {
+        let went_live = |version: &Version| {
+            let of = |entry: &Entry| entry.version.as_ref().is_some_and(|it| it.content == version.content);
+            self.history.iter().rposition(|entry| entry.how == Ended::Live && of(entry))
+        };
+        let kept = [went_live(&self.live), self.before().and_then(went_live)];
+        let nameless = self.history.iter().take(HISTORY).position(|entry| entry.version.is_none());
+        nameless.or_else(|| (0..HISTORY).find(|at| !kept.contains(&Some(*at))))
     }
 
     /// Every version that is named here: their bytes are kept.

@@ -3,7 +3,7 @@
 use super::{Yard, content, good, push, script};
 use crate::config::{CanaryOptions, ShadowOptions, ShipOptions};
 use crate::ship::order::{No, Order};
-use crate::ship::record::{Ended, Stage};
+use crate::ship::record::{Ended, HISTORY, Stage};
 use crate::ship::store::{Found, Store};
 use crate::ship::{VERSIONS, gate::Gate};
 use proptest::prelude::{Strategy, any, prop_oneof};
@@ -146,7 +146,38 @@ fn each_step_may_refuse_and_says_so() {
     assert_eq!(yard.live(), content(&good("one")));
     let refusals =
         yard.ship.units()["p"].index.history.iter().filter(|entry| entry.how == Ended::Refused).count();
-    assert_eq!(refusals, 5, "every push that was refused is remembered");
+    assert_eq!(refusals, 4, "every push that was refused is remembered, but for what is live already");
+}
+
+#[test]
+fn refused_pushes_leave_the_way_back_open() {
+    let mut yard = Yard::new("", &good("one"));
+    yard.push(&good("two"), AT_ONCE).unwrap();
+    for _ in 0..HISTORY {
+        assert!(refused(yard.push(&good("two"), AT_ONCE)).contains("live already"));
+        assert!(refused(yard.push(&script("3", "abstian()"), AT_ONCE)).starts_with("compile: "));
+    }
+    let history = &yard.ship.units()["p"].index.history;
+    assert_eq!((history.len(), history[HISTORY - 1].how), (HISTORY, Ended::Refused));
+    yard.order(Order::Rollback { to: None }).unwrap();
+    assert_eq!(yard.live(), content(&good("one")));
+}
+
+#[test]
+fn candidates_that_ended_leave_the_way_back_open() {
+    let mut yard = Yard::new("", &good("one"));
+    yard.push(&good("two"), AT_ONCE).unwrap();
+    for number in 0..HISTORY {
+        yard.push(&good(&number.to_string()), staged(false, true)).unwrap();
+        yard.order(Order::Abort).unwrap();
+    }
+    refused(yard.push(&script("3", "abstian()"), AT_ONCE));
+    assert_eq!(yard.ship.units()["p"].index.history[HISTORY - 1].how, Ended::Refused, "the latest is kept");
+    let before = yard.ship.units()["p"].index.before().unwrap();
+    assert_eq!(before.content, content(&good("one")));
+    yard.push(&good("three"), AT_ONCE).unwrap();
+    yard.order(Order::Rollback { to: None }).unwrap();
+    assert_eq!(yard.live(), content(&good("two")));
 }
 
 #[test]
