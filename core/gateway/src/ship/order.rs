@@ -235,7 +235,9 @@ impl Ship {
                 ))
             })?,
             None => index.before().ok_or_else(|| {
-                No::Refused(format!("there is no version of `{name}` before the live one to roll back to"))
+                No::Refused(format!(
+                    "there is no version of `{name}` before the live one to roll back to; `weir policy history {name}` lists those that are kept, and `--to` brings one back"
+                ))
             })?,
         };
         if wanted.content == index.live.content {
@@ -244,7 +246,10 @@ impl Ship {
         let loaded = self.loaded(&bindings, &index, wanted, mark(Stage::Live)).map_err(|why| self.no(why))?;
         let mut unit = self.known(name)?;
         let candidate = unit.index.candidate.take();
-        unit.index.note(Some(unit.live.version.clone()), Ended::RolledBack, why);
+        // Whoever names another version says nothing against this one.
+        if to.is_none() {
+            unit.index.note(Some(unit.live.version.clone()), Ended::RolledBack, why);
+        }
         promoted(&mut unit, loaded, &format!("brought back: {why}"));
         // Whoever was on its way still is, counted anew against the version that is live now.
         unit.index.candidate =

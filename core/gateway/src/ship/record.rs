@@ -208,7 +208,8 @@ impl Index {
         std::iter::once(&self.live).chain(pending).chain(past)
     }
 
-    /// The version to go back to: the latest one that was live before the live one, and was not taken back since.
+    /// The version to go back to: the latest one that was live before the live one, and was not taken back since. One
+    /// that gave way to a version that a person named was not taken back.
     pub fn before(&self) -> Option<&Version> {
         let mut taken_back: Vec<&str> = vec![&self.live.content];
         for entry in self.history.iter().rev() {

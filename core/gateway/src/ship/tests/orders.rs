@@ -181,6 +181,20 @@ fn candidates_that_ended_leave_the_way_back_open() {
 }
 
 #[test]
+fn whoever_names_a_version_takes_none_back() {
+    let mut yard = Yard::new("", &good("one"));
+    yard.push(&good("two"), AT_ONCE).unwrap();
+    yard.order(Order::Rollback { to: None }).unwrap();
+    yard.order(Order::Rollback { to: Some(content(&good("two"))) }).unwrap();
+    assert_eq!(yard.live(), content(&good("two")));
+    yard.order(Order::Rollback { to: None }).unwrap();
+    assert_eq!(yard.live(), content(&good("one")));
+    // The other one was taken back by now, without a word of where to.
+    let why = refused(yard.order(Order::Rollback { to: None }));
+    assert!(why.contains("`weir policy history p`") && why.contains("`--to`"), "{why}");
+}
+
+#[test]
 fn a_signature_is_asked_for_where_config_says_so() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("p.rhai"), good("one")).unwrap();
