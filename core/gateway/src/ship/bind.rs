@@ -186,9 +186,7 @@ impl Ship {
         let version = pending.version.clone();
         unit.index.candidate = None;
         unit.index.note(Some(version), Ended::Refused, why);
-        if let Some(candidate) = unit.candidate.take() {
-            candidate.end();
-        }
+        unit.candidate = None;
     }
 
     /// The live version is the file's, but its bytes are no longer kept, or its signature has come since.

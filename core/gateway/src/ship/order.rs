@@ -162,17 +162,12 @@ impl Ship {
         let mut unit = self.known(name)?;
         let Some(pending) = unit.index.candidate.clone() else { return Err(no_candidate(name)) };
         let stage = gate::next(Some(pending.stage), &pending.options);
-        if let Some(running) = unit.candidate.take() {
-            let shadowed = running.shadowed();
-            // Its versions make room for those that leave marks.
-            running.end();
-            if let (Some(report), Some(pending)) = (shadowed, unit.index.candidate.as_mut()) {
-                pending.shadowed = Some(report);
-            }
-        }
+        // It runs on until something takes its place: a later step may still refuse that.
+        let shadowed = unit.candidate.take().and_then(|running| running.shadowed());
         if let Some(pending) = unit.index.candidate.as_mut() {
             pending.stage = stage;
             pending.waits = None;
+            pending.shadowed = shadowed.or_else(|| pending.shadowed.take());
         }
         if self.alive(name) >= VERSIONS * unit.bindings.len() {
             unit.previous = None;

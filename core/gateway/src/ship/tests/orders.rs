@@ -5,6 +5,7 @@ use crate::config::{CanaryOptions, ShadowOptions, ShipOptions};
 use crate::ship::order::{No, Order};
 use crate::ship::record::{Ended, HISTORY, Stage};
 use crate::ship::store::{Found, Store};
+use crate::ship::unit::{Candidate, Running};
 use crate::ship::{VERSIONS, gate::Gate};
 use proptest::prelude::{Strategy, any, prop_oneof};
 use std::sync::Arc;
@@ -28,6 +29,16 @@ fn refused(result: Result<serde_json::Value, No>) -> String {
     match result {
         Err(No::Refused(why)) => why,
         other => panic!("{other:?}"),
+    }
+}
+
+/// Asks what runs so many questions.
+pub(super) fn ask(yard: &Yard, times: usize) {
+    let (view, candidates) = super::shadows::question(&["sim/a"]);
+    for _ in 0..times {
+        let mut trace = Vec::new();
+        let routed = yard.pipeline.route(&view, &candidates, &mut trace);
+        let _ = futures::executor::block_on(routed);
     }
 }
 
@@ -195,6 +206,27 @@ fn whoever_names_a_version_takes_none_back() {
 }
 
 #[test]
+fn a_promotion_that_is_not_made_leaves_the_shadow_running() {
+    for crowded in [false, true] {
+        let mut yard = Yard::new("", &good("zero"));
+        let held = crowded.then(|| Arc::clone(&yard.ship.units()["p"].live.policies[0]));
+        yard.push(&good("one"), AT_ONCE).unwrap();
+        yard.push(&good("two"), staged(true, true)).unwrap();
+        // What comes after an order may refuse it still: the disk, for one.
+        drop(yard.ship.order(&yard.config, "p", Order::Promote).unwrap());
+        yard.look();
+        ask(&yard, 1);
+        let unit = &yard.ship.units()["p"];
+        assert_eq!(unit.stage(), Some(Stage::Shadow));
+        let Some(Candidate { kind: Running::Shadow(shadows), .. }) = &unit.candidate else {
+            panic!("it is in shadow")
+        };
+        super::shadows::report(&shadows[0], 1);
+        drop(held);
+    }
+}
+
+#[test]
 fn a_signature_is_asked_for_where_config_says_so() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("p.rhai"), good("one")).unwrap();
@@ -227,12 +259,7 @@ fn a_gate_takes_back_and_a_breaker_of_a_young_version_rolls_back() {
 fn a_young_version_that_fails_at_once_is_rolled_back_by_itself() {
     let mut yard = Yard::new("", &good("one"));
     yard.push(&script("2.0.0", "throw \"broken\""), AT_ONCE).unwrap();
-    let (view, candidates) = super::shadows::question(&["sim/a"]);
-    for _ in 0..5 {
-        let mut trace = Vec::new();
-        let routed = yard.pipeline.route(&view, &candidates, &mut trace);
-        let _ = futures::executor::block_on(routed);
-    }
+    ask(&yard, 5);
     yard.look();
     assert_eq!(yard.live(), content(&good("one")));
 }

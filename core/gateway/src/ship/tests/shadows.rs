@@ -164,7 +164,7 @@ fn shadow(live: &Arc<dyn Policy>, candidate: &Arc<dyn Policy>) -> Arc<Shadowing>
 }
 
 /// Waits until so many questions were compared, and the examples are there.
-fn report(shadow: &Shadowing, asked: u64) -> Value {
+pub(super) fn report(shadow: &Shadowing, asked: u64) -> Value {
     for _ in 0..2_000 {
         let report = shadow.json();
         let done = report["changes"].as_array().unwrap().iter().all(|change| change["example"].is_object());

@@ -1,8 +1,9 @@
 //! Signatures of versions that are loaded again: config may ask for more than it did when they came.
 
 use super::{Yard, content, good, push};
-use crate::config::{ShipOptions, Signing};
+use crate::config::{ShadowOptions, ShipOptions, Signing};
 use crate::ship::order::{No, Order};
+use crate::ship::unit::Running;
 use minisign_verify::PublicKey;
 
 /// A key that was made for this test, and its signatures over `good("file")` and `good("pushed")`.
@@ -97,4 +98,22 @@ fn the_signature_of_a_file_that_is_live_may_come_later() {
     std::fs::write(yard.folder.path().join("p.rhai.minisig"), OVER_FILE).unwrap();
     yard.reload().unwrap();
     assert_eq!(yard.ship.status("p").unwrap()["live"]["signed"], true);
+}
+
+#[test]
+fn a_reload_that_is_not_made_leaves_the_shadow_running() {
+    let mut yard = Yard::new("", &good("file"));
+    std::fs::write(yard.folder.path().join("p.rhai.minisig"), OVER_FILE).unwrap();
+    yard.config.signing = asks(KEY);
+    yard.reload().unwrap();
+    yard.config.signing = Signing::default();
+    let shadow = Some(ShadowOptions { requests: None, span: None });
+    yard.push(&good("pushed"), ShipOptions { shadow, ..AT_ONCE }).unwrap();
+    yard.config.signing = asks(KEY);
+    // What comes after the policies may refuse a reload still.
+    drop(yard.ship.bind(&yard.config).unwrap());
+    super::orders::ask(&yard, 1);
+    let running = yard.ship.units()["p"].candidate.as_ref().map(|candidate| &candidate.kind);
+    let Some(Running::Shadow(shadows)) = running else { panic!("it is in shadow") };
+    super::shadows::report(&shadows[0], 1);
 }
