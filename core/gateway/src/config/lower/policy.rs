@@ -83,7 +83,8 @@ impl Lower<'_> {
             self.error(at.id, format!("{subject} is neither a `.rhai` script nor a `.wasm` component"));
         }
         let engine = engine.filter(|_| enabled)?;
-        self.read.files.push(path.clone());
+        // A signature may come after its file.
+        self.read.files.extend([path.clone(), path.with_added_extension("minisig")]);
         match paths::unusable(&path) {
             None => Some((path, engine)),
             Some(why) if optional => {
