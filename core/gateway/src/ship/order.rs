@@ -119,7 +119,8 @@ impl Ship {
     }
 
     fn push(&mut self, config: &Config, name: &str, push: Push) -> Result<Change, No> {
-        let unit = self.known(name)?;
+        // No copy: what it holds could not make room.
+        let unit = self.running(name)?;
         let options = push.options.unwrap_or_else(|| unit.options());
         let bindings = unit.bindings.clone();
         let stage = gate::next(None, &options);
@@ -280,8 +281,13 @@ impl Ship {
         self.roll_back(name, None, &why, "breaker")
     }
 
+    fn running(&self, name: &str) -> Result<&Unit, No> {
+        self.units.get(name).ok_or_else(|| No::Unknown(name.to_owned()))
+    }
+
+    /// A copy, to be changed.
     fn known(&self, name: &str) -> Result<Unit, No> {
-        self.units.get(name).cloned().ok_or_else(|| No::Unknown(name.to_owned()))
+        self.running(name).cloned()
     }
 
     fn no(&self, why: String) -> No {
