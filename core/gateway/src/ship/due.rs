@@ -15,10 +15,21 @@ impl Ship {
     pub fn due(&self) -> Vec<(String, Order)> {
         let mut due = Vec::new();
         for tripped in self.watcher.tripped() {
+            let Some(unit) = self.units.get(&tripped.policy).filter(|unit| runs(unit, &tripped.digest))
+            else {
+                continue;
+            };
+            // A breaker says it once; what it asks for may have to wait. It is heard until the version is gone.
+            if unit.is_canary(&tripped.digest) || unit.is_young() && unit.index.before().is_some() {
+                self.watcher.trip(tripped.clone());
+            }
             due.push((tripped.policy, Order::Tripped { digest: tripped.digest, hook: tripped.hook }));
         }
         for (name, unit) in &self.units {
-            if unit.index.candidate.is_some() && unit.candidate.is_none() {
+            // Whoever is on its way does not take the room of the way back.
+            let tripped =
+                due.iter().any(|(policy, order)| policy == name && matches!(order, Order::Tripped { .. }));
+            if unit.index.candidate.is_some() && unit.candidate.is_none() && !tripped {
                 due.push((name.clone(), Order::Resume));
             }
             match verdict(unit) {
@@ -28,6 +39,11 @@ impl Ship {
         }
         due
     }
+}
+
+/// Whether a digest decides, for some keys or for all.
+fn runs(unit: &Unit, digest: &str) -> bool {
+    unit.is_canary(digest) || unit.live.is(digest)
 }
 
 /// What the gates say of a policy's candidate.

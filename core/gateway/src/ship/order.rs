@@ -4,7 +4,7 @@ use super::gate::{self, Gate};
 use super::prove::{Cases, Offer, Prover, Step};
 use super::record::{Ended, Source, Stage};
 use super::run::{mark, offered, promoted};
-use super::unit::{Running, Unit};
+use super::unit::Unit;
 use super::{Ship, Units, VERSIONS};
 use crate::config::{Config, ShipOptions};
 use serde_json::{Value, json};
@@ -264,12 +264,9 @@ impl Ship {
     }
 
     fn tripped(&mut self, name: &str, digest: &str, hook: &str) -> Result<Change, No> {
-        let unit = self.known(name)?;
+        let unit = self.running(name)?;
         let why = format!("its breaker opened at `{hook}`");
-        let canary = unit.candidate.as_ref().is_some_and(
-            |candidate| matches!(&candidate.kind, Running::Canary { loaded, .. } if loaded.is(digest)),
-        );
-        if canary {
+        if unit.is_canary(digest) {
             return self.take_back(name, Ended::Failed, &why);
         }
         if !unit.live.is(digest) {
@@ -278,7 +275,20 @@ impl Ship {
         if !unit.is_young() {
             return Err(No::Refused(format!("{why}, but it is not young any more")));
         }
-        self.roll_back(name, None, &why, "breaker")
+        match self.roll_back(name, None, &why, "breaker") {
+            Err(No::Busy(why)) => self.give_way(name, why),
+            done => done,
+        }
+    }
+
+    /// Whoever is on its way makes room for the way back, and runs again once that was gone.
+    fn give_way(&self, name: &str, why: String) -> Result<Change, No> {
+        let mut unit = self.known(name)?;
+        if unit.candidate.take().is_none() {
+            return Err(No::Busy(why));
+        }
+        let (units, said) = (self.with(unit), "its candidate makes room for the way back".to_owned());
+        Ok(Change { units, pipeline: true, live: false, rollback: None, answer: Value::Null, said })
     }
 
     fn running(&self, name: &str) -> Result<&Unit, No> {

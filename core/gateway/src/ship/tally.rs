@@ -52,6 +52,14 @@ impl Watcher {
         self.watched.store(Arc::new(tallies));
     }
 
+    /// Notes that a breaker opened, until somebody looks.
+    pub fn trip(&self, opened: Tripped) {
+        let mut tripped = self.tripped.lock().unwrap_or_else(PoisonError::into_inner);
+        if tripped.len() < TRIPS && !tripped.contains(&opened) {
+            tripped.push(opened);
+        }
+    }
+
     /// The breakers that opened since the last look.
     pub fn tripped(&self) -> Vec<Tripped> {
         std::mem::take(&mut *self.tripped.lock().unwrap_or_else(PoisonError::into_inner))
@@ -65,14 +73,11 @@ impl Observer for Watcher {
             tally.count(call);
         }
         if call.breaker_opened {
-            let mut tripped = self.tripped.lock().unwrap_or_else(PoisonError::into_inner);
-            if tripped.len() < TRIPS {
-                tripped.push(Tripped {
-                    policy: call.policy.to_owned(),
-                    digest: call.digest.to_owned(),
-                    hook: call.hook.as_str(),
-                });
-            }
+            self.trip(Tripped {
+                policy: call.policy.to_owned(),
+                digest: call.digest.to_owned(),
+                hook: call.hook.as_str(),
+            });
         }
     }
 }

@@ -113,6 +113,12 @@ impl Unit {
         watched
     }
 
+    /// Whether a digest is the canary's.
+    pub fn is_canary(&self, digest: &str) -> bool {
+        let running = self.candidate.as_ref().map(|candidate| &candidate.kind);
+        matches!(running, Some(Running::Canary { loaded, .. }) if loaded.is(digest))
+    }
+
     /// Whether the live version is so young that a failure is its own.
     pub fn is_young(&self) -> bool {
         let window = u64::try_from(self.options().rollback_window.as_millis()).unwrap_or(u64::MAX);

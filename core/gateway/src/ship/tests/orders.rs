@@ -265,6 +265,36 @@ fn a_young_version_that_fails_at_once_is_rolled_back_by_itself() {
 }
 
 #[test]
+fn a_breaker_is_heard_until_there_is_room_for_the_way_back() {
+    let mut yard = Yard::new("", &good("zero"));
+    let _stream = Arc::clone(&yard.ship.units()["p"].live.policies[0]);
+    yard.push(&good("one"), AT_ONCE).unwrap();
+    let broken = script("2.0.0", "throw \"broken\"");
+    yard.push(&broken, AT_ONCE).unwrap();
+    yard.push(&good("three"), staged(false, true)).unwrap();
+    let Some(Candidate { kind: Running::Canary { loaded, .. }, .. }) = &yard.ship.units()["p"].candidate
+    else {
+        panic!("it is a canary");
+    };
+    let asked = Arc::clone(&loaded.policies[0]);
+    ask(&yard, 5);
+    for _ in 0..3 {
+        yard.look();
+        assert_eq!(yard.live(), content(&broken), "there is no room yet");
+        assert!(
+            yard.ship.units()["p"].candidate.is_none(),
+            "the canary makes room, and does not come between"
+        );
+    }
+    drop(asked);
+    yard.look();
+    assert_eq!(yard.live(), content(&good("one")));
+    yard.look();
+    assert!(yard.ship.units()["p"].candidate.is_some(), "the canary goes on beside what is live now");
+    assert!(yard.ship.watcher().tripped().is_empty(), "it is not said again");
+}
+
+#[test]
 fn a_fourth_version_waits_until_one_is_let_go() {
     let mut yard = Yard::new("", &good("0"));
     let held: Vec<Arc<dyn weir_policy::Policy>> = (1..=2)
