@@ -3,6 +3,7 @@
 use crate::budget::{Budget, Excused};
 use crate::exports::{Export, Exports};
 use crate::state::{Call, Constants, State};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use wasmtime::component::{ComponentNamedList, InstancePre, Lift, Lower};
 use wasmtime::{Engine, Store};
@@ -137,7 +138,7 @@ impl Instance {
     /// The next call of a stream: new budgets, the same views, and what it has read it has read.
     pub(crate) fn rearm(&mut self) -> wasmtime::Result<()> {
         let call = std::mem::take(&mut self.store.data_mut().call);
-        let call = Call { now_ms: None, scanned: Vec::new(), ..call };
+        let call = Call { now_ms: None, scanned: Vec::new(), counted: BTreeSet::new(), ..call };
         self.arm(call, None)
     }
 

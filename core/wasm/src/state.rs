@@ -1,6 +1,7 @@
 //! What a store holds: the policy's constants, the call's views, and the budgets.
 
 use crate::budget::{Budget, Memory};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 use wasmtime::Result;
@@ -47,8 +48,12 @@ pub(crate) struct Call {
     pub(crate) tainted: bool,
     pub(crate) panicked_at: Option<String>,
     pub(crate) now_ms: Option<u64>,
-    /// Matchers scanned once already; see [`Budget::excuse`].
+    /// Matchers scanned with once already; see [`Budget::excuse`].
     pub(crate) scanned: Vec<String>,
+    /// Segments counted once already.
+    pub(crate) counted: BTreeSet<u32>,
+    /// Whether the candidates were shown once already.
+    pub(crate) shown: bool,
     /// Outbound calls made so far.
     pub(crate) http_calls: u64,
     /// When a call that waits is cut.

@@ -81,19 +81,17 @@ impl request::HostRequestView for State {
         Ok(access(self.content()?.and_then(|view| view.json(&pointer, max_bytes))))
     }
 
-    /// The first scan with each matcher is not the guest's CPU time; further ones with the same are.
+    /// The first scan with each matcher is not the guest's CPU time; further ones with the same are, and those with none.
     fn scan(&mut self, _: Resource<View>, matcher: String) -> Result<Access<Vec<request::Hit>>> {
         let view = match self.content()? {
             Ok(view) => view,
             Err(error) => return Ok(Err(lower::access_error(error))),
         };
         let matchers = &self.constants.matchers;
-        let hits = if self.call.scanned.contains(&matcher) {
-            view.scan(matchers, &matcher)
-        } else {
-            self.budget.excuse(|| view.scan(matchers, &matcher))
-        };
-        if hits.is_ok() && !self.call.scanned.contains(&matcher) {
+        let first = matchers.get(&matcher).is_some() && !self.call.scanned.contains(&matcher);
+        let scan = || view.scan(matchers, &matcher);
+        let hits = if first { self.budget.excuse(scan) } else { scan() };
+        if first {
             self.call.scanned.push(matcher);
         }
         Ok(access(hits.map(|hits| hits.iter().map(lower::hit).collect())))

@@ -79,6 +79,25 @@ pub(crate) fn memo(manifest: &str, taint: bool, grow: bool) -> Vec<u8> {
     component(&module, &format!("name: memo\nversion: 0.1.0\nhooks: [route]\n{manifest}"))
 }
 
+/// A router whose hook runs `body` and then abstains; `$i` is at hand.
+pub(crate) fn router(manifest: &str, imports: &str, body: &str) -> Vec<u8> {
+    let module = format!(
+        r#"(module
+            (import "weir:policy/request@0.3.0" "[resource-drop]request-view" (func $drop (param i32)))
+            {imports}
+            (memory (export "memory") 32)
+            (data (i32.const 2048) "\02")
+            (global $next (mut i32) (i32.const 65536))
+            {REALLOC} {LIFECYCLE}
+            (func (export "weir:policy/hook-route@0.3.0#route") (param $head i32) (result i32)
+                (local $i i32)
+                {body}
+                (call $drop (i32.load offset=152 (local.get $head)))
+                (i32.const 2048)))"#
+    );
+    component(&module, &format!("name: test\nversion: 0.1.0\nhooks: [route]\n{manifest}"))
+}
+
 fn component(module: &str, manifest: &str) -> Vec<u8> {
     let module = wat::parse_str(module).unwrap_or_else(|e| panic!("{e}"));
     weir_wasm::build::component(&module, manifest).unwrap_or_else(|e| panic!("{e}"))

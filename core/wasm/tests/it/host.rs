@@ -24,12 +24,20 @@ pub(crate) struct Host {
     under_way: Arc<AtomicUsize>,
     pub(crate) most: Arc<AtomicUsize>,
     clock: AtomicU64,
+    /// CPU time that a count of tokens takes.
+    burns: Duration,
+    pub(crate) counted: AtomicUsize,
 }
 
 impl Host {
     pub(crate) fn grants(self: &Arc<Self>, capabilities: &[Capability]) -> Grants {
         let services = Arc::clone(self) as Arc<dyn Services>;
         Grants { capabilities: capabilities.to_vec(), services }
+    }
+
+    /// With tokens that take so much CPU time to count.
+    pub(crate) fn burning(cpu: Duration) -> Arc<Self> {
+        Arc::new(Self { burns: cpu, ..Self::default() })
     }
 
     pub(crate) fn said(&self) -> Vec<String> {
@@ -50,6 +58,17 @@ impl Host {
         };
         (format!("{}/{}/{owner}", origin.policy, scope.as_str()), key.to_owned())
     }
+}
+
+/// Takes so much CPU time.
+pub(crate) fn burn(cpu: Duration) {
+    let start = thread_cpu();
+    while thread_cpu() < start + cpu {}
+}
+
+fn thread_cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).expect("under a second"))
 }
 
 /// One call less under way, answered or dropped.
@@ -128,6 +147,8 @@ impl Services for Host {
     }
 
     fn tokens(&self, _: &str, text: &str) -> u32 {
+        self.counted.fetch_add(1, Ordering::SeqCst);
+        burn(self.burns);
         u32::try_from(text.len()).expect("short")
     }
 

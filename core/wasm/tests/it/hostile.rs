@@ -1,10 +1,15 @@
 //! Each kind of misbehaviour ends in its fault, and nobody else notices.
 
-use crate::guest::guard;
-use crate::world::{engine, load, request};
+use crate::guest::{guard, router};
+use crate::host::{Host, burn};
+use crate::world::{candidates, engine, load, request};
+use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use weir_policy::{Capability, Fault, FaultKind, GuardVerdict, Policy};
+use std::time::Duration;
+use weir_policy::{
+    Candidates, Capability, Decision, Fault, FaultKind, GuardVerdict, Live, LiveFacts, Policy,
+};
 
 fn call(manifest: &str, imports: &str, body: &str) -> Result<GuardVerdict, Fault> {
     let component = guard(manifest, imports, body);
@@ -106,6 +111,67 @@ fn host_calls_are_counted() {
         (over.kind, over.message.as_str()),
         (FaultKind::Deadline, "more calls into the host than host_calls")
     );
+}
+
+/// `body` a thousand times.
+fn often(body: &str) -> String {
+    format!(
+        "(loop $l {body} (local.set $i (i32.add (local.get $i) (i32.const 1)))
+            (br_if $l (i32.lt_u (local.get $i) (i32.const 1000))))"
+    )
+}
+
+/// The first count of a segment is the host's work, each further one the guest's.
+#[test]
+fn counting_a_segment_again_and_again_is_cut() {
+    let imports = r#"(import "weir:policy/tokens@0.3.0" "count-segment" (func $count (param i32 i32 i32) (result i32)))"#;
+    let count = "(drop (call $count (i32.const 5000) (i32.const 1) (i32.const 0)))";
+    let host = Host::burning(Duration::from_millis(3));
+    let guards = |body: &str| {
+        let component = guard("capabilities: [tokens]", imports, body);
+        let policy =
+            engine().compile("test.wasm", &component, &Value::Null, &host.grants(&[Capability::Tokens]));
+        policy.expect("it loads").guard(&request("hello"))
+    };
+    assert_eq!(guards(count), Ok(GuardVerdict::pass()), "once takes longer than cpu_us and is excused");
+    let cut = guards(&often(count)).expect_err("a fault");
+    assert_eq!((cut.kind, cut.message.as_str()), (FaultKind::Deadline, "more CPU time than cpu_us"));
+    assert!(host.counted.load(Ordering::SeqCst) < 1000);
+}
+
+/// A scan that fails is as much work as one that does not.
+#[test]
+fn scanning_in_vain_again_and_again_is_cut() {
+    let imports = r#"(import "weir:policy/request@0.3.0" "[method]request-view.scan" (func $scan (param i32 i32 i32 i32)))
+        (data (i32.const 5000) "m")"#;
+    let scan = "(call $scan (local.get $view) (i32.const 5000) (i32.const 1) (i32.const 2000))";
+    let component = guard("matchers: [{ name: m, literals: [x] }]", imports, &often(scan));
+    let policy = load(&engine(), &component, &[]).expect("it loads");
+    let cut = policy.guard(&request(&"x".repeat(20_000))).expect_err("a fault");
+    assert_eq!((cut.kind, cut.message.as_str()), (FaultKind::Deadline, "more CPU time than cpu_us"));
+}
+
+/// The first look at the candidates is the host's work, each further one the guest's.
+#[test]
+fn asking_for_the_candidates_again_and_again_is_cut() {
+    struct Slow;
+    impl LiveFacts for Slow {
+        fn live(&self, target: u16) -> Live {
+            burn(Duration::from_millis(3));
+            Live { target, ..Live::default() }
+        }
+    }
+    let imports = r#"(import "weir:policy/targets@0.3.0" "candidates" (func $candidates (param i32)))"#;
+    let ask = "(call $candidates (i32.const 3000))";
+    let one = Arc::new(Candidates { facts: Arc::new(Slow), ..(*candidates(1)).clone() });
+    let routes = |body: &str| {
+        let component = router("capabilities: [targets]", imports, body);
+        let policy = load(&engine(), &component, &[Capability::Targets]).expect("it loads");
+        policy.route(&request("hello"), &one)
+    };
+    assert_eq!(routes(ask), Ok(Decision::Abstain), "once takes longer than cpu_us and is excused");
+    let cut = routes(&often(ask)).expect_err("a fault");
+    assert_eq!((cut.kind, cut.message.as_str()), (FaultKind::Deadline, "more CPU time than cpu_us"));
 }
 
 /// The place of a panic is believed only if the component's own bytes contain it: here a text of the request's making.
