@@ -12,7 +12,7 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 use weir_policy::{FaultKind, Limits};
 
-/// How many operations pass between two looks at the clock (1 to 2 µs of plain code).
+/// How many operations pass between two looks at the clock (1 to 2 µs of plain code); a host call is one as well.
 const STRIDE: u64 = 32;
 
 thread_local! {
@@ -92,14 +92,19 @@ pub(crate) fn start(limits: &Limits) {
     });
 }
 
-/// Counts a call from the script into the host.
+/// Counts a call from the script into the host, and looks at the clock: it may take longer than many operations.
 pub(crate) fn host_call() -> Result<(), Box<EvalAltResult>> {
-    let left = METER.with(|meter| {
-        let left = meter.host_calls.get().checked_sub(1);
-        meter.host_calls.set(left.unwrap_or(0));
-        left
+    let excess = METER.with(|meter| {
+        match meter.host_calls.get().checked_sub(1) {
+            Some(left) => {
+                meter.host_calls.set(left);
+                meter.look();
+            }
+            None => meter.excess.set(Some(Excess::HostCalls)),
+        }
+        meter.excess.get()
     });
-    left.map(|_| ()).ok_or_else(|| stop(Excess::HostCalls))
+    excess.map_or(Ok(()), |excess| Err(stop(excess)))
 }
 
 /// Counts bytes that a value of our own holds: Rhai bounds the sizes of its texts, arrays and maps, not of what is inside

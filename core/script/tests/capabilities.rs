@@ -8,6 +8,7 @@ use bench::desk::{Desk, all};
 use bench::{candidates, policy, request, settled};
 use serde_json::Value;
 use std::sync::Arc;
+use std::time::Duration;
 use weir_llm::usage::Usage;
 use weir_policy::{
     Capability, DeltaKind, FaultKind, Grants, Guarded, Lane, LoadError, Offline, Policy, RequestView,
@@ -293,6 +294,18 @@ fn calls_into_the_host_are_counted() {
         let fault = policy.guard(&request()).unwrap_err();
         assert_eq!(fault.kind, FaultKind::Deadline, "{body}: {fault}");
         assert_eq!(fault.message, "too many calls into the host", "{body}");
+    }
+}
+
+/// A call into the host may take longer than all that a script does between two looks at the clock.
+#[test]
+fn each_call_into_the_host_is_a_look_at_the_clock() {
+    let desk = Desk::burning(Duration::from_millis(2));
+    for body in [r#"loop { count_segment("m", 0); }"#, r#"loop { try { count("m", "t"); } catch { } }"#] {
+        let before = desk.counted();
+        let fault = load(&desk, "tokens", body).guard(&request()).unwrap_err();
+        assert_eq!((fault.kind, fault.message.as_str()), (FaultKind::Deadline, "out of CPU time"), "{body}");
+        assert!(desk.counted() - before <= 2, "{body}: {} calls", desk.counted() - before);
     }
 }
 

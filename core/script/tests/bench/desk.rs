@@ -1,7 +1,10 @@
 //! A host with a desk of its own: keys in memory, what was recorded, and answers to outbound calls that a test prepares.
 
+use rustix::time::{ClockId, clock_gettime};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use weir_policy::services::{
     Entry, HttpError, Inbound, KvError, Later, Origin, Outbound, Put, Record, Scope, Take,
 };
@@ -18,6 +21,9 @@ pub(crate) struct Desk {
     keys: Mutex<HashMap<Key, (Vec<u8>, u64)>>,
     said: Mutex<Vec<String>>,
     answering: Option<Box<Answering>>,
+    /// CPU time that a count of tokens takes.
+    burns: Duration,
+    counted: AtomicU32,
 }
 
 impl Desk {
@@ -26,6 +32,16 @@ impl Desk {
         answer: impl Fn(Outbound) -> Later<Result<Inbound, HttpError>> + Send + Sync + 'static,
     ) -> Arc<Self> {
         Arc::new(Self { answering: Some(Box::new(answer)), ..Self::default() })
+    }
+
+    /// With tokens that take so much CPU time to count.
+    pub(crate) fn burning(cpu: Duration) -> Arc<Self> {
+        Arc::new(Self { burns: cpu, ..Self::default() })
+    }
+
+    /// How often tokens were counted.
+    pub(crate) fn counted(&self) -> u32 {
+        self.counted.load(Ordering::Relaxed)
     }
 
     /// What was recorded, in order.
@@ -37,6 +53,11 @@ impl Desk {
 /// All capabilities, of this desk.
 pub(crate) fn all(desk: &Arc<Desk>) -> Grants {
     Grants { capabilities: Capability::ALL.to_vec(), services: desk.clone() }
+}
+
+fn thread_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap())
 }
 
 fn place(origin: &Origin, scope: Scope, key: &str) -> Key {
@@ -103,6 +124,9 @@ impl Services for Desk {
     }
 
     fn tokens(&self, model: &str, text: &str) -> u32 {
+        self.counted.fetch_add(1, Ordering::Relaxed);
+        let start = thread_cpu();
+        while thread_cpu() < start + self.burns {}
         u32::try_from(model.len() * 1000 + text.len()).unwrap()
     }
 
