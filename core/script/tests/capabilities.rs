@@ -309,6 +309,37 @@ fn each_call_into_the_host_is_a_look_at_the_clock() {
     }
 }
 
+/// `reads: head` and every way to content: each throws `not-granted`, and the page of segments is empty.
+#[test]
+fn content_that_was_not_asked_for_is_not_read() {
+    let view =
+        bench::ask(r#"{"model":"fast","messages":[{"role":"user","name":"alice","content":"Hello."}]}"#);
+    let guard = |reads: &str, body: &str| {
+        let header = format!("hooks: [guard]\nreads: {reads}\nmatchers: [{{ name: m, literals: [Hello] }}]");
+        let source = policy(&header, &format!("fn guard(request, config) {{ {body}; pass() }}"));
+        let policy = weir_script::compile("x.rhai", &source, &Value::Null, &Grants::offline()).unwrap();
+        policy.guard(&view).map(|verdict| verdict.outcome)
+    };
+    for body in [
+        "request.text(0)",
+        "request.text(0, 0, 1)",
+        "request.bytes(0, 0, 1)",
+        r#"request.json("/messages", 99)"#,
+        r#"request.scan("m")"#,
+    ] {
+        let fault = guard("head", body).unwrap_err();
+        assert!(fault.message.starts_with("not-granted"), "{body}: {fault}");
+        assert_eq!(guard("content", body), Ok(Guarded::Pass), "{body}");
+    }
+    for body in [
+        "if request.segments().len() > 0 { return answer(request.segments()[0].name); }",
+        "if request.segments(0, 9).len() > 0 { return answer(request.segments(0, 9)[0].name); }",
+    ] {
+        assert_eq!(guard("head", body), Ok(Guarded::Pass), "{body}");
+        assert_eq!(guard("content", body), Ok(Guarded::Answer("alice".into())), "{body}");
+    }
+}
+
 #[test]
 fn a_shared_policy_belongs_to_no_organisation() {
     let desk = Arc::new(Desk::default());

@@ -29,6 +29,12 @@ impl RequestHandle {
             Err(misuse("not-granted: the manifest says `reads: head`"))
         }
     }
+
+    /// Names of tools and speakers are content: without it there are none to list.
+    fn segments(&self, first: u32, most: u32) -> Answer<Array> {
+        meter::host_call()?;
+        Ok(if self.host.reads_content() { listed(self.view.segments(first, most)) } else { Array::new() })
+    }
 }
 
 pub(super) fn register(api: &mut Api<'_>) {
@@ -43,13 +49,9 @@ pub(super) fn register(api: &mut Api<'_>) {
 
 fn shape(api: &mut Api<'_>) {
     api.getter("head", |r: &mut RequestHandle| Ok(HeadHandle::View(r.view.clone())));
-    api.function("segments", |r: &mut RequestHandle| {
-        meter::host_call()?;
-        Ok(listed(r.view.segments(0, u32::MAX)))
-    });
+    api.function("segments", |r: &mut RequestHandle| r.segments(0, u32::MAX));
     api.function("segments", |r: &mut RequestHandle, first: INT, most: INT| {
-        meter::host_call()?;
-        Ok(listed(r.view.segments(offset(first)?, offset(most)?)))
+        r.segments(offset(first)?, offset(most)?)
     });
     api.function("session", |r: &mut RequestHandle| Ok(option(r.view.session().map(text))));
     api.function("header", |r: &mut RequestHandle, name: ImmutableString| {
