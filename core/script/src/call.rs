@@ -3,6 +3,7 @@
 //! A call of a policy is synchronous and never nested, so its state is the thread's: capability functions are plain
 //! functions in scripts (`kv_get(…)`), and no lock is shared by calls.
 
+use crate::engine::Sizes;
 use crate::fault::misuse;
 use crate::{meter, taint};
 use rhai::EvalAltResult;
@@ -50,6 +51,12 @@ impl Host {
 
     pub(crate) fn reads_content(&self) -> bool {
         self.manifest.reads == Reads::Content
+    }
+
+    /// Bytes of the longest text that a script may hold. What takes more as text is not read as values either: those
+    /// take many times as much, and Rhai measures them once they are there.
+    pub(crate) fn most_text(&self) -> usize {
+        Sizes::within(self.manifest.limits.memory_bytes).string
     }
 }
 
@@ -117,6 +124,10 @@ impl Call {
 
     pub(crate) fn manifest(&self) -> &Manifest {
         &self.host.manifest
+    }
+
+    pub(crate) fn most_text(&self) -> usize {
+        self.host.most_text()
     }
 
     pub(crate) fn matchers(&self) -> &Matchers {

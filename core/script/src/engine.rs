@@ -3,7 +3,7 @@
 //! The packages and the API are one module, built once per process; an engine is that module plus the manifest's
 //! limits. An engine is shared by all threads and holds no lock: interned strings, the only one, are switched off.
 
-use crate::{api, meter};
+use crate::{api, growth, meter};
 use rhai::packages::{
     ArithmeticPackage, BasicArrayPackage, BasicBlobPackage, BasicFnPackage, BasicIteratorPackage,
     BasicMapPackage, BasicMathPackage, BasicStringPackage, LogicPackage, MoreStringPackage, Package,
@@ -39,6 +39,7 @@ pub(crate) static LIBRARY: LazyLock<Shared<Module>> = LazyLock::new(|| {
     BasicArrayPackage::init(&mut module);
     BasicMapPackage::init(&mut module);
     BasicBlobPackage::init(&mut module);
+    growth::register(&mut module);
     api::register(&mut module);
     module.register_lazy_functions();
     module.build_index();

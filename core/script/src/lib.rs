@@ -32,7 +32,7 @@
 //! - `stream`: guards and redactors of streams, with a state each.
 //! - `waiting`: calls that wait for `http`; `pool`: the threads that they run on.
 //! - `header`: the manifest in the leading `//!` lines.
-//! - `engine`: a bounded Rhai engine per policy.
+//! - `engine`: a bounded Rhai engine per policy; `growth`: the standard functions that need bounds of ours.
 //! - `shapes`: the hooks as functions; `check`: what is caught at load; `closures`: where closures may stand.
 //! - `call`: what the host knows of the call that runs on this thread; `taint`: what may leave it as telemetry.
 //! - `meter`: operations, host calls and CPU time of the call that runs on this thread.
@@ -47,6 +47,7 @@ mod check;
 mod closures;
 mod engine;
 mod fault;
+mod growth;
 mod header;
 mod meter;
 mod paths;

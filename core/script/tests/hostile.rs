@@ -7,7 +7,7 @@ mod bench;
 use bench::{candidates, request};
 use serde_json::Value;
 use std::sync::Arc;
-use weir_policy::{Decision, Fault, FaultKind, Grants, LoadError, Policy};
+use weir_policy::{Decision, Fault, FaultKind, Grants, Guarded, LoadError, Policy};
 
 fn script(body: &str) -> String {
     format!("//! name: hostile\n//! version: 1.0.0\n//! hooks: [route]\n{body}")
@@ -41,6 +41,7 @@ fn endless_work_runs_out_of_time() {
         "let n = 0; for i in 0..9223372036854775807 { n = i; } abstain()",
         // What stops a script cannot be caught by it.
         "loop { try { loop {} } catch { } }",
+        r#"loop { let s = "x"; s.pad(9, ""); }"#,
         // A closure called from native code counts for the call as a whole.
         "let a = []; a.pad(1000, 1); a.map(|x| { let b = []; b.pad(1000, x); b.map(|y| y + 1).len() }); abstain()",
         "let a = []; a.pad(1000, 1); a.sort(|x, y| { let b = []; b.pad(1000, x); b.filter(|z| z > y).len() - y }); loop {}",
@@ -72,6 +73,58 @@ fn growth_runs_out_of_memory() {
     ] {
         let fault = fault(body);
         assert_eq!(fault.kind, FaultKind::Memory, "{body}: {fault}");
+    }
+}
+
+/// What is made in one native call is measured before it is there: gigabytes would end the process, not the script.
+#[test]
+fn one_native_call_cannot_outgrow_the_memory() {
+    for body in [
+        r#"let s = ""; s.pad(250000, "x"); s.replace("x", s + "y")"#,
+        r#"let s = ""; s.pad(250000, "x"); s.replace('x', s + "y")"#,
+        r#"let s = ""; s.pad(250000, "x"); s.replace("", s)"#,
+        r#"let s = ""; s.pad(250000, "x"); s.replace("x", '\u20ac')"#,
+        r#"let s = ""; s.pad(250000, "x"); s.replace('x', '\u20ac')"#,
+        // So many that the sum is 0 again.
+        "let a = []; a.pad(4611686018427387904, [1, 2, 3])",
+        "let a = []; a.pad(2000, 1); let b = []; b.pad(2000, a)",
+        "let a = []; a.pad(1000, #{ a: #{ b: 1 } }); let b = []; b.pad(1000, a)",
+        "let a = []; a.pad(1000, blob(10000))",
+    ] {
+        let fault = fault(body);
+        assert_eq!(fault.kind, FaultKind::Memory, "{body}: {fault}");
+    }
+}
+
+#[test]
+fn what_is_measured_first_does_what_it_does_elsewhere() {
+    for (body, wanted) in [
+        (r#"let s = "a-b-c"; s.replace("-", "++"); s"#, "a++b++c"),
+        (r#"let s = "a-b-c"; s.replace("-", '+'); s"#, "a+b+c"),
+        (r#"let s = "a-b-c"; s.replace('-', ""); s"#, "abc"),
+        (r#"let s = "a-b-c"; s.replace('-', '\u20ac'); s"#, "a\u{20ac}b\u{20ac}c"),
+        (r#"let s = "ab"; s.replace("", "."); s"#, ".a.b."),
+        (r#"let s = ""; s.replace("a", "b"); s"#, ""),
+        (r#"let s = "a"; s.pad(6, "xyz"); s"#, "axyzxy"),
+        (r#"let s = "abc"; s.pad(2, "xyz"); s.pad(-1, "x"); s.pad(9, ""); s"#, "abc"),
+        (
+            r#"let a = [1]; a.pad(3, #{ a: "b" }); a.pad(2, 0); a.pad(-1, 0); `${a}`"#,
+            r#"[1, #{"a": "b"}, #{"a": "b"}]"#,
+        ),
+    ] {
+        let source = format!(
+            "//! name: x\n//! version: 1.0.0\n//! hooks: [guard]\nfn guard(request, config) {{ answer(said()) }}\n\
+             fn said() {{ {body} }}"
+        );
+        let policy = weir_script::compile("x.rhai", &source, &Value::Null, &Grants::offline()).unwrap();
+        assert_eq!(policy.guard(&request()).unwrap().outcome, Guarded::Answer(wanted.into()), "{body}");
+    }
+    for body in [
+        r#"const S = "a"; S.replace("a", "b")"#,
+        r#"const S = "a"; S.pad(3, "b")"#,
+        "const A = []; A.pad(3, 1)",
+    ] {
+        assert_eq!(fault(body).kind, FaultKind::Trap, "{body}");
     }
 }
 

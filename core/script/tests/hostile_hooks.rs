@@ -10,8 +10,8 @@ use std::sync::Arc;
 use weir_llm::price::Nanos;
 use weir_llm::usage::{Source, Usage};
 use weir_policy::{
-    AttemptError, AttemptFacts, Base, DeltaKind, Direction, ErrorClass, Fault, FaultKind, Grants, Lane,
-    Policy, ReplyMeta,
+    AttemptError, AttemptFacts, Base, DeltaKind, Direction, ErrorClass, Fault, FaultKind, Grants, Guarded,
+    Lane, Policy, ReplyMeta,
 };
 
 const LANE: Lane = Lane { choice: 0, kind: DeltaKind::Content, index: 0 };
@@ -247,4 +247,23 @@ fn native_values_are_bounded_in_all() {
         let fault = policy.guard(&view).unwrap_err();
         assert_eq!(fault.kind, FaultKind::Memory, "{body}: {fault}");
     }
+}
+
+/// As values a node of JSON takes many times its bytes.
+#[test]
+fn a_node_longer_than_a_text_may_be_is_not_read() {
+    let view = bench::ask(&format!(
+        r#"{{"model":"fast","messages":[{{"role":"user","content":"Hello."}}],"stop":["a"{}]}}"#,
+        " ".repeat(5000)
+    ));
+    let asked = |memory: u32| {
+        let header = format!("hooks: [guard]\nreads: content\nlimits: {{ memory_bytes: {memory} }}");
+        let body = r#"fn guard(request, config) { answer(request.json("/stop", 1000000)[0]) }"#;
+        let policy = policy(&header, body);
+        let policy = weir_script::compile("large.rhai", &policy, &Value::Null, &Grants::offline()).unwrap();
+        policy.guard(&view).map(|verdict| verdict.outcome)
+    };
+    assert_eq!(asked(16 << 20), Ok(Guarded::Answer("a".into())));
+    let fault = asked(1 << 18).unwrap_err();
+    assert_eq!((fault.kind, fault.message.as_str()), (FaultKind::Trap, "budget"));
 }

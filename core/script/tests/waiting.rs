@@ -92,6 +92,20 @@ fn a_call_goes_out_and_its_reply_comes_in() {
     assert_eq!((body.as_slice(), *timeout_ms), (br#"{"text":"Hello."}"#.as_slice(), 50));
 }
 
+/// As values a reply takes many times its bytes.
+#[test]
+fn a_reply_longer_than_a_text_may_be_is_no_value() {
+    let body = format!("[1{}]", " ".repeat(300_000));
+    let desk = Desk::answering(move |_| Box::pin(std::future::ready(Ok(inbound(&body)))));
+    let policy = load(
+        &desk,
+        r#"let r = http_send(#{ host_alias: "moderation" });
+           try { r.json(); } catch (e) { return answer(e); }
+           pass()"#,
+    );
+    assert_eq!(answered(guard(&policy)), "too-large");
+}
+
 #[test]
 fn several_calls_go_together_and_come_back_in_order() {
     let desk = Desk::answering(|call| {

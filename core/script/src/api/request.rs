@@ -75,7 +75,8 @@ fn content(api: &mut Api<'_>) {
         r.content()?.bytes(offset(segment)?, offset(start)?, offset(end)?).map_err(refused)
     });
     api.function("json", |r: &mut RequestHandle, pointer: ImmutableString, max_bytes: INT| {
-        let Some(raw) = r.content()?.json(&pointer, offset(max_bytes)?).map_err(refused)? else {
+        let most = offset(max_bytes)?.min(u32::try_from(r.host.most_text()).unwrap_or(u32::MAX));
+        let Some(raw) = r.content()?.json(&pointer, most).map_err(refused)? else {
             return Ok(Dynamic::UNIT);
         };
         serde_json::from_str(&raw).map(|value| plain(&value)).map_err(|_| misuse("the node is no JSON"))

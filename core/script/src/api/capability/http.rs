@@ -73,6 +73,9 @@ fn replies(api: &mut Api<'_>) {
         Ok(r.read(find))
     });
     api.function("json", |r: &mut Reply| match r.0.as_ref() {
+        Ok(inbound) if inbound.body.len() > call::plain(|call| Ok(call.most_text()))? => {
+            Err(word(HttpError::TooLarge.as_str()))
+        }
         Ok(inbound) => serde_json::from_slice(&inbound.body)
             .map(|value| plain(&value))
             .map_err(|_| misuse("the reply is no JSON")),
