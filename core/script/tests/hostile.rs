@@ -96,6 +96,38 @@ fn one_native_call_cannot_outgrow_the_memory() {
     }
 }
 
+/// What goes into a nested value calls itself, and a worker's stack has 2 MiB: too deep is no reason to end the process.
+#[test]
+fn a_deep_value_is_not_gone_into_to_its_end() {
+    let inside = "[0]".repeat(20);
+    for body in [
+        "a.to_string()",
+        "`${a}`",
+        "\"\" + a",
+        "#{ a: a }.to_string()",
+        "a == a",
+        "a != a",
+        "[a].contains(a)",
+        "#{ a: a } == #{ a: a }",
+    ] {
+        let source = format!(
+            "//! name: deep\n//! version: 1.0.0\n//! hooks: [route]\n\
+             //! limits: {{ operations: 10000000, cpu_us: 20000, memory_bytes: 268435456 }}\n\
+             fn put(v, n) {{ if n == 0 {{ this[0] = v; }} else {{ this{inside}.put(v, n - 1); }} }}\n\
+             fn route(head, targets, config) {{\n\
+               let a = [1]; for i in 0..200 {{ a = [a.drain(0, 1)]; }} for i in 0..10 {{ let b = a; a.put(b, 9); }}\n\
+               {body}; abstain()\n}}"
+        );
+        let policy = weir_script::compile("deep.rhai", &source, &Value::Null, &Grants::offline()).unwrap();
+        match policy.route(&request(), &candidates()) {
+            Ok(decision) => assert_eq!(decision, Decision::Abstain, "{body}"),
+            Err(fault) => {
+                assert!(matches!(fault.kind, FaultKind::Memory | FaultKind::Deadline), "{body}: {fault}")
+            }
+        }
+    }
+}
+
 #[test]
 fn what_is_measured_first_does_what_it_does_elsewhere() {
     for (body, wanted) in [
@@ -110,6 +142,14 @@ fn what_is_measured_first_does_what_it_does_elsewhere() {
         (
             r#"let a = [1]; a.pad(3, #{ a: "b" }); a.pad(2, 0); a.pad(-1, 0); `${a}`"#,
             r#"[1, #{"a": "b"}, #{"a": "b"}]"#,
+        ),
+        (
+            r#"let a = [1, "x", #{ b: [2.5, ()] }]; let b = a; b.push(0); `${a == a} ${a != a} ${a == b} ${[1] == ["x"]} ${a}`"#,
+            r#"true false false false [1, "x", #{"b": [2.5, ()]}]"#,
+        ),
+        (
+            r#"let a = #{ b: [1], c: 'x' }; `${a == a} ${a != a} ${a == #{ b: [1], d: 'x' }} ${a == #{ b: [1], c: 1 }} ${[a].contains(a)}`"#,
+            "true false false false true",
         ),
     ] {
         let source = format!(
