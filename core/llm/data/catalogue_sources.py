@@ -5,6 +5,7 @@ import ast
 import datetime
 import hashlib
 import json
+import math
 import re
 import subprocess
 import sys
@@ -25,6 +26,10 @@ class Rates:
 
     base: dict = field(default_factory=dict)
     over: dict = field(default_factory=dict)
+
+    def times(self, factor):
+        scaled = lambda rates: {cls: (usd * factor).normalize() for cls, usd in rates.items()}
+        return Rates(scaled(self.base), {tokens: scaled(rates) for tokens, rates in self.over.items()})
 
 
 @dataclass
@@ -110,6 +115,8 @@ LITELLM_CLASSES = {
 LITELLM_TIERS = {
     "_batches": "batch", "_flex": "flex", "_priority": "priority", "_balanced": "balanced", "_ultrafast": "ultrafast",
 }
+# What Anthropic takes for all of a request: when it ran at the quicker speed, when it had to stay in the country.
+LITELLM_FACTORS = ("fast", "us")
 LITELLM_KEY = re.compile(
     f"({'|'.join(sorted(LITELLM_CLASSES, key=len, reverse=True))})"
     f"(?:_above_([0-9]+)k_tokens)?({'|'.join(LITELLM_TIERS)})?"
@@ -174,6 +181,12 @@ def litellm_claim(entry):
     if off_peak := entry.get("off_peak_pricing"):
         rates = {LITELLM_CLASSES[k]: decimal(v, MTOK) for k, v in off_peak.items() if k in LITELLM_CLASSES}
         claim.tiers["off-peak"] = Rates(rates)
+    factors = {word: Decimal(str(factor)) for word, factor in (entry.get("provider_specific_entry") or {}).items()
+               if word in LITELLM_FACTORS}
+    if len(factors) > 1:
+        factors["-".join(sorted(factors))] = math.prod(factors.values())
+    for tier, factor in factors.items():
+        claim.tiers[tier] = claim.rates.times(factor)
     claim.units = litellm_units(entry)
     return claim
 

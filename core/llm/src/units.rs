@@ -72,7 +72,7 @@ pub fn bound(request: &Request, uploaded: u64, prices: &Prices) -> Option<Nanos>
     let (size, quality) = (word(request, "size"), word(request, "quality"));
     let price = unit_price_bound(&prices.units, unit, size.as_deref(), quality.as_deref())?;
     let units = u128::from(count::bound(request, uploaded)).saturating_mul(u128::from(price));
-    let tokens = prices.bound(estimate::input_bound(request), 0)?;
+    let tokens = prices.bound(request.service_tier(), estimate::input_bound(request), 0)?;
     Some(Nanos(Nanos::bound(units).0.saturating_add(tokens.0)))
 }
 

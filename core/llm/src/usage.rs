@@ -49,17 +49,42 @@ pub enum ServiceTier {
     Priority,
     /// Hours later, and cheaper.
     Batch,
+    /// Quicker still, and dearer.
+    Ultrafast,
+    /// Anthropic's `speed: fast`.
+    Fast,
+    /// Kept in the United States: Anthropic's `inference_geo: us`.
+    Us,
+    /// Both of these.
+    FastUs,
+    /// One that we know nothing of: not the usual price, but none.
+    Unknown,
 }
 
 impl ServiceTier {
-    /// The tier that a provider's reply names; words that mean no price of their own are the usual tier.
+    /// The tier that a provider's reply names.
     #[must_use]
     pub fn parse(word: &str) -> Self {
         match word {
+            "" | "auto" | "default" | "standard" | "standard_only" | "on_demand" => Self::Ordinary,
             "flex" => Self::Flex,
             "priority" => Self::Priority,
             "batch" => Self::Batch,
-            _ => Self::Ordinary,
+            "ultrafast" => Self::Ultrafast,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// The same at Anthropic, which has other words for what costs more. No price is known of two such things at once
+    /// but of these two.
+    #[must_use]
+    pub(crate) const fn at_anthropic(self, is_fast: bool, is_us: bool) -> Self {
+        match (self, is_fast, is_us) {
+            (tier, false, false) => tier,
+            (Self::Ordinary, true, false) => Self::Fast,
+            (Self::Ordinary, false, true) => Self::Us,
+            (Self::Ordinary, true, true) => Self::FastUs,
+            _ => Self::Unknown,
         }
     }
 
@@ -78,6 +103,11 @@ impl ServiceTier {
             Self::Flex => Some("flex"),
             Self::Priority => Some("priority"),
             Self::Batch => Some("batch"),
+            Self::Ultrafast => Some("ultrafast"),
+            Self::Fast => Some("fast"),
+            Self::Us => Some("us"),
+            Self::FastUs => Some("fast-us"),
+            Self::Unknown => Some("unknown"),
         }
     }
 }

@@ -7,7 +7,7 @@ use weir_llm::anthropic;
 use weir_llm::fault::Hint;
 use weir_llm::json::Json;
 use weir_llm::neutral::{Ask, Broken, By, Call, Choice, Citation, Content, Finish, Reply, Seal, Thinking};
-use weir_llm::usage::Usage;
+use weir_llm::usage::{ServiceTier, Usage};
 
 fn read(reply: &Value) -> Result<Reply, Broken> {
     anthropic::read_reply(&Bytes::from(reply.to_string()))
@@ -67,6 +67,29 @@ fn a_rich_reply_survives_the_neutral_model() {
     let Content::Text { citations, .. } = &reply.choices[0].parts[3] else { panic!() };
     assert_eq!((citations[0].url.as_deref(), citations[0].cited.as_deref()), (Some("https://u"), Some("c")));
     assert_eq!(written(&reply), body);
+}
+
+#[test]
+fn what_is_served_at_another_price_is_a_tier_of_its_own() {
+    for (told, tier) in [
+        (json!({}), ServiceTier::Ordinary),
+        (
+            json!({"service_tier": "standard", "speed": "standard", "inference_geo": "global"}),
+            ServiceTier::Ordinary,
+        ),
+        (json!({"speed": null, "inference_geo": "not_available"}), ServiceTier::Ordinary),
+        (json!({"service_tier": "standard", "speed": "fast"}), ServiceTier::Fast),
+        (json!({"inference_geo": "us"}), ServiceTier::Us),
+        (json!({"speed": "fast", "inference_geo": "us"}), ServiceTier::FastUs),
+        (json!({"service_tier": "priority"}), ServiceTier::Priority),
+        (json!({"service_tier": "priority", "speed": "fast"}), ServiceTier::Unknown),
+    ] {
+        let mut usage = json!({"input_tokens": 3, "output_tokens": 5});
+        usage.as_object_mut().unwrap().extend(told.as_object().unwrap().clone());
+        let body = json!({"id": "m", "type": "message", "role": "assistant", "model": "c", "content": [],
+            "stop_reason": "end_turn", "usage": usage});
+        assert_eq!(read(&body).unwrap().usage.unwrap().tier, tier, "{told}");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use weir_llm::json::Json;
 use weir_llm::neutral::event::Assembler;
 use weir_llm::neutral::{Ask, By, Call, Choice, Content, Event, Finish, Reply, Seal, Thinking};
 use weir_llm::sse;
-use weir_llm::usage::Usage;
+use weir_llm::usage::{ServiceTier, Usage};
 
 const RICH: &[u8] = include_bytes!("fixtures/anthropic.sse");
 
@@ -205,6 +205,15 @@ fn case_31_usage_of_the_start_stands_where_the_end_is_silent() {
     let all = decoded(&[body]);
     let snapshot = Usage { input: 9, cached_input: 4, output: 1, ..Usage::default() };
     assert_eq!(all.usages, [snapshot, Usage { output: 7, ..snapshot }]);
+}
+
+#[test]
+fn the_speed_of_the_start_stands_where_the_end_is_silent() {
+    let body = b"event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"usage\":{\"input_tokens\":9,\"output_tokens\":1,\"speed\":\"fast\"}}}\n\n\
+        event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":7}}\n\n\
+        event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
+    let tiers: Vec<_> = decoded(&[body]).usages.iter().map(|usage| usage.tier).collect();
+    assert_eq!(tiers, [ServiceTier::Fast; 2]);
 }
 
 #[test]

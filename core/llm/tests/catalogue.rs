@@ -8,8 +8,8 @@
 
 use proptest::prelude::*;
 use weir_llm::catalogue::{Catalogue, Mode, Model, Unit};
-use weir_llm::price::{LongPrompt, Nanos, Prices, Rate, RateSet, pico_from_usd};
-use weir_llm::usage::{Class, Usage};
+use weir_llm::price::{LongPrompt, OPERATOR, Prices, Rate, RateSet, pico_from_usd};
+use weir_llm::usage::{Class, ServiceTier, Usage};
 
 fn found(vendor: &str, name: &str) -> &'static Model {
     Catalogue::embedded().find(vendor, name).unwrap_or_else(|| panic!("{vendor}/{name}"))
@@ -253,13 +253,42 @@ fn a_file_says_tiers_and_units_strictly() {
 
 #[test]
 fn an_unknown_service_tier_has_no_price() {
-    let prices = prices("openai", "gpt-5.4");
     let used = Usage { input: 1000, output: 1000, ..Usage::default() };
-    let cost = |tier| prices.for_tier(tier).map(|sheet| sheet.cost(&used).unwrap());
-    assert_eq!(cost(None), Some(Nanos(17_500_000)));
-    assert_eq!((cost(Some("default")), cost(Some("flex"))), (cost(None), Some(Nanos(8_750_000))));
-    assert_eq!(cost(Some("priority")), Some(Nanos(35_000_000)));
-    assert_eq!(cost(Some("scale")), None);
+    let cost = |prices: &Prices, tier: &str| {
+        prices.for_tier(ServiceTier::parse(tier)).map(|sheet| sheet.cost(&used).unwrap().0)
+    };
+    let gpt = prices("openai", "gpt-5.4");
+    for usual in ["", "auto", "default", "standard", "on_demand"] {
+        assert_eq!(cost(&gpt, usual), Some(17_500_000), "{usual}");
+    }
+    assert_eq!((cost(&gpt, "flex"), cost(&gpt, "priority")), (Some(8_750_000), Some(35_000_000)));
+    assert_eq!((cost(&gpt, "scale"), cost(&gpt, "ultrafast")), (None, None));
+    assert_eq!(cost(&prices("openai", "gpt-6-astra"), "ultrafast"), Some(360_000_000));
+    let opus = prices("anthropic", "claude-opus-5-5");
+    let at = |tier| opus.for_tier(tier).unwrap().cost(&used).unwrap().0;
+    let tiers = [ServiceTier::Ordinary, ServiceTier::Fast, ServiceTier::Us, ServiceTier::FastUs];
+    assert_eq!(tiers.map(at), [24_000_000, 48_000_000, 26_400_000, 52_800_000]);
+    let mut own = gpt;
+    own.source = OPERATOR.into();
+    assert_eq!(
+        cost(&own, "scale"),
+        Some(17_500_000),
+        "what an operator says of a price, it says of every tier"
+    );
+}
+
+#[test]
+fn what_a_request_can_cost_is_that_of_the_tier_it_asks_for() {
+    let prices = prices("openai", "gpt-5.4");
+    let at = |tier: &str| prices.bound(ServiceTier::parse(tier), 1000, 1000).unwrap();
+    let used = Usage { input: 1000, output: 1000, ..Usage::default() };
+    assert_eq!(at("priority"), prices.for_tier(ServiceTier::Priority).unwrap().cost(&used).unwrap());
+    assert!(at("priority") > at("default"));
+    assert_eq!(
+        (at("flex"), at("scale")),
+        (at("default"), at("default")),
+        "it may be served at the usual one"
+    );
 }
 
 /// Rates of which a longer prompt's are never the cheaper.
@@ -333,7 +362,7 @@ proptest! {
         let grown: Vec<_> = units.iter().zip(&more).map(|(a, b)| a + b).collect();
         let grown = usage(&grown);
         prop_assert!(prices.cost(&less).unwrap() <= prices.cost(&grown).unwrap());
-        let bound = prices.bound(grown.total_input(), grown.total_output()).unwrap();
+        let bound = prices.bound(ServiceTier::Ordinary, grown.total_input(), grown.total_output()).unwrap();
         prop_assert!(prices.cost(&less).unwrap() <= bound && prices.cost(&grown).unwrap() <= bound);
     }
 
@@ -350,7 +379,7 @@ proptest! {
         let (less, more) = (used(&units), used(&grown));
         if let (Ok(less), Ok(cost)) = (prices.cost(&less), prices.cost(&more)) {
             prop_assert!(less <= cost, "{}", model.id());
-            prop_assert!(cost <= prices.bound(more.total_input(), more.total_output()).unwrap());
+            prop_assert!(cost <= prices.bound(ServiceTier::Ordinary, more.total_input(), more.total_output()).unwrap());
         }
     }
 }

@@ -20,7 +20,7 @@ fn listed(provider: &str, name: &str) -> Prices {
 }
 
 fn bill(api: Api, prices: Option<&Prices>, asked: &Value, reply: &Value) -> Bill {
-    let told = Told::read(api, &reply.to_string().into());
+    let told = Told::read(api, &reply.to_string().into()).unwrap();
     units::bill(&request(api, asked), 80_001, &told, prices)
 }
 

@@ -222,7 +222,7 @@ fn bound(
     }
     let input = estimate::input_bound(request);
     let output = longest_output(target, request)?.saturating_mul(request.choices().max(1));
-    let list_price = prices.bound(input, output).ok_or_else(|| {
+    let list_price = prices.bound(request.service_tier(), input, output).ok_or_else(|| {
         Refusal::invalid(
             "too_expensive",
             "The most that this request could cost does not fit the ledger; lower max_tokens.",

@@ -119,7 +119,7 @@ impl Exchange<'_> {
         (cost, priced): (Option<Nanos>, Option<Nanos>),
     ) -> (Posting, Money) {
         let prices = prices(close);
-        let sheet = prices.and_then(|prices| prices.for_tier(close.usage.tier.name()));
+        let sheet = prices.and_then(|prices| prices.for_tier(close.usage.tier));
         let price = priced.or(cost);
         let charged = match close.outcome {
             // What cannot be priced is not given away where the budget is hard.
@@ -178,7 +178,7 @@ fn cost(close: &Close) -> Option<Nanos> {
         return Some(Nanos(0));
     }
     // A class or a service tier without a rate is as unknown as a model without one.
-    prices(close)?.for_tier(close.usage.tier.name())?.cost(&close.usage).ok()
+    prices(close)?.for_tier(close.usage.tier)?.cost(&close.usage).ok()
 }
 
 fn millis(ms: u128) -> u32 {

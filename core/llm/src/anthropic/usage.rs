@@ -16,6 +16,8 @@ pub(super) struct Counters {
     output: Option<u64>,
     thinking: Option<u64>,
     tier: ServiceTier,
+    is_fast: bool,
+    is_us: bool,
 }
 
 impl Counters {
@@ -38,6 +40,13 @@ impl Counters {
         if usage.get("service_tier").is_some() {
             self.tier = ServiceTier::of(usage);
         }
+        for (flag, key, word) in
+            [(&mut self.is_fast, "speed", "fast"), (&mut self.is_us, "inference_geo", "us")]
+        {
+            if let Some(value) = usage.get(key) {
+                *flag = value.as_str().is_some_and(|said| said == word);
+            }
+        }
     }
 
     /// By disjoint class. What is written to the cache for no known term is for five minutes, the default.
@@ -54,7 +63,7 @@ impl Counters {
             cache_write_1h: hour.min(written),
             output: output - reasoning,
             reasoning,
-            tier: self.tier,
+            tier: self.tier.at_anthropic(self.is_fast, self.is_us),
             ..Usage::default()
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{Nanos, PriceError, Rate, Unit, UnitPrice, cost, rate, unit_price};
 use crate::api::Api;
-use crate::usage::{Class, Usage};
+use crate::usage::{Class, ServiceTier, Usage};
 
 /// The source of prices that the operator wrote into the config.
 pub const OPERATOR: &str = "config";
@@ -49,12 +49,11 @@ impl Prices {
         rate(&self.rates, class)
     }
 
-    /// The rates of a service tier as a provider names it in a reply. `None` if nothing is known of that tier: unknown
-    /// is not the ordinary price.
+    /// The rates of a service tier. `None` if nothing is known of that tier: unknown is not the ordinary price.
     #[must_use]
-    pub fn for_tier(&self, tier: Option<&str>) -> Option<Sheet<'_>> {
-        match tier {
-            None | Some("" | "auto" | "default" | "standard" | "on_demand") => Some(self.ordinary()),
+    pub fn for_tier(&self, tier: ServiceTier) -> Option<Sheet<'_>> {
+        match tier.name() {
+            None => Some(self.ordinary()),
             // What an operator says of a price, it says of every tier.
             Some(_) if self.source == OPERATOR => Some(self.ordinary()),
             Some(name) => self.tiers.iter().find(|(known, _)| known == name).map(|(_, set)| set.sheet()),
@@ -103,10 +102,13 @@ impl Prices {
         self.ordinary().list_cost_without_cache(usage)
     }
 
-    /// As [`Sheet::bound`], at the ordinary service tier.
+    /// As [`Sheet::bound`], at the ordinary service tier or at the one that was asked for, whichever is dearer: a provider
+    /// may serve a request at less than it asked for.
     #[must_use]
-    pub fn bound(&self, input: u64, output: u64) -> Option<Nanos> {
-        self.ordinary().bound(input, output)
+    pub fn bound(&self, tier: ServiceTier, input: u64, output: u64) -> Option<Nanos> {
+        let ordinary = self.ordinary().bound(input, output)?;
+        let asked = self.for_tier(tier).map(|sheet| sheet.bound(input, output));
+        Some(asked.unwrap_or(Some(ordinary))?.max(ordinary))
     }
 
     const fn ordinary(&self) -> Sheet<'_> {

@@ -34,6 +34,7 @@ pub use wishes::{DataWishes, MaxPrice, told};
 use crate::api::Api;
 use crate::json::{Json, JsonError, Kind, Value};
 use crate::neutral::Prompt;
+use crate::usage::ServiceTier;
 use crate::{anthropic, chat, responses};
 use bytes::Bytes;
 use std::borrow::Cow;
@@ -184,6 +185,19 @@ impl Request {
     #[must_use]
     pub fn max_output_tokens(&self) -> Option<u64> {
         self.fields.bounds.iter().filter_map(|bound| bound.tokens).min()
+    }
+
+    /// The provider's service tier that is asked for.
+    #[must_use]
+    pub fn service_tier(&self) -> ServiceTier {
+        let root = self.json().root();
+        let says = |key: &str, word: &str| {
+            root.get(key).and_then(|value| value.as_str()).is_some_and(|said| said == word)
+        };
+        let is_messages = self.api == Api::Messages;
+        let is_fast = is_messages && says("speed", "fast");
+        let is_us = is_messages && says("inference_geo", "us");
+        ServiceTier::of(root).at_anthropic(is_fast, is_us)
     }
 
     /// How many choices are asked for (`n`).
