@@ -67,7 +67,7 @@ fn errors_name_the_field() {
     assert_eq!(e.code, "invalid_type");
     let e = error(r#"{"messages":[{"role":"user","content":"x"}]}"#);
     assert_eq!((e.message.as_str(), e.code), ("`model` is missing.", "missing_field"));
-    let e = error(r#"{"model":"m","model":"n","messages":[]}"#);
+    let e = error(r#"{"model":"m","model":"n","messages":[{"role":"user","content":"x"}]}"#);
     assert_eq!((e.param, e.code), (None, "invalid_json"));
     assert!(e.message.contains("duplicate key \"model\" at byte 13"), "{}", e.message);
     let e = error(r#"{"model":"m","Model":"n","messages":[{"role":"user"}]}"#);
@@ -192,6 +192,45 @@ fn asks_for_usage_caps_tokens_and_forbids_storing() {
         let out_json = Request::parse(Api::Chat, Bytes::copy_from_slice(out.as_bytes())).unwrap();
         assert_eq!(out_json.json().root().get("store").unwrap().as_bool(), Some(false));
         assert_eq!(out == body, kept);
+    }
+}
+
+/// OpenAI refuses one of the two names of a bound for its reasoning models, others do not know the other one.
+#[test]
+fn a_bound_has_the_name_that_the_target_takes() {
+    let vendor = |name| weir_llm::vendor::by_name(name);
+    let key = |vendor, model, body: &str, most| {
+        let out = encode(body, &Patch { vendor, max_tokens: most, ..Patch::model(model) });
+        if out.contains("max_completion_tokens") { "max_completion_tokens" } else { "max_tokens" }
+    };
+    let old = r#"{"model":"m","messages":[{"role":"user","content":"x"}],"max_tokens":5}"#;
+    let new = r#"{"model":"m","messages":[{"role":"user","content":"x"}],"max_completion_tokens":5}"#;
+    let bare = r#"{"model":"m","messages":[{"role":"user","content":"x"}]}"#;
+    for model in
+        ["o1", "o4-mini", "gpt-5", "gpt-5.4-mini", "gpt-6-sol", "gpt-6.1-terra", "ft:o4-mini-2025:me::x"]
+    {
+        for vendor in [vendor("openai"), None] {
+            assert_eq!(key(vendor, model, new, None), "max_completion_tokens", "{model}");
+            assert_eq!(key(vendor, model, bare, Some(9)), "max_completion_tokens", "{model}");
+        }
+        assert_eq!(key(vendor("openai"), model, old, None), "max_completion_tokens", "{model}");
+    }
+    for (model, body) in [("gpt-4o", old), ("chat-latest", new), ("gpt-4o", new)] {
+        let patch = Patch { vendor: vendor("openai"), ..Patch::model("m") };
+        assert_eq!(encode(body, &patch), body, "{model}: whoever takes both gets what the caller wrote");
+    }
+    assert_eq!(key(vendor("openai"), "chat-latest", bare, Some(9)), "max_completion_tokens");
+    for body in [old, new] {
+        assert_eq!(key(vendor("mistral"), "mistral-large", body, None), "max_tokens");
+    }
+}
+
+#[test]
+fn usage_is_asked_for_where_that_can_be_asked() {
+    let body = r#"{"model":"m","messages":[{"role":"user","content":"x"}],"stream":true}"#;
+    for vendor in weir_llm::vendor::all() {
+        let out = encode(body, &Patch { ask_usage: true, vendor: Some(vendor), ..Patch::model("m") });
+        assert_eq!(out.contains("stream_options"), vendor.quirks.stream_usage, "{}", vendor.name);
     }
 }
 

@@ -85,7 +85,8 @@ impl Request {
                 splices.push((self.fields.model_span.clone(), name));
             }
         }
-        if target.ask_usage && self.stream() {
+        if target.ask_usage && self.stream() && target.vendor.is_none_or(|vendor| vendor.quirks.stream_usage)
+        {
             self.ask_usage(&mut splices, &mut added);
         }
         if let Some(most) = target.max_tokens {
@@ -161,9 +162,11 @@ impl Request {
 
     /// Chat has two names for one bound, and each is refused somewhere.
     fn rename_bound(&self, target: &Patch<'_>, splices: &mut Vec<Splice>) {
-        let [bound] = self.fields.bounds.as_slice() else { return };
+        let ([bound], Some(vendor)) = (self.fields.bounds.as_slice(), target.vendor) else { return };
         let key = self.bound_key(target);
-        if self.api() == Api::Chat && target.vendor.is_some() && bound.key != key {
+        // Who knows both names takes either, but for its reasoning models.
+        let is_fine = vendor.quirks.completion_tokens && !is_reasoning(target.model);
+        if self.api() == Api::Chat && bound.key != key && !is_fine {
             splices.push((bound.key_span.clone(), format!("\"{key}\"").into_bytes()));
         }
     }
@@ -210,11 +213,20 @@ fn apply(text: &str, edits: &[&SegmentEdit<'_>]) -> String {
     out
 }
 
-/// OpenAI's reasoning models refuse `max_tokens`; others, and other providers, may not know the newer name.
+/// OpenAI's reasoning models refuse `max_tokens`, its others take both names; other providers may not know the newer one.
+/// Where nobody said who the provider is, the name of the model has to do.
 fn wants_completion_tokens(target: &Patch<'_>) -> bool {
-    if target.vendor.is_some_and(|vendor| !vendor.quirks.completion_tokens) {
-        return false;
-    }
-    let name = target.model.rsplit('/').next().unwrap_or(target.model);
-    ["o1", "o3", "o4", "gpt-5"].iter().any(|family| name.starts_with(family))
+    target.vendor.map_or_else(|| is_reasoning(target.model), |vendor| vendor.quirks.completion_tokens)
+}
+
+/// Whether this is the name of a reasoning model of OpenAI's, tuned or not: `o` and a number, or `gpt-` and one from 5.
+fn is_reasoning(model: &str) -> bool {
+    let name = model.rsplit('/').next().unwrap_or(model);
+    let name = name.strip_prefix("ft:").unwrap_or(name);
+    let number = |rest: &str| {
+        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        rest[..end].parse::<u32>().ok()
+    };
+    name.strip_prefix("gpt-").and_then(number).is_some_and(|number| number >= 5)
+        || name.strip_prefix('o').and_then(number).is_some()
 }
