@@ -184,3 +184,33 @@ async fn each_organisation_asks_for_itself() {
     assert_eq!(house.upstream.count(), 2);
     house.gateway.ledger_check();
 }
+
+/// Whoever is guarded gets no reply that was let pass for somebody who is not.
+#[tokio::test]
+async fn a_kept_reply_is_not_served_past_the_guard_of_another_key() {
+    const GUARD: &str = r#"//! name: kids
+//! version: 1.0.0
+//! hooks: [guard-response]
+//! reads: content
+//! buffer_streams: true
+
+fn guard_response(head, meta, reply, config) {
+    if head.tags.audience == "kids" { return block(deny(403, "not_for_kids", "No.")); }
+    pass()
+}
+"#;
+    let upstream = Upstream::saying("a wild story").await;
+    let gateway = Setup::pair(upstream.address, Upstream::refusing(), "cache: { ttl: 60s }, retries: 0", "")
+        .also("policies: [{ file: kids.rhai }]")
+        .file("kids.rhai", GUARD)
+        .start()
+        .await;
+    let (plain, kids) = (gateway.key(&[]), gateway.key(&["--tag", "audience=kids"]));
+    for cache in ["miss", "hit"] {
+        let reply = gateway.chat(&plain, &ask(false)).await;
+        assert_eq!((reply.get("x-weir-cache"), reply.answer().as_str()), (Some(cache), "a wild story"));
+    }
+    let reply = gateway.chat(&kids, &ask(false)).await;
+    assert_eq!(reply.refused(403), "not_for_kids");
+    gateway.ledger_check();
+}

@@ -4,6 +4,7 @@ use super::admit::Admitted;
 use super::attempt::Served;
 use super::attend::attend;
 use super::settle::{Close, Money, Outcome};
+use super::view::visible;
 use super::{End, Exchange};
 use crate::cache::flight::{Flight, Joined};
 use crate::cache::{Entry, Key, Scope};
@@ -125,8 +126,27 @@ impl Exchange<'_> {
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let strict = admitted.caller.wishes.strict.unwrap_or(admitted.route.strict);
         let query = self.session.req_header().uri.query().unwrap_or_default();
-        let class = admitted.view.head().class.name();
-        format!("{strict}\n{class}\n{}\n{}\n{query}", header("anthropic-version"), header("anthropic-beta"))
+        let head = admitted.view.head();
+        let class = head.class.name();
+        let (version, beta) = (header("anthropic-version"), header("anthropic-beta"));
+        let mut asked = format!("{strict}\n{class}\n{version}\n{beta}\n{query}");
+        if admitted.route.asked.replies() {
+            self.append_seen(admitted, &mut asked);
+        }
+        asked
+    }
+
+    /// All by which a policy may judge the reply: one that was let pass for one caller is not served past the policies of
+    /// another.
+    fn append_seen(&self, admitted: &Admitted, asked: &mut String) {
+        let head = admitted.view.head();
+        let (project, key, tags) = (&head.project, &head.key_id, &head.tags);
+        let user = head.user_hash.as_deref();
+        // Names and values are quoted, so that none of them reads like two.
+        asked.push_str(&format!("\n{project:?}{key:?}{user:?}{}{}{tags:?}", head.stream, head.body_bytes));
+        if admitted.route.asked.headers() {
+            asked.push_str(&format!("{:?}", visible(&self.session.req_header().headers)));
+        }
     }
 
     /// Keeps a complete reply.

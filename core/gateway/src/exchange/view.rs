@@ -89,7 +89,7 @@ fn tags(caller: &Caller) -> Arc<[(String, String)]> {
 }
 
 /// The headers that a policy may see: no credentials, nothing of ours.
-fn visible(headers: &HeaderMap) -> Vec<(String, String)> {
+pub(super) fn visible(headers: &HeaderMap) -> Vec<(String, String)> {
     headers
         .iter()
         .filter(|(name, _)| {
