@@ -101,7 +101,38 @@ async fn a_stream_without_a_pause_has_a_deadline_too() {
         String::from_utf8(last).unwrap()
     };
     let last = soon("the end of the stream", read).await;
-    assert!(last.contains("broke off: it took longer than it may"), "{last}");
+    assert!(last.contains("broke off: ") && last.contains("it took longer than it may"), "{last}");
+    gateway.ledger_check();
+}
+
+/// It has had most of the reply, and the provider was quick.
+#[tokio::test]
+async fn a_caller_that_reads_until_time_is_up_pays_for_what_it_got() {
+    let upstream = Upstream::start(|_| Act::stream().flood(reply::delta(&"and on ".repeat(1000)))).await;
+    let gateway = Setup::new(format!(
+        "providers: {{ p: {{ base_url: 'http://{}/v1', keys: [k], timeouts: {{ total: 2s }} }} }}
+models: {{ m: {{ targets: [{{ target: p/x, prices: {{ input: 1, output: 1 }} }}], retries: 0 }} }}
+",
+        upstream.address
+    ))
+    .start()
+    .await;
+    let key = gateway.key(&[]);
+    let mut caller = gateway.client().await;
+    caller.chat(&key, &ask(true), &[]).await.unwrap();
+    soon("a head", caller.head()).await.unwrap();
+    let read = async {
+        let mut last = Vec::new();
+        while let Some(piece) = caller.piece().await.unwrap() {
+            last = piece;
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        String::from_utf8(last).unwrap()
+    };
+    let last = soon("the end of the stream", read).await;
+    assert!(last.contains("its caller reads slowly"), "{last}");
+    let posting = gateway.posted(1).await.remove(0);
+    assert!(posting.outcome == "client-abort" && posting.charged > 0, "{posting:?}");
     gateway.ledger_check();
 }
 

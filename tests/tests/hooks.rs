@@ -286,6 +286,29 @@ async fn stream_edits_on_the_way_and_stops_in_the_callers_own_protocol() {
     gateway.ledger_check();
 }
 
+/// Whoever sees streams only is not passed by a provider that answers in one piece.
+#[tokio::test]
+async fn a_whole_reply_to_a_streamed_request_does_not_pass_those_who_watch_streams() {
+    const STREAMS: &str = r#"//! name: streams
+//! version: 1.0.0
+//! hooks: [stream]
+//! reads: content
+
+fn stream(state, lane, text, last, config) { pass() }
+"#;
+    let says = |_: &Call| Act::says("a whole secret");
+    let (one, two) = (Upstream::start(says).await, Upstream::start(says).await);
+    let (gateway, key) = with(&one, &two, WATCH, "").await;
+    assert_eq!(gateway.chat(&key, &ask("x", true)).await.status(), 200, "its guard of whole replies saw it");
+    let except = ", except: [chat, responses, messages]";
+    let (gateway, key) = with(&one, &two, STREAMS, except).await;
+    let reply = gateway.chat(&key, &ask("x", true)).await;
+    assert_eq!(reply.refused(502), "unreadable_reply", "{reply:?}");
+    assert!(!reply.text().contains("secret"), "{reply:?}");
+    assert_eq!(gateway.posting(reply.id()).charged, 0);
+    gateway.ledger_check();
+}
+
 #[tokio::test]
 async fn a_stream_that_is_stopped_before_anything_left_has_a_real_status() {
     let says = |_: &Call| Act::streams(&["STOP at once"]);

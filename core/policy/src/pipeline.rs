@@ -406,6 +406,13 @@ impl Pipeline {
         head.stream && self.applicable(Hook::GuardResponse, head).any(wants)
     }
 
+    /// Whether somebody sees replies as streams only: a whole one would pass unseen.
+    #[must_use]
+    pub fn sees_streams_only(&self, head: &Head) -> bool {
+        let only = |stage: &Stage| !stage.version(head).policy.manifest().has(Hook::GuardResponse);
+        self.applicable(Hook::Stream, head).any(only)
+    }
+
     /// Begins to watch a streamed reply; `None` if no policy does.
     ///
     /// # Errors

@@ -63,6 +63,8 @@ pub struct Whole {
     pub body: Payload,
     /// What we read of it.
     pub summary: Summary,
+    /// Whether it came as a stream, and those who watch streams have seen it.
+    pub watched: bool,
 }
 
 /// A reply that is no conversation: an embedding, an image, sound.
@@ -586,7 +588,9 @@ impl Call {
             _ => translate::summary(request.api(), body.expose()).map(|summary| (body, summary)),
         };
         match read {
-            Ok((body, summary)) => Ok(Committed::Whole(Box::new(Whole { served, body, summary }))),
+            Ok((body, summary)) => {
+                Ok(Committed::Whole(Box::new(Whole { served, body, summary, watched: false })))
+            }
             Err(broken) => Err(self.broken(broken)),
         }
     }

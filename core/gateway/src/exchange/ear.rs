@@ -3,7 +3,7 @@
 use crate::config::DrainBounds;
 use crate::telemetry::metrics::Metrics;
 use std::pin::Pin;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::time::Sleep;
 
 /// Who listens to a stream.
@@ -12,6 +12,8 @@ pub struct Ear<'m> {
     pub aloud: bool,
     /// Whether it has left.
     pub gone: bool,
+    /// For how long what was written waited for it.
+    pub waited: Duration,
     /// How far the stream is read then.
     drain: Option<DrainBounds>,
     /// Bytes that may still come.
@@ -22,7 +24,12 @@ pub struct Ear<'m> {
 impl<'m> Ear<'m> {
     /// The caller is there; `aloud`: it is told.
     pub const fn new(aloud: bool, drain: Option<DrainBounds>, metrics: &'m Metrics) -> Self {
-        Self { aloud, gone: false, drain, left: 0, metrics }
+        Self { aloud, gone: false, waited: Duration::ZERO, drain, left: 0, metrics }
+    }
+
+    /// Whether the caller is there and is told nothing yet.
+    pub const fn collects(&self) -> bool {
+        !(self.aloud || self.gone)
     }
 
     /// The caller has left; whether the rest is read. `late` is when that ends, `until` when it would have ended anyway.

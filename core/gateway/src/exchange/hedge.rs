@@ -86,8 +86,10 @@ impl Exchange<'_> {
         let gateway = self.gateway;
         let (mut one, mut two) = (gateway.buffered.open(), gateway.buffered.open());
         let (raced, second) = self.both(race, &mut one, &mut two).await?;
-        // What the loser held is given back; what the winner holds is held for the caller.
-        self.held.absorb(if second { two } else { one });
+        // What the winner holds is held for the caller; what anybody else held is given back.
+        if raced.result.is_ok() {
+            self.held.absorb(if second { two } else { one });
+        }
         Ok(raced)
     }
 

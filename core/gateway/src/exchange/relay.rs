@@ -295,6 +295,22 @@ impl Relay {
         }
     }
 
+    /// Whether the stream is recorded.
+    pub const fn records(&self) -> bool {
+        match &self.way {
+            Way::Pass(pass) => pass.scan.records(),
+            Way::Turn(transcoder) => transcoder.records(),
+        }
+    }
+
+    /// Ends the recording, and drops what it has.
+    pub fn forget(&mut self) {
+        match &mut self.way {
+            Way::Pass(pass) => pass.scan.forget(),
+            Way::Turn(transcoder) => transcoder.forget(),
+        }
+    }
+
     /// The stream as one complete reply, for the cache.
     pub fn recorded(&mut self, ask: &Ask<'_>) -> Option<Bytes> {
         match &mut self.way {

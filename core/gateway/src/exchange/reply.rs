@@ -8,6 +8,7 @@ use super::screen::Screened;
 use super::settle::{Close, Money, Outcome};
 use super::{End, Exchange, words};
 use crate::ingress::respond::{self, Head, name};
+use crate::refusal::Refusal;
 use crate::telemetry::record::CacheState;
 use std::sync::Arc;
 use weir_llm::estimate;
@@ -16,6 +17,7 @@ use weir_llm::price::Nanos;
 use weir_llm::request::Request;
 use weir_llm::translate;
 use weir_llm::usage::{Source, Usage};
+use weir_policy::Hook;
 
 /// Headers of every answer, apart from the exchange that they are about.
 pub struct Marks {
@@ -36,12 +38,21 @@ impl Exchange<'_> {
         whole: Whole,
         recording: Option<Recording>,
     ) -> Result<(), End> {
-        let Whole { served, body, summary } = whole;
+        let Whole { served, body, summary, watched } = whole;
         self.label(&admitted, &served, &summary.label);
         let (usage, source) = summary.usage.map_or_else(
             || (guessed(request, summary.content_bytes), Source::Estimate),
             |usage| (usage, Source::Provider),
         );
+        let watches = admitted.route.asked.has(Hook::Stream) && request.stream() && !watched;
+        if watches && self.snapshot.pipeline.sees_streams_only(admitted.view.head()) {
+            let message = format!(
+                "{} answered a request for a stream with a whole reply, which the policies that watch streams cannot see.",
+                served.id
+            );
+            let blocked = Screened::Blocked(Refusal::bad_gateway("unreadable_reply", message));
+            return self.screened(admitted, request, served, (usage, source), Ok(blocked)).await;
+        }
         let body = match self.screen(&admitted, request, &served, body, (usage, source)).await {
             Ok(Screened::Body(body)) => restored(&admitted.view, request.api(), body),
             other => return self.screened(admitted, request, served, (usage, source), other).await,

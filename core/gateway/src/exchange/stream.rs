@@ -1,7 +1,7 @@
 //! A streamed reply: events leave as they come, and the last one waits for the posting.
 
 use super::admit::Admitted;
-use super::attempt::{Opened, Served, Whole};
+use super::attempt::{Opened, REPLY, Served, Whole};
 use super::attend::attend;
 use super::ear::Ear;
 use super::relay::{Ended, Relay};
@@ -35,6 +35,9 @@ const SILENCE: Duration = Duration::from_secs(15);
 /// the one is not to keep the other.
 const TOGETHER: Duration = Duration::from_millis(1);
 
+/// Why a stream is cut that is to be seen whole.
+const TOO_LONG: &str = "it is longer than what can be held back at one time";
+
 /// How a stream ended.
 enum Finish {
     /// With its own last event.
@@ -45,6 +48,8 @@ enum Finish {
     Failed,
     /// A policy stopped it, with this.
     Stopped(Deny),
+    /// The caller took so long to read that time was up; why.
+    Slow(String),
     /// The caller left; whether the stream has been read to its end all the same.
     Gone(bool),
 }
@@ -109,7 +114,7 @@ impl Exchange<'_> {
                 let why = message.unwrap_or_else(|| "the provider reported an error".to_owned());
                 Ok(self.broken(&mut relay, request, &model, &why).await?)
             }
-            (Finish::Cut(why), Ok(_)) => {
+            (Finish::Cut(why) | Finish::Slow(why), Ok(_)) => {
                 let why = format!("The stream from {} broke off: {why}.", served.id);
                 Ok(self.broken(&mut relay, request, &model, &why).await?)
             }
@@ -141,7 +146,7 @@ impl Exchange<'_> {
                 self.snapshot.live.failed(live, weir_policy::ErrorClass::Network);
                 Outcome::UpstreamCut
             }
-            Finish::Gone(_) => Outcome::ClientAbort,
+            Finish::Slow(_) | Finish::Gone(_) => Outcome::ClientAbort,
         }
     }
 
@@ -175,7 +180,9 @@ impl Exchange<'_> {
         let mut ending = pin!(gateway.drain.ending());
         let mut late = pin!(tokio::time::sleep_until(until.into()));
         let mut silent = pin!(tokio::time::sleep(SILENCE));
-        let mut spoke = Instant::now();
+        let begun = Instant::now();
+        let mut spoke = begun;
+        let mut recorded = 0;
         // Since when something may leave.
         let mut unsaid: Option<Instant> = None;
         self.record.gaps = self.snapshot.meters.counts_chunks().then(|| Box::new(Gaps::begin(spoke)));
@@ -197,7 +204,7 @@ impl Exchange<'_> {
             };
             if at_hand.is_none() {
                 unsaid = None;
-                if !self.utter(relay, ear.aloud, &mut spoke).await && !ear.stay(&mut late, until) {
+                if !self.utter(relay, ear, &mut spoke).await && !ear.stay(&mut late, until) {
                     return Finish::Gone(false);
                 }
             }
@@ -228,7 +235,7 @@ impl Exchange<'_> {
                 }
                 if due.is_some_and(|due| due <= Instant::now()) {
                     relay.poke();
-                    if !self.utter(relay, ear.aloud, &mut spoke).await && !ear.stay(&mut late, until) {
+                    if !self.utter(relay, ear, &mut spoke).await && !ear.stay(&mut late, until) {
                         return Finish::Gone(false);
                     }
                     if relay.end() == Some(Ended::Stopped) {
@@ -246,6 +253,10 @@ impl Exchange<'_> {
                 silent.as_mut().reset((spoke + SILENCE).max(Instant::now() + SILENCE / 15).into());
             };
             match heard {
+                // Most of the time was the caller's.
+                Err(why) if Instant::now() >= until && ear.waited * 2 >= begun.elapsed() => {
+                    break Finish::Slow(format!("its caller reads slowly, and {why}"));
+                }
                 Err(why) => break Finish::Cut(why),
                 Ok(None) if relay.close() => break Finish::Complete,
                 Ok(None) if relay.end() == Some(Ended::Stopped) => break Finish::Stopped(stopped()),
@@ -257,6 +268,16 @@ impl Exchange<'_> {
                     if !ear.hears(chunk.len()) {
                         break Finish::Cut("its caller left, and it is longer than is read then".to_owned());
                     }
+                    if relay.records() {
+                        recorded += chunk.len();
+                        if recorded > REPLY || !self.held.grow(chunk.len()) {
+                            // Nothing of it has left.
+                            if ear.collects() {
+                                break Finish::Cut(TOO_LONG.to_owned());
+                            }
+                            relay.forget();
+                        }
+                    }
                     if let Err(error) = relay.feed(&chunk) {
                         break Finish::Cut(error.to_string());
                     }
@@ -267,20 +288,30 @@ impl Exchange<'_> {
                 }
             }
         };
-        if !self.utter(relay, ear.aloud, &mut spoke).await && !ear.stay(&mut late, until) {
+        if !self.utter(relay, ear, &mut spoke).await && !ear.stay(&mut late, until) {
             return Finish::Gone(false);
         }
         finish
     }
 
     /// Writes what may leave; whether the caller is still there.
-    async fn utter(&mut self, relay: &mut Relay, aloud: bool, spoke: &mut Instant) -> bool {
+    async fn utter(&mut self, relay: &mut Relay, ear: &mut Ear<'_>, spoke: &mut Instant) -> bool {
         while let Some(piece) = relay.next_piece() {
-            if !aloud {
+            if !ear.aloud {
                 continue;
             }
             self.record.bytes_out += piece.len() as u64;
-            if self.session.write_response_body(piece.into_bytes(), false).await.is_err() {
+            let mut writing = pin!(self.session.write_response_body(piece.into_bytes(), false));
+            let written = match writing.as_mut().now_or_never() {
+                Some(written) => written,
+                None => {
+                    let since = Instant::now();
+                    let written = writing.await;
+                    ear.waited += since.elapsed();
+                    written
+                }
+            };
+            if written.is_err() {
                 return false;
             }
             *spoke = Instant::now();
@@ -335,7 +366,12 @@ impl Exchange<'_> {
                     Some(body) => {
                         let body = body.into();
                         return self
-                            .reply(admitted, request, Whole { served, body, summary }, recording)
+                            .reply(
+                                admitted,
+                                request,
+                                Whole { served, body, summary, watched: true },
+                                recording,
+                            )
                             .await;
                     }
                     None => Refusal::bad_gateway("stream_broken", "The stream could not be collected."),
@@ -346,7 +382,7 @@ impl Exchange<'_> {
                 let said = relay.error().map_or("the provider reported an error", |error| &error.message);
                 Refusal::bad_gateway("stream_broken", format!("{} answered: {said}", served.id))
             }
-            Finish::Cut(why) => {
+            Finish::Cut(why) | Finish::Slow(why) => {
                 let why = format!("The stream from {} broke off: {why}.", served.id);
                 Refusal::bad_gateway("stream_broken", why)
             }

@@ -242,6 +242,23 @@ impl Scan {
         own.map_or_else(|| codec::stream_error(api, said, ask), Bytes::from)
     }
 
+    /// Whether the stream is recorded.
+    #[must_use]
+    pub const fn records(&self) -> bool {
+        match &self.reader {
+            Reader::Chat(skim) => skim.recorded.is_some(),
+            Reader::Other(watch) => watch.recorded.is_some(),
+        }
+    }
+
+    /// Ends the recording, and drops what it has.
+    pub fn forget(&mut self) {
+        match &mut self.reader {
+            Reader::Chat(skim) => skim.recorded = None,
+            Reader::Other(watch) => watch.recorded = None,
+        }
+    }
+
     /// The stream as one whole reply of the same API; `None` if it held what cannot be written again.
     pub fn recorded(&mut self, ask: &Ask<'_>) -> Option<Bytes> {
         match &mut self.reader {

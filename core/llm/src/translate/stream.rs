@@ -138,6 +138,17 @@ impl Transcoder {
         self.tally.error.as_ref()
     }
 
+    /// Whether the stream is recorded.
+    #[must_use]
+    pub const fn records(&self) -> bool {
+        self.recorded.is_some()
+    }
+
+    /// Ends the recording, and drops what it has.
+    pub fn forget(&mut self) {
+        self.recorded = None;
+    }
+
     /// The stream as one whole reply in the caller's form.
     pub fn recorded(&mut self, ask: &Ask<'_>) -> Option<Bytes> {
         let reply = self.recorded.take()?.finish();
