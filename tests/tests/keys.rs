@@ -167,6 +167,12 @@ async fn what_is_the_requests_own_fault_says_nothing_of_the_key() {
             let reply = gateway.chat(&caller, &ask("alone", false)).await;
             assert_eq!((reply.status(), one.count()), (status, n), "{reply:?}");
         }
+        // Nobody else is asked, nor does it say anything of the target: who asks for what is not there must not send
+        // everybody else elsewhere.
+        for n in 4..10 {
+            let reply = gateway.chat(&caller, &ask("m", false)).await;
+            assert_eq!((reply.status(), one.count(), two.count()), (status, n, 0), "{reply:?}");
+        }
         let metrics = gateway.get_admin("/metrics").await.text();
         assert!(metrics.contains("weir_provider_key_state{key=\"0\",provider=\"one\"} 0"), "{metrics}");
     }

@@ -192,10 +192,12 @@ impl RetryOn {
             ErrorClass::Network => self.network,
             ErrorClass::ContextTooLong => self.context_too_long,
             ErrorClass::ContentFilter => self.content_filter,
-            ErrorClass::Auth | ErrorClass::ModelNotFound => self.auth,
-            ErrorClass::BadRequest | ErrorClass::PluginDenied | ErrorClass::Cancelled | ErrorClass::Other => {
-                false
-            }
+            ErrorClass::Auth => self.auth,
+            ErrorClass::BadRequest
+            | ErrorClass::ModelNotFound
+            | ErrorClass::PluginDenied
+            | ErrorClass::Cancelled
+            | ErrorClass::Other => false,
         }
     }
 }

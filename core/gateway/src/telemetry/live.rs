@@ -274,6 +274,7 @@ const fn speaks_of_target(class: ErrorClass) -> bool {
     !matches!(
         class,
         ErrorClass::BadRequest
+            | ErrorClass::ModelNotFound
             | ErrorClass::ContextTooLong
             | ErrorClass::ContentFilter
             | ErrorClass::PluginDenied
