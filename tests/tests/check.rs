@@ -71,3 +71,35 @@ fn an_engines_word_stands_alone_and_every_file_is_asked() {
     let (good, said) = weir(folder.path());
     assert!(!good && said.contains("two policies are called `p`"), "{said}");
 }
+
+/// What a command cannot do it says in a line, with the place and what to do.
+#[test]
+fn what_is_not_there_or_not_ours_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |args: &[&str], data: &str| {
+        let text = format!(
+            "data: {data}\nproviders: {{ sim: {{ builtin: sim }} }}\nmodels: {{ m: {{ targets: [sim/a] }} }}\n"
+        );
+        std::fs::write(folder.path().join("weir.yaml"), text).unwrap();
+        let mut weir = Command::new(binary());
+        let output = weir.args(args).current_dir(folder.path()).env_remove("WEIR_CONFIG").output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, said) = run(&["key", "list"], "weir.yaml/data");
+    assert!(
+        code == Some(1) && said.contains("weir.yaml/data: ") && said.contains("`data` in weir.yaml"),
+        "{said}"
+    );
+    let (code, said) = run(&["policy", "status"], "nothing");
+    assert!(code == Some(1) && said.contains("nothing/admin.token") && said.contains("weir serve"), "{said}");
+    for bound in ["--rpm=0", "--concurrency=0"] {
+        let (code, said) = run(&["key", "create", "useless", bound], "data");
+        assert!(code == Some(1) && said.contains("1 or more"), "{said}");
+    }
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for place in [address.as_str(), "unix:/nonexistent/socket"] {
+        let (code, said) = run(&["sim", "--listen", place], "data");
+        assert!(code == Some(1) && said.contains("cannot listen on") && !said.contains("panicked"), "{said}");
+    }
+}

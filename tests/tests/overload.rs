@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use serde_json::{Value, json};
-use weir_tests::{Act, Call, Client, Gate, Gateway, Reply, Setup, Upstream, reply, soon};
+use weir_tests::{Act, Call, Client, Gate, Gateway, Reply, Setup, Upstream, reply, soon, until};
 
 struct House {
     gateway: Gateway,
@@ -375,4 +375,36 @@ async fn a_gateway_that_stops_is_not_ready() {
     house.gate.open();
     house.served(one).await;
     assert!(house.gateway.ended().await.success());
+}
+
+/// A guard that fails closed refuses everybody: whoever looks must see why.
+#[tokio::test]
+async fn a_guard_that_is_not_asked_any_more_is_said_by_readyz_and_by_the_log() {
+    const BROKEN: &str = "//! name: broken
+//! version: 1.0.0
+//! hooks: [guard]
+
+fn guard(head, config) { throw \"no\"; }
+";
+    let upstream = Upstream::saying("never").await;
+    let gateway = Setup::pair(upstream.address, upstream.address, "", "")
+        .also("policies: [{ file: broken.rhai }]")
+        .file("broken.rhai", BROKEN)
+        .start()
+        .await;
+    let key = gateway.key(&[]);
+    let body = json!({ "model": "m", "messages": [{ "role": "user", "content": "hi" }] });
+    for _ in 0..8 {
+        assert_ne!(gateway.chat(&key, &body).await.status(), 200);
+    }
+    let ready = gateway.get_admin("/readyz").await.json();
+    assert_eq!(
+        (&ready["status"], &ready["reasons"][0]["code"]),
+        (&json!("degraded"), &json!("policy_breaker_open"))
+    );
+    assert!(ready["reasons"][0]["message"].as_str().unwrap().contains("`broken`"), "{ready}");
+    let unknown = json!({ "model": "nobody", "messages": [{ "role": "user", "content": "hi" }] });
+    assert_eq!(gateway.chat(&key, &unknown).await.refused(404), "model_not_found");
+    let said = |gateway: &Gateway| gateway.stdout().contains("\"code\":\"model_not_found\"");
+    until("its line in the log", || said(&gateway).then_some(())).await;
 }

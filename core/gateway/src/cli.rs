@@ -37,7 +37,7 @@ const DEFAULT_FILE: &str = "weir.yaml";
 
 /// A programmable gateway for LLM APIs.
 #[derive(Debug, Parser)]
-#[command(name = "weir", version, about, max_term_width = 100)]
+#[command(name = "weir", version, about = "A programmable gateway for LLM APIs", max_term_width = 100)]
 pub struct Cli {
     /// The config file [default: weir.yaml if it is there, else the built-in defaults]
     #[arg(short, long, global = true, env = "WEIR_CONFIG", value_name = "FILE")]
@@ -268,8 +268,10 @@ fn simulate(listen: &sim::Listen) -> Printed {
     use pingora::services::Service as _;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut service = sim::service(sim::App::default(), listen);
+    // Pingora panics where it cannot listen.
+    listen.try_out().map_err(|error| Failed(format!("cannot listen on {listen}: {error}")))?;
     let (_stop, stopping) = tokio::sync::watch::channel(false);
-    let _ = writeln!(std::io::stderr(), "The simulated provider listens on {listen:?}.");
+    let _ = writeln!(std::io::stderr(), "The simulated provider listens on {listen}.");
     runtime.block_on(async {
         tokio::select! {
             () = service.start_service(None, stopping, 1) => {}

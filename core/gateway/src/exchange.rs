@@ -132,8 +132,6 @@ pub struct Exchange<'g> {
     pub considered: Option<Considered>,
     /// What it asks of providers beside the model, where that matters.
     pub hosted: Vec<Hosted>,
-    /// Why its caller was refused, in a word of Weir's own.
-    pub refused: Option<&'static str>,
     /// What providers take for attempts that were cancelled in favour of others, as far as anybody can tell; `None`: unknown.
     pub lost: Option<Nanos>,
 }
@@ -194,6 +192,7 @@ pub fn record(
         status: 0,
         outcome: record::Outcome::Refused,
         error: None,
+        refused: None,
         stream: false,
         cache: record::CacheState::Bypass,
         usage: Usage::default(),

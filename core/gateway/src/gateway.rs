@@ -214,7 +214,6 @@ impl Gateway {
             wants_explanation: false,
             considered: None,
             hosted: Vec::new(),
-            refused: None,
             lost: Some(Nanos(0)),
         };
         exchange.run().await

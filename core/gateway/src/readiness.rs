@@ -107,6 +107,15 @@ pub fn judge(gateway: &Gateway) -> Readiness {
     for alias in unreachable(gateway) {
         wrong("breakers_open", format!("the breakers of all targets of `{alias}` are open"));
     }
+    for (policy, hook) in gateway.snapshot.load().pipeline.open_breakers() {
+        let hook = hook.as_str();
+        wrong(
+            "policy_breaker_open",
+            format!(
+                "`{policy}` failed too often and is not asked at `{hook}`: see `weir policy status {policy}`"
+            ),
+        );
+    }
     let status = if reasons.is_empty() { Status::Ready } else { Status::Degraded };
     Readiness { status, reasons }
 }

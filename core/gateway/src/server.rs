@@ -343,14 +343,23 @@ fn slots(in_flight: u32, workers: NonZeroUsize) -> u32 {
 /// # Errors
 /// Another process has it, or it cannot be read.
 pub fn open_ledger(config: &Config) -> Result<Ledger, OpenError> {
-    let mut options = weir_ledger::Options::new(Pepper::load_or_create(&config.data)?);
+    let placed = |error: io::Error| {
+        let data = config.data.display();
+        let whose = "it is `data` in weir.yaml, and belongs to the user who runs the gateway";
+        io::Error::new(error.kind(), format!("{data}: {error}; {whose}"))
+    };
+    let pepper = Pepper::load_or_create(&config.data).map_err(placed)?;
+    let mut options = weir_ledger::Options::new(pepper);
     options.sync = match config.ledger_sync {
         LedgerSync::Normal => weir_ledger::Sync::Normal,
         LedgerSync::Full => weir_ledger::Sync::Full,
     };
     options.admin_addr = Some(config.server.admin.to_string());
     options.hold_timeout = hold_timeout(config);
-    Ledger::open(&config.data, options)
+    Ledger::open(&config.data, options).map_err(|error| match error {
+        OpenError::Io(error) => placed(error).into(),
+        other => other,
+    })
 }
 
 /// How long a hard budget's hold stands if nobody resolves it: every attempt at its slowest, the reply of another request

@@ -124,6 +124,14 @@ impl Wanted {
                 .ok_or_else(|| KeyError::Bad("budget_period: none, day or month".to_owned()))?,
             }),
         };
+        for (what, bound) in [("rpm", self.rpm), ("concurrency", self.concurrency)] {
+            if bound == Some(0) {
+                let why = format!(
+                    "{what}: a key that may make no request is of no use; write 1 or more, or leave it out"
+                );
+                return Err(KeyError::Bad(why));
+            }
+        }
         Ok(NewKey {
             name: self.name,
             team: self.team,

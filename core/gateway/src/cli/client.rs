@@ -4,6 +4,7 @@ use crate::config::Config;
 use serde_json::Value;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long a gateway may take to answer: a reload may compile.
@@ -22,8 +23,16 @@ pub enum ClientError {
     #[error("no gateway answers at {0}: {1}. Is `weir serve` running with the same config?")]
     Unreachable(SocketAddr, io::Error),
     /// The token is not there.
-    #[error("the admin token cannot be read: {0}")]
-    Token(io::Error),
+    #[error(
+        "the admin token cannot be read: {}: {why}; the first `weir serve` with this config makes it, for the user who runs it",
+        .path.display()
+    )]
+    Token {
+        /// Where it is looked for.
+        path: PathBuf,
+        /// What the system says.
+        why: io::Error,
+    },
     /// The gateway said no.
     #[error("{0}")]
     Refused(String),
@@ -40,7 +49,10 @@ impl Client {
     pub fn of(config: &Config) -> Result<Self, ClientError> {
         let token = match &config.admin_token {
             Some(token) => token.expose().to_owned(),
-            None => std::fs::read_to_string(config.data.join("admin.token")).map_err(ClientError::Token)?,
+            None => {
+                let path = config.data.join("admin.token");
+                std::fs::read_to_string(&path).map_err(|why| ClientError::Token { path, why })?
+            }
         };
         Ok(Self { address: config.server.admin, token: token.trim().to_owned() })
     }

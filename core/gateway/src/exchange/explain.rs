@@ -103,7 +103,7 @@ impl Exchange<'_> {
     /// Weir's own words are known at compile time.
     pub const fn refused_as(&mut self, refusal: &Refusal) {
         if let Cow::Borrowed(code) = refusal.code {
-            self.refused = Some(code);
+            self.record.refused = Some(code);
         }
     }
 
@@ -157,7 +157,7 @@ impl Exchange<'_> {
             explained.generation = self.snapshot.generation;
             explained.outcome = self.record.outcome.as_str();
             explained.status = self.record.status;
-            explained.refused = self.refused;
+            explained.refused = self.record.refused;
             explained.served = self.served.as_ref().map(|(id, _)| Arc::clone(id));
             explained.empty();
             if let Some(considered) = considered {

@@ -11,6 +11,7 @@ use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 use pingora::services::listening::Service;
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -52,6 +53,36 @@ impl FromStr for Listen {
         let address: Result<std::net::SocketAddr, _> = text.parse();
         let wanted = "write an address like 127.0.0.1:9090, or unix:/path/to/socket";
         address.map(|_| Self::Tcp(text.to_owned())).map_err(|_| format!("`{text}`: {wanted}"))
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "http://{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Listen {
+    /// Whether one can listen there now.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn try_out(&self) -> std::io::Result<()> {
+        match self {
+            Self::Tcp(address) => std::net::TcpListener::bind(address).map(drop),
+            // A socket that a dead process left is taken over.
+            Self::Unix(path) if path.exists() => match std::os::unix::net::UnixStream::connect(path) {
+                Ok(_) => Err(std::io::ErrorKind::AddrInUse.into()),
+                Err(_) => Ok(()),
+            },
+            Self::Unix(path) => {
+                std::os::unix::net::UnixListener::bind(path)?;
+                std::fs::remove_file(path)
+            }
+        }
     }
 }
 

@@ -61,6 +61,9 @@ impl<'a> Line<'a> {
         if let Some(class) = exchange.error {
             line = line.plain("error", class.as_str());
         }
+        if let Some(code) = exchange.refused {
+            line = line.plain("code", code);
+        }
         line = line.flag("stream", exchange.stream).plain("cache", exchange.cache.as_str()).ends(exchange);
         line = line.attempts(exchange).usage("tokens", exchange, Class::is_token);
         if exchange.usage.lines().any(|(class, _)| !class.is_token()) {

@@ -43,6 +43,8 @@ pub struct Exchange {
     pub outcome: Outcome,
     /// The upstream failure that the caller was told of.
     pub error: Option<ErrorClass>,
+    /// Why the caller was refused, in a word of Weir's own.
+    pub refused: Option<&'static str>,
     /// Whether the reply was a stream.
     pub stream: bool,
     /// What the response cache did.

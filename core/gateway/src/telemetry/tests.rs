@@ -53,6 +53,7 @@ pub(super) fn exchange(meters: &Arc<Meters>) -> Exchange {
         status: 200,
         outcome: Outcome::Ok,
         error: None,
+        refused: None,
         stream: true,
         cache: CacheState::Bypass,
         usage: Usage { input: 100, cached_input: 40, output: 20, ..Usage::default() },
@@ -327,6 +328,7 @@ fn an_exchange_carries_no_content() {
         status: _,        // number
         outcome: _,       // enum
         error: _,         // enum
+        refused: _,       // a word of ours
         stream: _,        // flag
         cache: _,         // enum
         usage: _,         // numbers

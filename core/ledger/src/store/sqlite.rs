@@ -1,5 +1,6 @@
 //! The ledger in one SQLite file: a connection for the writing thread, short-lived ones for reads.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Sender};
@@ -184,8 +185,14 @@ impl Store for SqliteStore {
 /// acknowledged up to now: rows that follow the journal are waited for.
 pub(crate) fn open_reader(dir: &Path) -> Result<(Connection, u64), OpenError> {
     let path = dir.join(FILE);
-    if !path.is_file() {
-        return Err(OpenError::Missing(path));
+    match path.metadata() {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(OpenError::Missing(path)),
+        // There may be one that this user must not see.
+        Err(error) => {
+            let why = format!("{}: {error}", path.display());
+            return Err(OpenError::Io(io::Error::new(error.kind(), why)));
+        }
     }
     let conn = connect_reader(&path).map_err(StoreError::from)?;
     let found = migrations::version(&conn).map_err(StoreError::from)?;
