@@ -300,7 +300,7 @@ fn stream(state, lane, text, last, config) { pass() }
     let (one, two) = (Upstream::start(says).await, Upstream::start(says).await);
     let (gateway, key) = with(&one, &two, WATCH, "").await;
     assert_eq!(gateway.chat(&key, &ask("x", true)).await.status(), 200, "its guard of whole replies saw it");
-    let except = ", except: [chat, responses, messages]";
+    let except = ", except: [chat, responses, messages, images, transcription]";
     let (gateway, key) = with(&one, &two, STREAMS, except).await;
     let reply = gateway.chat(&key, &ask("x", true)).await;
     assert_eq!(reply.refused(502), "unreadable_reply", "{reply:?}");

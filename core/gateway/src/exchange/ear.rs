@@ -14,6 +14,8 @@ pub struct Ear<'m> {
     pub gone: bool,
     /// For how long what was written waited for it.
     pub waited: Duration,
+    /// Bytes of the stream that were recorded.
+    pub recorded: usize,
     /// How far the stream is read then.
     drain: Option<DrainBounds>,
     /// Bytes that may still come.
@@ -24,7 +26,7 @@ pub struct Ear<'m> {
 impl<'m> Ear<'m> {
     /// The caller is there; `aloud`: it is told.
     pub const fn new(aloud: bool, drain: Option<DrainBounds>, metrics: &'m Metrics) -> Self {
-        Self { aloud, gone: false, waited: Duration::ZERO, drain, left: 0, metrics }
+        Self { aloud, gone: false, waited: Duration::ZERO, recorded: 0, drain, left: 0, metrics }
     }
 
     /// Whether the caller is there and is told nothing yet.

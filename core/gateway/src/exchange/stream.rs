@@ -182,7 +182,6 @@ impl Exchange<'_> {
         let mut silent = pin!(tokio::time::sleep(SILENCE));
         let begun = Instant::now();
         let mut spoke = begun;
-        let mut recorded = 0;
         // Since when something may leave.
         let mut unsaid: Option<Instant> = None;
         self.record.gaps = self.snapshot.meters.counts_chunks().then(|| Box::new(Gaps::begin(spoke)));
@@ -262,27 +261,8 @@ impl Exchange<'_> {
                 Ok(None) if relay.end() == Some(Ended::Stopped) => break Finish::Stopped(stopped()),
                 Ok(None) => break Finish::Cut("it ended before its last event".to_owned()),
                 Ok(Some(chunk)) => {
-                    if let Some(gaps) = &mut self.record.gaps {
-                        gaps.chunk(Instant::now());
-                    }
-                    if !ear.hears(chunk.len()) {
-                        break Finish::Cut("its caller left, and it is longer than is read then".to_owned());
-                    }
-                    if relay.records() {
-                        recorded += chunk.len();
-                        if recorded > REPLY || !self.held.grow(chunk.len()) {
-                            // Nothing of it has left.
-                            if ear.collects() {
-                                break Finish::Cut(TOO_LONG.to_owned());
-                            }
-                            relay.forget();
-                        }
-                    }
-                    if let Err(error) = relay.feed(&chunk) {
-                        break Finish::Cut(error.to_string());
-                    }
-                    if relay.due().is_some_and(|due| due <= Instant::now()) {
-                        relay.poke();
+                    if let Err(cut) = self.take(relay, &chunk, ear) {
+                        break cut;
                     }
                     unsaid = unsaid.or_else(|| Some(Instant::now()));
                 }
@@ -292,6 +272,31 @@ impl Exchange<'_> {
             return Finish::Gone(false);
         }
         finish
+    }
+
+    /// Takes what has come; `Err`: nothing more is taken.
+    fn take(&mut self, relay: &mut Relay, chunk: &Passing, ear: &mut Ear<'_>) -> Result<(), Finish> {
+        if let Some(gaps) = &mut self.record.gaps {
+            gaps.chunk(Instant::now());
+        }
+        if !ear.hears(chunk.len()) {
+            return Err(Finish::Cut("its caller left, and it is longer than is read then".to_owned()));
+        }
+        if relay.records() {
+            ear.recorded += chunk.len();
+            if ear.recorded > REPLY || !self.held.grow(chunk.len()) {
+                // Nothing of it has left.
+                if ear.collects() {
+                    return Err(Finish::Cut(TOO_LONG.to_owned()));
+                }
+                relay.forget();
+            }
+        }
+        relay.feed(chunk).map_err(|error| Finish::Cut(error.to_string()))?;
+        if relay.due().is_some_and(|due| due <= Instant::now()) {
+            relay.poke();
+        }
+        Ok(())
     }
 
     /// Writes what may leave; whether the caller is still there.
