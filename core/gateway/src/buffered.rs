@@ -42,6 +42,13 @@ impl Held<'_> {
         self.bytes += std::mem::take(&mut other.bytes);
     }
 
+    /// Gives so many bytes back.
+    pub fn shrink(&mut self, less: usize) {
+        let less = less.min(self.bytes);
+        self.bytes -= less;
+        self.budget.used.fetch_sub(less, Ordering::Relaxed);
+    }
+
     /// Takes `more` bytes; `false`, and nothing taken, if the process is out of them.
     #[must_use]
     pub fn grow(&mut self, more: usize) -> bool {

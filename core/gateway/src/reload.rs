@@ -212,9 +212,19 @@ impl Thread {
             drop(self.reload());
         }
         for (policy, order) in self.builder.ship.due() {
+            let tripped = match &order {
+                Order::Tripped { digest, .. } => Some(digest.clone()),
+                _ => None,
+            };
             match self.follow(&policy, order) {
                 Ok(_) | Err(No::Busy(_) | No::Unknown(_)) => {}
-                Err(No::Refused(why)) => tracing::debug!(policy, reason = why, "nothing was changed"),
+                Err(No::Refused(why)) => {
+                    tracing::debug!(policy, reason = why, "nothing was changed");
+                    // Said once: it would be refused again at every look.
+                    if let Some(digest) = tripped {
+                        self.builder.ship.watcher().forget(&digest);
+                    }
+                }
             }
         }
     }

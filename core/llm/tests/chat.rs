@@ -220,6 +220,12 @@ fn a_bound_has_the_name_that_the_target_takes() {
         assert_eq!(encode(body, &patch), body, "{model}: whoever takes both gets what the caller wrote");
     }
     assert_eq!(key(vendor("openai"), "chat-latest", bare, Some(9)), "max_completion_tokens");
+    for (null, vendor) in [("max_tokens", vendor("openai")), ("max_completion_tokens", vendor("mistral"))] {
+        let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"x"}}],"{null}":null}}"#);
+        let out = encode(&body, &Patch { vendor, max_tokens: Some(9), ..Patch::model("gpt-6-sol") });
+        assert_eq!(out.matches("tokens\":9").count(), 1, "{out}");
+        assert!(!out.contains("null"), "one bound of one name: {out}");
+    }
     for body in [old, new] {
         assert_eq!(key(vendor("mistral"), "mistral-large", body, None), "max_tokens");
     }

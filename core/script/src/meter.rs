@@ -92,13 +92,19 @@ pub(crate) fn start(limits: &Limits) {
     });
 }
 
-/// Counts a call from the script into the host, and looks at the clock: it may take longer than many operations.
+/// How many calls into the host pass between two looks at the clock: each may take longer than many operations, but a
+/// handful of scans is what a guard is for.
+const CALLS: u64 = 4;
+
+/// Counts a call from the script into the host.
 pub(crate) fn host_call() -> Result<(), Box<EvalAltResult>> {
     let excess = METER.with(|meter| {
         match meter.host_calls.get().checked_sub(1) {
             Some(left) => {
                 meter.host_calls.set(left);
-                meter.look();
+                if left.is_multiple_of(CALLS) {
+                    meter.look();
+                }
             }
             None => meter.excess.set(Some(Excess::HostCalls)),
         }

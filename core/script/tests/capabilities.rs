@@ -299,17 +299,18 @@ fn calls_into_the_host_are_counted() {
 
 /// A call into the host may take longer than all that a script does between two looks at the clock.
 #[test]
-fn each_call_into_the_host_is_a_look_at_the_clock() {
+fn calls_into_the_host_are_looks_at_the_clock() {
     let desk = Desk::burning(Duration::from_millis(2));
     for body in [r#"loop { count_segment("m", 0); }"#, r#"loop { try { count("m", "t"); } catch { } }"#] {
         let before = desk.counted();
         let fault = load(&desk, "tokens", body).guard(&request()).unwrap_err();
         assert_eq!((fault.kind, fault.message.as_str()), (FaultKind::Deadline, "out of CPU time"), "{body}");
-        assert!(desk.counted() - before <= 2, "{body}: {} calls", desk.counted() - before);
+        // Three looks, one at every fourth call.
+        assert!(desk.counted() - before <= 13, "{body}: {} calls", desk.counted() - before);
     }
 }
 
-/// `reads: head` and every way to content: each throws `not-granted`, and the page of segments is empty.
+/// `reads: head` and every way to content: each throws `not-granted`.
 #[test]
 fn content_that_was_not_asked_for_is_not_read() {
     let view =
@@ -326,6 +327,8 @@ fn content_that_was_not_asked_for_is_not_read() {
         "request.bytes(0, 0, 1)",
         r#"request.json("/messages", 99)"#,
         r#"request.scan("m")"#,
+        "request.segments()",
+        "request.segments(0, 9)",
     ] {
         let fault = guard("head", body).unwrap_err();
         assert!(fault.message.starts_with("not-granted"), "{body}: {fault}");
@@ -335,7 +338,6 @@ fn content_that_was_not_asked_for_is_not_read() {
         "if request.segments().len() > 0 { return answer(request.segments()[0].name); }",
         "if request.segments(0, 9).len() > 0 { return answer(request.segments(0, 9)[0].name); }",
     ] {
-        assert_eq!(guard("head", body), Ok(Guarded::Pass), "{body}");
         assert_eq!(guard("content", body), Ok(Guarded::Answer("alice".into())), "{body}");
     }
 }

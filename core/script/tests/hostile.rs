@@ -136,7 +136,7 @@ fn what_is_measured_first_does_what_it_does_elsewhere() {
         (r#"let s = "a-b-c"; s.replace('-', ""); s"#, "abc"),
         (r#"let s = "a-b-c"; s.replace('-', '\u20ac'); s"#, "a\u{20ac}b\u{20ac}c"),
         (r#"let s = "ab"; s.replace("", "."); s"#, ".a.b."),
-        (r#"let s = ""; s.replace("a", "b"); s"#, ""),
+        (r#"let s = ""; s.replace("a", "b"); s.replace("", "b"); s"#, ""),
         (r#"let s = "a"; s.pad(6, "xyz"); s"#, "axyzxy"),
         (r#"let s = "abc"; s.pad(2, "xyz"); s.pad(-1, "x"); s.pad(9, ""); s"#, "abc"),
         (

@@ -12,6 +12,7 @@ use super::{End, Exchange, ask, limits, told, words};
 use crate::buffered::Held;
 use crate::crowd::Places;
 use crate::drain::Drain;
+use crate::ingress::body::out_of_buffer;
 use crate::ingress::respond::name;
 use crate::refusal::Refusal;
 use crate::snapshot::Bound;
@@ -672,10 +673,7 @@ impl Call {
                 Refusal::gateway_timeout(message)
             }
             // Nobody's fault but ours.
-            ErrorClass::Other => {
-                let message = "The gateway holds as many bytes for its callers as it may; try again shortly.";
-                Refusal::busy("out_of_buffer", message, 1000).shed("buffered")
-            }
+            ErrorClass::Other => out_of_buffer(),
             _ => Refusal::bad_gateway("upstream_failed", message),
         };
         Failed { error: self.error(failure.class, None, None, None), refusal, reset_ms: None }

@@ -10,6 +10,7 @@ use super::reply::guessed;
 use super::settle::{Close, Outcome};
 use super::{End, Exchange};
 use crate::config::DrainBounds;
+use crate::ingress::body::out_of_buffer;
 use crate::ingress::respond::{self, Gone};
 use crate::refusal::Refusal;
 use crate::telemetry::gaps::Gaps;
@@ -48,6 +49,8 @@ enum Finish {
     Failed,
     /// A policy stopped it, with this.
     Stopped(Deny),
+    /// The gateway has no room to hold back what is to be seen whole.
+    Full,
     /// The caller took so long to read that time was up; why.
     Slow(String),
     /// The caller left; whether the stream has been read to its end all the same.
@@ -114,6 +117,7 @@ impl Exchange<'_> {
                 let why = message.unwrap_or_else(|| "the provider reported an error".to_owned());
                 Ok(self.broken(&mut relay, request, &model, &why).await?)
             }
+            (Finish::Full, Ok(_)) => Ok(self.broken(&mut relay, request, &model, TOO_LONG).await?),
             (Finish::Cut(why) | Finish::Slow(why), Ok(_)) => {
                 let why = format!("The stream from {} broke off: {why}.", served.id);
                 Ok(self.broken(&mut relay, request, &model, &why).await?)
@@ -146,6 +150,7 @@ impl Exchange<'_> {
                 self.snapshot.live.failed(live, weir_policy::ErrorClass::Network);
                 Outcome::UpstreamCut
             }
+            Finish::Full => Outcome::Failed,
             Finish::Slow(_) | Finish::Gone(_) => Outcome::ClientAbort,
         }
     }
@@ -284,12 +289,14 @@ impl Exchange<'_> {
         }
         if relay.records() {
             ear.recorded += chunk.len();
-            if ear.recorded > REPLY || !self.held.grow(chunk.len()) {
+            let is_long = ear.recorded > REPLY;
+            if is_long || !self.held.grow(chunk.len()) {
                 // Nothing of it has left.
                 if ear.collects() {
-                    return Err(Finish::Cut(TOO_LONG.to_owned()));
+                    return Err(if is_long { Finish::Cut(TOO_LONG.to_owned()) } else { Finish::Full });
                 }
                 relay.forget();
+                self.held.shrink(ear.recorded - chunk.len());
             }
         }
         relay.feed(chunk).map_err(|error| Finish::Cut(error.to_string()))?;
@@ -357,7 +364,7 @@ impl Exchange<'_> {
         let (usage, source) = used(request, &relay, matches!(finish, Finish::Complete));
         let finish = self.last_words(finish, &mut relay, usage);
         let outcome = self.judge(&finish, &served, ttft, usage);
-        let refusal = match finish {
+        let (refusal, outcome) = match finish {
             Finish::Complete => {
                 response.finish().await;
                 let body = relay.recorded(&self.ask(request, &admitted.route.name));
@@ -379,17 +386,22 @@ impl Exchange<'_> {
                             )
                             .await;
                     }
-                    None => Refusal::bad_gateway("stream_broken", "The stream could not be collected."),
+                    // It has what cannot be written again as a whole: nobody pays for what they do not get.
+                    None => {
+                        let why = "The stream could not be collected.";
+                        (Refusal::bad_gateway("stream_broken", why), Outcome::Refused)
+                    }
                 }
             }
-            Finish::Stopped(deny) => deny.into(),
+            Finish::Stopped(deny) => (deny.into(), outcome),
             Finish::Failed => {
                 let said = relay.error().map_or("the provider reported an error", |error| &error.message);
-                Refusal::bad_gateway("stream_broken", format!("{} answered: {said}", served.id))
+                (Refusal::bad_gateway("stream_broken", format!("{} answered: {said}", served.id)), outcome)
             }
+            Finish::Full => (out_of_buffer(), outcome),
             Finish::Cut(why) | Finish::Slow(why) => {
                 let why = format!("The stream from {} broke off: {why}.", served.id);
-                Refusal::bad_gateway("stream_broken", why)
+                (Refusal::bad_gateway("stream_broken", why), outcome)
             }
             Finish::Gone(_) => {
                 let close = Close { outcome, served: Some(served), usage, source, saved: Nanos(0) };

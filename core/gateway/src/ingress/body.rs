@@ -72,7 +72,7 @@ pub async fn read(
 ) -> Result<Payload, Refusal> {
     let length = announced(&session.req_header().headers);
     if length.is_some_and(|length| !held.fits(length)) {
-        return Err(out_of_buffer());
+        return Err(out_of_buffer().closing());
     }
     let expected = session.req_header().headers.get(EXPECT);
     if expected.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
@@ -106,9 +106,10 @@ fn too_slow(message: String) -> Refusal {
     Refusal::new(408, "invalid_request_error", "request_timeout", message).closing()
 }
 
-fn out_of_buffer() -> Refusal {
+/// The gateway holds as much as it may.
+pub fn out_of_buffer() -> Refusal {
     let message = "The gateway holds as many bytes for its callers as it may; try again shortly.";
-    Refusal::busy("out_of_buffer", message, 1000).shed("buffered").closing()
+    Refusal::busy("out_of_buffer", message, 1000).shed("buffered")
 }
 
 async fn collect(
@@ -126,7 +127,7 @@ async fn collect(
         }
         come.fetch_add(chunk.len() as u64, Ordering::Relaxed);
         if !held.grow(chunk.len()) {
-            return Err(out_of_buffer());
+            return Err(out_of_buffer().closing());
         }
         pieces.push(chunk, expected);
         if length.is_some_and(|length| pieces.len() >= length) {

@@ -2,7 +2,7 @@
 
 use super::gate::{self, Gate};
 use super::prove::{Cases, Offer, Prover, Step};
-use super::record::{Ended, Source, Stage};
+use super::record::{BROUGHT_BACK, Ended, Source, Stage};
 use super::run::{mark, offered, promoted};
 use super::unit::Unit;
 use super::{Ship, Units, VERSIONS};
@@ -246,11 +246,12 @@ impl Ship {
         if to.is_none() {
             unit.index.note(Some(unit.live.version.clone()), Ended::RolledBack, why);
         }
-        promoted(&mut unit, loaded, &format!("brought back: {why}"));
+        let said = format!("{BROUGHT_BACK}{why}");
+        promoted(&mut unit, loaded, &said);
         // Whoever was on its way still is, counted anew against the version that is live now.
         unit.index.candidate =
             candidate.filter(|pending| pending.version.content != unit.live.version.content);
-        let change = self.change(unit, Stage::Live, &[], &format!("brought back: {why}"));
+        let change = self.change(unit, Stage::Live, &[], &said);
         Ok(Change { rollback: Some(label), ..change })
     }
 
@@ -274,6 +275,9 @@ impl Ship {
         }
         if !unit.is_young() {
             return Err(No::Refused(format!("{why}, but it is not young any more")));
+        }
+        if unit.index.was_named() {
+            return Err(No::Refused(format!("{why}, but a person chose it over the one before it")));
         }
         match self.roll_back(name, None, &why, "breaker") {
             Err(No::Busy(why)) => self.give_way(name, why),

@@ -7,6 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Entries of a history; what is forgotten is forgotten with its bytes.
 pub const HISTORY: usize = 20;
+/// What stands before the reason of a version that is live again.
+pub const BROUGHT_BACK: &str = "brought back: ";
 
 /// Everything that outlives the process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -221,6 +223,14 @@ impl Index {
             }
         }
         None
+    }
+
+    /// Whether the live version was brought back by its digest: what it took the place of is no way back by itself.
+    pub fn was_named(&self) -> bool {
+        let mut past = self.history.iter().rev().filter(|entry| entry.version.is_some());
+        let live = past.next().filter(|entry| entry.how == Ended::Live);
+        let before = past.next().map(|entry| entry.how);
+        live.is_some_and(|entry| entry.why.starts_with(BROUGHT_BACK)) && before != Some(Ended::RolledBack)
     }
 
     /// The version that a digest, or the beginning of one, names; the latest if several do.

@@ -60,6 +60,12 @@ impl Watcher {
         }
     }
 
+    /// Nothing can be done about this version.
+    pub fn forget(&self, digest: &str) {
+        let mut tripped = self.tripped.lock().unwrap_or_else(PoisonError::into_inner);
+        tripped.retain(|opened| opened.digest != digest);
+    }
+
     /// The breakers that opened since the last look.
     pub fn tripped(&self) -> Vec<Tripped> {
         std::mem::take(&mut *self.tripped.lock().unwrap_or_else(PoisonError::into_inner))

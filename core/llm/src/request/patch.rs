@@ -145,7 +145,9 @@ impl Request {
         if self.max_output_tokens().is_some() {
             return;
         }
-        match self.fields.bounds.iter().find(|bound| bound.key == key) {
+        // One of the other name is given the right one, see `rename_bound`: there must not be two.
+        let bounds = &self.fields.bounds;
+        match bounds.iter().find(|bound| bound.key == key).or(bounds.first()) {
             Some(null) => splices.push((null.span.clone(), number())),
             None => added.extend_from_slice(format!("\"{key}\":{most},").as_bytes()),
         }

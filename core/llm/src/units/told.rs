@@ -111,8 +111,14 @@ fn begun(value: Value<'_>) -> Option<u64> {
 }
 
 /// The last events of streams.
-const LAST: [&str; 4] =
-    ["image_generation.completed", "image_edit.completed", "speech.audio.done", "transcript.text.done"];
+const LAST: [&str; 5] = [
+    "image_generation.completed",
+    "image_edit.completed",
+    "speech.audio.done",
+    "transcript.text.done",
+    // Mistral's.
+    "transcription.done",
+];
 /// What an event has in it that says more than a piece of the reply.
 const SIGNS: [&[u8]; 4] = [b"\"usage\"", b"\"error\"", b".completed\"", b".done\""];
 
@@ -223,6 +229,10 @@ mod tests {
         };
         let (last, named) =
             ("data: {\"type\":\"speech.audio.done\"}\n\n", "event: speech.audio.done\ndata: {}\n\n");
+        assert!(
+            whole(true, "event: transcription.done\ndata: {\"type\":\"transcription.done\"}\n\n"),
+            "Mistral"
+        );
         assert!(whole(true, last) && whole(true, named) && whole(true, "data: [DONE]\n\n"));
         assert!(!whole(true, "") && !whole(true, "data: {\"type\":\"speech.audio.delta\"}\n\n"));
         assert!(!whole(true, last.trim_end()), "it was cut");

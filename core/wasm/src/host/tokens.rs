@@ -15,7 +15,9 @@ impl Host for State {
         self.budget.host_call()?;
         let (view, services) = (self.view()?, &self.constants.services);
         let count = || view.peek(segment, |text| services.tokens(&model, text));
-        let first = segment < view.segment_count() && self.call.counted.insert(segment);
+        // Whoever asks first has the body read.
+        let known = self.budget.excuse(|| view.segment_count());
+        let first = segment < known && self.call.counted.insert(segment);
         let counted = if first { self.budget.excuse(count) } else { count() };
         Ok(counted.unwrap_or(0))
     }

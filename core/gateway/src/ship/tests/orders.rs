@@ -205,6 +205,20 @@ fn whoever_names_a_version_takes_none_back() {
     assert!(why.contains("`weir policy history p`") && why.contains("`--to`"), "{why}");
 }
 
+/// What somebody chose another version over does not come back by itself.
+#[test]
+fn a_breaker_does_not_undo_a_persons_choice() {
+    let chosen = script("1.0.0", "throw \"down\"");
+    let mut yard = Yard::new("", &chosen);
+    yard.push(&good("left"), AT_ONCE).unwrap();
+    yard.order(Order::Rollback { to: Some(content(&chosen)) }).unwrap();
+    ask(&yard, 5);
+    yard.look();
+    assert_eq!(yard.live(), content(&chosen));
+    yard.order(Order::Rollback { to: None }).unwrap();
+    assert_eq!(yard.live(), content(&good("left")), "a person may");
+}
+
 #[test]
 fn a_promotion_that_is_not_made_leaves_the_shadow_running() {
     for crowded in [false, true] {
