@@ -13,7 +13,7 @@
 //! - [`micro`]: what one call of a policy costs; [`translation`]: what turning requests, replies and deltas does
 //! - [`process`]: pinned children, their CPU time and memory as the operating system says
 //! - [`load`]: the load generator; [`hold`]: a thousand streams kept open
-//! - [`mock`]: the upstream; [`passthrough`]: the baseline
+//! - [`mock`]: the upstream; [`passthrough`]: the baseline; [`relay`]: the floor, to be run by hand
 //! - [`prompt`]: the bodies that the two agree on; [`reply`]: the right reply to each
 //! - [`wire`]: as much HTTP/1.1 as both need
 //! - [`figures`], [`report`]: medians and spreads; the table and the JSON file
@@ -33,6 +33,7 @@ pub mod passthrough;
 pub mod process;
 pub mod prompt;
 pub mod redaction;
+pub mod relay;
 pub mod reload;
 pub mod reply;
 pub mod report;

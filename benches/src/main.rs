@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use weir_benches::failure::Result;
 use weir_benches::run::Plan;
-use weir_benches::{hold, load, micro, mock, passthrough, run, weir};
+use weir_benches::{hold, load, micro, mock, passthrough, relay, run, weir};
 
 // The same allocator as Weir's, so that the baseline does not lose by its own.
 #[global_allocator]
@@ -41,6 +41,13 @@ enum Command {
         upstream: String,
         #[arg(long, default_value_t = 1)]
         threads: usize,
+    },
+    /// The floor: the least that a relay can do for whole replies; not in the table.
+    Relay {
+        #[arg(long)]
+        listen: String,
+        #[arg(long)]
+        upstream: String,
     },
     /// The load generator; its tally goes to standard output as JSON.
     Load(load::Shape),
@@ -88,6 +95,7 @@ fn carry_out(command: Command) -> Result<()> {
         Command::Passthrough { listen, upstream, threads } => {
             passthrough::serve(&listen, &upstream, threads)?
         }
+        Command::Relay { listen, upstream } => relay::serve(&listen, &upstream)?,
         Command::Micro(policies) => println!("{}", serde_json::to_string(&micro::measure(&policies)?)?),
         Command::Misdeeds { guest } => println!("{}", serde_json::to_string(&micro::misdeeds(&guest)?)?),
         Command::Load(shape) => println!("{}", serde_json::to_string(&load::run(&shape)?)?),
