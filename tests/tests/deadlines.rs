@@ -24,6 +24,22 @@ async fn gateway(upstream: &Upstream, timeouts: &str, server: &str) -> (Gateway,
     (gateway, key)
 }
 
+/// Asks for a stream and reads it to its end with a pause after each piece; the last of them.
+async fn read_slowly(gateway: &Gateway, key: &str, pause: Duration) -> String {
+    let mut caller = gateway.client().await;
+    caller.chat(key, &ask(true), &[]).await.unwrap();
+    soon("a head", caller.head()).await.unwrap();
+    let read = async {
+        let mut last = Vec::new();
+        while let Some(piece) = caller.piece().await.unwrap() {
+            last = piece;
+            tokio::time::sleep(pause).await;
+        }
+        String::from_utf8(last).unwrap()
+    };
+    soon("the end of the stream", read).await
+}
+
 const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n";
 
 #[tokio::test]
@@ -89,18 +105,7 @@ async fn comments_and_pings_do_not_put_off_the_first_tokens_deadline() {
 async fn a_stream_without_a_pause_has_a_deadline_too() {
     let upstream = Upstream::start(|_| Act::stream().flood(reply::delta(&"and on ".repeat(100)))).await;
     let (gateway, key) = gateway(&upstream, "{ total: 400ms }", "").await;
-    let mut caller = gateway.client().await;
-    caller.chat(&key, &ask(true), &[]).await.unwrap();
-    soon("a head", caller.head()).await.unwrap();
-    let read = async {
-        let mut last = Vec::new();
-        while let Some(piece) = caller.piece().await.unwrap() {
-            last = piece;
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        String::from_utf8(last).unwrap()
-    };
-    let last = soon("the end of the stream", read).await;
+    let last = read_slowly(&gateway, &key, Duration::from_millis(1)).await;
     assert!(last.contains("broke off: ") && last.contains("it took longer than it may"), "{last}");
     gateway.ledger_check();
 }
@@ -118,18 +123,7 @@ models: {{ m: {{ targets: [{{ target: p/x, prices: {{ input: 1, output: 1 }} }}]
     .start()
     .await;
     let key = gateway.key(&[]);
-    let mut caller = gateway.client().await;
-    caller.chat(&key, &ask(true), &[]).await.unwrap();
-    soon("a head", caller.head()).await.unwrap();
-    let read = async {
-        let mut last = Vec::new();
-        while let Some(piece) = caller.piece().await.unwrap() {
-            last = piece;
-            tokio::time::sleep(Duration::from_millis(25)).await;
-        }
-        String::from_utf8(last).unwrap()
-    };
-    let last = soon("the end of the stream", read).await;
+    let last = read_slowly(&gateway, &key, Duration::from_millis(25)).await;
     assert!(last.contains("its caller reads slowly"), "{last}");
     let posting = gateway.posted(1).await.remove(0);
     assert!(posting.outcome == "client-abort" && posting.charged > 0, "{posting:?}");
