@@ -62,7 +62,8 @@ use crate::crowd::Places;
 use crate::gateway::Gateway;
 use crate::ingress::form::{self, Form};
 use crate::ingress::respond::{Gone, Head};
-use crate::ingress::{self, Endpoint, body, framing, respond};
+use crate::ingress::session::Session;
+use crate::ingress::{self, Endpoint, body, respond};
 use crate::models;
 use crate::refusal::Refusal;
 use crate::slots::Taken;
@@ -75,7 +76,6 @@ use bytes::Bytes;
 use count::only_counting;
 use explain::Considered;
 use http::Method;
-use pingora::protocols::http::ServerSession;
 use settle::{Close, Outcome};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -95,7 +95,7 @@ pub struct Exchange<'g> {
     /// The generation that this exchange keeps to its end.
     pub snapshot: Arc<Snapshot>,
     /// The caller's side.
-    pub session: &'g mut ServerSession,
+    pub session: &'g mut Session,
     /// In whose words it is answered.
     pub voice: Api,
     /// Our id of it.
@@ -245,17 +245,17 @@ impl Exchange<'_> {
                     if respond::refuse_with(self.session, &refusal, self.voice, &self.id, put).await.is_err()
                     {
                         parting = Parting::Left;
-                        self.session.set_keepalive(None);
+                        self.session.close();
                     }
                 }
                 End::Gone => {
                     parting = Parting::Left;
                     self.record.outcome = record::Outcome::ClientAbort;
-                    self.session.set_keepalive(None);
+                    self.session.close();
                 }
                 End::Broken => {
                     parting = Parting::Broken;
-                    self.session.set_keepalive(None);
+                    self.session.close();
                 }
             }
         }
@@ -275,10 +275,10 @@ impl Exchange<'_> {
     }
 
     async fn answer(&mut self) -> Result<(), End> {
-        if let Some(http1) = self.session.as_http1() {
-            framing::check(&http1.get_headers_raw_bytes(), self.snapshot.config.server.limits.header)?;
+        if let Some(refusal) = self.session.take_fault() {
+            return Err(refusal.into());
         }
-        let head = self.session.req_header();
+        let head = self.session.head();
         match ingress::endpoint(&head.method, head.uri.path())? {
             Endpoint::Api(api) => {
                 self.record.api = api;
@@ -359,7 +359,7 @@ impl Exchange<'_> {
     /// `HEAD /`: somebody is there. Anthropic's clients ask before they begin.
     async fn root(&mut self) -> Result<(), End> {
         let text: &[u8] = b"Weir, an LLM gateway. See /v1/models.\n";
-        let body = if self.session.req_header().method == Method::HEAD { &[] } else { text };
+        let body = if self.session.head().method == Method::HEAD { &[] } else { text };
         let head = respond::whole_head(200, "text/plain; charset=utf-8", body.len(), &self.id)?;
         self.record.status = 200;
         self.record.outcome = record::Outcome::Ok;
@@ -390,7 +390,7 @@ impl Exchange<'_> {
             deadline: server.timeouts.body,
             min_rate: server.limits.min_rate,
         };
-        let headers = &self.session.req_header().headers;
+        let headers = &self.session.head().headers;
         body::check_head(headers, bounds, api == Api::Transcription)?;
         let boundary = (api == Api::Transcription).then(|| form::boundary(headers)).transpose()?;
         let mut body = body::read(self.session, bounds, &mut self.held).await?;

@@ -8,6 +8,7 @@ use crate::drain::{Drain, Phase};
 use crate::exchange::explain::Explained;
 use crate::exchange::{self, Exchange, Parting};
 use crate::ingress::head::{self, Head, Patience};
+use crate::ingress::session::Session;
 use crate::ingress::{self, respond};
 use crate::overload::Pressure;
 use crate::services::Host;
@@ -17,12 +18,14 @@ use crate::snapshot::Snapshot;
 use crate::telemetry::Telemetry;
 use crate::upstream::Upstreams;
 use crate::warmth::Warmth;
+use crate::wire::caller::Caller;
+use crate::wire::{Spoken, Wire};
 use arc_swap::ArcSwap;
 use hmac::{Hmac, Mac};
-use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream};
-use pingora::protocols::SocketDigest;
+use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
+use pingora::protocols::{SocketDigest, Stream};
 use pingora::server::ShutdownWatch;
 use pingora::time::timeout;
 use sha2::Sha256;
@@ -143,37 +146,17 @@ impl Gateway {
         Patience { idle: timeouts.idle, header: timeouts.header }
     }
 
-    /// The connection that a session is on, and what carries it to the next request of HTTP/1.
-    fn connection(&self, session: &mut ServerSession) -> (Option<Context>, Option<Arc<Connection>>) {
-        let carried = session.take_connection_user_context();
-        if let Some(connection) =
-            carried.as_ref().and_then(|context| context.downcast_ref::<Arc<Connection>>())
-        {
-            let connection = Arc::clone(connection);
-            return (carried, Some(connection));
-        }
-        let socket = session.digest().and_then(|digest| digest.socket_digest.as_ref());
-        let found = socket.and_then(|socket| self.connections.find(key(socket)));
-        let context = found.as_ref().map(|connection| Box::new(Arc::clone(connection)) as Context);
-        (context, found)
-    }
-
     /// One exchange on a session whose head has been read.
-    async fn exchange(&self, session: &mut ServerSession) -> Parting {
+    async fn exchange(&self, session: &mut Session) -> Parting {
         let id = self.ids.request();
         let snapshot = self.snapshot.load_full();
         let timeouts = &snapshot.config.server.timeouts;
-        if self.drain.phase() == Phase::Open {
-            session.set_keepalive(Some(timeouts.idle.as_secs().max(1)));
-        } else {
-            session.set_keepalive(None);
+        if self.drain.phase() != Phase::Open {
+            session.close();
         }
-        // In HTTP/1 it is for a whole piece, in HTTP/2 for each part of it that the caller takes; for the connection that is
-        // below them the kernel looks.
-        let writing = if session.is_http2() { timeouts.stall } else { timeouts.write };
-        session.set_write_timeout(Some(writing));
-        session.set_total_drain_timeout(Some(respond::DRAIN));
-        let head = session.req_header();
+        // For the connection that is below a stream of HTTP/2 the kernel looks.
+        session.set_patience(timeouts.write, timeouts.stall, respond::DRAIN);
+        let head = session.head();
         let voice = ingress::voice(head.uri.path(), &head.headers);
         let _guest = match self.enter() {
             Ok(guest) => guest,
@@ -188,8 +171,7 @@ impl Gateway {
             }
         };
         let started = Instant::now();
-        let traceparent =
-            session.req_header().headers.get("traceparent").and_then(|value| value.to_str().ok());
+        let traceparent = session.head().headers.get("traceparent").and_then(|value| value.to_str().ok());
         let record = exchange::record(&self.telemetry, &snapshot, Arc::clone(&id), traceparent);
         let held = self.buffered.open();
         let exchange = Exchange {
@@ -219,49 +201,91 @@ impl Gateway {
         exchange.run().await
     }
 
-    /// One request of a connection; what is left of it is the connection, if more may come.
-    async fn serve(self: &Arc<Self>, mut session: ServerSession) -> Option<ReusedHttpStream> {
-        let (context, connection) = self.connection(&mut session);
-        // Pingora times each read; only deadlines around them all stop a caller that sends a byte a minute.
-        match head::read(&mut session, self.patience()).await {
-            Head::Come => {}
-            Head::Nothing => return None,
-            Head::Broken => {
-                session.set_keepalive(None);
-                // Nothing of the head can be trusted, so the answer is fixed.
-                let _ = session.respond_error(400).await;
-                return None;
+    /// Serves a caller's connection to its end.
+    pub async fn take(
+        self: &Arc<Self>,
+        stream: Stream,
+        connection: &Connection,
+        shutdown: &ShutdownWatch,
+    ) -> Option<Stream> {
+        match Wire::listen(stream).await? {
+            Spoken::Two(stream) => self.process_new(stream, shutdown).await,
+            Spoken::One(wire) => {
+                let mut session = Session::One(Caller::new(wire));
+                for request in 1..=REQUESTS {
+                    if !self.has_request(&mut session).await {
+                        break;
+                    }
+                    if request == REQUESTS {
+                        session.close();
+                    }
+                    if !in_place(|| self.serve(&mut session, Some(connection))).await {
+                        break;
+                    }
+                }
+                None
             }
         }
-        let busy = match &connection {
-            Some(connection) => Some(self.connections.busy(connection)?),
+    }
+
+    /// Waits for the head of a request. Each read is one of many; only deadlines around them all stop a caller that sends a
+    /// byte a minute.
+    async fn has_request(&self, session: &mut Session) -> bool {
+        let limit = self.snapshot.load().config.server.limits.header;
+        match head::read(session, self.patience(), limit).await {
+            Head::Come => true,
+            Head::Nothing => false,
+            Head::Broken => {
+                session.say_no().await;
+                false
+            }
+        }
+    }
+
+    /// One request whose head has come; whether another may follow it.
+    async fn serve(self: &Arc<Self>, session: &mut Session, connection: Option<&Connection>) -> bool {
+        let busy = match connection {
+            Some(connection) => match self.connections.busy(connection) {
+                Some(busy) => Some(busy),
+                None => return false,
+            },
             None => None,
         };
-        let parting = self.exchange(&mut session).await;
-        if let Some(connection) = connection.as_ref().filter(|_| session.is_http2()) {
+        let parting = self.exchange(session).await;
+        if let Some(connection) = connection.filter(|_| session.is_two()) {
             self.connections.ended(connection, parting == Parting::Left);
         }
         // What is left to be said to a caller that does not read would wait for it for ever; where a reply broke off, its
         // end would make it a whole one.
-        if parting != Parting::Done {
-            return None;
+        match parting {
+            Parting::Done => {}
+            Parting::Broken => {
+                session.break_off().await;
+                return false;
+            }
+            Parting::Left => return false,
         }
         if self.drain.phase() != Phase::Open {
-            session.set_keepalive(None);
+            session.close();
         }
-        respond::linger(&mut session).await;
-        let mut settings = HttpPersistentSettings::for_session(&session);
+        session.linger().await;
         let patience = self.snapshot.load().config.server.timeouts.write;
-        let stream = timeout(patience, pin!(session.finish())).await.ok()?.ok()??;
+        let goes_on = timeout(patience, pin!(session.finish())).await.unwrap_or(false);
         drop(busy);
-        if let Some(context) = context {
-            settings.set_user_context(context);
+        goes_on
+    }
+
+    /// A stream of HTTP/2, which is one request.
+    async fn stream(self: &Arc<Self>, session: ServerSession) {
+        let mut session = Session::Two(Box::new(session));
+        let connection = session.socket().and_then(|socket| self.connections.find(key(&socket)));
+        if self.has_request(&mut session).await {
+            self.serve(&mut session, connection.as_deref()).await;
         }
-        Some(ReusedHttpStream::from_reusable_stream(stream, settings))
     }
 }
 
-/// The trait's methods as `async_trait` writes them.
+/// HTTP/2 alone comes this way. The trait's methods as `async_trait` writes them.
 impl HttpServerApp for Gateway {
     fn process_new_http<'a, 'b, 'c>(
         self: &'a Arc<Self>,
@@ -273,7 +297,10 @@ impl HttpServerApp for Gateway {
         'b: 'c,
         Self: 'c,
     {
-        in_place(|| self.serve(session))
+        in_place(|| async {
+            self.stream(session).await;
+            None
+        })
     }
 
     fn server_options(&self) -> Option<&HttpServerOptions> {
@@ -300,13 +327,12 @@ fn in_place<'a, F: Future + Send + 'a>(
     Box::into_pin(future)
 }
 
+/// Requests that one connection of HTTP/1 may bring.
+const REQUESTS: u32 = 100_000;
 /// Bytes of replies that a stream may hold for a caller that does not read.
 const H2_SEND_BUFFER: usize = 64 << 10;
 /// Streams of one connection that may end because the caller broke the protocol in them.
 const H2_OWN_RESETS: usize = 100;
-
-/// What is carried from one request of a connection to the next.
-type Context = Box<dyn std::any::Any + Send + Sync>;
 
 /// A connection's own number as long as it lives: where its socket's facts are.
 pub fn key(socket: &Arc<SocketDigest>) -> usize {

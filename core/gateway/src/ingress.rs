@@ -7,6 +7,7 @@
 //! - [`body`]: the request body, bounded and timed.
 //! - [`form`]: a body that is an upload.
 //! - [`respond`]: whole replies and refusals.
+//! - [`session`]: what all of it comes and goes by.
 
 pub mod body;
 pub mod form;
@@ -14,6 +15,7 @@ pub mod framing;
 pub mod head;
 pub mod headers;
 pub mod respond;
+pub mod session;
 
 use crate::refusal::Refusal;
 use http::{HeaderMap, Method};

@@ -55,3 +55,4 @@ pub mod telemetry;
 pub mod terms;
 pub mod upstream;
 pub mod warmth;
+pub mod wire;

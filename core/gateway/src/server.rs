@@ -382,7 +382,6 @@ fn options(config: &Config) -> HttpServerOptions {
     let mut options = HttpServerOptions::default();
     options.h2c = config.server.tls.is_none();
     options.h2_idle_timeout = Some(config.server.timeouts.idle);
-    options.keepalive_request_limit = Some(100_000);
     options
 }
 
@@ -452,7 +451,10 @@ impl ServerApp for Shared {
         // The connection is known by its socket's address: that outlives its entry.
         let watch = Watch::new(gateway.patience(), Some(Arc::clone(&socket)), Some(0));
         let watch = if self.door.is_secure() { watch.begun() } else { watch };
-        let served = async { gateway.process_new(self.door.pass(session).await?, shutdown).await };
+        let served = async {
+            let stream = self.door.pass(session).await?;
+            gateway.take(stream, &open.connection, shutdown).await
+        };
         tokio::select! {
             biased;
             stream = served => stream,

@@ -6,7 +6,6 @@
 //! - `dial`: connects to the first address that answers, or through a proxy.
 //! - `place`: an endpoint as Pingora's connector sees it.
 //! - `shelf`: its connections while nobody uses them.
-//! - `duplex`: a connection over which a reply is read while the rest of its request is being written.
 //! - `streams`: HTTP/2 connections and their streams.
 //! - `failure`: why a try came to nothing.
 //! - `response`: a reply, whatever it came over.
@@ -16,7 +15,6 @@
 //! - `trust`: certificates, looked at before they are used.
 
 mod dial;
-mod duplex;
 mod failure;
 mod inflate;
 mod keys;
@@ -41,14 +39,14 @@ pub use trust::check as check_trust;
 
 use crate::config::Http;
 use crate::crowd::Rooms;
-use failure::{call_failure, connect_failure};
+use crate::wire::{Fault, Wire};
+use failure::{call_failure, connect_failure, fault_failure};
 use names::{Lookup, Names};
 use pingora::connectors::{ConnectorOptions, TransportConnector};
-use pingora::protocols::http::v1::client::HttpSession;
+use pingora::protocols::ALPN;
 use pingora::protocols::http::v2::client::Http2Session;
-use pingora::protocols::{ALPN, Stream};
 use pingora::time::timeout;
-use pingora::{Error as PingoraError, ErrorType, OrErr};
+use pingora::{Error as PingoraError, ErrorType};
 use place::Place;
 use response::Session;
 use shelf::Shelf;
@@ -208,7 +206,7 @@ pub struct Patience {
 /// What a request can go out over.
 enum Link {
     /// With the epoch of the place that it leads to.
-    One(Stream, u64),
+    One(Wire, u64),
     Two(Box<Http2Session>),
 }
 
@@ -276,8 +274,8 @@ impl Dialer {
     async fn stream(self: &Arc<Self>, place: &Place, fresh: bool) -> Result<(Link, bool), Failure> {
         // Before it is dialled: should the name move meanwhile, the connection is of the old place.
         let epoch = place.epoch();
-        if !fresh && let Some(stream) = self.shelf.take(epoch) {
-            return Ok((Link::One(stream, epoch), true));
+        if !fresh && let Some(wire) = self.shelf.take(epoch) {
+            return Ok((Link::One(wire, epoch), true));
         }
         // Most requests find a connection: what makes one is not to be a part of every request's future.
         let connecting = Box::pin(async {
@@ -298,7 +296,7 @@ impl Dialer {
             if self.key.http == Http::Auto {
                 self.streams.prefer_one();
             }
-            Ok(Link::One(stream, epoch))
+            Ok(Link::One(Wire::new(stream), epoch))
         });
         Ok((self.connected(connecting).await?, false))
     }
@@ -336,15 +334,21 @@ impl Dialer {
         };
         match replied {
             Ok(Ok(session)) => Ok(Response::new(session, Arc::clone(self), patience.idle)),
-            Ok(Err(error)) => {
-                // Who was told to speak HTTP/2 and nothing else goes on trying.
-                let downgraded = matches!(error.etype(), ErrorType::H2Downgrade | ErrorType::InvalidH2);
-                if downgraded && self.key.http == Http::Auto {
-                    self.streams.prefer_one();
-                    self.connector.prefer_h1(place);
-                }
+            Ok(Err(broke)) => {
                 let stale = reused && began.elapsed() < STALE_WITHIN;
-                Err(call_failure(error, stale, two.is_some()))
+                Err(match broke {
+                    Broke::One(fault, has_begun) => fault_failure(&fault, has_begun, stale),
+                    Broke::Two(error) => {
+                        // Who was told to speak HTTP/2 and nothing else goes on trying.
+                        let downgraded =
+                            matches!(error.etype(), ErrorType::H2Downgrade | ErrorType::InvalidH2);
+                        if downgraded && self.key.http == Http::Auto {
+                            self.streams.prefer_one();
+                            self.connector.prefer_h1(place);
+                        }
+                        call_failure(error, stale)
+                    }
+                })
             }
             Err(_) => {
                 // It may be the connection that is dead: whoever comes next makes another.
@@ -360,29 +364,27 @@ impl Dialer {
     }
 
     /// Writes the request and reads the head of the reply.
-    async fn exchange(&self, link: Link, place: &Place, request: &Request) -> pingora::Result<Session> {
+    async fn exchange(&self, link: Link, place: &Place, request: &Request) -> Result<Session, Broke> {
         match link {
-            Link::One(stream, epoch) => {
-                let stream =
-                    request.write(stream).await.or_err(ErrorType::WriteError, "while writing the request")?;
-                let mut session = Box::new(HttpSession::new_with_options(stream, place));
-                read_final_head(&mut session).await?;
-                Ok(Session::One(session, epoch))
+            Link::One(wire, epoch) => {
+                let sent = request.send(wire).await;
+                let mut one = Box::new(sent.map_err(|error| Broke::One(Fault::Broken(Some(error)), false))?);
+                match one.read_head().await {
+                    Ok(()) => Ok(Session::One(one, epoch)),
+                    Err(fault) => Err(Broke::One(fault, one.has_begun())),
+                }
             }
             Link::Two(mut session) => {
-                streams::exchange(&mut session, request, place.is_tls()).await?;
+                streams::exchange(&mut session, request, place.is_tls()).await.map_err(Broke::Two)?;
                 Ok(Session::Two(session))
             }
         }
     }
 }
 
-/// Reads response heads until one that is not informational.
-async fn read_final_head(session: &mut HttpSession) -> pingora::Result<()> {
-    loop {
-        session.read_response().await?;
-        if session.resp_header().is_some_and(|head| !head.status.is_informational()) {
-            return Ok(());
-        }
-    }
+/// Why no head of a reply came.
+enum Broke {
+    /// Over HTTP/1.1, and whether bytes of one had come.
+    One(Fault, bool),
+    Two(Box<PingoraError>),
 }

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use weir_fuzzed::framing::check;
+use weir_fuzzed::framing::{Head, read};
 
 const LIMIT: usize = 4096;
 
@@ -40,18 +40,19 @@ fn head(data: &[u8]) -> Vec<u8> {
 
 fuzz_target!(|data: &[u8]| {
     let head = head(data);
-    match check(&head, LIMIT) {
+    let mut fields = Vec::new();
+    match read(&head, LIMIT, |name, value| fields.push((name, value))) {
         Err(refusal) => {
             assert!(refusal.close, "the connection would be used again");
             assert!(matches!(refusal.status, 400 | 431), "{}", refusal.status);
             assert!(!refusal.message.is_empty());
         }
-        Ok(()) => sound(&head),
+        Ok(read) => sound(&head, &read, &fields),
     }
 });
 
 /// One way to read it.
-fn sound(head: &[u8]) {
+fn sound(head: &[u8], read: &Head<'_>, fields: &[(&[u8], &[u8])]) {
     assert!(head.len() <= LIMIT);
     let end = head.windows(4).position(|four| four == b"\r\n\r\n").map_or(head.len(), |at| at + 2);
     let head = &head[..end];

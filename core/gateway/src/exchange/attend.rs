@@ -1,8 +1,7 @@
 //! Waiting for work while watching the caller: whoever leaves cancels what is done for him, at once.
 
 use crate::ingress::respond::Gone;
-use pingora::ErrorType;
-use pingora::protocols::http::ServerSession;
+use crate::ingress::session::Session;
 use std::future::Future;
 use std::pin::pin;
 
@@ -14,7 +13,7 @@ use std::pin::pin;
 /// # Errors
 /// The caller has gone.
 pub async fn attend<T>(
-    session: &mut ServerSession,
+    session: &mut Session,
     watched: &mut bool,
     work: impl Future<Output = T>,
 ) -> Result<T, Gone> {
@@ -23,15 +22,9 @@ pub async fn attend<T>(
         tokio::select! {
             biased;
             done = &mut work => return Ok(done),
-            seen = session.read_body_or_idle(true) => {
-                let pipelined = matches!(&seen, Err(error) if *error.etype() == ErrorType::ConnectError);
-                if !pipelined {
-                    return Err(Gone);
-                }
-                *watched = false;
-                session.set_keepalive(None);
-            }
+            left = session.leaves() => left?,
         }
+        *watched = false;
     }
     Ok(work.await)
 }

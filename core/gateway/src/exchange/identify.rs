@@ -23,7 +23,7 @@ impl Exchange<'_> {
     /// 401 for a key that is missing or not good, 400 for a header of ours that is not understood, 429 if as many of the
     /// key's exchanges are under way as may be.
     pub fn identify(&mut self) -> Result<Caller, End> {
-        let headers = &self.session.req_header().headers;
+        let headers = &self.session.head().headers;
         let key = headers::key(headers, self.voice)?;
         let principal = self.gateway.ledger.identify(key).map_err(|error| bad_key(&error))?;
         self.record.key_id = Arc::clone(&principal.key_id);

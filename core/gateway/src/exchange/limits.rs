@@ -2,8 +2,8 @@
 
 use crate::upstream;
 use http::header::RETRY_AFTER;
+use http::response::Parts;
 use http::{HeaderName, HeaderValue};
-use pingora::http::ResponseHeader;
 use weir_llm::api::Api;
 
 /// Names that mean the same, OpenAI's and Anthropic's. Their resets do not: one is a span, the other a time.
@@ -26,7 +26,7 @@ const RESETS: [(&str, &str); 7] = [
 ];
 
 /// The rate-limit headers of a reply, for callers of an API.
-pub fn passed_on(head: Option<&ResponseHeader>, api: Api) -> Vec<(HeaderName, HeaderValue)> {
+pub fn passed_on(head: Option<&Parts>, api: Api) -> Vec<(HeaderName, HeaderValue)> {
     let Some(head) = head else { return Vec::new() };
     let limits = head.headers.iter().filter(|(name, _)| is_limit(name));
     let mut headers: Vec<(HeaderName, HeaderValue)> =
@@ -44,7 +44,7 @@ pub fn passed_on(head: Option<&ResponseHeader>, api: Api) -> Vec<(HeaderName, He
 }
 
 /// The same for an error, with the date after which to try again if that is how the provider says it.
-pub fn refused(head: Option<&ResponseHeader>, api: Api, has_span: bool) -> Vec<(HeaderName, HeaderValue)> {
+pub fn refused(head: Option<&Parts>, api: Api, has_span: bool) -> Vec<(HeaderName, HeaderValue)> {
     let mut headers = passed_on(head, api);
     let date = head.and_then(|head| head.headers.get(RETRY_AFTER)).filter(|_| !has_span);
     headers.extend(date.map(|date| (RETRY_AFTER, date.clone())));
@@ -52,7 +52,7 @@ pub fn refused(head: Option<&ResponseHeader>, api: Api, has_span: bool) -> Vec<(
 }
 
 /// Whether a reply says anything of limits at all: most do not, and looking for each name costs more than this.
-pub fn are_told(head: Option<&ResponseHeader>) -> bool {
+pub fn are_told(head: Option<&Parts>) -> bool {
     head.is_some_and(|head| head.headers.keys().any(is_limit))
 }
 
@@ -92,9 +92,9 @@ mod tests {
 
     #[test]
     fn limits_are_said_in_the_callers_words_too() {
-        let mut head = ResponseHeader::build(200, None).unwrap();
-        head.insert_header("anthropic-ratelimit-requests-remaining", "7").unwrap();
-        head.insert_header("server", "x").unwrap();
+        let (mut head, ()) = http::Response::new(()).into_parts();
+        head.headers.insert("anthropic-ratelimit-requests-remaining", HeaderValue::from_static("7"));
+        head.headers.insert("server", HeaderValue::from_static("x"));
         let names = |api| -> Vec<String> {
             passed_on(Some(&head), api)
                 .iter()

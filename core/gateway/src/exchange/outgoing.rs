@@ -136,7 +136,7 @@ impl Exchange<'_> {
             lines.extend_from_slice(&[name.as_bytes(), b": ", value, b"\r\n"].concat());
         };
         if dialect == Dialect::Anthropic {
-            let headers = &self.session.req_header().headers;
+            let headers = &self.session.head().headers;
             for name in
                 ANTHROPIC_HEADERS.into_iter().filter(|name| set.iter().all(|(known, _)| known != name))
             {
@@ -156,7 +156,7 @@ impl Exchange<'_> {
     /// What the caller's side says of the trace, if it is the caller's.
     fn tracestate(&self) -> Option<String> {
         self.record.trace.parent?;
-        let all = self.session.req_header().headers.get_all("tracestate");
+        let all = self.session.head().headers.get_all("tracestate");
         let all: Vec<&str> = all.iter().filter_map(|value| value.to_str().ok()).collect();
         // What does not follow the W3C's grammar is not passed on.
         let state: TraceState = all.join(",").parse().ok()?;
@@ -165,7 +165,7 @@ impl Exchange<'_> {
 
     /// What of the caller's query goes to Anthropic.
     fn query(&self) -> &'static str {
-        let query = self.session.req_header().uri.query().unwrap_or_default();
+        let query = self.session.head().uri.query().unwrap_or_default();
         if query.split('&').any(|pair| pair == "beta=true") { "beta=true" } else { "" }
     }
 }

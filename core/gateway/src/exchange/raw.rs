@@ -114,7 +114,7 @@ impl Exchange<'_> {
         self.record.status = 200;
         self.record.ttft = Some(self.started.elapsed());
         let mut tail = Tail::new(request.api(), is_of(&kind, EVENTS));
-        let ended = match respond::begin(self.session, head).await {
+        let ended = match self.session.say(head).await {
             Ok(()) => self.pieces(&mut response, until, &mut tail).await,
             Err(Gone) => Err(Outcome::ClientAbort),
         };
@@ -123,7 +123,7 @@ impl Exchange<'_> {
                 if self.close(admitted, request, &served, tail.told(), Outcome::Ok).await.is_err() {
                     return Err(End::Broken);
                 }
-                self.session.write_response_body(Bytes::new(), true).await.map_err(|_| End::Gone)?;
+                self.session.write(Bytes::new(), true).await?;
                 response.finish().await;
                 Ok(())
             }
@@ -160,8 +160,8 @@ impl Exchange<'_> {
             };
             tail.push(chunk.expose());
             self.record.bytes_out += chunk.len() as u64;
-            let sent = self.session.write_response_body(chunk.into_bytes(), false).await;
-            sent.map_err(|_| Outcome::ClientAbort)?;
+            let sent = self.session.write(chunk.into_bytes(), false).await;
+            sent.map_err(|Gone| Outcome::ClientAbort)?;
         }
     }
 }

@@ -122,10 +122,10 @@ impl Exchange<'_> {
 
     /// What of the head changes the reply. The class is among it: what a policy did for one class is not served to another.
     fn asked(&self, admitted: &Admitted) -> String {
-        let headers = &self.session.req_header().headers;
+        let headers = &self.session.head().headers;
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let strict = admitted.caller.wishes.strict.unwrap_or(admitted.route.strict);
-        let query = self.session.req_header().uri.query().unwrap_or_default();
+        let query = self.session.head().uri.query().unwrap_or_default();
         let head = admitted.view.head();
         let class = head.class.name();
         let (version, beta) = (header("anthropic-version"), header("anthropic-beta"));
@@ -145,7 +145,7 @@ impl Exchange<'_> {
         // Names and values are quoted, so that none of them reads like two.
         asked.push_str(&format!("\n{project:?}{key:?}{user:?}{}{}{tags:?}", head.stream, head.body_bytes));
         if admitted.route.asked.headers() {
-            asked.push_str(&format!("{:?}", visible(&self.session.req_header().headers)));
+            asked.push_str(&format!("{:?}", visible(&self.session.head().headers)));
         }
     }
 

@@ -80,7 +80,7 @@ impl Exchange<'_> {
         self.record.status = 200;
         let ttft = served.began.elapsed();
         self.record.ttft = Some(self.started.elapsed());
-        let finish = match respond::begin(self.session, head).await {
+        let finish = match self.session.say(head).await {
             Ok(()) => self.relay(&mut relay, (&mut response, until), true, served.bound.endpoint.drain).await,
             Err(Gone) => Finish::Gone(false),
         };
@@ -248,7 +248,7 @@ impl Exchange<'_> {
                 }
                 if ear.aloud && spoke.elapsed() >= SILENCE && relay.at_boundary() {
                     let keep = Bytes::from_static(keep_alive(self.voice));
-                    let sent = self.session.write_response_body(keep, false).await.is_ok();
+                    let sent = self.session.write(keep, false).await.is_ok();
                     if !sent && !ear.stay(&mut late, until) {
                         return Finish::Gone(false);
                     }
@@ -313,7 +313,7 @@ impl Exchange<'_> {
                 continue;
             }
             self.record.bytes_out += piece.len() as u64;
-            let mut writing = pin!(self.session.write_response_body(piece.into_bytes(), false));
+            let mut writing = pin!(self.session.write(piece.into_bytes(), false));
             let written = match writing.as_mut().now_or_never() {
                 Some(written) => written,
                 None => {
@@ -440,7 +440,7 @@ impl Exchange<'_> {
 
     async fn last(&mut self, bytes: Passing) -> Result<(), Gone> {
         self.record.bytes_out += bytes.len() as u64;
-        self.session.write_response_body(bytes.into_bytes(), true).await.map_err(|_| Gone)
+        self.session.write(bytes.into_bytes(), true).await
     }
 }
 

@@ -21,8 +21,7 @@ impl Exchange<'_> {
         terms: &Terms,
         request: &Arc<Request>,
     ) -> Arc<RequestView> {
-        let headers =
-            if route.asked.headers() { visible(&self.session.req_header().headers) } else { Vec::new() };
+        let headers = if route.asked.headers() { visible(&self.session.head().headers) } else { Vec::new() };
         let head = self.head(caller, route, terms, request);
         Arc::new(RequestView::new(head, Arc::clone(request), headers).with_secret(self.gateway.hashes))
     }

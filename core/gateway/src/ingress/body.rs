@@ -1,9 +1,9 @@
 //! The request body: bounded for the request and for the process, read within a deadline.
 
 use crate::buffered::Held;
+use crate::ingress::session::Session;
 use crate::refusal::Refusal;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap};
-use pingora::protocols::http::ServerSession;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -65,18 +65,14 @@ fn announced(headers: &HeaderMap) -> Option<usize> {
 ///
 /// # Errors
 /// 408 when it takes too long, 413 when it is too large, 503 when the process is out of buffer, 400 when it breaks off.
-pub async fn read(
-    session: &mut ServerSession,
-    bounds: Bounds,
-    held: &mut Held<'_>,
-) -> Result<Payload, Refusal> {
-    let length = announced(&session.req_header().headers);
+pub async fn read(session: &mut Session, bounds: Bounds, held: &mut Held<'_>) -> Result<Payload, Refusal> {
+    let length = announced(&session.head().headers);
     if length.is_some_and(|length| !held.fits(length)) {
         return Err(out_of_buffer().closing());
     }
-    let expected = session.req_header().headers.get(EXPECT);
+    let expected = session.head().headers.get(EXPECT);
     if expected.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
-        session.write_continue_response().await.map_err(|_| broken_off())?;
+        session.say_continue().await.map_err(|_| broken_off())?;
     }
     let (began, come) = (Instant::now(), AtomicU64::new(0));
     let mut collecting = pin!(collect(session, length, bounds.limit, held, &come));
@@ -113,7 +109,7 @@ pub fn out_of_buffer() -> Refusal {
 }
 
 async fn collect(
-    session: &mut ServerSession,
+    session: &mut Session,
     length: Option<usize>,
     limit: usize,
     held: &mut Held<'_>,
@@ -121,7 +117,7 @@ async fn collect(
 ) -> Result<Payload, Refusal> {
     let mut pieces = Pieces::default();
     let expected = length.unwrap_or(0).min(limit);
-    while let Some(chunk) = session.read_request_body().await.map_err(|_| broken_off())? {
+    while let Some(chunk) = session.read_body().await.map_err(|_| broken_off())? {
         if pieces.len() + chunk.len() > limit {
             return Err(Refusal::too_large("request body", limit));
         }

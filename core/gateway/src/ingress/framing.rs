@@ -1,35 +1,61 @@
 //! HTTP/1 framing, decided on the raw header bytes.
 //!
-//! Pingora hands over a header map in which two equal `Content-Length` lines have become one and a `Content-Length`
-//! beside a `Transfer-Encoding` is gone, and its parser takes a bare LF for a line end. Each of these is a way for two
-//! parsers to disagree on where a request ends, so the raw bytes are looked at before anything else: the request line, the
-//! names and values of all headers, and the three headers that say whose the request is and where it ends.
+//! Two equal `Content-Length` lines that become one, a `Content-Length` beside a `Transfer-Encoding`, a bare LF that is
+//! taken for a line end: each of these is a way for two parsers to disagree on where a request ends. So there is one
+//! parser, which takes what no other can take for something else: the request line, the names and values of all headers,
+//! and the three headers that say whose the request is and where it ends.
 
 use crate::refusal::Refusal;
 
-/// Checks the raw request head of an HTTP/1 request, request line and final empty line included.
+/// Most headers of a request.
+const MOST: usize = 256;
+
+/// A head whose framing is beyond doubt.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Head<'a> {
+    /// A token.
+    pub method: &'a [u8],
+    /// A path, or a URL of `http`.
+    pub target: &'a [u8],
+    /// HTTP/1.1, and not 1.0.
+    pub http11: bool,
+    /// How long the body is, if it is not chunked.
+    pub length: u64,
+    /// Whether the body comes in chunks.
+    pub chunked: bool,
+}
+
+/// Reads the raw request head of an HTTP/1 request, request line and final empty line included, and gives each header's
+/// name and value to `field`.
 ///
 /// # Errors
 /// 400 or 431, after which the connection is closed.
-pub fn check(raw: &[u8], limit: usize) -> Result<(), Refusal> {
+pub fn read<'a>(
+    raw: &'a [u8],
+    limit: usize,
+    mut field: impl FnMut(&'a [u8], &'a [u8]),
+) -> Result<Head<'a>, Refusal> {
     if raw.len() > limit {
-        return Err(Refusal::new(
-            431,
-            "invalid_request_error",
-            "headers_too_large",
-            format!("The request's headers are larger than the {limit} bytes that this gateway takes."),
-        )
-        .closing());
+        return Err(large(format!("larger than the {limit} bytes")));
     }
     let mut lines = raw.split_inclusive(|byte| *byte == b'\n').map(whole_line);
     let mut seen = Seen::of(lines.next().unwrap_or(Ok(b""))?)?;
-    for line in lines {
+    for (number, line) in lines.enumerate() {
         match line? {
             b"" => break,
-            line => seen.line(line)?,
+            _ if number == MOST => return Err(large(format!("more than the {MOST}"))),
+            line => {
+                let (name, value) = seen.line(line)?;
+                field(name, value);
+            }
         }
     }
     seen.verdict()
+}
+
+fn large(than: String) -> Refusal {
+    let message = format!("The request's headers are {than} that this gateway takes.");
+    Refusal::new(431, "invalid_request_error", "headers_too_large", message).closing()
 }
 
 /// A line without its CRLF, in which no control byte but a tab stands.
@@ -48,13 +74,13 @@ fn whole_line(line: &[u8]) -> Result<&[u8], Refusal> {
 /// The framing headers of one request.
 #[derive(Default)]
 struct Seen<'a> {
+    method: &'a [u8],
+    target: &'a [u8],
     http11: bool,
     /// The authority of an absolute-form target.
     authority: Option<&'a [u8]>,
     host: Option<&'a [u8]>,
-    content_length: bool,
-    /// Whether `Content-Length` says that a body follows.
-    body: bool,
+    content_length: Option<u64>,
     transfer_encoding: bool,
 }
 
@@ -77,10 +103,11 @@ impl<'a> Seen<'a> {
         if !is_token(method) || target.is_empty() || target.contains(&b'\t') {
             return Err(Refusal::framing("The request line is not a method, a target and a version."));
         }
-        Ok(Self { http11: version, authority: authority(target)?, ..Self::default() })
+        Ok(Self { method, target, http11: version, authority: authority(target)?, ..Self::default() })
     }
 
-    fn line(&mut self, line: &'a [u8]) -> Result<(), Refusal> {
+    /// Takes a header line; its name and its value.
+    fn line(&mut self, line: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), Refusal> {
         if line.first().is_some_and(|b| matches!(b, b' ' | b'\t')) {
             return Err(Refusal::framing("A header is folded over two lines; write it on one."));
         }
@@ -94,28 +121,28 @@ impl<'a> Seen<'a> {
         // Only three names matter; they differ in their length, so most lines are dismissed by it alone.
         if name.len() == 4 && name.eq_ignore_ascii_case(b"host") {
             host(value)?;
-            once(self.host.replace(value).is_some(), "Host")
+            once(self.host.replace(value).is_some(), "Host")?;
         } else if name.len() == 14 && name.eq_ignore_ascii_case(b"content-length") {
             // Eighteen digits are more than any body has, and fewer than overflow any reader.
             if value.is_empty() || value.len() > 18 || !value.iter().all(u8::is_ascii_digit) {
                 return Err(Refusal::framing("Content-Length is not a number of bytes."));
             }
-            self.body = value.iter().any(|digit| *digit != b'0');
-            once(std::mem::replace(&mut self.content_length, true), "Content-Length")
+            let length = value.iter().fold(0, |length, digit| length * 10 + u64::from(*digit - b'0'));
+            once(self.content_length.replace(length).is_some(), "Content-Length")?;
         } else if name.len() == 17 && name.eq_ignore_ascii_case(b"transfer-encoding") {
             if !value.eq_ignore_ascii_case(b"chunked") {
                 return Err(Refusal::framing(
                     "The only Transfer-Encoding that this gateway takes is chunked.",
                 ));
             }
-            once(std::mem::replace(&mut self.transfer_encoding, true), "Transfer-Encoding")
-        } else {
-            Ok(())
+            once(std::mem::replace(&mut self.transfer_encoding, true), "Transfer-Encoding")?;
         }
+        Ok((name, value))
     }
 
-    fn verdict(&self) -> Result<(), Refusal> {
-        if self.content_length && self.transfer_encoding {
+    fn verdict(self) -> Result<Head<'a>, Refusal> {
+        let length = self.content_length.unwrap_or(0);
+        if self.content_length.is_some() && self.transfer_encoding {
             return Err(Refusal::framing(
                 "Content-Length and Transfer-Encoding exclude each other; send one.",
             ));
@@ -127,7 +154,7 @@ impl<'a> Seen<'a> {
             return Err(Refusal::framing("Transfer-Encoding needs HTTP/1.1."));
         }
         // Where such a body ends, and whether its connection goes on, is what the parsers on a way agree on least.
-        if !self.http11 && self.body {
+        if !self.http11 && length > 0 {
             return Err(Refusal::framing(
                 "A body needs HTTP/1.1; a proxy that sends HTTP/1.0 (nginx, unless `proxy_http_version 1.1`) can be told so.",
             ));
@@ -136,7 +163,10 @@ impl<'a> Seen<'a> {
             (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => {
                 Err(Refusal::framing("The request's target and its Host header name two hosts."))
             }
-            _ => Ok(()),
+            _ => {
+                let (method, target, http11) = (self.method, self.target, self.http11);
+                Ok(Head { method, target, http11, length, chunked: self.transfer_encoding })
+            }
         }
     }
 }
@@ -200,8 +230,26 @@ fn once(before: bool, name: &str) -> Result<(), Refusal> {
 mod tests {
     use super::*;
 
+    fn check(head: &str) -> Result<Head<'_>, Refusal> {
+        read(head.as_bytes(), 1024, |_, _| {})
+    }
+
     fn verdict(head: &str) -> Result<(), String> {
-        check(head.as_bytes(), 1024).map_err(|refusal| refusal.message)
+        check(head).map(drop).map_err(|refusal| refusal.message)
+    }
+
+    #[test]
+    fn what_is_read_is_what_was_said() {
+        let text = "POST /v1?x HTTP/1.1\r\nHost: a\r\nX:  b c\t\r\nx:\r\nContent-Length: 012\r\n\r\n";
+        let mut fields = Vec::new();
+        let head = read(text.as_bytes(), 1024, |name, value| fields.push((name, value))).unwrap();
+        let expected = Head { method: b"POST", target: b"/v1?x", http11: true, length: 12, chunked: false };
+        assert_eq!(head, expected);
+        let expected: [(&[u8], &[u8]); 4] =
+            [(b"Host", b"a"), (b"X", b"b c"), (b"x", b""), (b"Content-Length", b"012")];
+        assert_eq!(fields, expected);
+        assert!(check("GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap().chunked);
+        assert!(!check("GET / HTTP/1.0\r\n\r\n").unwrap().http11);
     }
 
     #[test]
@@ -246,7 +294,7 @@ mod tests {
             "POST a HTTP/1.1\r\nHost: a\r\n\r\n",
             "P(ST / HTTP/1.1\r\nHost: a\r\n\r\n",
         ] {
-            let refusal = check(head.as_bytes(), 1024).expect_err(head);
+            let refusal = check(head).expect_err(head);
             assert_eq!((refusal.status, refusal.close), (400, true), "{head:?}");
         }
     }
@@ -254,6 +302,10 @@ mod tests {
     #[test]
     fn a_large_head_is_431() {
         let head = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(2000));
-        assert_eq!(check(head.as_bytes(), 1024).unwrap_err().status, 431);
+        assert_eq!(check(&head).unwrap_err().status, 431);
+        let many = |headers| format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "a:\r\n".repeat(headers));
+        read(many(MOST - 1).as_bytes(), usize::MAX, |_, _| {}).unwrap();
+        let head = many(MOST);
+        assert_eq!(read(head.as_bytes(), usize::MAX, |_, _| {}).unwrap_err().status, 431);
     }
 }

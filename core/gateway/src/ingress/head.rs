@@ -1,10 +1,10 @@
 //! Waiting for the head of a request, with two deadlines: one for it to begin, a shorter one for it to be whole.
 //!
-//! Pingora says only when a head is complete, so whether one has begun is asked of the socket, and only of those
+//! Nobody says that a head has begun before it is complete, so whether one has begun is asked of the socket, and only of those
 //! connections that have waited for a while: an ordinary request costs nothing more.
 
+use super::session::Session;
 use pingora::protocols::SocketDigest;
-use pingora::protocols::http::ServerSession;
 use pingora::time::timeout;
 use std::pin::pin;
 use std::sync::Arc;
@@ -34,11 +34,10 @@ pub enum Head {
     Broken,
 }
 
-/// Reads the head of the next request on a connection that has had one.
-pub async fn read(session: &mut ServerSession, patience: Patience) -> Head {
-    let socket = session.digest().and_then(|digest| digest.socket_digest.clone());
-    let mut watch = Watch::new(patience, socket, None);
-    let mut reading = pin!(session.read_request());
+/// Reads the head of the next request, of at most `limit` bytes.
+pub async fn read(session: &mut Session, patience: Patience, limit: usize) -> Head {
+    let mut watch = Watch::new(patience, session.socket(), None);
+    let mut reading = pin!(session.read_head(limit));
     loop {
         match timeout(watch.step(), &mut reading).await {
             Ok(Ok(true)) => return Head::Come,

@@ -1,15 +1,12 @@
 //! Whole replies and refusals, written to the caller.
 
+use super::session::Session;
 use crate::refusal::Refusal;
 use bytes::Bytes;
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, RETRY_AFTER, TRANSFER_ENCODING,
 };
 use http::{HeaderName, HeaderValue, StatusCode, response};
-use pingora::http::ResponseHeader;
-use pingora::protocols::http::ServerSession;
-use pingora::time::timeout;
-use std::pin::pin;
 use std::time::Duration;
 use weir_llm::api::Api;
 use weir_llm::payload::Payload;
@@ -18,11 +15,6 @@ use weir_llm::payload::Payload;
 pub const DRAIN: Duration = Duration::from_secs(5);
 /// A longer rest is not waited for: the connection ends.
 const REST: u64 = 1 << 20;
-/// How long, and how much, is read of a connection that ends, so that the system does not reset it before the caller has
-/// read why.
-const LINGER: Duration = Duration::from_secs(1);
-const LINGER_BYTES: usize = 1 << 20;
-
 /// Why writing to the caller failed: it has gone, or reads too slowly.
 #[derive(Debug)]
 pub struct Gone;
@@ -109,28 +101,20 @@ pub fn put_text(head: &mut Head, name: HeaderName, value: &str) {
     }
 }
 
-/// Writes a head.
-///
-/// # Errors
-/// The caller has gone.
-pub async fn begin(session: &mut ServerSession, head: Head) -> Result<(), Gone> {
-    session.write_response_header(Box::new(ResponseHeader::from(head))).await.map_err(|_| Gone)
-}
-
 /// Writes a whole reply.
 ///
 /// # Errors
 /// The caller has gone.
-pub async fn whole(session: &mut ServerSession, head: Head, body: Bytes) -> Result<(), Gone> {
-    begin(session, head).await?;
-    session.write_response_body(body, true).await.map_err(|_| Gone)
+pub async fn whole(session: &mut Session, head: Head, body: Bytes) -> Result<(), Gone> {
+    session.say(head).await?;
+    session.write(body, true).await
 }
 
 /// Writes a whole reply that is content: wiped once it is written, unless HTTP/2 has it queued still.
 ///
 /// # Errors
 /// The caller has gone.
-pub async fn content(session: &mut ServerSession, head: Head, body: Payload) -> Result<(), Gone> {
+pub async fn content(session: &mut Session, head: Head, body: Payload) -> Result<(), Gone> {
     whole(session, head, body.expose().clone()).await
 }
 
@@ -139,7 +123,7 @@ pub async fn content(session: &mut ServerSession, head: Head, body: Payload) -> 
 /// # Errors
 /// The caller has gone.
 pub async fn refuse(
-    session: &mut ServerSession,
+    session: &mut Session,
     refusal: &Refusal,
     api: Api,
     request_id: &str,
@@ -152,14 +136,14 @@ pub async fn refuse(
 /// # Errors
 /// The caller has gone.
 pub async fn refuse_with(
-    session: &mut ServerSession,
+    session: &mut Session,
     refusal: &Refusal,
     api: Api,
     request_id: &str,
     mark: impl FnOnce(&mut Head),
 ) -> Result<(), Gone> {
     if refusal.close || is_long_or_withheld(session) {
-        session.set_keepalive(None);
+        session.close();
     }
     let body = refusal.body(api, request_id);
     let mut head = json_head(refusal.status_for(api), body.len(), request_id)?;
@@ -179,34 +163,13 @@ pub async fn refuse_with(
 
 /// Whether the rest of the body is more than is worth reading, or may never come: whoever waits for `100 Continue` may send
 /// its body after a refusal, or the next request, and nobody can tell the two apart.
-fn is_long_or_withheld(session: &mut ServerSession) -> bool {
-    if session.is_body_done() {
+fn is_long_or_withheld(session: &mut Session) -> bool {
+    if session.has_read_body() {
         return false;
     }
-    let headers = &session.req_header().headers;
+    let headers = &session.head().headers;
     let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     headers.contains_key(EXPECT) || length.is_some_and(|length| length > REST)
-}
-
-/// Ends a connection whose request has not been read to its end: the caller is told that no more comes, and gets a moment
-/// to read what has.
-pub async fn linger(session: &mut ServerSession) {
-    let ServerSession::H1(http1) = &mut *session else { return };
-    if http1.will_keepalive() || http1.is_body_done() {
-        return;
-    }
-    http1.shutdown().await;
-    let reading = async {
-        let mut left = LINGER_BYTES;
-        while let Ok(Some(chunk)) = session.read_request_body().await {
-            left = left.saturating_sub(chunk.len());
-            if left == 0 {
-                return;
-            }
-        }
-    };
-    // Whoever goes on sending has been told.
-    let _ = timeout(LINGER, pin!(reading)).await;
 }
 
 /// A stream's head.
@@ -234,11 +197,11 @@ pub fn chunked_head(kind: &str, request_id: &str) -> Result<Head, Gone> {
 ///
 /// # Errors
 /// The caller has gone.
-pub async fn frames(session: &mut ServerSession, head: Head, frames: Vec<Bytes>) -> Result<(), Gone> {
+pub async fn frames(session: &mut Session, head: Head, frames: Vec<Bytes>) -> Result<(), Gone> {
     let frames: Vec<Payload> = frames.into_iter().map(Payload::new).collect();
-    begin(session, head).await?;
+    session.say(head).await?;
     for frame in frames {
-        session.write_response_body(frame.expose().clone(), false).await.map_err(|_| Gone)?;
+        session.write(frame.expose().clone(), false).await?;
     }
-    session.write_response_body(Bytes::new(), true).await.map_err(|_| Gone)
+    session.write(Bytes::new(), true).await
 }

@@ -23,8 +23,8 @@ use alias::Alias;
 use arc_swap::ArcSwap;
 use ask::Ask;
 use http::HeaderName;
+use http::response::Parts;
 use parents::Parents;
-use pingora::http::ResponseHeader;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -142,7 +142,7 @@ async fn read(response: &mut Response, most: usize) -> Result<(Vec<u8>, bool), F
     Ok((body, false))
 }
 
-fn visible(head: &ResponseHeader) -> Vec<(String, String)> {
+fn visible(head: &Parts) -> Vec<(String, String)> {
     let mut bytes = 0;
     let shown = head.headers.iter().filter(|(name, _)| !HIDDEN.contains(&name.as_str()));
     let texts =

@@ -1,5 +1,6 @@
 //! Why one try at an endpoint came to nothing.
 
+use crate::wire::Fault;
 use pingora::{Error as PingoraError, ErrorType, RetryType};
 use weir_policy::ErrorClass;
 
@@ -88,27 +89,23 @@ fn context(error: &PingoraError) -> String {
     error.context.as_ref().map_or_else(|| "the proxy failed".to_owned(), |text| text.as_str().to_owned())
 }
 
-/// `stale`: the connection was used before, and broke so soon that it may have been closed already.
-pub(super) fn call_failure(mut error: Box<PingoraError>, stale: bool, two: bool) -> Failure {
-    // In HTTP/2 the other side says of a stream whether it was looked at; in HTTP/1.1 only silence can be judged.
-    if two {
-        error.retry.decide_reuse(stale);
-        // One bad frame ends every stream of its connection, and says of none whether it was looked at.
-        let afresh = error.retry == RetryType::Decided(true) && *error.etype() != ErrorType::InvalidH2;
-        return match error.etype() {
-            ErrorType::InvalidHTTPHeader => garbled(),
-            _ => Failure { afresh, ..broken() },
-        };
-    }
+/// In HTTP/2 the other side says of a stream whether it was looked at. `stale`: the connection was used before, and broke so
+/// soon that it may have been closed already.
+pub(super) fn call_failure(mut error: Box<PingoraError>, stale: bool) -> Failure {
+    error.retry.decide_reuse(stale);
+    // One bad frame ends every stream of its connection, and says of none whether it was looked at.
+    let afresh = error.retry == RetryType::Decided(true) && *error.etype() != ErrorType::InvalidH2;
     match error.etype() {
-        ErrorType::ReadTimedout | ErrorType::WriteTimedout => {
-            Failure::new(ErrorClass::TimeoutFirstToken, "the provider stopped reading or answering")
-        }
-        ErrorType::InvalidHTTPHeader | ErrorType::H1Error => garbled(),
-        _ => {
-            let replied = head_began(&error);
-            Failure { replied, afresh: stale && !replied, ..broken() }
-        }
+        ErrorType::InvalidHTTPHeader => garbled(),
+        _ => Failure { afresh, ..broken() },
+    }
+}
+
+/// In HTTP/1.1 only silence can be judged: a provider that began to answer has done the work, so it is not asked again.
+pub(super) fn fault_failure(fault: &Fault, replied: bool, stale: bool) -> Failure {
+    match fault {
+        Fault::Garbled => garbled(),
+        Fault::Broken(_) => Failure { replied, afresh: stale && !replied, ..broken() },
     }
 }
 
@@ -118,11 +115,4 @@ fn garbled() -> Failure {
 
 fn broken() -> Failure {
     Failure::new(ErrorClass::Network, "the connection broke before a reply came")
-}
-
-/// Whether bytes of a head had come: pingora tells only in the error's text. A provider that began to answer has done
-/// the work, so it is not asked again in silence.
-fn head_began(error: &PingoraError) -> bool {
-    let read = error.context.as_ref().and_then(|text| text.as_str().rsplit_once("bytes already read: "));
-    read.is_some_and(|(_, bytes)| bytes != "0")
 }

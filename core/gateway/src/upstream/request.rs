@@ -1,12 +1,11 @@
 //! A request in the form in which it goes over the wire.
 
-use super::duplex::Duplex;
+use crate::wire::Wire;
+use crate::wire::provider::Provider;
 use bytes::{Bytes, BytesMut};
 use http::uri::{Authority, PathAndQuery, Uri};
 use http::{HeaderName, HeaderValue};
 use pingora::http::RequestHeader;
-use pingora::protocols::Stream;
-use tokio::io::AsyncWriteExt;
 use weir_llm::payload::Payload;
 
 /// A request in the form in which it goes over HTTP/1.1, the usual one.
@@ -41,13 +40,8 @@ impl Request {
     }
 
     /// Writes it; what is too large for one write follows while the reply is read from what comes back.
-    pub(super) async fn write(&self, mut stream: Stream) -> std::io::Result<Stream> {
-        stream.write_all(self.first.expose()).await?;
-        if !self.rest.is_empty() {
-            return Ok(Box::new(Duplex::new(stream, self.rest.clone())));
-        }
-        stream.flush().await?;
-        Ok(stream)
+    pub(super) async fn send(&self, wire: Wire) -> std::io::Result<Provider> {
+        Provider::send(wire, self.first.expose(), self.rest.clone()).await
     }
 
     /// The body, for HTTP/2.

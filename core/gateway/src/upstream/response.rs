@@ -1,12 +1,11 @@
 //! A reply, whatever it came over.
 
-use super::duplex::Duplex;
 use super::inflate::Inflate;
 use super::{Dialer, Failure};
 use crate::buffered::Held;
+use crate::wire::provider::Provider;
 use bytes::Bytes;
-use pingora::http::ResponseHeader;
-use pingora::protocols::http::v1::client::HttpSession;
+use http::response::Parts;
 use pingora::protocols::http::v2::client::Http2Session;
 use pingora::time::timeout;
 use std::pin::pin;
@@ -21,24 +20,27 @@ const LINGER: Duration = Duration::from_millis(100);
 /// What a reply comes over. In a box: it is handed on through every future from the dialer to the reply, and each of them
 /// would have room for it and copy it.
 pub(super) enum Session {
-    One(Box<HttpSession>, u64),
+    One(Box<Provider>, u64),
     Two(Box<Http2Session>),
 }
 
+/// No more comes, and what has come is not all.
+struct BrokeOff;
+
 impl Session {
-    fn head(&self) -> Option<&ResponseHeader> {
+    fn head(&self) -> Option<&Parts> {
         match self {
-            Self::One(one, _) => one.resp_header(),
-            Self::Two(two) => two.response_header(),
+            Self::One(one, _) => Some(one.head()),
+            Self::Two(two) => two.response_header().map(|head| &**head),
         }
     }
 
     /// The next piece of the body; what was read is what the other side may send anew.
-    async fn read(&mut self) -> pingora::Result<Option<Bytes>> {
+    async fn read(&mut self) -> Result<Option<Bytes>, BrokeOff> {
         match self {
-            Self::One(one, _) => one.read_body_bytes().await,
+            Self::One(one, _) => one.read().await.map_err(|_| BrokeOff),
             Self::Two(two) => loop {
-                let piece = two.read_response_body().await?;
+                let piece = two.read_response_body().await.map_err(|_| BrokeOff)?;
                 // An empty frame is no piece.
                 if piece.as_ref().is_none_or(|piece| !piece.is_empty()) {
                     return Ok(piece);
@@ -50,7 +52,7 @@ impl Session {
     /// Ends it before its time. A stream is reset; its connection goes on.
     async fn cut(&mut self) {
         match self {
-            Self::One(one, _) => one.shutdown().await,
+            Self::One(one, _) => one.shut().await,
             Self::Two(two) => two.shutdown(),
         }
     }
@@ -71,7 +73,7 @@ impl Response {
     }
 
     /// The head of the reply.
-    pub fn head(&self) -> Option<&ResponseHeader> {
+    pub fn head(&self) -> Option<&Parts> {
         self.session.head()
     }
 
@@ -135,7 +137,7 @@ impl Response {
     async fn piece(&mut self) -> Result<Option<Bytes>, Failure> {
         match timeout(self.idle, pin!(self.session.read())).await {
             Ok(Ok(chunk)) => Ok(chunk),
-            Ok(Err(_)) => Err(Failure {
+            Ok(Err(BrokeOff)) => Err(Failure {
                 replied: true,
                 ..Failure::new(ErrorClass::Network, "the provider's reply broke off before its end")
             }),
@@ -187,16 +189,10 @@ impl Response {
     /// Gives the connection back, if the reply has been read to its end; else ends it.
     pub async fn release(self) {
         match self.session {
-            Session::One(mut one, epoch) => {
-                if !one.is_body_done() {
-                    one.shutdown().await;
-                    return;
-                }
-                one.respect_keepalive();
-                if let Some(stream) = one.reuse().await.and_then(Duplex::written) {
-                    self.dialer.shelf.keep(stream, epoch);
-                }
-            }
+            Session::One(one, epoch) => match one.into_idle() {
+                Ok(wire) => self.dialer.shelf.keep(wire, epoch),
+                Err(mut one) => one.shut().await,
+            },
             // Its connection is everybody's; a stream that has not ended is reset when it is let go of.
             Session::Two(_) => {}
         }

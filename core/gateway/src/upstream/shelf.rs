@@ -5,12 +5,10 @@
 //! down, when they are taken, and every second by whoever [tidies](super::Upstreams::tidy).
 
 use super::IDLE;
-use futures::FutureExt;
-use pingora::protocols::Stream;
+use crate::wire::Wire;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
-use tokio::io::AsyncReadExt;
 
 /// Connections kept for one endpoint.
 const MOST: usize = 1024;
@@ -22,7 +20,7 @@ pub(super) struct Shelf {
 }
 
 struct Kept {
-    stream: Stream,
+    wire: Wire,
     /// Which addresses its endpoint had when it was dialled: see [`Place::epoch`](super::place::Place::epoch).
     epoch: u64,
     since: Instant,
@@ -30,23 +28,23 @@ struct Kept {
 
 impl Shelf {
     /// The one used last that can be used again. Those of another epoch are ended on the way.
-    pub(super) fn take(&self, epoch: u64) -> Option<Stream> {
+    pub(super) fn take(&self, epoch: u64) -> Option<Wire> {
         loop {
             let mut kept = self.kept().pop_back()?;
-            if kept.epoch == epoch && kept.since.elapsed() < IDLE && is_open(&mut kept.stream) {
-                return Some(kept.stream);
+            if kept.epoch == epoch && kept.since.elapsed() < IDLE && kept.wire.is_quiet() {
+                return Some(kept.wire);
             }
         }
     }
 
     /// Puts one down whose reply has been read to its end.
-    pub(super) fn keep(&self, mut stream: Stream, epoch: u64) {
-        if !is_open(&mut stream) {
+    pub(super) fn keep(&self, mut wire: Wire, epoch: u64) {
+        if !wire.is_quiet() {
             return;
         }
         let mut kept = self.kept();
         let goes = if kept.len() < MOST { None } else { kept.pop_front() };
-        kept.push_back(Kept { stream, epoch, since: Instant::now() });
+        kept.push_back(Kept { wire, epoch, since: Instant::now() });
         drop(kept);
         // To end one is a system call: not under the lock.
         drop(goes);
@@ -59,7 +57,7 @@ impl Shelf {
         for _ in 0..kept.len() {
             let Some(mut one) = kept.pop_front() else { break };
             let is_fresh = now.saturating_duration_since(one.since) < IDLE;
-            if one.epoch == epoch && is_fresh && is_open(&mut one.stream) {
+            if one.epoch == epoch && is_fresh && one.wire.is_quiet() {
                 kept.push_back(one);
             } else {
                 gone.push(one);
@@ -77,15 +75,4 @@ impl Shelf {
     fn kept(&self) -> MutexGuard<'_, VecDeque<Kept>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Whether nothing is to be read: an end, an error, or bytes that nobody has asked for.
-fn is_open(stream: &mut Stream) -> bool {
-    let mut byte = [0];
-    // Out of its budget a task would be told to wait, whatever there is to read.
-    let read = tokio::task::unconstrained(stream.read(&mut byte)).now_or_never();
-    if let Some(Ok(1..)) = read {
-        tracing::warn!("a provider's idle connection is ended: it says something that nobody has asked for");
-    }
-    read.is_none()
 }

@@ -343,7 +343,5 @@ async fn what_is_only_said_on_the_way_does_not_end_the_writing() {
             assert_eq!(dialer.shelf.len(), 1, "all of it was written");
             assert_eq!(ask(&dialer).await.unwrap(), "hi");
         }
-        let kept = dialer.shelf.take(dialer.place.as_ref().unwrap().epoch()).unwrap();
-        assert!(!kept.as_any().is::<duplex::Duplex>(), "what is kept is the connection itself");
     }
 }

@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 /// Smallest limit that lets ordinary requests through.
 const MIN_BODY: usize = 1 << 10;
 const MIN_HEADER: usize = 4 << 10;
-/// Pingora reads no longer header than this.
+/// A head longer than this is none, whoever wants it.
 const MAX_HEADER: usize = 1 << 20;
 /// Asked once: the answer is pieced together from files of the kernel, and a change of it needs a restart anyway.
 static CORES: LazyLock<Option<NonZeroUsize>> = LazyLock::new(|| std::thread::available_parallelism().ok());

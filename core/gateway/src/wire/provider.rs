@@ -1,0 +1,252 @@
+//! A provider's connection that speaks HTTP/1.1: one request, and its reply.
+
+use super::body::Body;
+use super::{Fault, READ, Wire, appetite, next, says};
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, response};
+use httparse::{ParserConfig, Status};
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use weir_llm::payload::Payload;
+
+/// Longest head of a reply.
+const MOST: usize = 256 << 10;
+/// Most headers of one.
+const MOST_HEADERS: usize = 256;
+
+/// A connection with a request under way.
+pub struct Provider {
+    wire: Wire,
+    rest: Rest,
+    head: response::Parts,
+    body: Body,
+    /// Whether the other side lets another request follow.
+    keeps: bool,
+    /// Whether it has said that the reply will come.
+    informed: bool,
+}
+
+/// What of a request follows its first write: whoever answers before all of it has come may take no more of it.
+enum Rest {
+    /// So many bytes of it are written.
+    Left(Payload, usize),
+    /// All of it is written.
+    Written,
+    /// The other side takes no more.
+    Refused,
+}
+
+impl Provider {
+    /// Writes a request: its first bytes at once, `rest` while the reply is read.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub async fn send(mut wire: Wire, first: &Bytes, rest: Payload) -> io::Result<Self> {
+        wire.stream.write_all(first).await?;
+        let rest = if rest.is_empty() {
+            wire.stream.flush().await?;
+            Rest::Written
+        } else {
+            Rest::Left(rest, 0)
+        };
+        let (head, ()) = response::Response::new(()).into_parts();
+        Ok(Self { wire, rest, head, body: Body::Close, keeps: false, informed: false })
+    }
+
+    /// Reads heads until one that is not informational.
+    ///
+    /// # Errors
+    /// The connection ends, or what comes is no reply.
+    pub async fn read_head(&mut self) -> Result<(), Fault> {
+        let mut seen = 0;
+        loop {
+            let fresh = &self.wire.buffer[seen..];
+            // Every head ends in a line end; looking for it in what is new is cheaper than reading all of it again.
+            if memchr::memchr(b'\n', fresh).is_some()
+                && let Some(head) = self.parse()?
+            {
+                seen = 0;
+                if head.status.is_informational() {
+                    self.informed = true;
+                    continue;
+                }
+                self.body = framed(&head)?;
+                self.keeps = goes_on(&head);
+                self.head = head;
+                return Ok(());
+            }
+            seen = self.wire.buffer.len();
+            if seen > MOST {
+                return Err(Fault::Garbled);
+            }
+            self.more(READ).await?;
+        }
+    }
+
+    /// The head that the buffer begins with, which is taken out of it; `None`: it is not whole.
+    fn parse(&mut self) -> Result<Option<response::Parts>, Fault> {
+        let mut space = [const { std::mem::MaybeUninit::uninit() }; MOST_HEADERS];
+        let mut parsed = httparse::Response::new(&mut []);
+        let mut parser = ParserConfig::default();
+        parser.allow_spaces_after_header_name_in_responses(true);
+        parser.allow_obsolete_multiline_headers_in_responses(true);
+        let buffer = &self.wire.buffer;
+        let end = match parser.parse_response_with_uninit_headers(&mut parsed, buffer, &mut space) {
+            Ok(Status::Complete(end)) => end,
+            Ok(Status::Partial) => return Ok(None),
+            Err(_) => return Err(Fault::Garbled),
+        };
+        let (mut head, ()) = response::Response::new(()).into_parts();
+        head.status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(Fault::Garbled)?;
+        head.version = if parsed.version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 };
+        head.headers.reserve(parsed.headers.len());
+        // Where each stands, for they are parts of what is taken.
+        let base = buffer.as_ptr().addr();
+        let place = |bytes: &[u8]| (bytes.as_ptr().addr() - base, bytes.len());
+        let mut values = Vec::with_capacity(parsed.headers.len());
+        for header in parsed.headers.iter() {
+            let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(|_| Fault::Garbled)?;
+            values.push((name, place(header.value)));
+        }
+        let raw = self.wire.buffer.split_to(end).freeze();
+        for (name, (start, length)) in values {
+            let value = if length == 0 { Bytes::new() } else { raw.slice(start..start + length) };
+            let value = HeaderValue::from_maybe_shared(value.clone()).or_else(|_| unfolded(&value))?;
+            head.headers.append(name, value);
+        }
+        Ok(Some(head))
+    }
+
+    /// The head of the reply.
+    pub const fn head(&self) -> &response::Parts {
+        &self.head
+    }
+
+    /// Whether anything has come while the head of the reply is waited for.
+    pub fn has_begun(&self) -> bool {
+        self.informed || !self.wire.buffer.is_empty()
+    }
+
+    /// The next piece of the body; `None` at its proper end.
+    ///
+    /// # Errors
+    /// It breaks off, or is no body.
+    pub async fn read(&mut self) -> Result<Option<Bytes>, Fault> {
+        loop {
+            if let Some(piece) = next(&mut self.wire, &mut self.body)? {
+                return Ok(piece);
+            }
+            match self.more(appetite(&self.body)).await {
+                Err(Fault::Broken(None)) if self.body == Body::Close => {
+                    self.body = Body::Done;
+                    self.keeps = false;
+                    return Ok(None);
+                }
+                more => more?,
+            }
+        }
+    }
+
+    /// Waits for more bytes, and meanwhile writes what is left of the request.
+    async fn more(&mut self, most: usize) -> Result<(), Fault> {
+        self.wire.make_room(most);
+        let read = poll_fn(|cx| {
+            if let Poll::Ready(written) = self.rest.poll_write(&mut self.wire.stream, cx) {
+                // Why no more was taken stands in the reply, if there is one.
+                self.rest = if written.is_ok() { Rest::Written } else { Rest::Refused };
+            }
+            pin!(self.wire.stream.read_buf(&mut self.wire.buffer)).poll(cx)
+        });
+        match read.await {
+            Ok(0) => Err(Fault::Broken(None)),
+            Ok(_) => Ok(()),
+            Err(error) => Err(Fault::Broken(Some(error))),
+        }
+    }
+
+    /// The connection, if the reply has been read to its end, all of the request has gone over it, and another may follow.
+    pub fn into_idle(mut self) -> Result<Wire, Self> {
+        let is_whole = self.body == Body::Done && matches!(self.rest, Rest::Written);
+        if !is_whole || !self.keeps || !self.wire.buffer.is_empty() {
+            return Err(self);
+        }
+        self.wire.slim();
+        Ok(self.wire)
+    }
+
+    /// Ends the connection.
+    pub async fn shut(&mut self) {
+        // Behind half a request no farewell gets through; to wait for it would be to wait for ever.
+        if matches!(self.rest, Rest::Written) {
+            self.wire.shut().await;
+        }
+    }
+}
+
+impl Rest {
+    fn poll_write(
+        &mut self,
+        stream: &mut (impl AsyncWrite + Unpin),
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Self::Left(rest, written) = self else { return Poll::Pending };
+        while let Some(left @ [_, ..]) = rest.expose().get(*written..) {
+            match ready!(Pin::new(&mut *stream).poll_write(cx, left))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                more => *written += more,
+            }
+        }
+        Pin::new(stream).poll_flush(cx)
+    }
+}
+
+/// A value that was written over several lines, on one.
+fn unfolded(value: &[u8]) -> Result<HeaderValue, Fault> {
+    let line: Vec<u8> =
+        value.iter().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }).collect();
+    HeaderValue::from_bytes(&line).map_err(|_| Fault::Garbled)
+}
+
+/// What a reply's head says of its body (RFC 9112, 6.3).
+fn framed(head: &response::Parts) -> Result<Body, Fault> {
+    if matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        return Ok(Body::Done);
+    }
+    let codings = head.headers.get_all(TRANSFER_ENCODING);
+    if let Some(last) = codings.iter().last() {
+        let last = last.as_bytes().rsplit(|byte| *byte == b',').next().unwrap_or_default();
+        let chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
+        return Ok(if chunked { Body::in_chunks() } else { Body::Close });
+    }
+    Ok(length(&head.headers)?.map_or(Body::Close, Body::of_length))
+}
+
+/// The length that a head says; several that are equal are one.
+fn length(headers: &HeaderMap) -> Result<Option<u64>, Fault> {
+    let mut said = None;
+    for value in headers.get_all(CONTENT_LENGTH) {
+        for number in value.as_bytes().split(|byte| *byte == b',') {
+            let digits = number.trim_ascii();
+            if !(1..=18).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
+                return Err(Fault::Garbled);
+            }
+            let length = digits.iter().fold(0, |length, digit| length * 10 + u64::from(*digit - b'0'));
+            if said.replace(length).is_some_and(|before| before != length) {
+                return Err(Fault::Garbled);
+            }
+        }
+    }
+    Ok(said)
+}
+
+/// Whether a reply lets another request follow.
+fn goes_on(head: &response::Parts) -> bool {
+    let says = |what| says(&head.headers, what);
+    // RFC 9112, 6.1: what HTTP/1.0 knows nothing of was added on the way.
+    let in_chunks = head.headers.contains_key(TRANSFER_ENCODING);
+    !says("close") && (head.version == Version::HTTP_11 || says("keep-alive") && !in_chunks)
+}
