@@ -155,7 +155,7 @@ impl Gateway {
             session.close();
         }
         // For the connection that is below a stream of HTTP/2 the kernel looks.
-        session.set_patience(timeouts.write, timeouts.stall, respond::DRAIN);
+        session.set_patience(timeouts.write, timeouts.stall);
         let head = session.head();
         let voice = ingress::voice(head.uri.path(), &head.headers);
         let _guest = match self.enter() {
@@ -260,7 +260,8 @@ impl Gateway {
         match parting {
             Parting::Done => {}
             Parting::Broken => {
-                session.break_off().await;
+                // Its head at least: who has gone needs not be told.
+                let _ = session.flush().await;
                 return false;
             }
             Parting::Left => return false,

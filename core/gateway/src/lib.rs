@@ -24,6 +24,7 @@
 //! - [`config`], [`telemetry`]: the file and the figures.
 
 pub mod admin;
+pub mod alarm;
 pub mod buffered;
 pub mod cache;
 pub mod cli;

@@ -37,6 +37,7 @@ pub use request::Request;
 pub use response::Response;
 pub use trust::check as check_trust;
 
+use crate::alarm::{Alarm, Late};
 use crate::config::Http;
 use crate::crowd::Rooms;
 use crate::wire::{Fault, Wire};
@@ -317,23 +318,20 @@ impl Dialer {
 
     async fn call(
         self: &Arc<Self>,
-        link: Link,
+        mut link: Link,
         place: &Place,
         reused: bool,
         request: &Request,
         patience: Patience,
     ) -> Result<Response, Failure> {
-        let two = match &link {
-            Link::One(..) => None,
-            Link::Two(session) => Some(session.conn.clone()),
+        let (two, mut alarm) = match &mut link {
+            Link::One(wire, _) => (None, wire.lend_alarm()),
+            Link::Two(session) => (Some(session.conn.clone()), Alarm::default()),
         };
         let began = Instant::now();
-        let replied = {
-            let exchange = pin!(self.exchange(link, place, request));
-            timeout(patience.first_byte, exchange).await
-        };
+        let replied = alarm.within(patience.first_byte, pin!(self.exchange(link, place, request))).await;
         match replied {
-            Ok(Ok(session)) => Ok(Response::new(session, Arc::clone(self), patience.idle)),
+            Ok(Ok(session)) => Ok(Response::new(session, Arc::clone(self), patience.idle, alarm)),
             Ok(Err(broke)) => {
                 let stale = reused && began.elapsed() < STALE_WITHIN;
                 Err(match broke {
@@ -350,7 +348,7 @@ impl Dialer {
                     }
                 })
             }
-            Err(_) => {
+            Err(Late) => {
                 // It may be the connection that is dead: whoever comes next makes another.
                 if let Some(connection) = two {
                     connection.mark_shutdown();
@@ -368,7 +366,7 @@ impl Dialer {
         match link {
             Link::One(wire, epoch) => {
                 let sent = request.send(wire).await;
-                let mut one = Box::new(sent.map_err(|error| Broke::One(Fault::Broken(Some(error)), false))?);
+                let mut one = Box::new(sent.map_err(|_| Broke::One(Fault::Broken, false))?);
                 match one.read_head().await {
                     Ok(()) => Ok(Session::One(one, epoch)),
                     Err(fault) => Err(Broke::One(fault, one.has_begun())),

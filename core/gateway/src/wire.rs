@@ -13,6 +13,7 @@ pub mod body;
 pub mod caller;
 pub mod provider;
 
+use crate::alarm::Alarm;
 use body::{Body, Garbled, Step};
 use bytes::{Buf, Bytes, BytesMut};
 use futures::FutureExt;
@@ -21,6 +22,7 @@ use http::header::CONNECTION;
 use pingora::protocols::l4::stream::Stream as Socket;
 use pingora::protocols::{ALPN, Stream};
 use std::io;
+use std::mem::take;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use zeroize::Zeroize;
 
@@ -37,6 +39,8 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub struct Wire {
     stream: Stream,
     buffer: BytesMut,
+    /// For whoever waits for something that comes over it.
+    alarm: Alarm,
 }
 
 /// What a caller's connection speaks.
@@ -50,8 +54,10 @@ pub enum Spoken {
 /// Why no more of a message comes.
 #[derive(Debug)]
 pub enum Fault {
-    /// The connection has ended or broken.
-    Broken(Option<io::Error>),
+    /// The connection has ended.
+    Ended,
+    /// It has broken.
+    Broken,
     /// It is not HTTP as we know it.
     Garbled,
 }
@@ -65,7 +71,7 @@ impl From<Garbled> for Fault {
 impl Wire {
     /// A connection from which nothing has been read.
     pub fn new(stream: Stream) -> Self {
-        Self { stream, buffer: BytesMut::new() }
+        Self { stream, buffer: BytesMut::new(), alarm: Alarm::default() }
     }
 
     /// Finds out what a caller's connection speaks: TLS has negotiated it; in clear text its first bytes say it. `None`: it
@@ -77,11 +83,12 @@ impl Wire {
         }
         let mut wire = Self::new(stream);
         loop {
-            match wire.read(READ).await {
-                Ok(1..) if wire.buffer.starts_with(PREFACE) => return wire.rewound().map(Spoken::Two),
-                Ok(1..) if PREFACE.starts_with(&wire.buffer) => {}
-                Ok(1..) => return Some(Spoken::One(wire)),
-                _ => return None,
+            wire.read(READ).await.ok()?;
+            if wire.buffer.starts_with(PREFACE) {
+                return wire.rewound().map(Spoken::Two);
+            }
+            if !PREFACE.starts_with(&wire.buffer) {
+                return Some(Spoken::One(wire));
             }
         }
     }
@@ -93,10 +100,20 @@ impl Wire {
         Some(socket)
     }
 
-    /// Waits for more bytes; how many came. 0: the end.
-    async fn read(&mut self, most: usize) -> io::Result<usize> {
+    /// Waits for more bytes; how many came.
+    async fn read(&mut self, most: usize) -> Result<usize, Fault> {
         self.make_room(most);
-        self.stream.read_buf(&mut self.buffer).await
+        came(self.stream.read_buf(&mut self.buffer).await)
+    }
+
+    /// What watches its deadlines, for the time of a wait.
+    pub fn lend_alarm(&mut self) -> Alarm {
+        take(&mut self.alarm)
+    }
+
+    /// Takes back what was lent.
+    pub fn return_alarm(&mut self, alarm: Alarm) {
+        self.alarm = alarm;
     }
 
     /// Whether nothing is to be read: no end, no error, no bytes that nobody has asked for.
@@ -127,16 +144,30 @@ impl Wire {
     /// The next bytes, which are there; nothing of them stays behind.
     fn take(&mut self, length: usize) -> Bytes {
         let piece = Bytes::copy_from_slice(&self.buffer[..length]);
+        self.pass(length);
+        piece
+    }
+
+    /// Passes over bytes that are there; nothing of them stays behind.
+    fn pass(&mut self, length: usize) {
         self.buffer[..length].zeroize();
         self.buffer.advance(length);
-        piece
     }
 
     /// A buffer that has become large is let go of: who idles needs none.
     fn slim(&mut self) {
-        if self.buffer.is_empty() && self.buffer.capacity() > 2 * READ {
+        if self.buffer.is_empty() && self.buffer.try_reclaim(2 * READ + 1) {
             self.buffer = BytesMut::new();
         }
+    }
+}
+
+/// How many bytes a read brought; none is the end.
+fn came(read: io::Result<usize>) -> Result<usize, Fault> {
+    match read {
+        Ok(0) => Err(Fault::Ended),
+        Ok(came) => Ok(came),
+        Err(_) => Err(Fault::Broken),
     }
 }
 

@@ -25,6 +25,8 @@ pub async fn attend<T>(
             left = session.leaves() => left?,
         }
         *watched = false;
+    } else {
+        session.flush().await?;
     }
     Ok(work.await)
 }

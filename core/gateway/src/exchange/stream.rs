@@ -197,7 +197,7 @@ impl Exchange<'_> {
                 Some(Ended::Stopped) => break Finish::Stopped(stopped()),
                 None => {}
             }
-            // One read, however many keep-alives it takes: a read that is dropped half way could lose bytes.
+            // One read, however many keep-alives it takes: its deadline is from its beginning.
             let mut chunk = pin!(response.chunk());
             // What has come already leaves together with what came before it: a write each costs more than all else.
             let full = relay.is_full() || unsaid.is_some_and(|since| since.elapsed() >= TOGETHER);

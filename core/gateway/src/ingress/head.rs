@@ -1,11 +1,12 @@
 //! Waiting for the head of a request, with two deadlines: one for it to begin, a shorter one for it to be whole.
 //!
-//! Nobody says that a head has begun before it is complete, so whether one has begun is asked of the socket, and only of those
-//! connections that have waited for a while: an ordinary request costs nothing more.
+//! Behind TLS, and in HTTP/2, nobody says that a head has begun before it is complete, so whether one has is asked of the
+//! socket, and only of those connections that have waited for a while: an ordinary request costs nothing more.
 
 use super::session::Session;
+use crate::alarm::Late;
+use crate::wire::caller::NoRequest;
 use pingora::protocols::SocketDigest;
-use pingora::time::timeout;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,16 +38,21 @@ pub enum Head {
 /// Reads the head of the next request, of at most `limit` bytes.
 pub async fn read(session: &mut Session, patience: Patience, limit: usize) -> Head {
     let mut watch = Watch::new(patience, session.socket(), None);
-    let mut reading = pin!(session.read_head(limit));
-    loop {
-        match timeout(watch.step(), &mut reading).await {
-            Ok(Ok(true)) => return Head::Come,
-            Ok(Ok(false)) => return Head::Nothing,
-            Ok(Err(_)) => return Head::Broken,
-            Err(_) if watch.is_over() => return Head::Nothing,
-            Err(_) => {}
+    let mut alarm = session.lend_alarm();
+    {
+        let mut reading = pin!(session.read_head(limit));
+        loop {
+            match alarm.within(watch.step(), &mut reading).await {
+                Ok(Ok(true)) => break,
+                Ok(Ok(false)) => return Head::Nothing,
+                Ok(Err(NoRequest)) => return Head::Broken,
+                Err(Late) if watch.is_over() => return Head::Nothing,
+                Err(Late) => {}
+            }
         }
     }
+    session.return_alarm(alarm);
+    Head::Come
 }
 
 /// Looks at a socket from time to time.

@@ -3,18 +3,11 @@
 use super::session::Session;
 use crate::refusal::Refusal;
 use bytes::Bytes;
-use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, RETRY_AFTER, TRANSFER_ENCODING,
-};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, TRANSFER_ENCODING};
 use http::{HeaderName, HeaderValue, StatusCode, response};
-use std::time::Duration;
 use weir_llm::api::Api;
 use weir_llm::payload::Payload;
 
-/// How long the rest of a body that nobody wants is read, so that its connection can go on.
-pub const DRAIN: Duration = Duration::from_secs(5);
-/// A longer rest is not waited for: the connection ends.
-const REST: u64 = 1 << 20;
 /// Why writing to the caller failed: it has gone, or reads too slowly.
 #[derive(Debug)]
 pub struct Gone;
@@ -142,7 +135,7 @@ pub async fn refuse_with(
     request_id: &str,
     mark: impl FnOnce(&mut Head),
 ) -> Result<(), Gone> {
-    if refusal.close || is_long_or_withheld(session) {
+    if refusal.close {
         session.close();
     }
     let body = refusal.body(api, request_id);
@@ -159,17 +152,6 @@ pub async fn refuse_with(
     }
     mark(&mut head);
     whole(session, head, body).await
-}
-
-/// Whether the rest of the body is more than is worth reading, or may never come: whoever waits for `100 Continue` may send
-/// its body after a refusal, or the next request, and nobody can tell the two apart.
-fn is_long_or_withheld(session: &mut Session) -> bool {
-    if session.has_read_body() {
-        return false;
-    }
-    let headers = &session.head().headers;
-    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    headers.contains_key(EXPECT) || length.is_some_and(|length| length > REST)
 }
 
 /// A stream's head.

@@ -1,6 +1,7 @@
 //! A caller's side of one exchange, whatever it came over: HTTP/1 is ours, HTTP/2 Pingora's.
 
 use super::respond::Gone;
+use crate::alarm::Alarm;
 use crate::refusal::Refusal;
 use crate::wire::caller::{Caller, NoRequest};
 use bytes::Bytes;
@@ -46,6 +47,21 @@ impl Session {
         }
     }
 
+    /// What watches the deadlines of its connection, for the time of a wait.
+    pub fn lend_alarm(&mut self) -> Alarm {
+        match self {
+            Self::One(one) => one.wire_mut().lend_alarm(),
+            Self::Two(_) => Alarm::default(),
+        }
+    }
+
+    /// Takes back what was lent.
+    pub fn return_alarm(&mut self, alarm: Alarm) {
+        if let Self::One(one) = self {
+            one.wire_mut().return_alarm(alarm);
+        }
+    }
+
     /// Waits for the head of the next request, of at most `limit` bytes. `false`: no more requests come.
     ///
     /// # Errors
@@ -82,13 +98,10 @@ impl Session {
 
     /// How long writes may take. In HTTP/1 `write` is for a whole piece; in HTTP/2 `stall` is for each part of it that the
     /// caller takes.
-    pub fn set_patience(&mut self, write: Duration, stall: Duration, drain: Duration) {
+    pub fn set_patience(&mut self, write: Duration, stall: Duration) {
         match self {
             Self::One(one) => one.set_patience(write),
-            Self::Two(two) => {
-                two.set_write_timeout(Some(stall));
-                two.set_total_drain_timeout(Some(drain));
-            }
+            Self::Two(two) => two.set_write_timeout(Some(stall)),
         }
     }
 
@@ -97,14 +110,6 @@ impl Session {
         match self {
             Self::One(one) => one.close(),
             Self::Two(_) => {}
-        }
-    }
-
-    /// Whether all of the request has been read.
-    pub fn has_read_body(&mut self) -> bool {
-        match self {
-            Self::One(one) => one.has_read_body(),
-            Self::Two(two) => two.is_body_done(),
         }
     }
 
@@ -177,10 +182,14 @@ impl Session {
         }
     }
 
-    /// Leaves a reply as far as it has come.
-    pub async fn break_off(&mut self) {
-        if let Self::One(one) = self {
-            one.break_off().await;
+    /// Writes a head that waits for what follows it.
+    ///
+    /// # Errors
+    /// The caller has gone, or takes nothing.
+    pub async fn flush(&mut self) -> Result<(), Gone> {
+        match self {
+            Self::One(one) => one.flush().await,
+            Self::Two(_) => Ok(()),
         }
     }
 

@@ -105,7 +105,7 @@ pub(super) fn call_failure(mut error: Box<PingoraError>, stale: bool) -> Failure
 pub(super) fn fault_failure(fault: &Fault, replied: bool, stale: bool) -> Failure {
     match fault {
         Fault::Garbled => garbled(),
-        Fault::Broken(_) => Failure { replied, afresh: stale && !replied, ..broken() },
+        Fault::Ended | Fault::Broken => Failure { replied, afresh: stale && !replied, ..broken() },
     }
 }
 

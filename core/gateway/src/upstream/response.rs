@@ -2,12 +2,12 @@
 
 use super::inflate::Inflate;
 use super::{Dialer, Failure};
+use crate::alarm::{Alarm, Late};
 use crate::buffered::Held;
 use crate::wire::provider::Provider;
 use bytes::Bytes;
 use http::response::Parts;
 use pingora::protocols::http::v2::client::Http2Session;
-use pingora::time::timeout;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,13 +63,14 @@ pub struct Response {
     session: Session,
     dialer: Arc<Dialer>,
     idle: Duration,
+    alarm: Alarm,
     /// What undoes the body's compression, if it has any.
     inflate: Option<Inflate>,
 }
 
 impl Response {
-    pub(super) const fn new(session: Session, dialer: Arc<Dialer>, idle: Duration) -> Self {
-        Self { session, dialer, idle, inflate: None }
+    pub(super) const fn new(session: Session, dialer: Arc<Dialer>, idle: Duration, alarm: Alarm) -> Self {
+        Self { session, dialer, idle, alarm, inflate: None }
     }
 
     /// The head of the reply.
@@ -135,13 +136,13 @@ impl Response {
     }
 
     async fn piece(&mut self) -> Result<Option<Bytes>, Failure> {
-        match timeout(self.idle, pin!(self.session.read())).await {
+        match self.alarm.within(self.idle, pin!(self.session.read())).await {
             Ok(Ok(chunk)) => Ok(chunk),
             Ok(Err(BrokeOff)) => Err(Failure {
                 replied: true,
                 ..Failure::new(ErrorClass::Network, "the provider's reply broke off before its end")
             }),
-            Err(_) => Err(Failure {
+            Err(Late) => Err(Failure {
                 replied: true,
                 ..Failure::new(
                     ErrorClass::TimeoutIdle,
@@ -179,7 +180,7 @@ impl Response {
     /// Waits a moment for the end of a body whose last event has come, and gives the connection back.
     pub async fn finish(mut self) {
         // Whatever comes after the last event is of no use to anybody.
-        if matches!(timeout(LINGER, self.session.read()).await, Ok(Ok(None))) {
+        if matches!(self.alarm.within(LINGER, self.session.read()).await, Ok(Ok(None))) {
             self.release().await;
         } else {
             self.session.cut().await;
@@ -190,7 +191,10 @@ impl Response {
     pub async fn release(self) {
         match self.session {
             Session::One(one, epoch) => match one.into_idle() {
-                Ok(wire) => self.dialer.shelf.keep(wire, epoch),
+                Ok(mut wire) => {
+                    wire.return_alarm(self.alarm);
+                    self.dialer.shelf.keep(wire, epoch);
+                }
                 Err(mut one) => one.shut().await,
             },
             // Its connection is everybody's; a stream that has not ended is reset when it is let go of.

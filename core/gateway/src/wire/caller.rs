@@ -1,6 +1,6 @@
 //! A caller's connection that speaks HTTP/1: one request after another.
 
-use super::body::Body;
+use super::body::{Body, Step};
 use super::{Fault, READ, Wire, appetite, next, says};
 use crate::ingress::framing;
 use crate::ingress::respond::Gone;
@@ -21,8 +21,6 @@ use tokio::io::AsyncWriteExt;
 const HEAD: usize = 1 << 10;
 /// How long a write may take unless somebody says so.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long the rest of a body that nobody wants is read, so that the connection can go on.
-const DRAIN: Duration = Duration::from_secs(5);
 /// How long, and how much, is read of a connection that ends, so that the system does not reset it before the caller has
 /// read why.
 const LINGER: Duration = Duration::from_secs(1);
@@ -88,6 +86,11 @@ impl Caller {
         }
     }
 
+    /// The connection itself.
+    pub const fn wire_mut(&mut self) -> &mut Wire {
+        &mut self.wire
+    }
+
     /// What the kernel knows of the connection.
     pub const fn socket(&self) -> Option<&Arc<SocketDigest>> {
         self.socket.as_ref()
@@ -128,10 +131,8 @@ impl Caller {
                 self.begin(end, limit);
                 return Ok(true);
             }
-            match self.wire.read(READ).await {
-                Ok(1..) => {}
-                _ if self.wire.buffer.is_empty() => return Ok(false),
-                _ => return Err(NoRequest),
+            if self.wire.read(READ).await.is_err() {
+                return if self.wire.buffer.is_empty() { Ok(false) } else { Err(NoRequest) };
             }
         }
     }
@@ -177,11 +178,14 @@ impl Caller {
             if let Some(piece) = next(&mut self.wire, &mut self.body)? {
                 return Ok(piece);
             }
-            match self.wire.read(appetite(&self.body)).await {
-                Ok(0) => return Err(Fault::Broken(None)),
-                Ok(_) => {}
-                Err(error) => return Err(Fault::Broken(Some(error))),
-            }
+            self.wire.read(appetite(&self.body)).await?;
+        }
+    }
+
+    /// Passes over what has come of a body that nobody wants.
+    fn pass_body(&mut self) {
+        while let Ok(Step::Piece(length)) = self.body.step(&mut self.wire.buffer) {
+            self.wire.pass(length);
         }
     }
 
@@ -201,14 +205,16 @@ impl Caller {
         if !self.has_read_body() || !self.wire.buffer.is_empty() {
             return Ok(());
         }
-        match self.wire.read(READ).await {
-            Ok(1..) => Ok(()),
-            _ => Err(Gone),
-        }
+        self.wire.read(READ).await.map(drop).map_err(|_| Gone)
     }
 
-    /// Says a head; it goes out with what follows, or when somebody waits for the caller.
+    /// Says a head; it goes out with what follows, or when somebody waits for the caller. What is left of the request's body
+    /// is not waited for: it may be long, or never come, and what comes then may be another request.
     pub fn say(&mut self, head: &response::Parts) {
+        self.pass_body();
+        if !self.has_read_body() {
+            self.close();
+        }
         self.reply = match (&head.status, &self.request.method) {
             (&StatusCode::NO_CONTENT | &StatusCode::NOT_MODIFIED, _) | (_, &Method::HEAD) => Reply::Bodiless,
             _ if head.headers.contains_key(TRANSFER_ENCODING) => Reply::Chunks,
@@ -275,7 +281,10 @@ impl Caller {
     }
 
     /// Writes a head that waits. It can be dropped and called again.
-    async fn flush(&mut self) -> Result<(), Gone> {
+    ///
+    /// # Errors
+    /// The caller has gone or takes nothing.
+    pub async fn flush(&mut self) -> Result<(), Gone> {
         if self.torn {
             return Err(Gone);
         }
@@ -305,42 +314,23 @@ impl Caller {
         }
     }
 
-    /// Leaves a reply as far as it has come; its head has.
-    pub async fn break_off(&mut self) {
-        // Who has gone needs not be told.
-        let _ = self.flush().await;
-    }
-
     /// Ends a connection whose request has not been read to its end: the caller is told that no more comes, and gets a moment
     /// to read what has.
     pub async fn linger(&mut self) {
         if self.keeps || self.has_read_body() {
             return;
         }
-        self.wire.shut().await;
         let reading = async {
+            self.wire.shut().await;
             let mut left = LINGER_BYTES;
             while left > 0 {
-                self.wire.buffer.clear();
-                match self.wire.read(READ).await {
-                    Ok(read @ 1..) => left = left.saturating_sub(read),
-                    _ => return,
-                }
+                self.wire.pass(self.wire.buffer.len());
+                let Ok(read) = self.wire.read(READ).await else { return };
+                left = left.saturating_sub(read);
             }
         };
         // Whoever goes on sending has been told.
         let _ = timeout(LINGER, pin!(reading)).await;
-    }
-
-    /// Reads the rest of a body that nobody wants; whether it came to its end.
-    async fn drain(&mut self) -> bool {
-        loop {
-            match self.read_body().await {
-                Ok(Some(_)) => {}
-                Ok(None) => return true,
-                Err(_) => return false,
-            }
-        }
     }
 
     /// Ends the exchange; whether another request may come. Bytes that came ahead of their time end the connection: while
@@ -351,10 +341,10 @@ impl Caller {
             self.wire.shut().await;
             return false;
         }
-        // Most requests have been read, and a timer would cost more than to see it.
-        let is_read = self.has_read_body() || timeout(DRAIN, pin!(self.drain())).await.unwrap_or(false);
+        // Neither a key nor a large buffer stays with a connection that nobody uses.
+        self.request = nothing();
         self.wire.slim();
-        is_read && self.wire.buffer.is_empty()
+        self.wire.buffer.is_empty()
     }
 }
 
@@ -400,5 +390,151 @@ fn length(headers: &HeaderMap) -> u64 {
 fn put(out: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
     for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
         out.extend_from_slice(part);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::UnixStream;
+
+    const LIMIT: usize = 4096;
+
+    fn pair() -> (Caller, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let stream = pingora::protocols::l4::stream::Stream::from(ours);
+        (Caller::new(Wire::new(Box::new(stream))), theirs)
+    }
+
+    fn reply(framing: &'static str, value: &'static str) -> response::Parts {
+        let (mut head, ()) = response::Response::new(()).into_parts();
+        head.headers.insert(HeaderName::from_static(framing), HeaderValue::from_static(value));
+        head
+    }
+
+    /// What has come over a connection, with `?` for the date.
+    async fn heard(theirs: &mut UnixStream) -> String {
+        let mut all = Vec::with_capacity(4096);
+        theirs.read_buf(&mut all).await.unwrap();
+        let text = String::from_utf8(all).unwrap();
+        let dated = text.split("\r\n").map(|line| if line.starts_with("date: ") { "?" } else { line });
+        dated.collect::<Vec<_>>().join("\r\n")
+    }
+
+    async fn asked(caller: &mut Caller, theirs: &mut UnixStream, request: &str) {
+        theirs.write_all(request.as_bytes()).await.unwrap();
+        assert!(caller.read_head(LIMIT).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_head_and_what_follows_it_are_one_write() {
+        let (mut caller, mut theirs) = pair();
+        asked(&mut caller, &mut theirs, "GET /a?b HTTP/1.1\r\nHost: x\r\nX: 1\r\nX: 2\r\n\r\n").await;
+        assert_eq!((caller.head().uri.path(), caller.head().uri.query()), ("/a", Some("b")));
+        assert_eq!(caller.head().headers.get_all("x").iter().count(), 2);
+        caller.say(&reply("content-length", "2"));
+        caller.write("hi".into(), true).await.unwrap();
+        let expected = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n?\r\nconnection: keep-alive\r\n\r\nhi";
+        assert_eq!(heard(&mut theirs).await, expected);
+        assert!(caller.finish().await);
+        asked(&mut caller, &mut theirs, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+        caller.say(&reply("transfer-encoding", "chunked"));
+        caller.write("0123456789".into(), false).await.unwrap();
+        let expected = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n?\r\nconnection: close\r\n\r\na\r\n0123456789\r\n";
+        assert_eq!(heard(&mut theirs).await, expected);
+        caller.write("hi".into(), true).await.unwrap();
+        assert_eq!(heard(&mut theirs).await, "2\r\nhi\r\n0\r\n\r\n");
+        assert!(!caller.finish().await);
+        assert_eq!(heard(&mut theirs).await, "", "it is closed");
+    }
+
+    #[tokio::test]
+    async fn a_head_does_not_wait_for_what_does_not_come() {
+        let (mut caller, mut theirs) = pair();
+        asked(&mut caller, &mut theirs, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        caller.say(&reply("transfer-encoding", "chunked"));
+        tokio::select! {
+            left = caller.leaves() => panic!("{left:?}"),
+            heard = heard(&mut theirs) => assert!(heard.ends_with("connection: keep-alive\r\n\r\n"), "{heard}"),
+        }
+        caller.write(Bytes::new(), true).await.unwrap();
+        assert_eq!(heard(&mut theirs).await, "0\r\n\r\n");
+        assert!(caller.finish().await);
+        drop(theirs);
+        assert!(!caller.read_head(LIMIT).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn what_is_left_of_a_body_is_never_taken_for_a_request() {
+        let head = |more: &str| format!("POST / HTTP/1.1\r\nHost: x\r\n{more}\r\n\r\n");
+        for (request, goes_on) in [
+            (head("Content-Length: 5") + "hello", true),
+            (head("Transfer-Encoding: chunked") + "5\r\nhello\r\n0\r\n\r\n", true),
+            (head("Content-Length: 5") + "hell", false),
+            (head("Content-Length: 5\r\nExpect: 100-continue"), false),
+            (head("Transfer-Encoding: chunked") + "5\r\nhello\r\n", false),
+            (head("Transfer-Encoding: chunked") + "5\nhello\n0\n\n", false),
+            // A request ahead of its time.
+            (head("Content-Length: 5") + "hello" + &*head("Content-Length: 0"), false),
+        ] {
+            let (mut caller, mut theirs) = pair();
+            asked(&mut caller, &mut theirs, &request).await;
+            caller.say(&reply("content-length", "0"));
+            caller.write(Bytes::new(), true).await.unwrap();
+            let said = heard(&mut theirs).await;
+            let ahead = request.matches("POST").count() > 1;
+            assert_eq!(said.contains("keep-alive"), goes_on || ahead, "{request:?}: {said}");
+            assert_eq!(caller.finish().await, goes_on, "{request:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reply_that_is_not_whole_ends_its_connection() {
+        for (framing, value) in [("content-length", "9"), ("transfer-encoding", "chunked")] {
+            let (mut caller, mut theirs) = pair();
+            asked(&mut caller, &mut theirs, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+            caller.say(&reply(framing, value));
+            caller.write("hi".into(), false).await.unwrap();
+            assert!(!caller.finish().await, "{framing}");
+        }
+        let (mut caller, mut theirs) = pair();
+        asked(&mut caller, &mut theirs, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        caller.say(&reply("content-length", "1"));
+        assert!(caller.write("hi".into(), true).await.is_err(), "longer than it says");
+    }
+
+    #[tokio::test]
+    async fn who_asks_for_the_head_alone_gets_no_body() {
+        let (mut caller, mut theirs) = pair();
+        asked(&mut caller, &mut theirs, "HEAD / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n").await;
+        caller.say(&reply("content-length", "2"));
+        caller.write("hi".into(), true).await.unwrap();
+        assert!(heard(&mut theirs).await.ends_with("connection: keep-alive\r\n\r\n"));
+        assert!(caller.finish().await);
+    }
+
+    #[tokio::test]
+    async fn a_head_that_is_none_is_known_at_once() {
+        let long = format!("GET /v1/messages HTTP/1.1\r\nX: {}", "x".repeat(LIMIT));
+        let cases =
+            [("GET /v1/messages HTTP/1.1\nHost: x\n", 400), ("POST / HTTP/1.1\r\n\r\n", 400), (&long, 431)];
+        for (request, status) in cases {
+            let (mut caller, mut theirs) = pair();
+            asked(&mut caller, &mut theirs, request).await;
+            assert_eq!(caller.take_fault().unwrap().status, status, "{request:?}");
+            assert_eq!(caller.head().uri.path(), request.split(' ').nth(1).unwrap());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_write_that_is_broken_off_is_the_last() {
+        let (mut caller, mut theirs) = pair();
+        asked(&mut caller, &mut theirs, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        caller.say(&reply("transfer-encoding", "chunked"));
+        caller.set_patience(Duration::from_millis(20));
+        let large = Bytes::from(vec![b'x'; 16 << 20]);
+        assert!(caller.write(large, false).await.is_err(), "nobody reads");
+        assert!(caller.write("hi".into(), true).await.is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! A provider's connection that speaks HTTP/1.1: one request, and its reply.
 
 use super::body::Body;
-use super::{Fault, READ, Wire, appetite, next, says};
+use super::{Fault, READ, Wire, appetite, came, next, says};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, response};
@@ -75,7 +75,10 @@ impl Provider {
                     continue;
                 }
                 self.body = framed(&head)?;
-                self.keeps = goes_on(&head);
+                // What says its length in two ways may have been read in another on the way here.
+                let is_framed_twice =
+                    head.headers.contains_key(TRANSFER_ENCODING) && head.headers.contains_key(CONTENT_LENGTH);
+                self.keeps = goes_on(&head) && !is_framed_twice;
                 self.head = head;
                 return Ok(());
             }
@@ -141,7 +144,7 @@ impl Provider {
                 return Ok(piece);
             }
             match self.more(appetite(&self.body)).await {
-                Err(Fault::Broken(None)) if self.body == Body::Close => {
+                Err(Fault::Ended) if self.body == Body::Close => {
                     self.body = Body::Done;
                     self.keeps = false;
                     return Ok(None);
@@ -161,11 +164,7 @@ impl Provider {
             }
             pin!(self.wire.stream.read_buf(&mut self.wire.buffer)).poll(cx)
         });
-        match read.await {
-            Ok(0) => Err(Fault::Broken(None)),
-            Ok(_) => Ok(()),
-            Err(error) => Err(Fault::Broken(Some(error))),
-        }
+        came(read.await).map(drop)
     }
 
     /// The connection, if the reply has been read to its end, all of the request has gone over it, and another may follow.
@@ -249,4 +248,115 @@ fn goes_on(head: &response::Parts) -> bool {
     // RFC 9112, 6.1: what HTTP/1.0 knows nothing of was added on the way.
     let in_chunks = head.headers.contains_key(TRANSFER_ENCODING);
     !says("close") && (head.version == Version::HTTP_11 || says("keep-alive") && !in_chunks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::UnixStream;
+
+    /// A reply's head and body as they are read, or what is wrong with them; and whether its connection is used again.
+    async fn read(reply: &str) -> Result<(u16, Vec<(String, String)>, String, bool), Fault> {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let stream = pingora::protocols::l4::stream::Stream::from(ours);
+        let request = Bytes::from_static(b"GET / HTTP/1.1\r\n\r\n");
+        let mut provider =
+            Provider::send(Wire::new(Box::new(stream)), &request, Payload::default()).await.unwrap();
+        // A byte at a time: however it comes, it is one reply.
+        let writing = tokio::spawn({
+            let reply = reply.to_owned();
+            async move {
+                for byte in reply.bytes() {
+                    theirs.write_all(&[byte]).await.unwrap();
+                    tokio::task::yield_now().await;
+                }
+                if !reply.contains("keep") {
+                    theirs.shutdown().await.unwrap();
+                }
+                theirs
+            }
+        });
+        provider.read_head().await?;
+        let mut body = Vec::new();
+        while let Some(piece) = provider.read().await? {
+            body.extend_from_slice(&piece);
+        }
+        let _theirs = writing.await.unwrap();
+        let head = provider.head().clone();
+        let pairs = head.headers.iter();
+        let pairs = pairs.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
+        let (pairs, body) = (pairs.collect(), String::from_utf8(body).unwrap());
+        Ok((head.status.as_u16(), pairs, body, provider.into_idle().is_ok()))
+    }
+
+    #[tokio::test]
+    async fn a_reply_ends_where_its_head_says() {
+        let cases = [
+            ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi", "hi", true),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 2, 2\r\ncontent-length: 2\r\n\r\nhi", "hi", true),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", "hi", true),
+            ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200\r\ncontent-length: 2\r\n\r\nhi", "hi", true),
+            ("HTTP/1.1 204 No Content\r\ncontent-length: 2\r\n\r\n", "", true),
+            ("HTTP/1.1 200 OK\r\n\r\nhi", "hi", false),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\nhi", "hi", false),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: x, Close\r\n\r\nhi", "hi", false),
+            ("HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nhi", "hi", false),
+            ("HTTP/1.0 200 OK\r\ncontent-length: 2\r\nconnection: keep-alive\r\n\r\nhi", "hi", true),
+            // Read in the safer of two ways, and no more than once.
+            (
+                "HTTP/1.1 200 OK\r\ncontent-length: 9\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+                "hi",
+                false,
+            ),
+        ];
+        for (reply, expected, reused) in cases {
+            let (_, _, body, goes_on) = read(reply).await.unwrap_or_else(|_| panic!("{reply:?}"));
+            assert_eq!((body.as_str(), goes_on), (expected, reused), "{reply:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_reply_is_told_from_one_that_broke_off() {
+        for (reply, garbled) in [
+            ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nhi!", true),
+            ("HTTP/1.1 200 OK\r\ncontent-length: -2\r\n\r\nhi", true),
+            ("HTTP/1.1 2000 OK\r\n\r\n", true),
+            ("SSH-2.0-OpenSSH\r\n", true),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nx\r\nhi\r\n0\r\n\r\n", true),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhi", false),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n", false),
+            ("HTTP/1.1 200 OK\r\ncontent-le", false),
+            ("", false),
+        ] {
+            let fault = read(reply).await.unwrap_err();
+            assert_eq!(matches!(fault, Fault::Garbled), garbled, "{reply:?}: {fault:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn headers_are_what_was_said() {
+        let reply = "HTTP/1.1 429 Slow down\r\nRetry-After : 3\r\nX:\r\nY: a\r\n b\r\nx: 2\r\ncontent-length: 0\r\n\r\n";
+        let (status, headers, ..) = read(reply).await.unwrap();
+        let headers: Vec<(&str, &str)> = headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        assert_eq!(status, 429);
+        for header in [("retry-after", "3"), ("x", ""), ("x", "2"), ("y", "a   b"), ("content-length", "0")] {
+            assert!(headers.contains(&header), "{header:?} in {headers:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_head_has_its_bounds() {
+        let long = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(2 * MOST));
+        let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: y\r\n".repeat(MOST_HEADERS + 1));
+        for reply in [long, many] {
+            let (ours, mut theirs) = UnixStream::pair().unwrap();
+            let stream = pingora::protocols::l4::stream::Stream::from(ours);
+            let wire = Wire::new(Box::new(stream));
+            let mut provider =
+                Provider::send(wire, &Bytes::from_static(b"x"), Payload::default()).await.unwrap();
+            let writing = tokio::spawn(async move { theirs.write_all(reply.as_bytes()).await });
+            assert!(matches!(provider.read_head().await, Err(Fault::Garbled)));
+            writing.abort();
+        }
+    }
 }

@@ -29,9 +29,9 @@ use crate::posting::Posting;
 use crate::reservation::SettleError;
 
 /// Rows in one transaction. More gains nothing and makes the first of them wait.
-const BATCH: usize = 256;
+const BATCH: usize = 1024;
 /// For how long rows that nobody waits for are let gather.
-const GATHER: Duration = Duration::from_millis(5);
+const GATHER: Duration = Duration::from_millis(25);
 /// The longest sleep while holds are pending: the wall clock may be set.
 const NAP: Duration = Duration::from_secs(30);
 
