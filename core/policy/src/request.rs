@@ -1,6 +1,9 @@
 //! Content by reference: what a policy may ask of a request or a reply, and a note of whether it did.
 
+mod headers;
 mod session;
+
+pub use headers::Headers;
 
 use crate::head::Head;
 use crate::matcher::{Matchers, Set, TextHit};
@@ -15,15 +18,11 @@ use weir_llm::request::{Patch, Request, Segment, SegmentEdit};
 
 pub use weir_llm::request::{Role, SegmentKind};
 
-/// Credentials never reach a policy, whatever the caller of [`RequestView::new`] passes.
-const HIDDEN_HEADERS: [&str; 6] =
-    ["authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-goog-api-key"];
-
 /// One request, or the reply to it, as policies see it. Reads of content, headers and attributes are counted: see [`RequestView::tainted`].
 pub struct RequestView {
     head: Head,
     content: Content,
-    headers: Arc<[(String, String)]>,
+    headers: Headers,
     notes: Arc<Notes>,
     vault: Arc<Vault>,
     unescaped: OnceLock<Box<[OnceLock<Box<str>>]>>,
@@ -118,8 +117,7 @@ impl AccessError {
 impl RequestView {
     /// The view of a request; headers that carry credentials and `x-weir-*` are left out.
     #[must_use]
-    pub fn new(head: Head, request: Arc<Request>, mut headers: Vec<(String, String)>) -> Self {
-        headers.retain(|(name, _)| !hidden(name));
+    pub fn new(head: Head, request: Arc<Request>, headers: impl Into<Headers>) -> Self {
         Self {
             head,
             content: Content::Request(request),
@@ -362,10 +360,7 @@ impl RequestView {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.read_other();
-        self.headers
-            .iter()
-            .find(|(known, _)| known.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
+        self.headers.get(name)
     }
 
     /// What an earlier policy of this exchange noted under a key, else the request's tag of that name.
@@ -463,7 +458,7 @@ impl RequestView {
         Self {
             head: self.head.clone(),
             content: self.content.clone(),
-            headers: Arc::clone(&self.headers),
+            headers: self.headers.clone(),
             notes: Arc::clone(&self.notes),
             vault: Arc::clone(&self.vault),
             unescaped: OnceLock::new(),
@@ -527,11 +522,6 @@ impl TaintScope {
     pub fn tainted(&self, view: &RequestView) -> bool {
         self.read_content(view) || view.other_reads.load(Ordering::Relaxed) != self.other
     }
-}
-
-fn hidden(name: &str) -> bool {
-    let weir = name.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("x-weir-"));
-    weir || HIDDEN_HEADERS.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 fn range(len: usize, start: u32, end: u32) -> Result<std::ops::Range<usize>, AccessError> {

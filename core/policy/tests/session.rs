@@ -15,7 +15,7 @@ fn session(fields: Value, header: Option<&str>, said: &str) -> String {
     body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     let request = Request::parse(Api::Chat, body.to_string().into_bytes().into()).unwrap();
     let headers = header.map(|value| ("X-Session-Id".to_owned(), value.to_owned()));
-    let view = RequestView::new(head(), Arc::new(request), headers.into_iter().collect());
+    let view = RequestView::new(head(), Arc::new(request), headers.into_iter().collect::<Vec<_>>());
     view.with_secret([7; 32]).session().unwrap().to_owned()
 }
 

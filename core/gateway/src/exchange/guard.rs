@@ -103,7 +103,7 @@ impl Exchange<'_> {
         let frames = request.stream().then(|| translate::replay(request.api(), body.expose(), &ask));
         self.record.status = 200;
         if let Some(frames) = frames {
-            let mut head = respond::stream_head(&self.id)?;
+            let mut head = respond::stream_head(&self.id);
             self.mark(&mut head, None);
             respond::frames(self.session, head, frames).await?;
         } else {

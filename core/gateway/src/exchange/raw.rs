@@ -109,7 +109,7 @@ impl Exchange<'_> {
         (mut response, until): (Response, Instant),
     ) -> Result<(), End> {
         let kind = response.header("content-type").unwrap_or("application/octet-stream").to_owned();
-        let mut head = respond::chunked_head(&kind, &self.id)?;
+        let mut head = respond::chunked_head(&kind, &self.id);
         self.mark(&mut head, Some((&served, None)));
         self.record.status = 200;
         self.record.ttft = Some(self.started.elapsed());

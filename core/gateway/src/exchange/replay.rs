@@ -145,7 +145,7 @@ impl Exchange<'_> {
         // Names and values are quoted, so that none of them reads like two.
         asked.push_str(&format!("\n{project:?}{key:?}{user:?}{}{}{tags:?}", head.stream, head.body_bytes));
         if admitted.route.asked.headers() {
-            asked.push_str(&format!("{:?}", visible(&self.session.head().headers)));
+            asked.push_str(&format!("{:?}", visible(&self.session.head().headers).collect::<Vec<_>>()));
         }
     }
 
@@ -183,7 +183,7 @@ impl Exchange<'_> {
         self.record.ttft = Some(self.started.elapsed());
         if request.stream() {
             let frames = translate::replay(request.api(), entry.body.expose(), &self.ask(request, &model));
-            let mut head = respond::stream_head(&self.id)?;
+            let mut head = respond::stream_head(&self.id);
             self.mark_hit(&mut head, entry);
             return Ok(respond::frames(self.session, head, frames).await?);
         }
@@ -197,7 +197,7 @@ impl Exchange<'_> {
         respond::put_text(head, name::TARGET, &entry.target);
         respond::put_text(head, name::COST, "0.000000000");
         if let Some(dropped) = &entry.dropped {
-            respond::put(head, name::DROPPED, dropped.clone());
+            respond::put(head, &name::DROPPED, dropped);
         }
     }
 }

@@ -72,7 +72,7 @@ impl Exchange<'_> {
         if request.stream() {
             // The provider answered a request for a stream with a whole reply; the caller gets what it asked for.
             let frames = translate::replay(request.api(), body.expose(), &self.ask(request, &model));
-            let mut head = respond::stream_head(&self.id)?;
+            let mut head = respond::stream_head(&self.id);
             self.mark(&mut head, Some((&served, Some(money))));
             self.record.bytes_out = frames.iter().map(|frame| frame.len() as u64).sum();
             return Ok(respond::frames(self.session, head, frames).await?);
@@ -113,7 +113,7 @@ impl Exchange<'_> {
         }
         if self.record.cache != CacheState::Hit {
             for (name, value) in &served.headers {
-                put(head, name.clone(), value.clone());
+                put(head, name, value);
             }
         }
     }
@@ -123,7 +123,7 @@ impl Marks {
     /// Adds them to a head.
     pub fn put(&self, head: &mut Head) {
         respond::put_text(head, name::GENERATION, &self.generation);
-        respond::put(head, name::ATTEMPTS, self.attempts.into());
+        respond::put_number(head, name::ATTEMPTS, self.attempts as u64);
         if let Some(explanation) = &self.explanation {
             respond::put_text(head, name::EXPLAIN, explanation);
         }

@@ -75,7 +75,7 @@ impl Exchange<'_> {
             let opened = Opened { served, response, relay, until };
             return Box::pin(self.collected(admitted, request, opened, recording)).await;
         }
-        let mut head = respond::stream_head(&self.id)?;
+        let mut head = respond::stream_head(&self.id);
         self.mark(&mut head, Some((&served, None)));
         self.record.status = 200;
         let ttft = served.began.elapsed();

@@ -10,7 +10,7 @@ use weir_llm::estimate;
 use weir_llm::price::Nanos;
 use weir_llm::request::Request;
 use weir_policy::pipeline::Asked;
-use weir_policy::{Budget, DataClass, Head, RequestView};
+use weir_policy::{Budget, DataClass, Head, Headers, RequestView};
 
 impl Exchange<'_> {
     /// The view that the first hook gets; those after it get what edits make of it.
@@ -21,7 +21,10 @@ impl Exchange<'_> {
         terms: &Terms,
         request: &Arc<Request>,
     ) -> Arc<RequestView> {
-        let headers = if route.asked.headers() { visible(&self.session.head().headers) } else { Vec::new() };
+        let headers = match route.asked.headers() {
+            true => visible(&self.session.head().headers).collect(),
+            false => Headers::default(),
+        };
         let head = self.head(caller, route, terms, request);
         Arc::new(RequestView::new(head, Arc::clone(request), headers).with_secret(self.gateway.hashes))
     }
@@ -88,7 +91,7 @@ fn tags(caller: &Caller) -> Arc<[(String, String)]> {
 }
 
 /// The headers that a policy may see: no credentials, nothing of ours.
-pub(super) fn visible(headers: &HeaderMap) -> Vec<(String, String)> {
+pub(super) fn visible(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
     headers
         .iter()
         .filter(|(name, _)| {
@@ -96,8 +99,7 @@ pub(super) fn visible(headers: &HeaderMap) -> Vec<(String, String)> {
             !matches!(name, "authorization" | "proxy-authorization" | "cookie" | "x-api-key" | "api-key")
                 && !name.starts_with("x-weir-")
         })
-        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
-        .collect()
+        .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use super::session::Session;
 use crate::refusal::Refusal;
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, TRANSFER_ENCODING};
-use http::{HeaderName, HeaderValue, StatusCode, response};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, StatusCode};
 use weir_llm::api::Api;
 use weir_llm::payload::Payload;
 
@@ -40,58 +40,99 @@ pub mod name {
     pub const USAGE_SOURCE: HeaderName = HeaderName::from_static("x-weir-usage-source");
 }
 
-/// A reply's head until it is written. Pingora's own type spells each name anew when it is put in.
-pub type Head = response::Parts;
+/// A reply's head until it is written, in the form in which HTTP/1.1 has it: most go out that way, and each header is said
+/// once.
+pub struct Head {
+    status: StatusCode,
+    /// How long the body is, if that is known.
+    length: Option<usize>,
+    /// A line a header.
+    lines: Vec<u8>,
+}
+
+/// What the lines of most heads take.
+const LINES: usize = 640;
+
+impl Head {
+    /// A head without headers.
+    pub fn new(status: StatusCode, length: Option<usize>) -> Self {
+        Self { status, length, lines: Vec::with_capacity(LINES) }
+    }
+
+    /// The reply's status.
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// How long the body is; `None`: that is not known yet.
+    pub const fn length(&self) -> Option<usize> {
+        self.length
+    }
+
+    /// The headers but for those that say how long the body is: each a name, `: `, a value and CRLF.
+    pub fn lines(&self) -> &[u8] {
+        &self.lines
+    }
+
+    /// The headers one by one, as [`Head::lines`].
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        let text = std::str::from_utf8(&self.lines).unwrap_or_default();
+        text.split_terminator("\r\n").filter_map(|line| line.split_once(": "))
+    }
+
+    fn line(&mut self, name: &str, value: &[u8]) {
+        for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+            self.lines.extend_from_slice(part);
+        }
+    }
+}
 
 /// A JSON reply's head.
 ///
 /// # Errors
 /// For a status that there is not, of which nobody here makes one.
 pub fn json_head(status: u16, length: usize, request_id: &str) -> Result<Head, Gone> {
-    typed(status, HeaderValue::from_static("application/json"), length, request_id)
+    whole_head(status, "application/json", length, request_id)
 }
 
 /// The head of a reply whose length is known.
 ///
 /// # Errors
-/// As [`json_head`]; also for a type that no header may carry.
+/// As [`json_head`].
 pub fn whole_head(status: u16, kind: &str, length: usize, request_id: &str) -> Result<Head, Gone> {
-    typed(status, HeaderValue::from_str(kind).map_err(|_| Gone)?, length, request_id)
-}
-
-fn typed(status: u16, kind: HeaderValue, length: usize, request_id: &str) -> Result<Head, Gone> {
-    let mut head = empty(status)?;
-    put(&mut head, CONTENT_TYPE, kind);
-    put(&mut head, CONTENT_LENGTH, HeaderValue::from(length));
+    let status = StatusCode::from_u16(status).map_err(|_| Gone)?;
+    let mut head = Head::new(status, Some(length));
+    put_text(&mut head, CONTENT_TYPE, kind);
     put_ids(&mut head, request_id);
-    Ok(head)
-}
-
-fn empty(status: u16) -> Result<Head, Gone> {
-    let (mut head, ()) = http::Response::new(()).into_parts();
-    head.status = StatusCode::from_u16(status).map_err(|_| Gone)?;
-    head.headers.reserve(16);
     Ok(head)
 }
 
 /// The request's id under the names that the official SDKs read.
 fn put_ids(head: &mut Head, request_id: &str) {
-    let Ok(value) = HeaderValue::from_str(request_id) else { return };
-    put(head, name::X_REQUEST_ID, value.clone());
-    put(head, name::REQUEST_ID, value.clone());
-    put(head, name::WEIR_REQUEST_ID, value);
-}
-
-/// Sets a header whose value is known to be good.
-pub fn put(head: &mut Head, name: HeaderName, value: HeaderValue) {
-    head.headers.insert(name, value);
-}
-
-/// Sets a header from text; text that no header may carry is left out.
-pub fn put_text(head: &mut Head, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        put(head, name, value);
+    for name in [name::X_REQUEST_ID, name::REQUEST_ID, name::WEIR_REQUEST_ID] {
+        put_text(head, name, request_id);
     }
+}
+
+/// Adds a header whose value is another's.
+pub fn put(head: &mut Head, name: &HeaderName, value: &HeaderValue) {
+    match value.to_str() {
+        Ok(text) => head.line(name.as_str(), text.as_bytes()),
+        // Bytes that are no text are for HTTP/1.1 alone to carry, and no SDK reads them.
+        Err(_) => tracing::debug!(%name, "a header's value is no text"),
+    }
+}
+
+/// Adds a header from text; text that no header may carry is left out.
+pub fn put_text(head: &mut Head, name: HeaderName, value: &str) {
+    if value.bytes().all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte)) {
+        head.line(name.as_str(), value.as_bytes());
+    }
+}
+
+/// Adds a header that is a number.
+pub fn put_number(head: &mut Head, name: HeaderName, value: u64) {
+    head.line(name.as_str(), itoa::Buffer::new().format(value).as_bytes());
 }
 
 /// Writes a whole reply.
@@ -141,38 +182,31 @@ pub async fn refuse_with(
     let body = refusal.body(api, request_id);
     let mut head = json_head(refusal.status_for(api), body.len(), request_id)?;
     if let Some(ms) = refusal.retry_after_ms {
-        put(&mut head, RETRY_AFTER, HeaderValue::from(ms.div_ceil(1000)));
-        put(&mut head, HeaderName::from_static("retry-after-ms"), HeaderValue::from(ms));
+        put_number(&mut head, RETRY_AFTER, ms.div_ceil(1000).into());
+        put_number(&mut head, HeaderName::from_static("retry-after-ms"), ms.into());
     }
     for (name, value) in &refusal.headers {
-        put(&mut head, name.clone(), value.clone());
+        put(&mut head, name, value);
     }
     if let Some(allow) = refusal.allow {
-        put(&mut head, ALLOW, HeaderValue::from_static(allow));
+        put_text(&mut head, ALLOW, allow);
     }
     mark(&mut head);
     whole(session, head, body).await
 }
 
 /// A stream's head.
-///
-/// # Errors
-/// As [`json_head`].
-pub fn stream_head(request_id: &str) -> Result<Head, Gone> {
+pub fn stream_head(request_id: &str) -> Head {
     chunked_head("text/event-stream; charset=utf-8", request_id)
 }
 
 /// The head of a reply whose length is not known.
-///
-/// # Errors
-/// As [`whole_head`].
-pub fn chunked_head(kind: &str, request_id: &str) -> Result<Head, Gone> {
-    let mut head = empty(200)?;
-    put(&mut head, CONTENT_TYPE, HeaderValue::from_str(kind).map_err(|_| Gone)?);
-    put(&mut head, CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    put(&mut head, TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+pub fn chunked_head(kind: &str, request_id: &str) -> Head {
+    let mut head = Head::new(StatusCode::OK, None);
+    put_text(&mut head, CONTENT_TYPE, kind);
+    put_text(&mut head, CACHE_CONTROL, "no-cache");
     put_ids(&mut head, request_id);
-    Ok(head)
+    head
 }
 
 /// Writes ready frames as a stream; they are content, as in [`content`].

@@ -1,11 +1,12 @@
 //! A caller's side of one exchange, whatever it came over: HTTP/1 is ours, HTTP/2 Pingora's.
 
-use super::respond::Gone;
+use super::respond::{Gone, Head};
 use crate::alarm::Alarm;
 use crate::refusal::Refusal;
 use crate::wire::caller::{Caller, NoRequest};
 use bytes::Bytes;
-use http::{request, response};
+use http::header::CONTENT_LENGTH;
+use http::{HeaderName, HeaderValue, StatusCode, request};
 use pingora::ErrorType;
 use pingora::http::ResponseHeader;
 use pingora::protocols::SocketDigest;
@@ -87,9 +88,7 @@ impl Session {
         // Nobody may be there.
         let _ = match self {
             Self::One(one) => {
-                let (mut head, ()) = response::Response::new(()).into_parts();
-                head.status = http::StatusCode::BAD_REQUEST;
-                one.say(&head);
+                one.say(&Head::new(StatusCode::BAD_REQUEST, Some(0)));
                 one.write(Bytes::new(), true).await
             }
             Self::Two(two) => two.respond_error(400).await.map_err(|_| Gone),
@@ -158,14 +157,14 @@ impl Session {
     ///
     /// # Errors
     /// The caller has gone.
-    pub async fn say(&mut self, head: response::Parts) -> Result<(), Gone> {
+    pub async fn say(&mut self, head: Head) -> Result<(), Gone> {
         match self {
             Self::One(one) => {
                 one.say(&head);
                 Ok(())
             }
             Self::Two(two) => {
-                let head = Box::new(ResponseHeader::from(head));
+                let head = Box::new(in_two(&head).map_err(|_| Gone)?);
                 two.write_response_header(head).await.map_err(|_| Gone)
             }
         }
@@ -211,4 +210,20 @@ impl Session {
             }
         }
     }
+}
+
+/// A head as Pingora has it.
+fn in_two(head: &Head) -> pingora::Result<ResponseHeader> {
+    let mut two = ResponseHeader::build(head.status(), None)?;
+    for (name, value) in head.fields() {
+        // Nobody writes another.
+        let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) else {
+            continue;
+        };
+        two.append_header(name, value)?;
+    }
+    if let Some(length) = head.length() {
+        two.insert_header(CONTENT_LENGTH, length)?;
+    }
+    Ok(two)
 }

@@ -3,11 +3,10 @@
 use super::body::{Body, Step};
 use super::{Fault, READ, Wire, appetite, next, says};
 use crate::ingress::framing;
-use crate::ingress::respond::Gone;
+use crate::ingress::respond::{Gone, Head};
 use crate::refusal::Refusal;
 use bytes::{Buf, Bytes};
-use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, request, response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, request};
 use pingora::protocols::SocketDigest;
 use pingora::protocols::http::date;
 use pingora::time::timeout;
@@ -17,8 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
-/// A head that goes out in one piece with what follows has room for so much at first.
-const HEAD: usize = 1 << 10;
+/// Room for what a head has beside its own lines.
+const HEAD: usize = 256;
 /// How long a write may take unless somebody says so.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long, and how much, is read of a connection that ends, so that the system does not reset it before the caller has
@@ -58,7 +57,7 @@ enum Reply {
     /// Its head has not been said.
     Owed,
     /// So many bytes of its body are missing.
-    Length(u64),
+    Length(usize),
     /// The chunk that ends it is missing.
     Chunks,
     /// It has no body, whatever is said.
@@ -210,30 +209,41 @@ impl Caller {
 
     /// Says a head; it goes out with what follows, or when somebody waits for the caller. What is left of the request's body
     /// is not waited for: it may be long, or never come, and what comes then may be another request.
-    pub fn say(&mut self, head: &response::Parts) {
+    pub fn say(&mut self, head: &Head) {
         self.pass_body();
         if !self.has_read_body() {
             self.close();
         }
-        self.reply = match (&head.status, &self.request.method) {
-            (&StatusCode::NO_CONTENT | &StatusCode::NOT_MODIFIED, _) | (_, &Method::HEAD) => Reply::Bodiless,
-            _ if head.headers.contains_key(TRANSFER_ENCODING) => Reply::Chunks,
-            _ => Reply::Length(length(&head.headers)),
+        let status = head.status();
+        self.reply = match (status, &self.request.method, head.length()) {
+            (StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED, ..) | (_, &Method::HEAD, _) => {
+                Reply::Bodiless
+            }
+            (_, _, Some(length)) => Reply::Length(length),
+            _ => Reply::Chunks,
         };
         let out = &mut self.head;
-        out.reserve(HEAD);
-        out.extend_from_slice(b"HTTP/1.1 ");
-        out.extend_from_slice(head.status.as_str().as_bytes());
-        out.push(b' ');
-        out.extend_from_slice(head.status.canonical_reason().unwrap_or_default().as_bytes());
-        out.extend_from_slice(b"\r\n");
-        for (name, value) in &head.headers {
-            put(out, name, value);
-        }
-        put(out, &DATE, &date::get_cached_date());
+        out.reserve(head.lines().len() + HEAD);
+        let (date, reason) = (date::get_cached_date(), status.canonical_reason().unwrap_or_default());
         let connection = if self.keeps { "keep-alive" } else { "close" };
-        put(out, &CONNECTION, &HeaderValue::from_static(connection));
-        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(b"HTTP/1.1 ");
+        for part in [status.as_str(), " ", reason, "\r\n"] {
+            out.extend_from_slice(part.as_bytes());
+        }
+        out.extend_from_slice(head.lines());
+        out.extend_from_slice(b"date: ");
+        out.extend_from_slice(date.as_bytes());
+        for part in ["\r\nconnection: ", connection, "\r\n"] {
+            out.extend_from_slice(part.as_bytes());
+        }
+        match head.length() {
+            Some(length) => {
+                out.extend_from_slice(b"content-length: ");
+                out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+                out.extend_from_slice(b"\r\n\r\n");
+            }
+            None => out.extend_from_slice(b"transfer-encoding: chunked\r\n\r\n"),
+        }
     }
 
     /// Writes a piece of the body, behind its head if that waits still. `last`: nothing follows it.
@@ -249,7 +259,7 @@ impl Caller {
             Reply::Said if body.is_empty() => return Ok(()),
             Reply::Owed | Reply::Said => return Err(Gone),
             Reply::Bodiless => body = b"",
-            Reply::Length(left) => *left = left.checked_sub(body.len() as u64).ok_or(Gone)?,
+            Reply::Length(left) => *left = left.checked_sub(body.len()).ok_or(Gone)?,
             Reply::Chunks => {
                 if !body.is_empty() {
                     // Writing to memory cannot fail.
@@ -383,16 +393,6 @@ fn goes_on(request: &request::Parts) -> bool {
     !says("close") && (request.version == Version::HTTP_11 || says("keep-alive"))
 }
 
-fn length(headers: &HeaderMap) -> u64 {
-    headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0)
-}
-
-fn put(out: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
-    for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-        out.extend_from_slice(part);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -407,10 +407,8 @@ mod tests {
         (Caller::new(Wire::new(Box::new(stream))), theirs)
     }
 
-    fn reply(framing: &'static str, value: &'static str) -> response::Parts {
-        let (mut head, ()) = response::Response::new(()).into_parts();
-        head.headers.insert(HeaderName::from_static(framing), HeaderValue::from_static(value));
-        head
+    fn reply(length: Option<usize>) -> Head {
+        Head::new(StatusCode::OK, length)
     }
 
     /// What has come over a connection, with `?` for the date.
@@ -433,15 +431,15 @@ mod tests {
         asked(&mut caller, &mut theirs, "GET /a?b HTTP/1.1\r\nHost: x\r\nX: 1\r\nX: 2\r\n\r\n").await;
         assert_eq!((caller.head().uri.path(), caller.head().uri.query()), ("/a", Some("b")));
         assert_eq!(caller.head().headers.get_all("x").iter().count(), 2);
-        caller.say(&reply("content-length", "2"));
+        caller.say(&reply(Some(2)));
         caller.write("hi".into(), true).await.unwrap();
-        let expected = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n?\r\nconnection: keep-alive\r\n\r\nhi";
+        let expected = "HTTP/1.1 200 OK\r\n?\r\nconnection: keep-alive\r\ncontent-length: 2\r\n\r\nhi";
         assert_eq!(heard(&mut theirs).await, expected);
         assert!(caller.finish().await);
         asked(&mut caller, &mut theirs, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
-        caller.say(&reply("transfer-encoding", "chunked"));
+        caller.say(&reply(None));
         caller.write("0123456789".into(), false).await.unwrap();
-        let expected = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n?\r\nconnection: close\r\n\r\na\r\n0123456789\r\n";
+        let expected = "HTTP/1.1 200 OK\r\n?\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\na\r\n0123456789\r\n";
         assert_eq!(heard(&mut theirs).await, expected);
         caller.write("hi".into(), true).await.unwrap();
         assert_eq!(heard(&mut theirs).await, "2\r\nhi\r\n0\r\n\r\n");
@@ -453,10 +451,10 @@ mod tests {
     async fn a_head_does_not_wait_for_what_does_not_come() {
         let (mut caller, mut theirs) = pair();
         asked(&mut caller, &mut theirs, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
-        caller.say(&reply("transfer-encoding", "chunked"));
+        caller.say(&reply(None));
         tokio::select! {
             left = caller.leaves() => panic!("{left:?}"),
-            heard = heard(&mut theirs) => assert!(heard.ends_with("connection: keep-alive\r\n\r\n"), "{heard}"),
+            heard = heard(&mut theirs) => assert!(heard.ends_with("chunked\r\n\r\n"), "{heard}"),
         }
         caller.write(Bytes::new(), true).await.unwrap();
         assert_eq!(heard(&mut theirs).await, "0\r\n\r\n");
@@ -480,7 +478,7 @@ mod tests {
         ] {
             let (mut caller, mut theirs) = pair();
             asked(&mut caller, &mut theirs, &request).await;
-            caller.say(&reply("content-length", "0"));
+            caller.say(&reply(Some(0)));
             caller.write(Bytes::new(), true).await.unwrap();
             let said = heard(&mut theirs).await;
             let ahead = request.matches("POST").count() > 1;
@@ -491,16 +489,16 @@ mod tests {
 
     #[tokio::test]
     async fn a_reply_that_is_not_whole_ends_its_connection() {
-        for (framing, value) in [("content-length", "9"), ("transfer-encoding", "chunked")] {
+        for length in [Some(9), None] {
             let (mut caller, mut theirs) = pair();
             asked(&mut caller, &mut theirs, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
-            caller.say(&reply(framing, value));
+            caller.say(&reply(length));
             caller.write("hi".into(), false).await.unwrap();
-            assert!(!caller.finish().await, "{framing}");
+            assert!(!caller.finish().await, "{length:?}");
         }
         let (mut caller, mut theirs) = pair();
         asked(&mut caller, &mut theirs, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
-        caller.say(&reply("content-length", "1"));
+        caller.say(&reply(Some(1)));
         assert!(caller.write("hi".into(), true).await.is_err(), "longer than it says");
     }
 
@@ -508,9 +506,9 @@ mod tests {
     async fn who_asks_for_the_head_alone_gets_no_body() {
         let (mut caller, mut theirs) = pair();
         asked(&mut caller, &mut theirs, "HEAD / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n").await;
-        caller.say(&reply("content-length", "2"));
+        caller.say(&reply(Some(2)));
         caller.write("hi".into(), true).await.unwrap();
-        assert!(heard(&mut theirs).await.ends_with("connection: keep-alive\r\n\r\n"));
+        assert!(heard(&mut theirs).await.ends_with("keep-alive\r\ncontent-length: 2\r\n\r\n"));
         assert!(caller.finish().await);
     }
 
@@ -531,7 +529,7 @@ mod tests {
     async fn a_write_that_is_broken_off_is_the_last() {
         let (mut caller, mut theirs) = pair();
         asked(&mut caller, &mut theirs, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
-        caller.say(&reply("transfer-encoding", "chunked"));
+        caller.say(&reply(None));
         caller.set_patience(Duration::from_millis(20));
         let large = Bytes::from(vec![b'x'; 16 << 20]);
         assert!(caller.write(large, false).await.is_err(), "nobody reads");

@@ -26,8 +26,7 @@ pub(super) fn hash(view: &RequestView, key: &[u8; 32]) -> Option<Box<str>> {
 fn named(view: &RequestView, hash: &mut Sha256) -> Option<()> {
     let root = view.request().json().root();
     let field = |pointer: &&str| root.pointer(pointer)?.as_str();
-    let header = view.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(HEADER));
-    let header = header.map(|(_, value)| Cow::from(value.as_str()));
+    let header = view.headers.get(HEADER).map(Cow::from);
     let said = |text: &Cow<'_, str>| !text.is_empty();
     let text = field(&SESSION).filter(said).or_else(|| header.filter(said));
     let text = text.or_else(|| NAMED.iter().filter_map(field).find(said))?;

@@ -5,6 +5,7 @@ use super::{body, money};
 use crate::cases::file::{Case, HeadFile};
 use crate::head::{Api, Budget, Head, Retention};
 use crate::policy::LoadError;
+use crate::request::Headers;
 use crate::request::RequestView;
 use crate::target::TargetTable;
 use crate::vault::Vault;
@@ -31,7 +32,7 @@ pub(in crate::cases) fn request(file: &str, case: &Case) -> Result<RequestView, 
         place.error(format!("the body is no valid request: {}", error.message))
     })?;
     let head = head(place, &case.head, &request, size, case.stream.is_some())?;
-    let headers = case.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let headers: Headers = case.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
     let view = RequestView::new(head, Arc::new(request), headers);
     Ok(view.with_secret(SECRET).with_vault(Vault::for_cases()))
 }
