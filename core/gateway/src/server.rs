@@ -28,8 +28,9 @@ use crate::warmth::Warmth;
 use arc_swap::ArcSwap;
 use hmac::{Hmac, Mac};
 use pingora::apps::{HttpServerOptions, ServerApp};
-use pingora::listeners::TcpSocketOptions;
+use pingora::listeners::{ListenerConfig, TcpSocketOptions};
 use pingora::protocols::TcpKeepalive;
+use pingora::protocols::l4::stream::L4BufferSettings;
 use pingora::services::Service as _;
 use pingora::services::listening::Service;
 use sha2::Sha256;
@@ -212,7 +213,9 @@ impl Server {
         let door = Door::new(self.config.server.tls.as_ref()).map_err(ServeError::Tls)?;
         let mut callers =
             Service::new("weir".to_owned(), Shared { gateway: Arc::clone(&self.gateway), door });
-        callers.add_tcp_with_settings(&listen, socket_options(&self.config));
+        // What is read and written here has a buffer of its own, in HTTP/2 and behind TLS, too.
+        let listener = ListenerConfig::tcp(listen).tcp_socket_options(socket_options(&self.config));
+        callers.add_listener(listener.l4_buffer(L4BufferSettings::unbuffered()));
         let mut admin = Service::new("weir-admin".to_owned(), self.admin);
         admin.add_tcp(&self.config.server.admin.to_string());
         let mut sim = sim::service(sim::App::default(), &sim::Listen::Unix(self.sim.path.clone()));
