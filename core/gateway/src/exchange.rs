@@ -212,8 +212,8 @@ pub fn record(
 }
 
 /// What the writers of replies need to know of a request, where the exchange itself is lent out.
-fn ask<'a>(request: &'a Request, request_id: &'a str, model: &'a str) -> Ask<'a> {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+fn ask<'a>(request: &'a Request, request_id: &'a str, model: &'a str, asked_at: SystemTime) -> Ask<'a> {
+    let since = asked_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Ask {
         root: request.json().root(),
         include_usage: request.include_usage(),
@@ -368,7 +368,7 @@ impl Exchange<'_> {
 
     /// What the writers of replies need to know of the request.
     fn ask<'a>(&'a self, request: &'a Request, model: &'a str) -> Ask<'a> {
-        ask(self.told.as_deref().unwrap_or(request), &self.id, model)
+        ask(self.told.as_deref().unwrap_or(request), &self.id, model, self.record.started_at)
     }
 
     /// What was not spent in waiting for a provider.

@@ -342,7 +342,8 @@ impl Exchange<'_> {
         let call = Call::new(self, step, target, bound, outgoing);
         let id = Arc::clone(&self.id);
         let shown = told(admitted);
-        let ask = ask(shown.as_ref().unwrap_or(&request), &id, &admitted.route.name);
+        let at = self.record.started_at;
+        let ask = ask(shown.as_ref().unwrap_or(&request), &id, &admitted.route.name, at);
         let began = call.began;
         let in_flight = (self.snapshot.live.started(bound.live), places);
         let mut held = self.gateway.buffered.open();
@@ -400,12 +401,13 @@ impl Exchange<'_> {
     ) {
         self.record.target = Some(bound.live);
         self.record.error = error;
+        let now = Instant::now();
         self.record.attempts.push(Attempt {
             target: bound.live,
             span_id,
             started: began.saturating_duration_since(self.started),
-            ended: self.started.elapsed(),
-            ttft: error.is_none().then(|| began.elapsed()),
+            ended: now.saturating_duration_since(self.started),
+            ttft: error.is_none().then(|| now.saturating_duration_since(began)),
             status,
             error,
         });

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 use weir_llm::request::Hosted;
 use weir_policy::pipeline::{Trace, TraceLine};
 use weir_policy::{Api, Needs, Plan};
@@ -145,7 +145,8 @@ impl Exchange<'_> {
         if !self.explains {
             return;
         }
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let ended = self.record.started_at + self.record.total;
+        let since = ended.duration_since(UNIX_EPOCH).unwrap_or_default();
         let (considered, said) = (self.considered.take(), self.gateway.services.explain_take(&self.id));
         let lines = self.trace.len().max(KEPT_LINES);
         let tried = self.record.attempts.len() * size_of::<Attempt>();

@@ -107,7 +107,8 @@ impl Exchange<'_> {
 
         let Runner { call, request: sent, gate, own: one } = self.runner(admitted, view, first, ready)?;
         let shown_one = shown(&sent);
-        let ask_one = ask(&shown_one, &id, &admitted.route.name);
+        let (name, at) = (&admitted.route.name, self.record.started_at);
+        let ask_one = ask(&shown_one, &id, name, at);
         let mut running_one = pin!(call.run(&sent, &ask_one, (record, gate), one_holds));
         match self.attended(timeout(delay, running_one.as_mut())).await {
             Err(end) => return Err(self.given_up(one, end)),
@@ -137,7 +138,7 @@ impl Exchange<'_> {
             };
         };
         let shown_two = shown(&sent);
-        let ask_two = ask(&shown_two, &id, &admitted.route.name);
+        let ask_two = ask(&shown_two, &id, name, at);
         let mut running_two = pin!(call.run(&sent, &ask_two, (record, gate), two_holds));
         let either = async {
             tokio::select! {

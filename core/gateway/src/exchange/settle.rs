@@ -142,9 +142,10 @@ impl Exchange<'_> {
         let taken = cost.zip(self.lost).map(|(cost, lost)| Nanos(cost.0.saturating_add(lost.0)));
         let (provider, model) =
             close.served.as_ref().and_then(|served| served.id.split_once('/')).unwrap_or_default();
+        let total = self.started.elapsed();
         let posting = Posting {
             request_id: None,
-            at_ms: unix_ms(),
+            at_ms: unix_ms(self.record.started_at + total),
             api: self.record.api.as_str().into(),
             alias: admitted.route.name.clone(),
             provider: provider.into(),
@@ -162,7 +163,7 @@ impl Exchange<'_> {
                 .map_or_else(|| "".into(), |prices| prices.catalogue_version.as_str().into()),
             generation: self.snapshot.generation,
             ttft_ms: self.record.ttft.map(|ttft| millis(ttft.as_millis())),
-            total_ms: millis(self.started.elapsed().as_millis()),
+            total_ms: millis(total.as_millis()),
         };
         (posting, Money { charged, cost: taken })
     }
@@ -185,8 +186,8 @@ fn millis(ms: u128) -> u32 {
     u32::try_from(ms).unwrap_or(u32::MAX)
 }
 
-fn unix_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+fn unix_ms(at: SystemTime) -> i64 {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 

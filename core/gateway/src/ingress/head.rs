@@ -25,6 +25,13 @@ pub struct Patience {
     pub header: Duration,
 }
 
+impl Patience {
+    /// How long to wait before the first look.
+    fn first_step(self) -> Duration {
+        (self.header / LOOKS).min(self.idle).max(Duration::from_millis(10))
+    }
+}
+
 /// What came of waiting.
 pub enum Head {
     /// A request.
@@ -37,17 +44,23 @@ pub enum Head {
 
 /// Reads the head of the next request, of at most `limit` bytes.
 pub async fn read(session: &mut Session, patience: Patience, limit: usize) -> Head {
-    let mut watch = Watch::new(patience, session.socket(), None);
-    let mut alarm = session.lend_alarm();
+    let (socket, mut alarm) = (session.socket(), session.lend_alarm());
+    let mut watch: Option<Watch> = None;
     {
         let mut reading = pin!(session.read_head(limit));
         loop {
-            match alarm.within(watch.step(), &mut reading).await {
+            // Who asks again at once is not watched.
+            let step = watch.as_ref().map_or(patience.first_step(), Watch::step);
+            match alarm.within(step, &mut reading).await {
                 Ok(Ok(true)) => break,
                 Ok(Ok(false)) => return Head::Nothing,
                 Ok(Err(NoRequest)) => return Head::Broken,
-                Err(Late) if watch.is_over() => return Head::Nothing,
-                Err(Late) => {}
+                Err(Late) => {
+                    let watch = watch.get_or_insert_with(|| Watch::since(step, patience, socket.clone()));
+                    if watch.is_over() {
+                        return Head::Nothing;
+                    }
+                }
             }
         }
     }
@@ -70,6 +83,12 @@ impl Watch {
     /// Watches from now on. `bytes`: how many had come when a new connection began to wait.
     pub fn new(patience: Patience, socket: Option<Arc<SocketDigest>>, bytes: Option<u64>) -> Self {
         Self { patience, socket, began: Instant::now(), first: None, bytes }
+    }
+
+    /// Watches a connection that has waited for its next request for so long.
+    fn since(waited: Duration, patience: Patience, socket: Option<Arc<SocketDigest>>) -> Self {
+        let watch = Self::new(patience, socket, None);
+        Self { began: watch.began.checked_sub(waited).unwrap_or(watch.began), ..watch }
     }
 
     /// Its caller has begun: with the greeting of TLS, behind which a request may have come already.
