@@ -4,11 +4,13 @@
 //! longest are closed, a few at a time, so that looking for them stays cheap under a flood; if nobody waits, the new one
 //! has to go.
 
+use futures::task::AtomicWaker;
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Instant;
-use tokio::sync::Notify;
 
 /// What part of all connections is closed at once when there are too many.
 const SHARE: usize = 64;
@@ -34,7 +36,8 @@ pub struct Connection {
     /// What is left of [`BROKEN_OFF`], and when it was counted last, in seconds after the start.
     patience: AtomicI64,
     counted: AtomicU64,
-    close: Notify,
+    /// Who serves it, and waits to be told to close it.
+    server: AtomicWaker,
 }
 
 /// The bit of [`Connection::state`] that says that it is being closed.
@@ -73,7 +76,7 @@ impl Connections {
             used: AtomicBool::new(false),
             patience: AtomicI64::new(BROKEN_OFF),
             counted: AtomicU64::new(self.now() / 1000),
-            close: Notify::new(),
+            server: AtomicWaker::new(),
         });
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         // What has been told to close is still in the map; new ones need not wait for it.
@@ -131,7 +134,7 @@ fn make_room(all: &HashMap<usize, Arc<Connection>>, most: usize) -> usize {
     }
     let closed = |(_, connection): &(u64, &Arc<Connection>)| {
         let closing = connection.state.compare_exchange(0, CLOSING, Ordering::AcqRel, Ordering::Acquire);
-        closing.inspect(|_| connection.close.notify_one()).is_ok()
+        closing.inspect(|_| connection.server.wake()).is_ok()
     };
     idle.iter().filter(|idle| closed(idle)).count()
 }
@@ -140,7 +143,7 @@ impl Connection {
     /// Tells it to close, whatever is under way on it.
     fn tell(&self) {
         self.state.fetch_or(CLOSING, Ordering::AcqRel);
-        self.close.notify_one();
+        self.server.wake();
     }
 
     /// Whether a request has come.
@@ -148,9 +151,14 @@ impl Connection {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Resolves when it is to be closed.
+    /// Resolves when it is to be closed. One waits for it: whoever serves the connection.
     pub async fn told_to_close(&self) {
-        self.close.notified().await;
+        poll_fn(|cx| {
+            self.server.register(cx.waker());
+            let closing = self.state.load(Ordering::Acquire) & CLOSING != 0;
+            if closing { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 }
 

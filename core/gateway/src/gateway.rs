@@ -29,7 +29,6 @@ use pingora::protocols::{SocketDigest, Stream};
 use pingora::server::ShutdownWatch;
 use pingora::time::timeout;
 use sha2::Sha256;
-use std::fmt::Write;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -101,17 +100,13 @@ impl Ids {
 
     /// `req_` and 32 hex digits: when the process began, which process, which request.
     pub fn request(&self) -> Arc<str> {
+        let mut id = *b"req_00000000000000000000000000000000";
         let count = self.count.fetch_add(1, Ordering::Relaxed);
-        let mut id = String::with_capacity(36);
-        // Writing to a string cannot fail.
-        let _ = write!(
-            id,
-            "req_{:012x}{:010x}{:010x}",
-            self.start & 0xffff_ffff_ffff,
-            self.seed & 0xff_ffff_ffff,
-            count & 0xff_ffff_ffff
-        );
-        id.into()
+        for (place, number) in [(4..16, self.start), (16..26, self.seed), (26..36, count)] {
+            put_hex(&mut id[place], number);
+        }
+        // Digits are text.
+        std::str::from_utf8(&id).unwrap_or_default().into()
     }
 
     /// A number that nobody can choose: for jitter and weighted draws, not for secrets.
@@ -122,6 +117,14 @@ impl Ids {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
+    }
+}
+
+/// Writes the last digits of a number, as many as there is room for.
+fn put_hex(room: &mut [u8], mut number: u64) {
+    for digit in room.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(number & 15) as usize];
+        number >>= 4;
     }
 }
 

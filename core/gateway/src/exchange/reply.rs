@@ -141,8 +141,12 @@ pub fn guessed(request: &Request, content_bytes: u64) -> Usage {
 
 /// Dollars with all nine decimals, exactly.
 pub fn usd(amount: Nanos) -> String {
+    const DOLLAR: u64 = 1_000_000_000;
     let (sign, nanos) = (if amount.0 < 0 { "-" } else { "" }, amount.0.unsigned_abs());
-    format!("{sign}{}.{:09}", nanos / 1_000_000_000, nanos % 1_000_000_000)
+    let (mut whole, mut fraction) = (itoa::Buffer::new(), itoa::Buffer::new());
+    // A one in front keeps the zeros behind it.
+    let fraction = &fraction.format(nanos % DOLLAR + DOLLAR)[1..];
+    [sign, whole.format(nanos / DOLLAR), ".", fraction].concat()
 }
 
 #[cfg(test)]

@@ -381,7 +381,7 @@ fn nothing() -> request::Parts {
 
 /// A head, and what it says of its body.
 fn parse(raw: &Bytes, limit: usize) -> Result<(request::Parts, Body), Refusal> {
-    let mut headers = HeaderMap::with_capacity(16);
+    let mut headers = HeaderMap::with_capacity(memchr::memchr_iter(b'\n', raw).count());
     let mut bad = false;
     let head = framing::read(raw, limit, |name, value| {
         match (HeaderName::from_bytes(name), HeaderValue::from_maybe_shared(raw.slice_ref(value))) {
