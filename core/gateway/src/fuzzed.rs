@@ -3,6 +3,8 @@
 
 #![allow(dead_code, unused_imports, reason = "the rest of the gateway is not here")]
 
+#[path = "wire/body.rs"]
+pub mod body;
 pub mod config;
 #[path = "ingress/framing.rs"]
 pub mod framing;

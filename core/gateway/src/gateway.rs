@@ -214,7 +214,7 @@ impl Gateway {
         match Wire::listen(stream).await? {
             Spoken::Two(stream) => self.process_new(stream, shutdown).await,
             Spoken::One(wire) => {
-                let mut session = Session::One(Caller::new(wire));
+                let mut session = Session::One(Box::new(Caller::new(wire)));
                 for request in 1..=REQUESTS {
                     if !self.has_request(&mut session).await {
                         break;

@@ -336,7 +336,7 @@ impl Dialer {
                 let stale = reused && began.elapsed() < STALE_WITHIN;
                 Err(match broke {
                     Broke::One(fault, has_begun) => fault_failure(&fault, has_begun, stale),
-                    Broke::Two(error) => {
+                    Broke::Two(mut error) => {
                         // Who was told to speak HTTP/2 and nothing else goes on trying.
                         let downgraded =
                             matches!(error.etype(), ErrorType::H2Downgrade | ErrorType::InvalidH2);
@@ -344,7 +344,7 @@ impl Dialer {
                             self.streams.prefer_one();
                             self.connector.prefer_h1(place);
                         }
-                        call_failure(error, stale)
+                        call_failure(&mut error, stale)
                     }
                 })
             }

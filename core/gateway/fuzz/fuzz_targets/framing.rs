@@ -71,6 +71,16 @@ fn sound(head: &[u8], read: &Head<'_>, fields: &[(&[u8], &[u8])]) {
         }
         values
     };
+    let all: Vec<(&[u8], &[u8])> = headers
+        .iter()
+        .filter_map(|line| line.iter().position(|b| *b == b':').map(|at| (&line[..at], line[at + 1..].trim_ascii())))
+        .collect();
+    assert_eq!(fields, all, "other headers were read");
+    let words: Vec<&[u8]> = lines[0].split(|b| *b == b' ').collect();
+    assert_eq!(words, [read.method, read.target, if read.http11 { b"HTTP/1.1" } else { b"HTTP/1.0" }]);
+    assert_eq!(read.chunked, named("transfer-encoding").len() == 1);
+    let said = named("content-length").first().map_or(0, |digits| std::str::from_utf8(digits).unwrap().parse().unwrap());
+    assert_eq!(read.length, said);
     let (length, coding, host) = (named("content-length"), named("transfer-encoding"), named("host"));
     assert!(length.len() <= 1 && coding.len() <= 1, "several say where it ends");
     assert!(length.is_empty() || coding.is_empty(), "two say where it ends");

@@ -17,7 +17,7 @@ use std::time::Duration;
 /// A session with a caller.
 pub enum Session {
     /// A connection of HTTP/1, with one request after another.
-    One(Caller),
+    One(Box<Caller>),
     /// A stream of HTTP/2.
     Two(Box<ServerSession>),
 }

@@ -91,7 +91,7 @@ fn context(error: &PingoraError) -> String {
 
 /// In HTTP/2 the other side says of a stream whether it was looked at. `stale`: the connection was used before, and broke so
 /// soon that it may have been closed already.
-pub(super) fn call_failure(mut error: Box<PingoraError>, stale: bool) -> Failure {
+pub(super) fn call_failure(error: &mut PingoraError, stale: bool) -> Failure {
     error.retry.decide_reuse(stale);
     // One bad frame ends every stream of its connection, and says of none whether it was looked at.
     let afresh = error.retry == RetryType::Decided(true) && *error.etype() != ErrorType::InvalidH2;

@@ -190,13 +190,12 @@ impl Response {
     /// Gives the connection back, if the reply has been read to its end; else ends it.
     pub async fn release(self) {
         match self.session {
-            Session::One(one, epoch) => match one.into_idle() {
-                Ok(mut wire) => {
+            Session::One(one, epoch) => {
+                if let Some(mut wire) = one.into_idle().await {
                     wire.return_alarm(self.alarm);
                     self.dialer.shelf.keep(wire, epoch);
                 }
-                Err(mut one) => one.shut().await,
-            },
+            }
             // Its connection is everybody's; a stream that has not ended is reset when it is let go of.
             Session::Two(_) => {}
         }

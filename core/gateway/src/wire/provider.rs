@@ -167,14 +167,18 @@ impl Provider {
         came(read.await).map(drop)
     }
 
-    /// The connection, if the reply has been read to its end, all of the request has gone over it, and another may follow.
-    pub fn into_idle(mut self) -> Result<Wire, Self> {
+    /// The connection, if the reply has been read to its end, all of the request has gone over it, and another may follow;
+    /// else it is ended.
+    pub async fn into_idle(mut self) -> Option<Wire> {
         let is_whole = self.body == Body::Done && matches!(self.rest, Rest::Written);
         if !is_whole || !self.keeps || !self.wire.buffer.is_empty() {
-            return Err(self);
+            self.shut().await;
+            return None;
         }
+        // The reply's head is a part of its buffer.
+        self.head = response::Response::new(()).into_parts().0;
         self.wire.slim();
-        Ok(self.wire)
+        Some(self.wire)
     }
 
     /// Ends the connection.
@@ -216,7 +220,7 @@ fn framed(head: &response::Parts) -> Result<Body, Fault> {
         return Ok(Body::Done);
     }
     let codings = head.headers.get_all(TRANSFER_ENCODING);
-    if let Some(last) = codings.iter().last() {
+    if let Some(last) = codings.iter().next_back() {
         let last = last.as_bytes().rsplit(|byte| *byte == b',').next().unwrap_or_default();
         let chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
         return Ok(if chunked { Body::in_chunks() } else { Body::Close });
@@ -286,7 +290,7 @@ mod tests {
         let pairs = head.headers.iter();
         let pairs = pairs.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
         let (pairs, body) = (pairs.collect(), String::from_utf8(body).unwrap());
-        Ok((head.status.as_u16(), pairs, body, provider.into_idle().is_ok()))
+        Ok((head.status.as_u16(), pairs, body, provider.into_idle().await.is_some()))
     }
 
     #[tokio::test]
