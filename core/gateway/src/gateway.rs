@@ -1,5 +1,6 @@
 //! What lives as long as the process, and takes the callers' connections.
 
+use crate::alarm::Alarm;
 use crate::buffered::Budget;
 use crate::cache::Replies;
 use crate::completions::Completions;
@@ -214,9 +215,9 @@ impl Gateway {
         match Wire::listen(stream).await? {
             Spoken::Two(stream) => self.process_new(stream, shutdown).await,
             Spoken::One(wire) => {
-                let mut session = Session::One(Box::new(Caller::new(wire)));
+                let (mut session, mut alarm) = (Session::One(Box::new(Caller::new(wire))), Alarm::default());
                 for request in 1..=REQUESTS {
-                    if !self.has_request(&mut session).await {
+                    if !self.has_request(&mut session, &mut alarm).await {
                         break;
                     }
                     if request == REQUESTS {
@@ -233,9 +234,9 @@ impl Gateway {
 
     /// Waits for the head of a request. Each read is one of many; only deadlines around them all stop a caller that sends a
     /// byte a minute.
-    async fn has_request(&self, session: &mut Session) -> bool {
+    async fn has_request(&self, session: &mut Session, alarm: &mut Alarm) -> bool {
         let limit = self.snapshot.load().config.server.limits.header;
-        match head::read(session, self.patience(), limit).await {
+        match head::read(session, self.patience(), limit, alarm).await {
             Head::Come => true,
             Head::Nothing => false,
             Head::Broken => {
@@ -283,7 +284,7 @@ impl Gateway {
     async fn stream(self: &Arc<Self>, session: ServerSession) {
         let mut session = Session::Two(Box::new(session));
         let connection = session.socket().and_then(|socket| self.connections.find(key(&socket)));
-        if self.has_request(&mut session).await {
+        if self.has_request(&mut session, &mut Alarm::default()).await {
             self.serve(&mut session, connection.as_deref()).await;
         }
     }

@@ -52,6 +52,8 @@ const FEWEST_INSTANCES: u32 = 64;
 const PROBE_AFTER: Duration = Duration::from_secs(60);
 const PROBE_EVERY: Duration = Duration::from_secs(10);
 const PROBES: usize = 3;
+/// The longest record of TLS.
+const TLS_RECORD: usize = 16 << 10;
 /// How long the ledger may take to write what is queued, at the very end.
 const FLUSH: Duration = Duration::from_secs(5);
 
@@ -125,8 +127,8 @@ pub fn serve(file: Option<PathBuf>, ready: impl FnOnce(&Ready<'_>)) -> Result<()
     Ok(())
 }
 
-/// A connection owns buffers of 64 KiB and touches a page or two of each. The allocator asks the kernel for huge pages,
-/// and then all of it is resident: 195 KiB a stream in place of 77. A kernel that has none needs not be told.
+/// A connection owns buffers and touches a page or two of each. The allocator asks the kernel for huge pages, and then all
+/// of them is resident: more than twice the memory a stream. A kernel that has none needs not be told.
 fn small_pages() {
     if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
         tracing::debug!(%error, "huge pages stay");
@@ -213,9 +215,10 @@ impl Server {
         let door = Door::new(self.config.server.tls.as_ref()).map_err(ServeError::Tls)?;
         let mut callers =
             Service::new("weir".to_owned(), Shared { gateway: Arc::clone(&self.gateway), door });
-        // What is read and written here has a buffer of its own, in HTTP/2 and behind TLS, too.
+        // What is read and written here has a buffer of its own, but TLS reads in small pieces.
+        let read = if self.config.server.tls.is_some() { TLS_RECORD } else { 0 };
         let listener = ListenerConfig::tcp(listen).tcp_socket_options(socket_options(&self.config));
-        callers.add_listener(listener.l4_buffer(L4BufferSettings::unbuffered()));
+        callers.add_listener(listener.l4_buffer(L4BufferSettings::new(read, 0)));
         let mut admin = Service::new("weir-admin".to_owned(), self.admin);
         admin.add_tcp(&self.config.server.admin.to_string());
         let mut sim = sim::service(sim::App::default(), &sim::Listen::Unix(self.sim.path.clone()));

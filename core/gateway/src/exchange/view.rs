@@ -10,7 +10,7 @@ use weir_llm::estimate;
 use weir_llm::price::Nanos;
 use weir_llm::request::Request;
 use weir_policy::pipeline::Asked;
-use weir_policy::{Budget, DataClass, Head, Headers, RequestView};
+use weir_policy::{Budget, DataClass, Head, Headers, RequestView, is_hidden_header};
 
 impl Exchange<'_> {
     /// The view that the first hook gets; those after it get what edits make of it.
@@ -92,14 +92,8 @@ fn tags(caller: &Caller) -> Arc<[(String, String)]> {
 
 /// The headers that a policy may see: no credentials, nothing of ours.
 pub(super) fn visible(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
-    headers
-        .iter()
-        .filter(|(name, _)| {
-            let name = name.as_str();
-            !matches!(name, "authorization" | "proxy-authorization" | "cookie" | "x-api-key" | "api-key")
-                && !name.starts_with("x-weir-")
-        })
-        .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+    let seen = headers.iter().filter(|(name, _)| !is_hidden_header(name.as_str()));
+    seen.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! Waiting for the head of a request, with two deadlines: one for it to begin, a shorter one for it to be whole.
 //!
-//! Behind TLS, and in HTTP/2, nobody says that a head has begun before it is complete, so whether one has is asked of the
-//! socket, and only of those connections that have waited for a while: an ordinary request costs nothing more.
+//! Whether one has begun is asked of the socket, whatever is spoken over it, and only of those connections that have waited
+//! for a while: an ordinary request costs nothing more.
 
 use super::session::Session;
-use crate::alarm::Late;
+use crate::alarm::{Alarm, Late};
 use crate::wire::caller::NoRequest;
 use pingora::protocols::SocketDigest;
 use std::pin::pin;
@@ -43,29 +43,25 @@ pub enum Head {
 }
 
 /// Reads the head of the next request, of at most `limit` bytes.
-pub async fn read(session: &mut Session, patience: Patience, limit: usize) -> Head {
-    let (socket, mut alarm) = (session.socket(), session.lend_alarm());
+pub async fn read(session: &mut Session, patience: Patience, limit: usize, alarm: &mut Alarm) -> Head {
+    let socket = session.socket();
     let mut watch: Option<Watch> = None;
-    {
-        let mut reading = pin!(session.read_head(limit));
-        loop {
-            // Who asks again at once is not watched.
-            let step = watch.as_ref().map_or(patience.first_step(), Watch::step);
-            match alarm.within(step, &mut reading).await {
-                Ok(Ok(true)) => break,
-                Ok(Ok(false)) => return Head::Nothing,
-                Ok(Err(NoRequest)) => return Head::Broken,
-                Err(Late) => {
-                    let watch = watch.get_or_insert_with(|| Watch::since(step, patience, socket.clone()));
-                    if watch.is_over() {
-                        return Head::Nothing;
-                    }
+    let mut reading = pin!(session.read_head(limit));
+    loop {
+        // Who asks again at once is not watched.
+        let step = watch.as_ref().map_or(patience.first_step(), Watch::step);
+        match alarm.within(step, &mut reading).await {
+            Ok(Ok(true)) => return Head::Come,
+            Ok(Ok(false)) => return Head::Nothing,
+            Ok(Err(NoRequest)) => return Head::Broken,
+            Err(Late) => {
+                let watch = watch.get_or_insert_with(|| Watch::since(step, patience, socket.clone()));
+                if watch.is_over() {
+                    return Head::Nothing;
                 }
             }
         }
     }
-    session.return_alarm(alarm);
-    Head::Come
 }
 
 /// Looks at a socket from time to time.

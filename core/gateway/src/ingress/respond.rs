@@ -116,16 +116,16 @@ fn put_ids(head: &mut Head, request_id: &str) {
 
 /// Adds a header whose value is another's.
 pub fn put(head: &mut Head, name: &HeaderName, value: &HeaderValue) {
-    match value.to_str() {
+    match std::str::from_utf8(value.as_bytes()) {
         Ok(text) => head.line(name.as_str(), text.as_bytes()),
-        // Bytes that are no text are for HTTP/1.1 alone to carry, and no SDK reads them.
+        // No SDK reads it.
         Err(_) => tracing::debug!(%name, "a header's value is no text"),
     }
 }
 
 /// Adds a header from text; text that no header may carry is left out.
 pub fn put_text(head: &mut Head, name: HeaderName, value: &str) {
-    if value.bytes().all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte)) {
+    if !value.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t') {
         head.line(name.as_str(), value.as_bytes());
     }
 }
@@ -185,7 +185,8 @@ pub async fn refuse_with(
         put_number(&mut head, RETRY_AFTER, ms.div_ceil(1000).into());
         put_number(&mut head, HeaderName::from_static("retry-after-ms"), ms.into());
     }
-    for (name, value) in &refusal.headers {
+    let is_said = |name: &HeaderName| name == RETRY_AFTER && refusal.retry_after_ms.is_some();
+    for (name, value) in refusal.headers.iter().filter(|(name, _)| !is_said(name)) {
         put(&mut head, name, value);
     }
     if let Some(allow) = refusal.allow {
@@ -220,4 +221,29 @@ pub async fn frames(session: &mut Session, head: Head, frames: Vec<Bytes>) -> Re
         session.write(frame.expose().clone(), false).await?;
     }
     session.write(Bytes::new(), true).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_is_one_line_whatever_is_put_into_it() {
+        let mut head = Head::new(StatusCode::OK, None);
+        for value in ["local/模型", "a\tb", "", "a\r\nSet-Cookie: b", "a\nb", "a\rb", "\0", "\u{7f}"] {
+            put_text(&mut head, name::TARGET, value);
+        }
+        put(&mut head, &name::DROPPED, &HeaderValue::from_bytes("top_k, é".as_bytes()).unwrap());
+        put(&mut head, &name::DROPPED, &HeaderValue::from_bytes(b"\xff").unwrap());
+        put_number(&mut head, name::ATTEMPTS, 0);
+        let expected = [
+            ("x-weir-target", "local/模型"),
+            ("x-weir-target", "a\tb"),
+            ("x-weir-target", ""),
+            ("x-weir-dropped-params", "top_k, é"),
+            ("x-weir-attempts", "0"),
+        ];
+        assert_eq!(head.fields().collect::<Vec<_>>(), expected);
+        assert_eq!(head.lines().split(|byte| *byte == b'\n').count(), expected.len() + 1);
+    }
 }

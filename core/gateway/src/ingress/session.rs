@@ -1,7 +1,6 @@
 //! A caller's side of one exchange, whatever it came over: HTTP/1 is ours, HTTP/2 Pingora's.
 
 use super::respond::{Gone, Head};
-use crate::alarm::Alarm;
 use crate::refusal::Refusal;
 use crate::wire::caller::{Caller, NoRequest};
 use bytes::Bytes;
@@ -45,21 +44,6 @@ impl Session {
         match self {
             Self::One(one) => one.socket().cloned(),
             Self::Two(two) => two.digest().and_then(|digest| digest.socket_digest.clone()),
-        }
-    }
-
-    /// What watches the deadlines of its connection, for the time of a wait.
-    pub fn lend_alarm(&mut self) -> Alarm {
-        match self {
-            Self::One(one) => one.wire_mut().lend_alarm(),
-            Self::Two(_) => Alarm::default(),
-        }
-    }
-
-    /// Takes back what was lent.
-    pub fn return_alarm(&mut self, alarm: Alarm) {
-        if let Self::One(one) = self {
-            one.wire_mut().return_alarm(alarm);
         }
     }
 

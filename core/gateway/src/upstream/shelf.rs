@@ -2,7 +2,7 @@
 //!
 //! Pingora's own pool has a task for every idle connection, which has to be woken and to let go before the connection
 //! can be used: a fifteenth of all that a request costs here. These lie still. They are looked at when they are put
-//! down, when they are taken, and every second by whoever [tidies](super::Upstreams::tidy).
+//! down, when they are taken, and every second by whoever [tidies](super::Upstreams::tidy): he ends the old ones.
 
 use super::IDLE;
 use crate::wire::Wire;

@@ -88,11 +88,6 @@ impl Caller {
         }
     }
 
-    /// The connection itself.
-    pub const fn wire_mut(&mut self) -> &mut Wire {
-        &mut self.wire
-    }
-
     /// What the kernel knows of the connection.
     pub const fn socket(&self) -> Option<&Arc<SocketDigest>> {
         self.socket.as_ref()
@@ -281,6 +276,8 @@ impl Caller {
         }
         // To copy little costs less than to hand over several places.
         if body.len() <= COPIED {
+            // All at once: a vector that grows leaves what it held to the allocator.
+            self.head.reserve(body.len() + behind.len());
             self.head.extend_from_slice(body);
             self.head.extend_from_slice(behind);
             (body, behind) = (b"", b"");
@@ -367,7 +364,7 @@ impl Caller {
             self.wire.shut().await;
             return false;
         }
-        // Neither a key nor a large buffer stays with a connection that nobody uses.
+        // A large buffer does not stay with a connection that nobody uses.
         self.request = nothing();
         self.wire.slim();
         self.wire.buffer.is_empty()
