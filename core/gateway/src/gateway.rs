@@ -104,7 +104,8 @@ impl Ids {
         let mut id = *b"req_00000000000000000000000000000000";
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         for (place, number) in [(4..16, self.start), (16..26, self.seed), (26..36, count)] {
-            put_hex(&mut id[place], number);
+            // The last bytes of each, two digits a byte: they fit.
+            let _ = hex::encode_to_slice(&number.to_be_bytes()[8 - place.len() / 2..], &mut id[place]);
         }
         // Digits are text.
         std::str::from_utf8(&id).unwrap_or_default().into()
@@ -118,14 +119,6 @@ impl Ids {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
-    }
-}
-
-/// Writes the last digits of a number, as many as there is room for.
-fn put_hex(room: &mut [u8], mut number: u64) {
-    for digit in room.iter_mut().rev() {
-        *digit = b"0123456789abcdef"[(number & 15) as usize];
-        number >>= 4;
     }
 }
 

@@ -44,9 +44,7 @@ pub use nearest::nearest;
 pub use pipeline::Pipeline;
 pub use policy::{Fault, FaultKind, LoadError, Policy, StreamGuard, StreamRedactor};
 pub use question::{Answer, Question};
-pub use request::{
-    AccessError, Headers, Hit, RequestView, Role, SegmentInfo, SegmentKind, is_hidden as is_hidden_header,
-};
+pub use request::{AccessError, Headers, Hit, RequestView, Role, SegmentInfo, SegmentKind};
 pub use services::{Grants, Offline, Services};
 pub use target::{Breaker, Candidates, Live, LiveFacts, Target, TargetTable};
 pub use verdict::{

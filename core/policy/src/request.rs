@@ -3,7 +3,7 @@
 mod headers;
 mod session;
 
-pub use headers::{Headers, is_hidden};
+pub use headers::Headers;
 
 use crate::head::Head;
 use crate::matcher::{Matchers, Set, TextHit};

@@ -145,7 +145,7 @@ impl Exchange<'_> {
         // Names and values are quoted, so that none of them reads like two.
         asked.push_str(&format!("\n{project:?}{key:?}{user:?}{}{}{tags:?}", head.stream, head.body_bytes));
         if admitted.route.asked.headers() {
-            asked.push_str(&format!("{:?}", visible(&self.session.head().headers).collect::<Vec<_>>()));
+            asked.push_str(&format!("{:?}", visible(&self.session.head().headers)));
         }
     }
 

@@ -10,7 +10,7 @@ use weir_llm::estimate;
 use weir_llm::price::Nanos;
 use weir_llm::request::Request;
 use weir_policy::pipeline::Asked;
-use weir_policy::{Budget, DataClass, Head, Headers, RequestView, is_hidden_header};
+use weir_policy::{Budget, DataClass, Head, Headers, RequestView};
 
 impl Exchange<'_> {
     /// The view that the first hook gets; those after it get what edits make of it.
@@ -22,7 +22,7 @@ impl Exchange<'_> {
         request: &Arc<Request>,
     ) -> Arc<RequestView> {
         let headers = match route.asked.headers() {
-            true => visible(&self.session.head().headers).collect(),
+            true => visible(&self.session.head().headers),
             false => Headers::default(),
         };
         let head = self.head(caller, route, terms, request);
@@ -91,9 +91,8 @@ fn tags(caller: &Caller) -> Arc<[(String, String)]> {
 }
 
 /// The headers that a policy may see: no credentials, nothing of ours.
-pub(super) fn visible(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
-    let seen = headers.iter().filter(|(name, _)| !is_hidden_header(name.as_str()));
-    seen.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+pub(super) fn visible(headers: &HeaderMap) -> Headers {
+    headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))).collect()
 }
 
 #[cfg(test)]

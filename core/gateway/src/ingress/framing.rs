@@ -123,11 +123,8 @@ impl<'a> Seen<'a> {
             host(value)?;
             once(self.host.replace(value).is_some(), "Host")?;
         } else if name.len() == 14 && name.eq_ignore_ascii_case(b"content-length") {
-            // Eighteen digits are more than any body has, and fewer than overflow any reader.
-            if value.is_empty() || value.len() > 18 || !value.iter().all(u8::is_ascii_digit) {
-                return Err(Refusal::framing("Content-Length is not a number of bytes."));
-            }
-            let length = value.iter().fold(0, |length, digit| length * 10 + u64::from(*digit - b'0'));
+            let no_number = || Refusal::framing("Content-Length is not a number of bytes.");
+            let length = length(value).ok_or_else(no_number)?;
             once(self.content_length.replace(length).is_some(), "Content-Length")?;
         } else if name.len() == 17 && name.eq_ignore_ascii_case(b"transfer-encoding") {
             if !value.eq_ignore_ascii_case(b"chunked") {
@@ -169,6 +166,13 @@ impl<'a> Seen<'a> {
             }
         }
     }
+}
+
+/// A length that is said in digits and nothing else.
+pub fn length(digits: &[u8]) -> Option<u64> {
+    // Eighteen are more than any body has, and fewer than overflow any reader.
+    let is_number = (1..=18).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
+    is_number.then(|| digits.iter().fold(0, |length, digit| length * 10 + u64::from(*digit - b'0')))
 }
 
 /// The host of a target in absolute form; `None` in any other form that this gateway serves.

@@ -26,9 +26,9 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// How long to wait before the first look.
-    fn first_step(self) -> Duration {
-        (self.header / LOOKS).min(self.idle).max(Duration::from_millis(10))
+    /// How long to wait until the next look, with so much left of the time for a request to begin.
+    fn step(self, left: Duration) -> Duration {
+        (self.header / LOOKS).min(left).max(Duration::from_millis(10))
     }
 }
 
@@ -49,7 +49,7 @@ pub async fn read(session: &mut Session, patience: Patience, limit: usize, alarm
     let mut reading = pin!(session.read_head(limit));
     loop {
         // Who asks again at once is not watched.
-        let step = watch.as_ref().map_or(patience.first_step(), Watch::step);
+        let step = watch.as_ref().map_or(patience.step(patience.idle), Watch::step);
         match alarm.within(step, &mut reading).await {
             Ok(Ok(true)) => return Head::Come,
             Ok(Ok(false)) => return Head::Nothing,
@@ -96,8 +96,7 @@ impl Watch {
 
     /// How long to wait until the next look.
     pub fn step(&self) -> Duration {
-        let left = self.patience.idle.saturating_sub(self.began.elapsed());
-        (self.patience.header / LOOKS).min(left).max(Duration::from_millis(10))
+        self.patience.step(self.patience.idle.saturating_sub(self.began.elapsed()))
     }
 
     /// Whether the caller has had its time.

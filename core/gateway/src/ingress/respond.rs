@@ -152,20 +152,8 @@ pub async fn content(session: &mut Session, head: Head, body: Payload) -> Result
     whole(session, head, body.expose().clone()).await
 }
 
-/// Writes a refusal in the caller's envelope. A refusal that puts the framing in doubt ends the connection.
-///
-/// # Errors
-/// The caller has gone.
-pub async fn refuse(
-    session: &mut Session,
-    refusal: &Refusal,
-    api: Api,
-    request_id: &str,
-) -> Result<(), Gone> {
-    refuse_with(session, refusal, api, request_id, |_| {}).await
-}
-
-/// As [`refuse`], with headers that say how it came to that.
+/// Writes a refusal in the caller's envelope, with headers that say how it came to that. A refusal that puts the framing in
+/// doubt ends the connection.
 ///
 /// # Errors
 /// The caller has gone.

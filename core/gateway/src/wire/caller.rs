@@ -47,7 +47,7 @@ pub struct Caller {
     /// How long a write may take.
     patience: Duration,
     reply: Reply,
-    /// A head that goes out with the first bytes that follow it, and how much of it has.
+    /// A head that goes out with the first bytes that follow it, these if they are few, and how much of it has.
     head: Vec<u8>,
     written: usize,
     /// Whether a write has been broken off, so that nobody knows what is out.
@@ -280,31 +280,28 @@ impl Caller {
             self.head.reserve(body.len() + behind.len());
             self.head.extend_from_slice(body);
             self.head.extend_from_slice(behind);
-            (body, behind) = (b"", b"");
+            return self.flush().await;
         }
         self.torn = true;
-        let (head, stream) = (&self.head[self.written..], &mut self.wire.stream);
+        let mut all = Buf::chain(Buf::chain(&self.head[self.written..], body), behind);
+        let stream = &mut self.wire.stream;
         let writing = async {
-            match body {
-                b"" => stream.write_all(head).await?,
-                body => stream.write_all_buf(&mut Buf::chain(Buf::chain(head, body), behind)).await?,
-            }
+            stream.write_all_buf(&mut all).await?;
             stream.flush().await
         };
         let written = timeout(self.patience, pin!(writing)).await;
-        self.torn = !matches!(written, Ok(Ok(())));
-        self.forget();
-        if self.torn { Err(Gone) } else { Ok(()) }
+        self.wrote(matches!(written, Ok(Ok(()))))
     }
 
-    /// Lets go of what has been written, which may be content.
-    fn forget(&mut self) {
+    /// Lets go of what was to be written, which may be content. Behind what did not go out, nothing else does.
+    fn wrote(&mut self, all: bool) -> Result<(), Gone> {
         self.head.as_mut_slice().zeroize();
         self.head.clear();
-        self.written = 0;
+        (self.written, self.torn) = (0, !all);
+        if all { Ok(()) } else { Err(Gone) }
     }
 
-    /// Writes a head that waits. It can be dropped and called again.
+    /// Writes what waits: a head, and a little body. It can be dropped and called again.
     ///
     /// # Errors
     /// The caller has gone or takes nothing.
@@ -325,16 +322,8 @@ impl Caller {
             }
             stream.flush().await
         };
-        match timeout(self.patience, pin!(writing)).await {
-            Ok(Ok(())) => {
-                self.forget();
-                Ok(())
-            }
-            _ => {
-                self.torn = true;
-                Err(Gone)
-            }
-        }
+        let written = timeout(self.patience, pin!(writing)).await;
+        self.wrote(matches!(written, Ok(Ok(()))))
     }
 
     /// Ends a connection whose request has not been read to its end: the caller is told that no more comes, and gets a moment
@@ -392,7 +381,7 @@ fn parse(raw: &Bytes, limit: usize) -> Result<(request::Parts, Body), Refusal> {
         return Err(Refusal::framing("A header's name or value is none."));
     }
     let no_line = |_| Refusal::framing("The request line is not a method, a target and a version.");
-    let (mut request, ()) = request::Request::new(()).into_parts();
+    let mut request = nothing();
     request.method = Method::from_bytes(head.method).map_err(|_| no_line(()))?;
     request.uri = Uri::from_maybe_shared(raw.slice_ref(head.target)).map_err(|_| no_line(()))?;
     request.version = if head.http11 { Version::HTTP_11 } else { Version::HTTP_10 };

@@ -2,6 +2,7 @@
 
 use super::body::Body;
 use super::{Fault, READ, Wire, appetite, came, next, says};
+use crate::ingress::framing;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, response};
@@ -53,8 +54,7 @@ impl Provider {
         } else {
             Rest::Left(rest, 0)
         };
-        let (head, ()) = response::Response::new(()).into_parts();
-        Ok(Self { wire, rest, head, body: Body::Close, keeps: false, informed: false })
+        Ok(Self { wire, rest, head: nothing(), body: Body::Close, keeps: false, informed: false })
     }
 
     /// Reads heads until one that is not informational.
@@ -103,7 +103,7 @@ impl Provider {
             Ok(Status::Partial) => return Ok(None),
             Err(_) => return Err(Fault::Garbled),
         };
-        let (mut head, ()) = response::Response::new(()).into_parts();
+        let mut head = nothing();
         head.status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(Fault::Garbled)?;
         head.version = if parsed.version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 };
         head.headers.reserve(parsed.headers.len());
@@ -176,7 +176,7 @@ impl Provider {
             return None;
         }
         // The reply's head is a part of its buffer.
-        self.head = response::Response::new(()).into_parts().0;
+        self.head = nothing();
         self.wire.slim();
         Some(self.wire)
     }
@@ -207,6 +207,11 @@ impl Rest {
     }
 }
 
+/// A head that says nothing.
+fn nothing() -> response::Parts {
+    response::Response::new(()).into_parts().0
+}
+
 /// A value that was written over several lines, on one.
 fn unfolded(value: &[u8]) -> Result<HeaderValue, Fault> {
     let line: Vec<u8> =
@@ -233,11 +238,7 @@ fn length(headers: &HeaderMap) -> Result<Option<u64>, Fault> {
     let mut said = None;
     for value in headers.get_all(CONTENT_LENGTH) {
         for number in value.as_bytes().split(|byte| *byte == b',') {
-            let digits = number.trim_ascii();
-            if !(1..=18).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
-                return Err(Fault::Garbled);
-            }
-            let length = digits.iter().fold(0, |length, digit| length * 10 + u64::from(*digit - b'0'));
+            let length = framing::length(number.trim_ascii()).ok_or(Fault::Garbled)?;
             if said.replace(length).is_some_and(|before| before != length) {
                 return Err(Fault::Garbled);
             }

@@ -54,9 +54,7 @@ impl From<Vec<(String, String)>> for Headers {
     }
 }
 
-/// Whether no policy sees a header of this name.
-#[must_use]
-pub fn is_hidden(name: &str) -> bool {
+fn is_hidden(name: &str) -> bool {
     let weir = name.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("x-weir-"));
     weir || HIDDEN.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
