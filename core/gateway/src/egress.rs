@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use weir_llm::api::{Api, Dialect};
 use weir_llm::gemini;
+use weir_llm::request::Patched;
 use weir_llm::terms::{Feature, Terms};
 use weir_llm::vendor::Vendor;
 use weir_policy::Retention;
@@ -123,9 +124,10 @@ impl Endpoint {
     }
 
     /// A request with one of the keys.
-    pub fn request(&self, call: &Call<'_>, body: &Bytes) -> Request {
-        let (ready, prefix) = (self.heads.lines(call.key), &self.heads.prefix);
-        let mut head = BytesMut::with_capacity(ready.len() + call.lines.len() + body.len() + 320);
+    pub fn request(&self, call: &Call<'_>, body: &Patched) -> Request {
+        let (ready, prefix, length) = (self.heads.lines(call.key), &self.heads.prefix, body.length());
+        let room = ready.len() + call.lines.len() + Request::behind_its_head(length) + 320;
+        let mut head = BytesMut::with_capacity(room);
         head.extend_from_slice(b"POST ");
         head.extend_from_slice(prefix.as_bytes());
         head.extend_from_slice(path(call, prefix).as_bytes());
@@ -143,9 +145,9 @@ impl Endpoint {
             }
         }
         line(&mut head, "content-type", call.content_type);
-        line(&mut head, "content-length", itoa::Buffer::new().format(body.len()));
+        line(&mut head, "content-length", itoa::Buffer::new().format(length));
         head.extend_from_slice(b"\r\n");
-        Request::new(head, body)
+        Request::patched(head, body)
     }
 }
 

@@ -229,8 +229,8 @@ fn told(admitted: &Admitted) -> Option<Arc<Request>> {
 }
 
 impl Exchange<'_> {
-    /// Runs the exchange to its end and records it.
-    pub async fn run(mut self) -> Parting {
+    /// Runs the exchange to its end; then its record is whole.
+    pub async fn run(&mut self) -> Parting {
         let mut parting = Parting::Done;
         if let Err(end) = self.answer().await {
             match end {
@@ -270,7 +270,6 @@ impl Exchange<'_> {
         if let Some(sent) = self.sent.take() {
             sent.note();
         }
-        self.gateway.telemetry.record(self.record);
         parting
     }
 

@@ -171,7 +171,7 @@ impl Gateway {
         let traceparent = session.head().headers.get("traceparent").and_then(|value| value.to_str().ok());
         let record = exchange::record(&self.telemetry, &snapshot, Arc::clone(&id), traceparent);
         let held = self.buffered.open();
-        let exchange = Exchange {
+        let mut exchange = Exchange {
             gateway: self,
             snapshot,
             session,
@@ -195,7 +195,9 @@ impl Gateway {
             hosted: Vec::new(),
             lost: Some(Nanos(0)),
         };
-        exchange.run().await
+        let parting = exchange.run().await;
+        self.telemetry.record(exchange.record);
+        parting
     }
 
     /// Serves a caller's connection to its end.

@@ -52,6 +52,7 @@ pub mod ship;
 pub mod sim;
 pub mod slots;
 pub mod snapshot;
+pub mod spare;
 pub mod telemetry;
 pub mod terms;
 pub mod upstream;

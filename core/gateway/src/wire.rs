@@ -154,10 +154,17 @@ impl Wire {
         self.buffer.advance(length);
     }
 
-    /// A buffer that has become large is let go of: who idles needs none.
-    fn slim(&mut self) {
-        if self.buffer.is_empty() && self.buffer.try_reclaim(2 * READ + 1) {
+    /// Makes the buffer ready for the next message. One that has become large is let go of, for who idles needs none; any other
+    /// is written from its beginning again, which is in the processor's cache, where what lies behind may not be.
+    fn renew(&mut self) {
+        if !self.buffer.is_empty() {
+            return;
+        }
+        if self.buffer.try_reclaim(2 * READ + 1) {
             self.buffer = BytesMut::new();
+        } else {
+            // Where something of it is held still, it stays as it is.
+            let _ = self.buffer.try_reclaim(READ);
         }
     }
 }

@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 use wasmtime::{ResourceLimiter, UpdateDeadline};
 use weir_policy::Limits;
 
+use crate::ticker::{LOOK, TICK};
+
 /// CPU time of `configure` and `self-test`, at load: nobody waits for them.
 const LOAD_CPU: Duration = Duration::from_secs(2);
-/// What a clock that is looked at tick by tick gains between two looks is less than this.
-const LEAP: Duration = Duration::from_millis(1);
+/// How much later than it means to a tick comes on a machine that is not starved.
+const LATE: Duration = Duration::from_micros(250);
 /// After how long a look at a thread's CPU clock says too little.
 const STALE: Duration = Duration::from_micros(500);
 
@@ -40,20 +42,23 @@ impl Clock {
     }
 }
 
-/// When a running call's clock was looked at. What interrupts and a hypervisor take of a thread's core counts as the thread's
-/// own time, so a clock that has leapt over the whole budget says nothing of the call: it is looked at once more. A call that
-/// does what it should has ended by then; one that does not is cut a tick later than it might be.
+/// What looks at a running call's clock have found that it burnt. What interrupts, page faults and a hypervisor take of a
+/// thread's core counts as the thread's own time, so a clock that has leapt further than the call can have run unseen says
+/// little of the call: the leap counts for as long as that, and it is the next look that may cut.
 #[derive(Default)]
 pub(crate) struct Looks {
     last: Option<Duration>,
-    spared: bool,
+    burnt: Duration,
 }
 
 impl Looks {
-    /// A look at the clock, and whether the budget is used up by it: whether the call is cut.
-    pub(crate) fn cut(&mut self, now: Duration, over: bool) -> bool {
-        let leapt = self.last.replace(now).is_none_or(|last| now.saturating_sub(last) > LEAP);
-        over && (!leapt || std::mem::replace(&mut self.spared, true))
+    /// A look at the clock, which shows what the call has burnt since it began: whether that is more than `cpu`.
+    pub(crate) fn cut(&mut self, shown: Duration, cpu: Duration) -> bool {
+        let unseen = if self.last.is_none() { LOOK } else { TICK } + LATE;
+        let gained = shown.saturating_sub(self.last.replace(shown).unwrap_or_default());
+        let before = self.burnt;
+        self.burnt += gained.min(unseen);
+        cpu <= if gained > unseen { before } else { self.burnt }
     }
 }
 
@@ -104,8 +109,8 @@ impl Budget {
     pub(crate) fn tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
         let Clock::Own { cpu, since, looks } = &mut self.clock else { return Ok(UpdateDeadline::Yield(1)) };
         let now = thread_cpu();
-        let over = now.saturating_sub(*since.get_or_insert(now)) >= *cpu;
-        if looks.cut(now, over) { Err(OverCpu.into()) } else { Ok(UpdateDeadline::Continue(1)) }
+        let shown = now.saturating_sub(*since.get_or_insert(now));
+        if looks.cut(shown, *cpu) { Err(OverCpu.into()) } else { Ok(UpdateDeadline::Continue(1)) }
     }
 
     /// Every host function begins with this.
@@ -211,11 +216,18 @@ pub(crate) fn thread_cpu() -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ticker::TICK;
 
     fn burn(cpu: Duration) {
         let start = thread_cpu();
         while thread_cpu().saturating_sub(start) < cpu {}
+    }
+
+    /// Whether a call that burns on is cut, in reasonable time.
+    fn is_cut(budget: &mut Budget) -> bool {
+        (0..20).any(|_| {
+            burn(TICK);
+            budget.tick().is_err()
+        })
     }
 
     #[test]
@@ -224,32 +236,44 @@ mod tests {
         let mut budget = Budget::of(&limits);
         std::thread::sleep(Duration::from_millis(20));
         assert!(budget.tick().is_ok(), "it was others that ran");
-        burn(Duration::from_millis(2) + STALE);
+        burn(LOOK + LATE + STALE);
         assert!(budget.tick().is_ok(), "it may have been an interrupt");
-        burn(TICK);
-        assert!(budget.tick().is_err());
+        assert!(is_cut(&mut budget));
         let mut budget = Budget::of(&limits);
         budget.excuse(|| burn(Duration::from_millis(4)));
         assert!(budget.tick().is_ok(), "it was the host that ran");
         let mut budget = Budget::of_a_start(&limits);
         burn(Duration::from_millis(4));
         assert!(budget.tick().is_ok(), "it was the host that made room for the instance");
-        burn(Duration::from_millis(2));
-        assert!(budget.tick().is_ok(), "it may have been an interrupt");
-        burn(TICK);
-        assert!(budget.tick().is_err());
+        assert!(is_cut(&mut budget));
+    }
+
+    /// What a call has burnt at each look, and at which it is cut.
+    fn cut_at(cpu: Duration, shown: impl IntoIterator<Item = Duration>) -> Option<usize> {
+        let mut looks = Looks::default();
+        shown.into_iter().position(|shown| looks.cut(shown, cpu))
     }
 
     #[test]
-    fn a_clock_that_leaps_is_looked_at_once_more_and_no_oftener() {
+    fn a_call_that_runs_on_is_cut_at_the_first_look_beyond_its_budget() {
         let ms = Duration::from_millis;
-        let mut watched = Looks::default();
-        assert!(!watched.cut(ms(1), false) && !watched.cut(ms(2), false));
-        assert!(watched.cut(ms(3), true), "it was met running just before");
-        let mut leapt = Looks::default();
-        assert!(!leapt.cut(ms(9), true) && leapt.cut(ms(9) + TICK, true));
-        let mut seldom = Looks::default();
-        assert!(!seldom.cut(ms(9), true) && seldom.cut(ms(90), true), "whoever looks seldom cuts as well");
+        let steady = |first: Duration| (0..100).map(move |look| first + TICK * look);
+        assert_eq!(cut_at(ms(2), steady(LOOK)), Some(4), "2 ms");
+        assert_eq!(cut_at(ms(2), steady(TICK)), Some(7), "2 ms");
+        assert_eq!(cut_at(ms(1), steady(LOOK)), Some(0), "1 ms");
+        assert_eq!(cut_at(ms(20), steady(LOOK)), Some(76), "20 ms");
+    }
+
+    #[test]
+    fn a_leap_of_the_clock_counts_for_what_can_have_gone_unseen() {
+        let ms = Duration::from_millis;
+        let leap = [ms(50), ms(50) + TICK, ms(50) + TICK * 2];
+        assert_eq!(cut_at(ms(2), leap), None, "it may have run for 1.75 ms");
+        let twice = [ms(50), ms(90), ms(90) + TICK];
+        assert_eq!(cut_at(ms(2), twice), Some(2));
+        assert_eq!(cut_at(Duration::from_micros(100), leap), Some(1), "the next look cuts");
+        let starved = (1..100).map(|look| ms(50) * look);
+        assert_eq!(cut_at(ms(2), starved), Some(3), "a ticker that is always late cuts as well");
     }
 
     #[test]

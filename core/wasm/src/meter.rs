@@ -56,8 +56,8 @@ impl<T, F: Future<Output = Result<T, Fault>>> Future for Metered<'_, F> {
             return Poll::Ready(answer);
         }
         self.spent += thread_cpu().saturating_sub(before);
-        let (spent, over) = (self.spent, self.spent.saturating_sub(self.excused.time()) >= self.cpu);
-        if self.looks.cut(spent, over) {
+        let (burnt, cpu) = (self.spent.saturating_sub(self.excused.time()), self.cpu);
+        if self.looks.cut(burnt, cpu) {
             return Poll::Ready(Err(Fault::new(FaultKind::Deadline, OverCpu.to_string())));
         }
         Poll::Pending

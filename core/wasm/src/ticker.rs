@@ -14,7 +14,7 @@ use wasmtime::EngineWeak;
 pub(crate) const TICK: Duration = Duration::from_micros(250);
 /// How often the thread looks whether a call runs, where no policy's budget is shorter: calls that end in microseconds are
 /// hardly ever met, and every look costs the worker two changes of context.
-const LOOK: Duration = Duration::from_millis(2);
+pub(crate) const LOOK: Duration = Duration::from_millis(1);
 /// For how long there is no call before the thread goes to sleep, so that steady traffic never wakes it.
 const IDLE: Duration = Duration::from_millis(50);
 

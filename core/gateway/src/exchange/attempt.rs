@@ -509,7 +509,7 @@ impl Call {
     }
 
     pub(super) async fn run(
-        self,
+        &self,
         request: &Request,
         ask: &Ask<'_>,
         (record, gate): (bool, Option<Streams>),

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use weir_llm::api::{Api, Dialect};
 use weir_llm::neutral::Target as Toward;
 use weir_llm::payload::Payload;
-use weir_llm::request::{Patch, Request, told};
+use weir_llm::request::{Patch, Patched, Request, told};
 use weir_llm::translate::{self, Back};
 use weir_llm::vendor;
 use weir_policy::{Retention, Step, Target};
@@ -48,7 +48,7 @@ pub struct Outgoing {
 
 /// A body, before its head is written.
 struct Body {
-    bytes: Payload,
+    bytes: Patched,
     /// A form's names its boundary.
     content_type: Cow<'static, str>,
     way: Way,
@@ -110,10 +110,13 @@ impl Exchange<'_> {
         };
         // Who chooses providers in its turn is told what holds.
         let bytes = match bound.endpoint.vendor.name {
-            "openrouter" => told(body.bytes.expose(), admitted.terms.to_hand_on()).into(),
+            "openrouter" => {
+                let whole = body.bytes.whole();
+                Payload::new(told(whole.expose(), admitted.terms.to_hand_on())).into()
+            }
             _ => body.bytes,
         };
-        let request = bound.endpoint.request(&call, bytes.expose());
+        let request = bound.endpoint.request(&call, &bytes);
         Ok(Outgoing { request, way: body.way, dropped: body.dropped })
     }
 
@@ -122,9 +125,9 @@ impl Exchange<'_> {
         let (bytes, content_type) = match &self.form {
             Some(form) => {
                 let form = form.write(request, &target.model)?;
-                (form.bytes.into(), form.content_type.into())
+                (Payload::from(form.bytes).into(), form.content_type.into())
             }
-            None => (request.patched(&Patch::model(&target.model)).into(), JSON),
+            None => (request.to_be_patched(&Patch::model(&target.model)), JSON),
         };
         Ok(Body { bytes, content_type, way: Way::Opaque, dropped: Vec::new() })
     }
@@ -203,7 +206,7 @@ fn same(request: &Request, step: &Step, target: &Target, bound: &Bound, retentio
     };
     // A count is no reply that could be read as one.
     let way = if request.api() == Api::CountTokens { Way::Opaque } else { Way::Same };
-    Body { bytes: request.patched(&patch).into(), content_type: JSON, way, dropped: Vec::new() }
+    Body { bytes: request.to_be_patched(&patch), content_type: JSON, way, dropped: Vec::new() }
 }
 
 fn turned(
@@ -223,7 +226,7 @@ fn turned(
     let say = if retention.is_zero() { translate::unstored } else { translate::translate };
     match say(request, dialect, &toward) {
         Ok(out) => Ok(Body {
-            bytes: out.body.into(),
+            bytes: Payload::from(out.body).into(),
             content_type: JSON,
             way: Way::Turned(Box::new(out.back)),
             dropped: out.dropped,

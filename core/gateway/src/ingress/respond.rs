@@ -2,6 +2,7 @@
 
 use super::session::Session;
 use crate::refusal::Refusal;
+use crate::spare;
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -46,17 +47,20 @@ pub struct Head {
     status: StatusCode,
     /// How long the body is, if that is known.
     length: Option<usize>,
-    /// A line a header.
-    lines: Vec<u8>,
+    /// The status line, and a line a header.
+    text: Vec<u8>,
+    /// Where the status line ends.
+    begins: usize,
 }
-
-/// What the lines of most heads take.
-const LINES: usize = 640;
 
 impl Head {
     /// A head without headers.
     pub fn new(status: StatusCode, length: Option<usize>) -> Self {
-        Self { status, length, lines: Vec::with_capacity(LINES) }
+        let mut text = spare::take();
+        for part in ["HTTP/1.1 ", status.as_str(), " ", status.canonical_reason().unwrap_or_default(), "\r\n"] {
+            text.extend_from_slice(part.as_bytes());
+        }
+        Self { status, length, begins: text.len(), text }
     }
 
     /// The reply's status.
@@ -69,20 +73,21 @@ impl Head {
         self.length
     }
 
-    /// The headers but for those that say how long the body is: each a name, `: `, a value and CRLF.
-    pub fn lines(&self) -> &[u8] {
-        &self.lines
+    /// The status line and the headers, but for those that say how long the body is: each a name, `: `, a value and CRLF. The
+    /// empty line is missing.
+    pub fn into_text(self) -> Vec<u8> {
+        self.text
     }
 
-    /// The headers one by one, as [`Head::lines`].
+    /// The headers one by one, as in [`Head::into_text`].
     pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
-        let text = std::str::from_utf8(&self.lines).unwrap_or_default();
+        let text = std::str::from_utf8(&self.text[self.begins..]).unwrap_or_default();
         text.split_terminator("\r\n").filter_map(|line| line.split_once(": "))
     }
 
     fn line(&mut self, name: &str, value: &[u8]) {
         for part in [name.as_bytes(), b": ", value, b"\r\n"] {
-            self.lines.extend_from_slice(part);
+            self.text.extend_from_slice(part);
         }
     }
 }
@@ -232,6 +237,8 @@ mod tests {
             ("x-weir-attempts", "0"),
         ];
         assert_eq!(head.fields().collect::<Vec<_>>(), expected);
-        assert_eq!(head.lines().split(|byte| *byte == b'\n').count(), expected.len() + 1);
+        let text = head.into_text();
+        assert!(text.starts_with(b"HTTP/1.1 200 OK\r\n"));
+        assert_eq!(text.split(|byte| *byte == b'\n').count(), expected.len() + 2);
     }
 }

@@ -72,7 +72,7 @@ impl Session {
         // Nobody may be there.
         let _ = match self {
             Self::One(one) => {
-                one.say(&Head::new(StatusCode::BAD_REQUEST, Some(0)));
+                one.say(Head::new(StatusCode::BAD_REQUEST, Some(0)));
                 one.write(Bytes::new(), true).await
             }
             Self::Two(two) => two.respond_error(400).await.map_err(|_| Gone),
@@ -144,7 +144,7 @@ impl Session {
     pub async fn say(&mut self, head: Head) -> Result<(), Gone> {
         match self {
             Self::One(one) => {
-                one.say(&head);
+                one.say(head);
                 Ok(())
             }
             Self::Two(two) => {

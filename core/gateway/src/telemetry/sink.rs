@@ -1,8 +1,8 @@
 //! Where log lines go: a bounded buffer that one thread writes out in batches.
 //!
 //! A line costs its sender one short lock and one copy. The writer is woken when the buffer ceases to be empty, waits a
-//! moment for company, and writes all there is with one call: under load that is one wake-up in `GATHER`, not one a
-//! line. If whoever reads our output is slower than we are, lines are dropped and counted; no request waits for a log.
+//! moment for company, and writes all there is with one call: under load that is one wake-up in `BATCH` bytes, not one
+//! a line. If whoever reads our output is slower than we are, lines are dropped and counted; no request waits for a log.
 
 use prometheus::IntCounter;
 use std::io::{self, Write};
@@ -14,6 +14,8 @@ use std::time::Duration;
 const GATHER: Duration = Duration::from_millis(20);
 /// Lines beyond this many waiting bytes are dropped.
 const CAPACITY: usize = 4 << 20;
+/// So many bytes wait for no more company: what is written out soon is in the processor's cache still.
+const BATCH: usize = 32 << 10;
 
 /// The log's one way out; a cheap clone.
 #[derive(Clone)]
@@ -81,8 +83,9 @@ impl Sink {
             self.0.dropped.inc();
             return;
         }
-        let wake = state.pending.is_empty();
+        let before = state.pending.len();
         state.pending.extend_from_slice(line);
+        let wake = before == 0 || (before < BATCH && state.pending.len() >= BATCH);
         drop(state);
         if wake {
             self.0.filled.notify_one();
@@ -128,7 +131,7 @@ impl Shared {
         let idle = |state: &mut State| state.pending.is_empty() && !state.closed;
         let state = self.filled.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner);
         let gathering =
-            |state: &mut State| !state.hurry && !state.closed && state.pending.len() < CAPACITY / 2;
+            |state: &mut State| !state.hurry && !state.closed && state.pending.len() < BATCH;
         let waited = self.filled.wait_timeout_while(state, GATHER, gathering);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         state.hurry = false;

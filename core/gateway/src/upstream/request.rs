@@ -7,6 +7,7 @@ use http::uri::{Authority, PathAndQuery, Uri};
 use http::{HeaderName, HeaderValue};
 use pingora::http::RequestHeader;
 use weir_llm::payload::Payload;
+use weir_llm::request::Patched;
 
 /// A request in the form in which it goes over HTTP/1.1, the usual one.
 pub struct Request {
@@ -29,14 +30,24 @@ const SECRET: [&str; 3] = ["authorization", "x-api-key", "x-goog-api-key"];
 
 impl Request {
     /// `head` ends in its empty line.
-    pub fn new(mut head: BytesMut, body: &Bytes) -> Self {
-        let end = head.len();
-        if body.len() > ONE_WRITE {
-            let (first, rest) = (Payload::new(head.freeze()), Payload::new(body.clone()));
-            return Self { first, rest, head: end };
+    pub fn new(head: BytesMut, body: &Bytes) -> Self {
+        Self::patched(head, &Payload::new(body.clone()).into())
+    }
+
+    /// The same with a body that is not written yet.
+    pub fn patched(mut head: BytesMut, body: &Patched) -> Self {
+        let (end, mut rest) = (head.len(), Payload::default());
+        if body.length() > ONE_WRITE {
+            rest = body.whole();
+        } else {
+            body.parts().for_each(|part| head.extend_from_slice(part));
         }
-        head.extend_from_slice(body);
-        Self { first: Payload::new(head.freeze()), rest: Payload::default(), head: end }
+        Self { first: Payload::new(head.freeze()), rest, head: end }
+    }
+
+    /// How many bytes of a body stand behind its head.
+    pub const fn behind_its_head(length: usize) -> usize {
+        if length > ONE_WRITE { 0 } else { length }
     }
 
     /// Writes it; what is too large for one write follows while the reply is read from what comes back.

@@ -5,20 +5,19 @@ use super::{Fault, READ, Wire, appetite, next, says};
 use crate::ingress::framing;
 use crate::ingress::respond::{Gone, Head};
 use crate::refusal::Refusal;
+use crate::spare;
 use bytes::{Buf, Bytes};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, request};
 use pingora::protocols::SocketDigest;
 use pingora::protocols::http::date;
 use pingora::time::timeout;
 use std::io::Write;
+use std::mem::take;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
-use zeroize::Zeroize;
 
-/// Room for what a head has beside its own lines.
-const HEAD: usize = 256;
 /// Bytes of a body that go out behind its head as if they were of it.
 const COPIED: usize = 4 << 10;
 /// How long a write may take unless somebody says so.
@@ -47,7 +46,8 @@ pub struct Caller {
     /// How long a write may take.
     patience: Duration,
     reply: Reply,
-    /// A head that goes out with the first bytes that follow it, these if they are few, and how much of it has.
+    /// A head that goes out with the first bytes that follow it, these if they are few, and how much of it has. While nothing
+    /// waits it is no buffer at all.
     head: Vec<u8>,
     written: usize,
     /// Whether a write has been broken off, so that nobody knows what is out.
@@ -191,7 +191,7 @@ impl Caller {
         if self.reply != Reply::Owed {
             return Ok(());
         }
-        self.head.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        self.out().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
         self.flush().await
     }
 
@@ -207,34 +207,33 @@ impl Caller {
 
     /// Says a head; it goes out with what follows, or when somebody waits for the caller. What is left of the request's body
     /// is not waited for: it may be long, or never come, and what comes then may be another request.
-    pub fn say(&mut self, head: &Head) {
+    pub fn say(&mut self, head: Head) {
         self.pass_body();
         if !self.has_read_body() {
             self.close();
         }
-        let status = head.status();
-        self.reply = match (status, &self.request.method, head.length()) {
+        let length = head.length();
+        self.reply = match (head.status(), &self.request.method, length) {
             (StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED, ..) | (_, &Method::HEAD, _) => {
                 Reply::Bodiless
             }
             (_, _, Some(length)) => Reply::Length(length),
             _ => Reply::Chunks,
         };
-        let out = &mut self.head;
-        out.reserve(head.lines().len() + HEAD);
-        let (date, reason) = (date::get_cached_date(), status.canonical_reason().unwrap_or_default());
-        let connection = if self.keeps { "keep-alive" } else { "close" };
-        out.extend_from_slice(b"HTTP/1.1 ");
-        for part in [status.as_str(), " ", reason, "\r\n"] {
-            out.extend_from_slice(part.as_bytes());
+        // Nothing waits here but half of an interim reply.
+        if self.head.is_empty() {
+            self.head = head.into_text();
+        } else {
+            self.head.extend_from_slice(&head.into_text());
         }
-        out.extend_from_slice(head.lines());
+        let (date, connection) = (date::get_cached_date(), if self.keeps { "keep-alive" } else { "close" });
+        let out = &mut self.head;
         out.extend_from_slice(b"date: ");
         out.extend_from_slice(date.as_bytes());
         for part in ["\r\nconnection: ", connection, "\r\n"] {
             out.extend_from_slice(part.as_bytes());
         }
-        match head.length() {
+        match length {
             Some(length) => {
                 out.extend_from_slice(b"content-length: ");
                 out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
@@ -242,6 +241,14 @@ impl Caller {
             }
             None => out.extend_from_slice(b"transfer-encoding: chunked\r\n\r\n"),
         }
+    }
+
+    /// Where to write what is to go out.
+    fn out(&mut self) -> &mut Vec<u8> {
+        if self.head.capacity() == 0 {
+            self.head = spare::take();
+        }
+        &mut self.head
     }
 
     /// Writes a piece of the body, behind its head if that waits still. `last`: nothing follows it.
@@ -261,7 +268,7 @@ impl Caller {
             Reply::Chunks => {
                 if !body.is_empty() {
                     // Writing to memory cannot fail.
-                    let _ = write!(self.head, "{:x}\r\n", body.len());
+                    let _ = write!(self.out(), "{:x}\r\n", body.len());
                 }
                 behind = match (body.is_empty(), last) {
                     (false, false) => b"\r\n",
@@ -276,10 +283,11 @@ impl Caller {
         }
         // To copy little costs less than to hand over several places.
         if body.len() <= COPIED {
+            let out = self.out();
             // All at once: a vector that grows leaves what it held to the allocator.
-            self.head.reserve(body.len() + behind.len());
-            self.head.extend_from_slice(body);
-            self.head.extend_from_slice(behind);
+            out.reserve(body.len() + behind.len());
+            out.extend_from_slice(body);
+            out.extend_from_slice(behind);
             return self.flush().await;
         }
         self.torn = true;
@@ -295,8 +303,7 @@ impl Caller {
 
     /// Lets go of what was to be written, which may be content. Behind what did not go out, nothing else does.
     fn wrote(&mut self, all: bool) -> Result<(), Gone> {
-        self.head.as_mut_slice().zeroize();
-        self.head.clear();
+        spare::give(take(&mut self.head));
         (self.written, self.torn) = (0, !all);
         if all { Ok(()) } else { Err(Gone) }
     }
@@ -353,9 +360,9 @@ impl Caller {
             self.wire.shut().await;
             return false;
         }
-        // A large buffer does not stay with a connection that nobody uses.
+        // The request's head is a part of the buffer.
         self.request = nothing();
-        self.wire.slim();
+        self.wire.renew();
         self.wire.buffer.is_empty()
     }
 }
@@ -433,13 +440,13 @@ mod tests {
         asked(&mut caller, &mut theirs, "GET /a?b HTTP/1.1\r\nHost: x\r\nX: 1\r\nX: 2\r\n\r\n").await;
         assert_eq!((caller.head().uri.path(), caller.head().uri.query()), ("/a", Some("b")));
         assert_eq!(caller.head().headers.get_all("x").iter().count(), 2);
-        caller.say(&reply(Some(2)));
+        caller.say(reply(Some(2)));
         caller.write("hi".into(), true).await.unwrap();
         let expected = "HTTP/1.1 200 OK\r\n?\r\nconnection: keep-alive\r\ncontent-length: 2\r\n\r\nhi";
         assert_eq!(heard(&mut theirs).await, expected);
         assert!(caller.finish().await);
         asked(&mut caller, &mut theirs, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
-        caller.say(&reply(None));
+        caller.say(reply(None));
         caller.write("0123456789".into(), false).await.unwrap();
         let expected = "HTTP/1.1 200 OK\r\n?\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\na\r\n0123456789\r\n";
         assert_eq!(heard(&mut theirs).await, expected);
@@ -453,7 +460,7 @@ mod tests {
     async fn a_head_does_not_wait_for_what_does_not_come() {
         let (mut caller, mut theirs) = pair();
         asked(&mut caller, &mut theirs, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
-        caller.say(&reply(None));
+        caller.say(reply(None));
         tokio::select! {
             left = caller.leaves() => panic!("{left:?}"),
             heard = heard(&mut theirs) => assert!(heard.ends_with("chunked\r\n\r\n"), "{heard}"),
@@ -480,7 +487,7 @@ mod tests {
         ] {
             let (mut caller, mut theirs) = pair();
             asked(&mut caller, &mut theirs, &request).await;
-            caller.say(&reply(Some(0)));
+            caller.say(reply(Some(0)));
             caller.write(Bytes::new(), true).await.unwrap();
             let said = heard(&mut theirs).await;
             let ahead = request.matches("POST").count() > 1;
@@ -494,13 +501,13 @@ mod tests {
         for length in [Some(9), None] {
             let (mut caller, mut theirs) = pair();
             asked(&mut caller, &mut theirs, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
-            caller.say(&reply(length));
+            caller.say(reply(length));
             caller.write("hi".into(), false).await.unwrap();
             assert!(!caller.finish().await, "{length:?}");
         }
         let (mut caller, mut theirs) = pair();
         asked(&mut caller, &mut theirs, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
-        caller.say(&reply(Some(1)));
+        caller.say(reply(Some(1)));
         assert!(caller.write("hi".into(), true).await.is_err(), "longer than it says");
     }
 
@@ -508,7 +515,7 @@ mod tests {
     async fn who_asks_for_the_head_alone_gets_no_body() {
         let (mut caller, mut theirs) = pair();
         asked(&mut caller, &mut theirs, "HEAD / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n").await;
-        caller.say(&reply(Some(2)));
+        caller.say(reply(Some(2)));
         caller.write("hi".into(), true).await.unwrap();
         assert!(heard(&mut theirs).await.ends_with("keep-alive\r\ncontent-length: 2\r\n\r\n"));
         assert!(caller.finish().await);
@@ -531,7 +538,7 @@ mod tests {
     async fn a_write_that_is_broken_off_is_the_last() {
         let (mut caller, mut theirs) = pair();
         asked(&mut caller, &mut theirs, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
-        caller.say(&reply(None));
+        caller.say(reply(None));
         caller.set_patience(Duration::from_millis(20));
         let large = Bytes::from(vec![b'x'; 16 << 20]);
         assert!(caller.write(large, false).await.is_err(), "nobody reads");

@@ -177,7 +177,7 @@ impl Provider {
         }
         // The reply's head is a part of its buffer.
         self.head = nothing();
-        self.wire.slim();
+        self.wire.renew();
         Some(self.wire)
     }
 

@@ -17,6 +17,7 @@ mod value;
 mod write;
 
 pub use error::{JsonError, JsonErrorKind};
+pub(crate) use splice::parts;
 pub use splice::splice;
 pub use string::{quote, unquote};
 pub use value::{Elements, Kind, Members, Value};

@@ -27,7 +27,7 @@ mod wishes;
 
 pub use hosted::Hosted;
 pub use needs::Needs;
-pub use patch::{Patch, SegmentEdit};
+pub use patch::{Patch, Patched, SegmentEdit};
 pub use segments::{Role, Segment, SegmentKind};
 pub use wishes::{DataWishes, MaxPrice, told};
 

@@ -2,7 +2,8 @@
 
 use super::{Request, Segment, StreamOptions};
 use crate::api::Api;
-use crate::json::{quote, splice, unquote};
+use crate::json::{parts, quote, splice, unquote};
+use crate::payload::Payload;
 use crate::vendor::Vendor;
 use bytes::Bytes;
 use std::fmt;
@@ -66,6 +67,39 @@ impl fmt::Debug for SegmentEdit<'_> {
 
 pub(crate) type Splice = (Range<usize>, Vec<u8>);
 
+/// A body for a target that is not written yet: what came, and what takes the place of some of it. Whoever writes it copies it
+/// once, to where it leaves from.
+pub struct Patched {
+    body: Payload,
+    splices: Vec<Splice>,
+}
+
+impl Patched {
+    /// Its bytes, piece by piece.
+    pub fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        parts(self.body.expose(), &self.splices)
+    }
+
+    /// How long it will be.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.parts().map(<[u8]>::len).sum()
+    }
+
+    /// All of it in one piece. If nothing differs that is what came, not a copy.
+    #[must_use]
+    pub fn whole(&self) -> Payload {
+        splice(self.body.expose(), &self.splices).into()
+    }
+}
+
+/// A body of which nothing differs.
+impl From<Payload> for Patched {
+    fn from(body: Payload) -> Self {
+        Self { body, splices: Vec::new() }
+    }
+}
+
 impl Request {
     /// The body for a target. If nothing differs the same bytes come back, not a copy.
     ///
@@ -74,6 +108,16 @@ impl Request {
     /// gone is gone.
     #[must_use]
     pub fn patched(&self, target: &Patch<'_>) -> Bytes {
+        splice(self.body(), &self.splices(target))
+    }
+
+    /// The same, not written yet.
+    #[must_use]
+    pub fn to_be_patched(&self, target: &Patch<'_>) -> Patched {
+        Patched { body: self.body().clone().into(), splices: self.splices(target) }
+    }
+
+    fn splices(&self, target: &Patch<'_>) -> Vec<Splice> {
         let mut splices = Vec::new();
         let mut added = Vec::new();
         if target.model != self.model() {
@@ -114,7 +158,7 @@ impl Request {
         }
         self.edit_segments(target.edits, &mut splices);
         splices.sort_by_key(|(range, _)| range.start);
-        splice(self.body(), &splices)
+        splices
     }
 
     /// Whether the target may keep the reply if nothing is said: the Responses API does by default.
