@@ -6,9 +6,10 @@ use super::warm::Sent;
 use super::{End, Exchange};
 use crate::refusal::Refusal;
 use crate::telemetry::record;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 use weir_ledger::{Posting, SettleError};
+use weir_llm::api::Api;
 use weir_llm::price::{Nanos, Prices};
 use weir_llm::usage::{Source, Usage};
 
@@ -140,16 +141,15 @@ impl Exchange<'_> {
         };
         // The customer pays for the reply alone.
         let taken = cost.zip(self.lost).map(|(cost, lost)| Nanos(cost.0.saturating_add(lost.0)));
-        let (provider, model) =
-            close.served.as_ref().and_then(|served| served.id.split_once('/')).unwrap_or_default();
+        let (provider, model) = close.served.as_ref().map_or_else(nobody, |served| names(admitted, served));
         let total = self.started.elapsed();
         let posting = Posting {
             request_id: None,
             at_ms: unix_ms(self.record.started_at + total),
-            api: self.record.api.as_str().into(),
+            api: name(self.record.api),
             alias: admitted.route.name.clone(),
-            provider: provider.into(),
-            model: model.into(),
+            provider,
+            model,
             status: posted(close.outcome),
             attempts: u32::try_from(self.record.attempts.len()).unwrap_or(u32::MAX),
             stream: self.record.stream,
@@ -160,13 +160,39 @@ impl Exchange<'_> {
             saved_by_cached_input,
             saved_by_cache: close.saved,
             catalogue_version: prices
-                .map_or_else(|| "".into(), |prices| prices.catalogue_version.as_str().into()),
+                .map_or_else(|| "".into(), |prices| Arc::clone(&prices.catalogue_version)),
             generation: self.snapshot.generation,
             ttft_ms: self.record.ttft.map(|ttft| millis(ttft.as_millis())),
             total_ms: millis(total.as_millis()),
         };
         (posting, Money { charged, cost: taken })
     }
+}
+
+/// An API's name, which each row has.
+fn name(api: Api) -> Arc<str> {
+    static NAMES: LazyLock<[Arc<str>; Api::ALL.len()]> =
+        LazyLock::new(|| Api::ALL.map(|api| api.as_str().into()));
+    Api::ALL
+        .into_iter()
+        .zip(&*NAMES)
+        .find(|(known, _)| *known == api)
+        .map_or_else(|| api.as_str().into(), |(_, name)| Arc::clone(name))
+}
+
+/// The provider and the model of what served; a reply of the cache may be a target's that the route has no more.
+fn names(admitted: &Admitted, served: &Served) -> (Arc<str>, Arc<str>) {
+    match admitted.route.table.get(usize::from(served.target)).filter(|target| target.id == served.id) {
+        Some(target) => (Arc::clone(&target.provider), Arc::clone(&target.model)),
+        None => {
+            served.id.split_once('/').map_or_else(nobody, |(provider, model)| (provider.into(), model.into()))
+        }
+    }
+}
+
+/// Names of nobody and nothing.
+fn nobody() -> (Arc<str>, Arc<str>) {
+    ("".into(), "".into())
 }
 
 fn prices(close: &Close) -> Option<&Prices> {

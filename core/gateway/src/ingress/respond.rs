@@ -57,7 +57,8 @@ impl Head {
     /// A head without headers.
     pub fn new(status: StatusCode, length: Option<usize>) -> Self {
         let mut text = spare::take();
-        for part in ["HTTP/1.1 ", status.as_str(), " ", status.canonical_reason().unwrap_or_default(), "\r\n"] {
+        for part in ["HTTP/1.1 ", status.as_str(), " ", status.canonical_reason().unwrap_or_default(), "\r\n"]
+        {
             text.extend_from_slice(part.as_bytes());
         }
         Self { status, length, begins: text.len(), text }

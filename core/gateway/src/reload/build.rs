@@ -342,7 +342,7 @@ fn describe(
         Some(rates) => Some(Prices {
             rates: rates.clone(),
             source: OPERATOR.into(),
-            catalogue_version: format!("config+{}", catalogue.version),
+            catalogue_version: format!("config+{}", catalogue.version).into(),
             ..Prices::default()
         }),
         // The vendor's own price; where Weir knows no such vendor, the list price of the model's maker.

@@ -130,8 +130,7 @@ impl Shared {
     fn next(&self, batch: &mut Vec<u8>) -> bool {
         let idle = |state: &mut State| state.pending.is_empty() && !state.closed;
         let state = self.filled.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner);
-        let gathering =
-            |state: &mut State| !state.hurry && !state.closed && state.pending.len() < BATCH;
+        let gathering = |state: &mut State| !state.hurry && !state.closed && state.pending.len() < BATCH;
         let waited = self.filled.wait_timeout_while(state, GATHER, gathering);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         state.hurry = false;

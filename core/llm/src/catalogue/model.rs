@@ -63,7 +63,7 @@ impl Model {
             tiers: self.tiers.clone(),
             units: self.units.clone(),
             source: self.source.clone(),
-            catalogue_version: catalogue.version.clone(),
+            catalogue_version: catalogue.version.as_str().into(),
         })
     }
 

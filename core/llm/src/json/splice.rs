@@ -6,7 +6,11 @@ use std::ops::Range;
 /// `bytes` with each range replaced by its text, as [`parts`] says. Without edits the same bytes come back, not a copy.
 #[must_use]
 pub fn splice(bytes: &Bytes, edits: &[(Range<usize>, Vec<u8>)]) -> Bytes {
-    if edits.is_empty() { bytes.clone() } else { Bytes::from(parts(bytes, edits).collect::<Vec<_>>().concat()) }
+    if edits.is_empty() {
+        bytes.clone()
+    } else {
+        Bytes::from(parts(bytes, edits).collect::<Vec<_>>().concat())
+    }
 }
 
 /// What is left of `bytes`, and the texts between, in their order. Ranges are sorted and do not overlap (an empty range

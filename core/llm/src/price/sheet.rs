@@ -3,6 +3,7 @@
 use super::{Nanos, PriceError, Rate, Unit, UnitPrice, cost, rate, unit_price};
 use crate::api::Api;
 use crate::usage::{Class, ServiceTier, Usage};
+use std::sync::Arc;
 
 /// The source of prices that the operator wrote into the config.
 pub const OPERATOR: &str = "config";
@@ -39,7 +40,7 @@ pub struct Prices {
     /// Who says so.
     pub source: String,
     /// Which catalogue said it.
-    pub catalogue_version: String,
+    pub catalogue_version: Arc<str>,
 }
 
 impl Prices {
