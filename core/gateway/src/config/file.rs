@@ -61,7 +61,7 @@ pub(super) mod default {
     pub(crate) const REPLY: &str = "256KiB";
     pub(crate) const PRIVATE: &str = "false";
     pub(crate) const KV_BYTES: &str = "16MiB";
-    pub(crate) const EXPLAIN_KEPT: &str = "300";
+    pub(crate) const EXPLAIN_KEPT: &str = "100";
     pub(crate) const TRACES: &str = "true";
     pub(crate) const SAMPLE: &str = "100%";
     pub(crate) const METRICS: &str = "true";

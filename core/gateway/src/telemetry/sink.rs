@@ -15,7 +15,7 @@ const GATHER: Duration = Duration::from_millis(20);
 /// Lines beyond this many waiting bytes are dropped.
 const CAPACITY: usize = 4 << 20;
 /// So many bytes wait for no more company: what is written out soon is in the processor's cache still.
-const BATCH: usize = 32 << 10;
+const BATCH: usize = 64 << 10;
 
 /// The log's one way out; a cheap clone.
 #[derive(Clone)]
