@@ -163,8 +163,8 @@ impl Wire {
         if self.buffer.try_reclaim(2 * READ + 1) {
             self.buffer = BytesMut::new();
         } else {
-            // Where something of it is held still, it stays as it is.
-            let _ = self.buffer.try_reclaim(READ);
+            // More than there is behind what has been read. Where something of that is held still, it stays as it is.
+            let _ = self.buffer.try_reclaim(self.buffer.capacity() + 1);
         }
     }
 }

@@ -43,22 +43,25 @@ impl Clock {
 }
 
 /// What looks at a running call's clock have found that it burnt. What interrupts, page faults and a hypervisor take of a
-/// thread's core counts as the thread's own time, so a clock that has leapt further than the call can have run unseen says
-/// little of the call: the leap counts for as long as that, and it is the next look that may cut.
+/// thread's core counts as the thread's own time. So the largest leap of a call's clock counts for no more than the call can
+/// have run unseen, and neither the first look nor one that finds a leap cuts the call: the next one may.
 #[derive(Default)]
 pub(crate) struct Looks {
     last: Option<Duration>,
+    /// What is not counted of the largest leap.
+    spared: Duration,
     burnt: Duration,
 }
 
 impl Looks {
     /// A look at the clock, which shows what the call has burnt since it began: whether that is more than `cpu`.
     pub(crate) fn cut(&mut self, shown: Duration, cpu: Duration) -> bool {
-        let unseen = if self.last.is_none() { LOOK } else { TICK } + LATE;
-        let gained = shown.saturating_sub(self.last.replace(shown).unwrap_or_default());
-        let before = self.burnt;
-        self.burnt += gained.min(unseen);
-        cpu <= if gained > unseen { before } else { self.burnt }
+        let (before, last) = (self.burnt, self.last.replace(shown));
+        let gained = shown.saturating_sub(last.unwrap_or_default());
+        let leapt = gained.saturating_sub(LATE + if last.is_none() { LOOK } else { TICK });
+        self.spared = self.spared.max(leapt);
+        self.burnt = shown.saturating_sub(self.spared);
+        cpu <= if last.is_none() || !leapt.is_zero() { before } else { self.burnt }
     }
 }
 
@@ -105,7 +108,7 @@ impl Budget {
         Self { host_calls: Limits::MAX.host_calls, clock: Clock::own(LOAD_CPU) }
     }
 
-    /// At every tick of the epoch: goes on while the thread has burnt less than `cpu`.
+    /// At every tick of the epoch: goes on while the call has burnt less than `cpu`, as far as can be told.
     pub(crate) fn tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
         let Clock::Own { cpu, since, looks } = &mut self.clock else { return Ok(UpdateDeadline::Yield(1)) };
         let now = thread_cpu();
@@ -260,7 +263,7 @@ mod tests {
         let steady = |first: Duration| (0..100).map(move |look| first + TICK * look);
         assert_eq!(cut_at(ms(2), steady(LOOK)), Some(4), "2 ms");
         assert_eq!(cut_at(ms(2), steady(TICK)), Some(7), "2 ms");
-        assert_eq!(cut_at(ms(1), steady(LOOK)), Some(0), "1 ms");
+        assert_eq!(cut_at(ms(1), steady(LOOK)), Some(1), "1 ms, and a tick");
         assert_eq!(cut_at(ms(20), steady(LOOK)), Some(76), "20 ms");
     }
 
@@ -273,7 +276,9 @@ mod tests {
         assert_eq!(cut_at(ms(2), twice), Some(2));
         assert_eq!(cut_at(Duration::from_micros(100), leap), Some(1), "the next look cuts");
         let starved = (1..100).map(|look| ms(50) * look);
-        assert_eq!(cut_at(ms(2), starved), Some(3), "a ticker that is always late cuts as well");
+        assert_eq!(cut_at(ms(2), starved), Some(2), "a ticker that is always late cuts as well");
+        let slow = (1..100).map(|look| ms(6) * look);
+        assert_eq!(cut_at(ms(20), slow), Some(5), "one leap is spared, not each");
     }
 
     #[test]

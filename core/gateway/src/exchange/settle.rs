@@ -173,21 +173,16 @@ impl Exchange<'_> {
 fn name(api: Api) -> Arc<str> {
     static NAMES: LazyLock<[Arc<str>; Api::ALL.len()]> =
         LazyLock::new(|| Api::ALL.map(|api| api.as_str().into()));
-    Api::ALL
-        .into_iter()
-        .zip(&*NAMES)
-        .find(|(known, _)| *known == api)
-        .map_or_else(|| api.as_str().into(), |(_, name)| Arc::clone(name))
+    Arc::clone(&NAMES[api as usize])
 }
 
-/// The provider and the model of what served; a reply of the cache may be a target's that the route has no more.
+/// The provider and the model of what served.
 fn names(admitted: &Admitted, served: &Served) -> (Arc<str>, Arc<str>) {
-    match admitted.route.table.get(usize::from(served.target)).filter(|target| target.id == served.id) {
-        Some(target) => (Arc::clone(&target.provider), Arc::clone(&target.model)),
-        None => {
-            served.id.split_once('/').map_or_else(nobody, |(provider, model)| (provider.into(), model.into()))
-        }
-    }
+    admitted
+        .route
+        .table
+        .get(usize::from(served.target))
+        .map_or_else(nobody, |target| (Arc::clone(&target.provider), Arc::clone(&target.model)))
 }
 
 /// Names of nobody and nothing.

@@ -2,6 +2,7 @@
 
 use super::respond::{Gone, Head};
 use crate::refusal::Refusal;
+use crate::spare;
 use crate::wire::caller::{Caller, NoRequest};
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
@@ -148,8 +149,9 @@ impl Session {
                 Ok(())
             }
             Self::Two(two) => {
-                let head = Box::new(in_two(&head).map_err(|_| Gone)?);
-                two.write_response_header(head).await.map_err(|_| Gone)
+                let said = in_two(&head);
+                spare::give(head.into_text());
+                two.write_response_header(Box::new(said.map_err(|_| Gone)?)).await.map_err(|_| Gone)
             }
         }
     }

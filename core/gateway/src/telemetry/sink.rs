@@ -23,7 +23,7 @@ pub struct Sink(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
-    /// Told when `pending` ceases to be empty, and on closing.
+    /// Told when `pending` ceases to be empty, when it has become a batch, when somebody is in a hurry, and on closing.
     filled: Condvar,
     /// Told when a batch has been written.
     written: Condvar,

@@ -40,6 +40,8 @@ impl Request {
         if body.length() > ONE_WRITE {
             rest = body.whole();
         } else {
+            // All at once: a buffer that grows leaves what it held to the allocator.
+            head.reserve(body.length());
             body.parts().for_each(|part| head.extend_from_slice(part));
         }
         Self { first: Payload::new(head.freeze()), rest, head: end }

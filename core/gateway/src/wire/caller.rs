@@ -224,7 +224,9 @@ impl Caller {
         if self.head.is_empty() {
             self.head = head.into_text();
         } else {
-            self.head.extend_from_slice(&head.into_text());
+            let text = head.into_text();
+            self.head.extend_from_slice(&text);
+            spare::give(text);
         }
         let (date, connection) = (date::get_cached_date(), if self.keeps { "keep-alive" } else { "close" });
         let out = &mut self.head;
@@ -280,6 +282,9 @@ impl Caller {
         }
         if matches!(self.reply, Reply::Length(0) | Reply::Bodiless) || self.reply == Reply::Chunks && last {
             self.reply = Reply::Said;
+        }
+        if body.is_empty() && behind.is_empty() {
+            return self.flush().await;
         }
         // To copy little costs less than to hand over several places.
         if body.len() <= COPIED {
