@@ -207,7 +207,7 @@ impl Pipeline {
             asked.hooks |= bit(stage.hook);
             asked.content |= stage.versions().any(|v| v.policy.manifest().reads == Reads::Content);
             asked.telemetry |= stage.versions().any(|v| v.policy.manifest().asks_for(Capability::Telemetry));
-            asked.headers |= stage.hook.shows_a_view() && stage.versions().any(|v| v.policy.reads_headers());
+            asked.headers |= stage.hook.shows_a_view() && stage.reads_headers();
             asked.warmth |= stage.hook.shows_targets() && stage.reads_warmth();
             let watches = matches!(stage.hook, Hook::Stream | Hook::Redact);
             asked.watchers += u16::from(watches && stage.versions().any(|v| v.policy.takes_slots()));

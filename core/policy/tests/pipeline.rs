@@ -375,9 +375,13 @@ fn a_spared_guard_is_not_tried() {
 }
 
 #[test]
-fn who_may_read_warmth_is_known_without_a_request() {
+fn who_may_read_headers_or_warmth_is_known_without_a_request() {
     struct Deaf(bool);
     impl Shadow for Deaf {
+        fn reads_headers(&self) -> bool {
+            self.0
+        }
+
         fn reads_warmth(&self) -> bool {
             self.0
         }
@@ -387,22 +391,22 @@ fn who_may_read_warmth_is_known_without_a_request() {
     let asks = |bound: Bound| {
         let bound = Bound { models: Some(vec!["fast".into()]), ..bound };
         let pipeline = Pipeline::new(vec![bound]).unwrap();
-        assert!(!pipeline.asked("slow").warmth());
-        pipeline.asked("fast").warmth()
+        let read = |model| (pipeline.asked(model).headers(), pipeline.asked(model).warmth());
+        assert_eq!(read("slow"), (false, false));
+        read("fast")
     };
+    let (none, both) = ((false, false), (true, true));
     let router = || Fake::new("r", "hooks: [route]");
-    assert!(asks(router().bind()));
-    assert!(asks(Fake::new("e", "hooks: [on-error]").bind()));
-    assert!(!asks(Fake::new("g", "hooks: [guard]").bind()), "a guard sees no targets");
-    let cold = || router().without_warmth().bind();
-    assert!(!asks(cold()));
-    assert!(!asks(Bound { shadow: Some(Arc::new(Deaf(false))), ..cold() }));
-    assert!(
-        asks(Bound { shadow: Some(Arc::new(Deaf(true))), ..cold() }),
-        "what is compared sees the same facts"
-    );
+    assert_eq!(asks(router().bind()), both);
+    assert_eq!(asks(Fake::new("e", "hooks: [on-error]").bind()), (false, true), "it sees no headers");
+    assert_eq!(asks(Fake::new("g", "hooks: [guard]").bind()), (true, false), "a guard sees no targets");
+    let cold = || router().incurious().bind();
+    assert_eq!(asks(cold()), none);
+    assert_eq!(asks(Bound { shadow: Some(Arc::new(Deaf(false))), ..cold() }), none);
+    let compared = asks(Bound { shadow: Some(Arc::new(Deaf(true))), ..cold() });
+    assert_eq!(compared, both, "what is compared sees the same facts");
     let canary = Some(Canary { policy: Arc::new(router().digest("new")), share: 100 });
-    assert!(asks(Bound { canary, ..cold() }));
+    assert_eq!(asks(Bound { canary, ..cold() }), both);
 }
 
 #[test]

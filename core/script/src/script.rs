@@ -42,6 +42,10 @@ impl Policy for Script {
         &self.0.host.matchers
     }
 
+    fn reads_headers(&self) -> bool {
+        self.0.reads_headers
+    }
+
     fn reads_warmth(&self) -> bool {
         self.0.reads_warmth
     }

@@ -21,6 +21,10 @@ const MAX_SOURCE: usize = 256 * 1024;
 /// The fact of a target that costs the host something for each request.
 const WARMTH: &str = "prompt_cache_warm";
 
+/// What a script says that reads headers: their getter, and the conversation, which one of them may name. Nothing in a
+/// script is called by a name that is not written in it.
+const HEADERS: [&str; 2] = ["header", "session"];
+
 /// Tells the compiled versions of this process apart.
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
@@ -31,6 +35,8 @@ pub(crate) struct Version {
     pub(crate) config: Config,
     /// Whether the script or its config names the fact.
     pub(crate) reads_warmth: bool,
+    /// Whether the script may ask for headers.
+    pub(crate) reads_headers: bool,
     id: u64,
     source: Source,
     functions: Vec<Found>,
@@ -79,6 +85,7 @@ fn compiled(
         digest: digest(source, config),
         config: Config::new(config),
         reads_warmth: source.contains(WARMTH) || config.to_string().contains(WARMTH),
+        reads_headers: HEADERS.iter().any(|name| source.contains(name)),
         host: Arc::new(Host::new(manifest, matchers, grants)),
         source: shown,
         functions,

@@ -35,6 +35,8 @@ pub(crate) struct Loaded {
     pub(crate) fueled: bool,
     pub(crate) kept: Arc<Kept>,
     pub(crate) digest: String,
+    /// Whether it may ask for headers.
+    pub(crate) reads_headers: bool,
 }
 
 /// The answer of one kind; `Answer` has a kind for each hook, and `ask` answers in the question's.
@@ -58,6 +60,10 @@ impl Policy for Component {
 
     fn matchers(&self) -> &Matchers {
         &self.0.constants.matchers
+    }
+
+    fn reads_headers(&self) -> bool {
+        self.0.reads_headers
     }
 
     fn reads_warmth(&self) -> bool {

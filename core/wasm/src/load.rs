@@ -50,8 +50,13 @@ pub(crate) fn policy(
         fueled,
         kept: engine.kept.of_policy(engine.kept_per_policy),
         digest: digest(bytes, config),
+        reads_headers: HEADERS.iter().any(|import| memchr::memmem::find(bytes, import).is_some()),
     })
 }
+
+/// The imports that read headers: their getter, and the conversation, which one of them may name. A component that does not
+/// have the name of an import in it does not import it.
+const HEADERS: [&[u8]; 2] = [b"request-view.header", b"request-view.session"];
 
 /// The manifest that a component carries.
 pub(crate) fn manifest(file: &str, bytes: &[u8]) -> Result<Manifest, LoadError> {

@@ -24,6 +24,7 @@ const LOOK: Duration = Duration::from_millis(100);
 /// A shadow that runs.
 pub struct Shadowing {
     shared: Arc<Shared>,
+    reads_headers: bool,
     reads_warmth: bool,
     queue: SyncSender<Asked>,
     worker: Mutex<Option<JoinHandle<()>>>,
@@ -66,13 +67,14 @@ impl Shadowing {
             held: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
         });
-        let reads_warmth = versions.candidate.reads_warmth();
+        let (reads_headers, reads_warmth) =
+            (versions.candidate.reads_headers(), versions.candidate.reads_warmth());
         // A policy that was granted `http` may keep time while it waits, even for a host that answers at once.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let worker = Worker { versions, runtime, shared: Arc::clone(&shared) };
         let thread = std::thread::Builder::new().name("weir-shadow".into());
         let handle = thread.spawn(move || worker.run(&asked))?;
-        Ok(Arc::new(Self { shared, reads_warmth, queue, worker: Mutex::new(Some(handle)) }))
+        Ok(Arc::new(Self { shared, reads_headers, reads_warmth, queue, worker: Mutex::new(Some(handle)) }))
     }
 
     /// Ends the thread, and waits for the question that it is at.
@@ -96,6 +98,10 @@ impl Shadowing {
 }
 
 impl Shadow for Shadowing {
+    fn reads_headers(&self) -> bool {
+        self.reads_headers
+    }
+
     fn reads_warmth(&self) -> bool {
         self.reads_warmth
     }

@@ -40,6 +40,11 @@ pub struct Canary {
 
 /// Told of every question and of what the live version answered, in the thread of the exchange: be quick.
 pub trait Shadow: Send + Sync {
+    /// As [`Policy::reads_headers`].
+    fn reads_headers(&self) -> bool {
+        true
+    }
+
     /// As [`Policy::reads_warmth`].
     fn reads_warmth(&self) -> bool {
         true
@@ -161,7 +166,13 @@ impl Stage {
         std::iter::once(&mut self.live).chain(self.canary.as_mut().map(|(_, canary)| canary))
     }
 
-    /// Whether a version that decides, or the one that is only told, may read how warm prompt caches are.
+    /// Whether a version that decides, or the one that is only told, may read headers.
+    pub(super) fn reads_headers(&self) -> bool {
+        self.versions().any(|version| version.policy.reads_headers())
+            || self.shadow.as_ref().is_some_and(|shadow| shadow.reads_headers())
+    }
+
+    /// The same of how warm prompt caches are.
     pub(super) fn reads_warmth(&self) -> bool {
         self.versions().any(|version| version.policy.reads_warmth())
             || self.shadow.as_ref().is_some_and(|shadow| shadow.reads_warmth())

@@ -40,7 +40,7 @@ pub struct Fake {
     stream: Option<Box<StreamFn>>,
     redactor: Option<Box<RedactorFn>>,
     waits: bool,
-    warmth: bool,
+    asks: bool,
     pub calls: AtomicU32,
 }
 
@@ -60,7 +60,7 @@ impl Fake {
             stream: None,
             redactor: None,
             waits: false,
-            warmth: true,
+            asks: true,
             calls: AtomicU32::new(0),
         }
     }
@@ -111,9 +111,9 @@ impl Fake {
         self
     }
 
-    /// Does not ask how warm prompt caches are.
-    pub fn without_warmth(mut self) -> Self {
-        self.warmth = false;
+    /// Asks neither for headers nor how warm prompt caches are.
+    pub fn incurious(mut self) -> Self {
+        self.asks = false;
         self
     }
 
@@ -151,8 +151,12 @@ impl Policy for Fake {
         &self.matchers
     }
 
+    fn reads_headers(&self) -> bool {
+        self.asks
+    }
+
     fn reads_warmth(&self) -> bool {
-        self.warmth
+        self.asks
     }
 
     fn waits(&self) -> bool {

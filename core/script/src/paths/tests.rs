@@ -207,6 +207,17 @@ fn a_script_reads_warmth_if_it_or_its_config_names_it() {
     assert!(reads(by_config, json!({ "by": "prompt_cache_warm" })));
 }
 
+#[test]
+fn a_script_reads_headers_if_it_names_them_or_the_conversation() {
+    let reads = |body: &str| {
+        let header = "//! name: tested\n//! version: 1.0.0\n//! hooks: [guard]\n//! reads: content";
+        compiled(&format!("{header}\nfn guard(request, config) {{ {body} }}"), &json!({})).reads_headers()
+    };
+    assert!(!reads("pass()"));
+    assert!(reads("request.header(\"x-team\"); pass()"));
+    assert!(reads("request.session(); pass()"));
+}
+
 /// What is changed in place keeps its earlier copies.
 #[test]
 fn a_copy_is_not_changed_with_the_original() {

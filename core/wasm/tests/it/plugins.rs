@@ -42,6 +42,17 @@ fn mask_pii_masks() {
     pass_their_cases("mask-pii", &component, &[]);
 }
 
+#[test]
+fn headers_are_there_for_whoever_may_ask_for_them() {
+    let reads = |name: &str, capabilities: &[Capability]| {
+        let (component, _) = built(name);
+        let policy = engine().compile(name, &component, &serde_json::Value::Null, &granted(capabilities));
+        policy.unwrap_or_else(|error| panic!("{error}")).reads_headers()
+    };
+    assert!(!reads("mask-pii", &[]), "it does not import them, so none need be copied for it");
+    assert!(reads("json-schema-output", &[Capability::Kv]), "it imports them");
+}
+
 /// Two calls at once and one after another: nothing of one shows in the other.
 #[test]
 fn mask_pii_is_asked_by_many_at_once() {
