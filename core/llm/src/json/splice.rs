@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use std::ops::Range;
 
-/// `bytes` with each range replaced by its text, as [`parts`] says. Without edits the same bytes come back, not a copy.
+/// `bytes` with each range replaced by its text. Ranges are sorted and do not overlap (an empty range inserts); of a
+/// range that breaks the order only what lies behind the previous one is replaced. Without edits the same bytes come
+/// back, not a copy.
 #[must_use]
 pub fn splice(bytes: &Bytes, edits: &[(Range<usize>, Vec<u8>)]) -> Bytes {
     if edits.is_empty() {
@@ -13,8 +15,7 @@ pub fn splice(bytes: &Bytes, edits: &[(Range<usize>, Vec<u8>)]) -> Bytes {
     }
 }
 
-/// What is left of `bytes`, and the texts between, in their order. Ranges are sorted and do not overlap (an empty range
-/// inserts); of a range that breaks the order only what lies behind the previous one is replaced.
+/// What [`splice`] puts together: what is left of `bytes`, and the texts between, in their order.
 pub(crate) fn parts<'a>(
     bytes: &'a [u8],
     edits: &'a [(Range<usize>, Vec<u8>)],
