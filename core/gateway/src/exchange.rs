@@ -86,7 +86,7 @@ use weir_llm::price::Nanos;
 use weir_llm::request::{Hosted, Request};
 use weir_llm::usage::{Source, Usage};
 use weir_policy::RequestView;
-use weir_policy::pipeline::Trace;
+use weir_policy::pipeline::{Asked, Trace};
 
 /// One client request and all that happens until its reply is finished and settled.
 pub struct Exchange<'g> {
@@ -114,8 +114,8 @@ pub struct Exchange<'g> {
     pub record: record::Exchange,
     /// Which policy said what.
     pub trace: Trace,
-    /// What policies saw first; `None`: none is asked.
-    pub seen: Option<Arc<RequestView>>,
+    /// What policies saw first, and which hooks are asked; `None`: none is.
+    pub seen: Option<(Arc<RequestView>, Asked)>,
     /// Counts the attempt that a reply comes from as in flight, and keeps its places, until the reply is over.
     pub in_flight: Option<(InFlight, Places)>,
     /// Who served it, and who counted what was used.

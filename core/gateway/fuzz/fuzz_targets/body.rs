@@ -32,11 +32,8 @@ fn read(mut body: Body, wire: &[u8], size: usize) -> (Vec<u8>, Option<bool>, Vec
                     assert!(length > 0 && length <= buffer.len(), "a piece of nothing, or of what has not come");
                     all.extend_from_slice(&buffer.split_to(length));
                 }
-                Ok(Step::More) => break,
-                Ok(Step::End) => {
-                    // What else comes is not of it.
-                    break;
-                }
+                // What comes behind its end is not of it.
+                Ok(Step::More | Step::End) => break,
                 Err(_) => return (all, None, Vec::new()),
             }
         }

@@ -73,7 +73,7 @@ impl Exchange<'_> {
             self.gateway.services.explain_begin(&self.id);
         }
         let view = self.view(&caller, &route, &terms, request);
-        self.seen = (!route.asked.is_empty()).then(|| Arc::clone(&view));
+        self.seen = (!route.asked.is_empty()).then(|| (Arc::clone(&view), route.asked));
         if self.seen.is_some() {
             self.gateway.services.trace_begin(&self.id, &self.record.trace);
         }

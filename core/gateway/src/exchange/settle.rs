@@ -141,15 +141,17 @@ impl Exchange<'_> {
         };
         // The customer pays for the reply alone.
         let taken = cost.zip(self.lost).map(|(cost, lost)| Nanos(cost.0.saturating_add(lost.0)));
-        let (provider, model) = close.served.as_ref().map_or_else(nobody, |served| names(admitted, served));
+        let target = close.served.as_ref().map(|served| usize::from(served.target));
+        let target = target.and_then(|target| admitted.route.table.get(target));
+        let named = |name: Option<&Arc<str>>| Arc::clone(name.unwrap_or(&self.snapshot.nobody));
         let total = self.started.elapsed();
         let posting = Posting {
             request_id: None,
             at_ms: unix_ms(self.record.started_at + total),
             api: name(self.record.api),
             alias: admitted.route.name.clone(),
-            provider,
-            model,
+            provider: named(target.map(|target| &target.provider)),
+            model: named(target.map(|target| &target.model)),
             status: posted(close.outcome),
             attempts: u32::try_from(self.record.attempts.len()).unwrap_or(u32::MAX),
             stream: self.record.stream,
@@ -159,8 +161,7 @@ impl Exchange<'_> {
             provider_cost: taken,
             saved_by_cached_input,
             saved_by_cache: close.saved,
-            catalogue_version: prices
-                .map_or_else(|| "".into(), |prices| Arc::clone(&prices.catalogue_version)),
+            catalogue_version: named(prices.map(|prices| &prices.catalogue_version)),
             generation: self.snapshot.generation,
             ttft_ms: self.record.ttft.map(|ttft| millis(ttft.as_millis())),
             total_ms: millis(total.as_millis()),
@@ -174,20 +175,6 @@ fn name(api: Api) -> Arc<str> {
     static NAMES: LazyLock<[Arc<str>; Api::ALL.len()]> =
         LazyLock::new(|| Api::ALL.map(|api| api.as_str().into()));
     Arc::clone(&NAMES[api as usize])
-}
-
-/// The provider and the model of what served.
-fn names(admitted: &Admitted, served: &Served) -> (Arc<str>, Arc<str>) {
-    admitted
-        .route
-        .table
-        .get(usize::from(served.target))
-        .map_or_else(nobody, |target| (Arc::clone(&target.provider), Arc::clone(&target.model)))
-}
-
-/// Names of nobody and nothing.
-fn nobody() -> (Arc<str>, Arc<str>) {
-    ("".into(), "".into())
 }
 
 fn prices(close: &Close) -> Option<&Prices> {

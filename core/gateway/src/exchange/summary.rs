@@ -11,10 +11,7 @@ use weir_policy::{Hook, Summary};
 impl Exchange<'_> {
     /// Hands the summary to whoever asks for it; off the way of the request.
     pub fn complete(&mut self) {
-        let Some(view) = self.seen.take() else { return };
-        if !self.snapshot.pipeline.asked(&view.head().requested_model).has(Hook::Complete) {
-            return;
-        }
+        let Some((view, _)) = self.seen.take().filter(|(_, asked)| asked.has(Hook::Complete)) else { return };
         let (target_id, source) = match self.served.take() {
             Some((target, source)) => (Some(target), source),
             None => (None, Source::Provider),

@@ -49,8 +49,6 @@ pub struct Head {
     length: Option<usize>,
     /// The status line, and a line a header.
     text: Vec<u8>,
-    /// Where the status line ends.
-    begins: usize,
 }
 
 impl Head {
@@ -61,7 +59,7 @@ impl Head {
         {
             text.extend_from_slice(part.as_bytes());
         }
-        Self { status, length, begins: text.len(), text }
+        Self { status, length, text }
     }
 
     /// The reply's status.
@@ -82,8 +80,8 @@ impl Head {
 
     /// The headers one by one, as in [`Head::into_text`].
     pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
-        let text = std::str::from_utf8(&self.text[self.begins..]).unwrap_or_default();
-        text.split_terminator("\r\n").filter_map(|line| line.split_once(": "))
+        let text = std::str::from_utf8(&self.text).unwrap_or_default();
+        text.split_terminator("\r\n").skip(1).filter_map(|line| line.split_once(": "))
     }
 
     fn line(&mut self, name: &str, value: &[u8]) {

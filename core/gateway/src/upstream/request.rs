@@ -36,12 +36,12 @@ impl Request {
 
     /// The same with a body that is not written yet.
     pub fn patched(mut head: BytesMut, body: &Patched) -> Self {
-        let (end, mut rest) = (head.len(), Payload::default());
-        if body.length() > ONE_WRITE {
+        let (end, length, mut rest) = (head.len(), body.length(), Payload::default());
+        if length > ONE_WRITE {
             rest = body.whole();
         } else {
             // All at once: a buffer that grows leaves what it held to the allocator.
-            head.reserve(body.length());
+            head.reserve(length);
             body.parts().for_each(|part| head.extend_from_slice(part));
         }
         Self { first: Payload::new(head.freeze()), rest, head: end }
