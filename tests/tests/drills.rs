@@ -19,6 +19,7 @@ async fn a_restart_cuts_no_stream_and_settles_each() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_log_is_told_of() {
     holds(&disk::flipped_byte().await);
+    holds(&disk::lost_key().await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -280,6 +280,15 @@ impl Entry {
     }
 }
 
+impl<P> Record<P> {
+    const fn key(&self) -> i64 {
+        match self {
+            Self::Hold(row) => row.key,
+            Self::Post(posted) => posted.key,
+        }
+    }
+}
+
 impl<'a> From<&'a Post> for Record<&'a Posting> {
     fn from(post: &'a Post) -> Self {
         let hold = post.hold.as_ref().map(|hold| {

@@ -24,7 +24,7 @@ const WRITES: &str = "pwrite64,fallocate,ftruncate,fsync,fdatasync";
 /// Everything.
 pub async fn run() -> Outcome {
     let mut outcome = Outcome::new(
-        "a full disk, EIO on sync, EIO on write, EROFS on all writes, a remount under load, a start on a read-only disk, a flipped byte in the log",
+        "a full disk, EIO on sync, EIO on write, EROFS on all writes, a remount under load, a start on a read-only disk, a flipped byte in the log, one in a key's row",
     );
     outcome.include(full().await);
     outcome.include(fails("fsync,fdatasync", "EIO", "full").await);
@@ -33,6 +33,7 @@ pub async fn run() -> Outcome {
     outcome.include(refused_remount().await);
     outcome.include(read_only().await);
     outcome.include(flipped_byte().await);
+    outcome.include(lost_key().await);
     outcome
 }
 
@@ -373,7 +374,10 @@ pub async fn flipped_byte() -> Outcome {
         tokio::time::sleep(Duration::from_millis(500)).await;
         let saw = crowd.go().await;
         gateway.kill();
-        let flipped: Vec<_> = files.iter().map(|(name, _)| flip(&gateway.data().join(name))).collect();
+        let flipped: Vec<_> = files
+            .iter()
+            .map(|(name, _)| flip(&gateway.data().join(name), |length| length * 9 / 10))
+            .collect();
         let before = gateway.stdout() + &gateway.stderr();
         gateway.serve().await;
         let written = gateway.stdout() + &gateway.stderr();
@@ -410,10 +414,50 @@ pub async fn flipped_byte() -> Outcome {
     outcome
 }
 
+/// A byte changes in the row of a key that has been used: it starts, and what the journal has of that key is put aside
+/// and told of. What it has of the other one is in the ledger.
+pub async fn lost_key() -> Outcome {
+    const LOG: &str = "ledger.sqlite3-wal";
+    let mut outcome = Outcome::default();
+    let upstream = Mock::start(|_| Plan::default()).await;
+    let mut gateway = Setup::new(config(upstream.address)).start().await;
+    let kept = [gateway.key(&[])];
+    let sound = std::fs::metadata(gateway.data().join(LOG)).expect("a log").len();
+    let lost = [gateway.key(&["--budget", "1000000"])];
+    let crowds = [&kept, &lost].map(|keys| Crowd::come(&gateway, keys));
+    until("replies", || crowds.iter().all(|crowd| crowd.served() > 50).then_some(())).await;
+    let [saw, saw_lost] = crowds.map(Crowd::go);
+    let (saw, saw_lost) = (saw.await, saw_lost.await);
+    gateway.kill();
+    flip(&gateway.data().join(LOG), |_| usize::try_from(sound).expect("a length") + 100);
+
+    gateway.serve().await;
+    let written = gateway.stdout() + &gateway.stderr();
+    for words in ["write-ahead log is damaged", "are of keys that the database has lost"] {
+        outcome.require(written.matches(words).count() == 1, format!("the start does not say: {words}"));
+    }
+    outcome
+        .require(gateway.data().join("ledger.journal-000001.damaged-1").exists(), "the journal was not kept");
+    let wrong = ask::misposted(&gateway, &saw.acknowledged);
+    outcome.require(wrong.is_empty(), format!("of the key that is there: {wrong:?}"));
+    let owned = ask::misposted(&gateway, &saw_lost.acknowledged).len();
+    outcome.require(owned == saw_lost.acknowledged.len(), "postings without a key are in the ledger");
+    outcome.count("postings of a lost key, kept aside and told of", owned);
+    let order = Order { seed: 1, pieces: 1, length: 0, stream: false };
+    let mut client = gateway.client().await;
+    let again = order.ask(&mut client, &kept[0], || {}).await;
+    outcome.require(again.is_ok(), format!("it does not serve after that: {again:?}"));
+    let again = order.ask(&mut client, &lost[0], || {}).await;
+    outcome.require(again.is_err(), "it serves a key that it does not have");
+    outcome.require(!gateway.run(&["ledger", "check"]).status.success(), "nobody is asked to account for it");
+    gateway.stop().await;
+    outcome
+}
+
 /// The file as it is then.
-fn flip(file: &std::path::Path) -> Vec<u8> {
+fn flip(file: &Path, place: impl Fn(usize) -> usize) -> Vec<u8> {
     let mut bytes = std::fs::read(file).expect("a file of the ledger");
-    let place = bytes.len() * 9 / 10;
+    let place = place(bytes.len());
     bytes[place] ^= 0x10;
     std::fs::write(file, &bytes).expect("a file of the ledger");
     bytes

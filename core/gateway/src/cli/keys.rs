@@ -8,7 +8,8 @@ use crate::config::Config;
 use crate::server;
 use clap::{Args, Subcommand};
 use serde_json::Value;
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use weir_ledger::{Ledger, OpenError};
 
 /// `weir key …`
@@ -110,6 +111,10 @@ pub(super) fn either(
 ) -> Result<Value, Failed> {
     match server::open_ledger(config) {
         Ok(ledger) => {
+            // It is told of once, to whoever opens the ledger first.
+            for damage in ledger.damage() {
+                let _ = writeln!(std::io::stderr(), "weir: {damage}");
+            }
             let answer = local(&ledger);
             ledger.close();
             Ok(answer?)

@@ -1,9 +1,12 @@
 //! Segments that are read: what an earlier process has left, and what a running one has yet to make rows of.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use weir_llm::price::Nanos;
 
 use super::{Entry, FRAME, HEADER, NAME, Posted, ROOM, Record, Segment, checksum};
 use crate::exchange::ExchangeId;
@@ -21,20 +24,43 @@ pub(crate) struct Left {
     pub(crate) number: u64,
 }
 
-/// Everything that is in the journal of a ledger whose lock is ours. Its files go when all of it is written.
-pub(crate) fn left(dir: &Path) -> Result<Left, OpenError> {
+/// Everything that is in the journal of a ledger whose lock is ours, and whose key is among these: the journal outlives a
+/// key where the database has lost its latest part. Its files go when all of it is written.
+pub(crate) fn left(dir: &Path, keys: &HashSet<i64>) -> Result<Left, OpenError> {
     let mut left = Left { records: Vec::new(), damage: Vec::new(), number: 1 };
     for (number, path) in segments(dir)? {
         left.number = number + 1;
         let Some(found) = read(&fs::read(&path)?) else { return Err(OpenError::Journal(path)) };
-        let Found { good, lost, is_cut_off: may_be_cut_off, .. } = found;
-        let aside = (lost > 0).then(|| free(&path, may_be_cut_off));
-        let damage = |aside| Damage { part: Part::Journal, good, lost, may_be_cut_off, aside };
-        left.damage.extend(aside.clone().map(damage));
+        let Found { mut records, good, lost, is_cut_off } = found;
+        let orphans: Vec<_> = records.extract_if(.., |record| !keys.contains(&record.key())).collect();
+        let mut told = Vec::new();
+        if lost > 0 {
+            told.push((Part::Journal, good, lost, is_cut_off));
+        }
+        if !orphans.is_empty() {
+            told.push((Part::Orphans(charged(&orphans)), records.len(), orphans.len(), false));
+        }
+        // A last record that was cut off is nothing to account for; an orphan is.
+        let aside = told.last().map(|(.., may_be_cut_off)| free(&path, *may_be_cut_off));
+        left.damage.extend(told.into_iter().zip(aside.iter().cycle().cloned()).map(
+            |((part, good, lost, may_be_cut_off), aside)| Damage { part, good, lost, may_be_cut_off, aside },
+        ));
         let segment = Arc::new(Segment::new(path, aside));
-        left.records.extend(found.records.into_iter().map(|record| (record, segment.entry())));
+        left.records.extend(records.into_iter().map(|record| (record, segment.entry())));
     }
     Ok(left)
+}
+
+/// What they would have come to.
+fn charged(records: &[Record<Posting>]) -> Nanos {
+    let charged = records.iter().map(|record| match record {
+        Record::Hold(_) => 0,
+        Record::Post(Posted { hold, posting, .. }) => match hold {
+            Some(held) if held.hard => posting.charged.0.min(held.amount),
+            _ => posting.charged.0,
+        },
+    });
+    Nanos(charged.fold(0, i64::saturating_add))
 }
 
 /// The exchanges whose postings are in the journal, seen from outside: a process may be at work on it.

@@ -4,6 +4,8 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use weir_llm::price::Nanos;
+
 /// Between a file's name and a number: it has lost something, or only its end may have been cut off.
 const DAMAGED: &str = ".damaged-";
 const CUT_OFF: &str = ".cut-off-";
@@ -16,7 +18,8 @@ pub struct Damage {
     /// Frames that are sound, up to the first that is not.
     pub good: usize,
     /// The write-ahead log's transactions behind them, whose postings are gone from the ledger; or places in the
-    /// journal that cannot be read (a posting in them is gone, if it was not a row before).
+    /// journal that cannot be read (a posting in them is gone, if it was not a row before), or its records whose
+    /// key is gone.
     pub lost: usize,
     /// Whether what is lost may just as well have been cut off while it was written, and was then never acknowledged.
     pub may_be_cut_off: bool,
@@ -31,6 +34,8 @@ pub enum Part {
     WriteAheadLog,
     /// Ours.
     Journal,
+    /// What is in ours and names a key that the database has lost (and a budget with it): what was charged to such.
+    Orphans(Nanos),
 }
 
 impl fmt::Display for Damage {
@@ -61,6 +66,12 @@ impl fmt::Display for Damage {
                 f,
                 "the ledger's journal is damaged after record {good}: {lost} places in it cannot be read, and what \
                  they held is in the ledger only if it was committed before. The file is kept as {}",
+                aside.display()
+            ),
+            Part::Orphans(charged) => write!(
+                f,
+                "{lost} records of the ledger's journal ({charged} in all) are of keys that the database has lost, \
+                 and are not in the ledger. The file is kept as {}",
                 aside.display()
             ),
         }

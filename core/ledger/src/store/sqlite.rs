@@ -1,5 +1,6 @@
 //! The ledger in one SQLite file: a connection for the writing thread, short-lived ones for reads.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -69,7 +70,7 @@ impl SqliteStore {
         let found = migrations::run(&mut conn).map_err(StoreError::from)?;
         refuse_newer(found)?;
         check_pepper(&conn, pepper_mark)?;
-        let left = journal::left(dir)?;
+        let left = journal::left(dir, &key_ids(&conn).map_err(StoreError::from)?)?;
         damage.extend(left.damage);
         let journal = (sync == Sync::Normal).then(|| Arc::new(Journal::new(dir.to_owned(), left.number)));
         let counters = Arc::new(Counters::default());
@@ -289,6 +290,10 @@ fn check_pepper(conn: &Connection, mark: &str) -> Result<(), OpenError> {
             insert.map(drop).map_err(|error| StoreError::from(error).into())
         }
     }
+}
+
+fn key_ids(conn: &Connection) -> rusqlite::Result<HashSet<i64>> {
+    conn.prepare("SELECT id FROM keys")?.query_map([], |row| row.get(0))?.collect()
 }
 
 fn balances(conn: &Connection) -> rusqlite::Result<Vec<(i64, i64, i64)>> {

@@ -403,3 +403,51 @@ fn what_is_too_long_for_the_journal_waits_for_the_database() {
     waits.wait().unwrap();
     assert_eq!(rows(dir.path()), [(0, 8, 8)]);
 }
+
+/// The database's log has lost its latest part, and with it keys of which the journal knows.
+#[test]
+fn what_has_lost_its_key_is_put_aside_and_nobody_inherits_it() {
+    let (dir, image) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let ledger = open(dir.path(), &Clock::manual(NOON));
+    let kept = hard(&ledger, 100);
+    let sound = std::fs::metadata(dir.path().join("ledger.sqlite3-wal")).unwrap().len();
+    let gone = [key(&ledger, NewKey::default()), hard(&ledger, 100)];
+    let stuck = Stuck::new(dir.path());
+    settle(reserve(&ledger, &kept, &fresh(), 20), 15).unwrap();
+    settle(reserve(&ledger, &gone[0], &fresh(), 0), 1_000).unwrap();
+    settle(reserve(&ledger, &gone[1], &fresh(), 50), 200).unwrap_err();
+    let _open = reserve(&ledger, &gone[1], &fresh(), 50);
+    crash_image(dir.path(), image.path());
+    drop(stuck);
+    let log = image.path().join("ledger.sqlite3-wal");
+    let mut bytes = std::fs::read(&log).unwrap();
+    bytes[usize::try_from(sound).unwrap() + 100] ^= 1;
+    std::fs::write(&log, &bytes).unwrap();
+    let left = journal(image.path());
+
+    let next = open(image.path(), &Clock::manual(NOON));
+    let [of_log, orphans] = next.damage() else { panic!("{:?}", next.damage()) };
+    assert_eq!(of_log.part, Part::WriteAheadLog);
+    // Two postings and two holds; a hold lets through what it stands for.
+    let known = (orphans.part, orphans.good, orphans.lost);
+    assert_eq!(known, (Part::Orphans(Nanos(1_050)), 2, 4), "{orphans}");
+    assert!(orphans.to_string().contains("(0.000001050 USD in all)"), "{orphans}");
+    assert!(orphans.aside.ends_with(format!("{}.damaged-1", left[0])), "{orphans}");
+    let files = [of_log.aside.clone(), orphans.aside.clone()];
+    assert!(files[1].exists(), "what is written is put aside at once");
+    assert_eq!((next.stats().replayed, rows(image.path())), (1, vec![(0, 15, 15)]));
+    // Keys and budgets that come after have the ids of those that are gone, and nothing else of them.
+    for _ in 0..2 {
+        let stranger = hard(&next, 100);
+        assert_eq!(next.spent(&stranger), Some(Spent { posted: Nanos(0), pending: Nanos(0) }));
+    }
+    let laws: Vec<_> = check(image.path()).unwrap().violations.iter().map(|found| found.law).collect();
+    assert_eq!(laws, ["L7", "L7"]);
+    next.close();
+    let again = open(image.path(), &Clock::manual(NOON));
+    assert_eq!((again.damage(), again.stats().replayed), (&[][..], 0), "it is told of once");
+    again.close();
+    files.iter().for_each(|file| std::fs::remove_file(file).unwrap());
+    let report = check(image.path()).unwrap();
+    assert!(report.is_clean() && report.postings == 1, "{report}");
+}
