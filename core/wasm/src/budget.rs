@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use wasmtime::{ResourceLimiter, UpdateDeadline};
 use weir_policy::Limits;
 
-use crate::ticker::{LOOK, TICK};
+use crate::ticker::TICK;
 
 /// CPU time of `configure` and `self-test`, at load: nobody waits for them.
 const LOAD_CPU: Duration = Duration::from_secs(2);
@@ -37,16 +37,17 @@ enum Clock {
 }
 
 impl Clock {
-    fn own(cpu: Duration) -> Self {
-        Self::Own { cpu, since: Some(thread_cpu_at_most()), looks: Looks::default() }
+    fn own(cpu: Duration, look: Duration) -> Self {
+        Self::Own { cpu, since: Some(thread_cpu_at_most()), looks: Looks::new(look) }
     }
 }
 
 /// What looks at a running call's clock have found that it burnt. What interrupts, page faults and a hypervisor take of a
 /// thread's core counts as the thread's own time. So the largest leap of a call's clock counts for no more than the call can
 /// have run unseen, and neither the first look nor one that finds a leap cuts the call: the next one may.
-#[derive(Default)]
 pub(crate) struct Looks {
+    /// For how long it can have run before the first.
+    unseen: Duration,
     last: Option<Duration>,
     /// What is not counted of the largest leap.
     spared: Duration,
@@ -54,11 +55,15 @@ pub(crate) struct Looks {
 }
 
 impl Looks {
+    pub(crate) const fn new(unseen: Duration) -> Self {
+        Self { unseen, last: None, spared: Duration::ZERO, burnt: Duration::ZERO }
+    }
+
     /// A look at the clock, which shows what the call has burnt since it began: whether that is more than `cpu`.
     pub(crate) fn cut(&mut self, shown: Duration, cpu: Duration) -> bool {
         let (before, last) = (self.burnt, self.last.replace(shown));
         let gained = shown.saturating_sub(last.unwrap_or_default());
-        let leapt = gained.saturating_sub(LATE + if last.is_none() { LOOK } else { TICK });
+        let leapt = gained.saturating_sub(LATE + if last.is_none() { self.unseen } else { TICK });
         self.spared = self.spared.max(leapt);
         self.burnt = shown.saturating_sub(self.spared);
         cpu <= if last.is_none() || !leapt.is_zero() { before } else { self.burnt }
@@ -87,14 +92,14 @@ pub(crate) struct OverHostCalls;
 
 impl Budget {
     /// Of a call that stays on its thread.
-    pub(crate) fn of(limits: &Limits) -> Self {
-        Self { host_calls: limits.host_calls, clock: Clock::own(Duration::from_micros(limits.cpu_us)) }
+    pub(crate) fn of(limits: &Limits, look: Duration) -> Self {
+        Self { host_calls: limits.host_calls, clock: Clock::own(Duration::from_micros(limits.cpu_us), look) }
     }
 
     /// Of an instance that starts: its own start function runs within the time of a call.
-    pub(crate) fn of_a_start(limits: &Limits) -> Self {
+    pub(crate) fn of_a_start(limits: &Limits, look: Duration) -> Self {
         let cpu = Duration::from_micros(limits.cpu_us);
-        let clock = Clock::Own { cpu, since: None, looks: Looks::default() };
+        let clock = Clock::Own { cpu, since: None, looks: Looks::new(look) };
         Self { host_calls: limits.host_calls, clock }
     }
 
@@ -104,8 +109,8 @@ impl Budget {
     }
 
     /// Of the calls at load.
-    pub(crate) fn at_load() -> Self {
-        Self { host_calls: Limits::MAX.host_calls, clock: Clock::own(LOAD_CPU) }
+    pub(crate) fn at_load(look: Duration) -> Self {
+        Self { host_calls: Limits::MAX.host_calls, clock: Clock::own(LOAD_CPU, look) }
     }
 
     /// At every tick of the epoch: goes on while the call has burnt less than `cpu`, as far as can be told.
@@ -220,6 +225,8 @@ pub(crate) fn thread_cpu() -> Duration {
 mod tests {
     use super::*;
 
+    const LOOK: Duration = Duration::from_millis(1);
+
     fn burn(cpu: Duration) {
         let start = thread_cpu();
         while thread_cpu().saturating_sub(start) < cpu {}
@@ -236,16 +243,16 @@ mod tests {
     #[test]
     fn a_call_is_cut_for_what_it_burnt_itself() {
         let limits = Limits { cpu_us: 2_000, ..Limits::default() };
-        let mut budget = Budget::of(&limits);
+        let mut budget = Budget::of(&limits, LOOK);
         std::thread::sleep(Duration::from_millis(20));
         assert!(budget.tick().is_ok(), "it was others that ran");
         burn(LOOK + LATE + STALE);
         assert!(budget.tick().is_ok(), "it may have been an interrupt");
         assert!(is_cut(&mut budget));
-        let mut budget = Budget::of(&limits);
+        let mut budget = Budget::of(&limits, LOOK);
         budget.excuse(|| burn(Duration::from_millis(4)));
         assert!(budget.tick().is_ok(), "it was the host that ran");
-        let mut budget = Budget::of_a_start(&limits);
+        let mut budget = Budget::of_a_start(&limits, LOOK);
         burn(Duration::from_millis(4));
         assert!(budget.tick().is_ok(), "it was the host that made room for the instance");
         assert!(is_cut(&mut budget));
@@ -253,7 +260,7 @@ mod tests {
 
     /// What a call has burnt at each look, and at which it is cut.
     fn cut_at(cpu: Duration, shown: impl IntoIterator<Item = Duration>) -> Option<usize> {
-        let mut looks = Looks::default();
+        let mut looks = Looks::new(LOOK);
         shown.into_iter().position(|shown| looks.cut(shown, cpu))
     }
 

@@ -71,7 +71,7 @@ impl Instance {
     ) -> Result<Self, StartError> {
         let mut this =
             Self::bare(template, constants, fueled.then_some(Fuel(Limits::MAX.operations))).await?;
-        this.store.data_mut().budget = Budget::at_load();
+        this.store.data_mut().budget = Budget::at_load(constants.pace.look());
         Ok(this)
     }
 
@@ -125,7 +125,7 @@ impl Instance {
         let limits = state.constants.manifest.limits;
         state.budget = match excused {
             Some(excused) => Budget::polled(&limits, excused),
-            None => Budget::of(&limits),
+            None => Budget::of(&limits, state.constants.pace.look()),
         };
         self.calls += 1;
         if self.fueled {

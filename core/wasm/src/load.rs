@@ -8,6 +8,7 @@ use crate::inspect::{self, Borders};
 use crate::instance::{Instance, Refused, StartError, Template};
 use crate::meter::now;
 use crate::state::Constants;
+use crate::ticker::Pace;
 use crate::{fault, section, snapshot};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -36,10 +37,12 @@ pub(crate) fn policy(
         realm: if fueled { &engine.fueled } else { &engine.timed },
         file,
         fueled,
-        constants: Arc::new(constants(file, bytes, manifest, config, grants)?),
+        constants: Arc::new(constants(file, bytes, manifest, config, grants, engine.ticker.pace())?),
         links,
     };
-    engine.ticker.budget(Duration::from_micros(loader.constants.manifest.limits.cpu_us));
+    if !fueled {
+        engine.ticker.pace().budget(Duration::from_micros(loader.constants.manifest.limits.cpu_us));
+    }
     let _running = engine.ticker.enter();
     let (template, exports) = loader.template(bytes)?;
     Ok(Loaded {
@@ -80,6 +83,7 @@ fn constants(
     manifest: Manifest,
     config: &Value,
     grants: &Grants,
+    pace: &Pace,
 ) -> Result<Constants, LoadError> {
     Ok(Constants {
         name: manifest.name.as_str().into(),
@@ -88,6 +92,7 @@ fn constants(
         config: if empty(config) { "{}".into() } else { config.to_string() },
         component: bytes.to_vec(),
         services: Arc::clone(&grants.services),
+        pace: pace.clone(),
     })
 }
 

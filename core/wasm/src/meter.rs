@@ -27,7 +27,7 @@ pub(crate) async fn watched<T>(
     cpu: Duration,
     wall: Duration,
 ) -> Result<T, Fault> {
-    let (call, looks) = (std::pin::pin!(call), Looks::default());
+    let (call, looks) = (std::pin::pin!(call), Looks::new(ticker.pace().look()));
     let metered = Metered { call, ticker, excused, cpu, spent: Duration::ZERO, looks };
     let over = |_| Fault::new(FaultKind::Deadline, "more wall time than wall_ms");
     if tokio::runtime::Handle::try_current().is_err() {

@@ -1,6 +1,7 @@
 //! What a store holds: the policy's constants, the call's views, and the budgets.
 
 use crate::budget::{Budget, Memory};
+use crate::ticker::Pace;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
@@ -26,6 +27,7 @@ pub(crate) struct Constants {
     pub(crate) component: Vec<u8>,
     /// The host's side of the capabilities.
     pub(crate) services: Arc<dyn Services>,
+    pub(crate) pace: Pace,
 }
 
 /// The data of a store.
@@ -88,7 +90,7 @@ struct NoRequest;
 
 impl State {
     pub(crate) fn new(constants: Arc<Constants>) -> Self {
-        let budget = Budget::of_a_start(&constants.manifest.limits);
+        let budget = Budget::of_a_start(&constants.manifest.limits, constants.pace.look());
         let memory = Memory::of(&constants.manifest.limits);
         Self { constants, call: Call::default(), budget, memory }
     }

@@ -12,9 +12,8 @@ use wasmtime::EngineWeak;
 /// How often a running call looks at its clock once a tick has met it. A call is cut so long after the end of its budget at
 /// most, and what the thread's clock was overrated by (`budget::STALE`).
 pub(crate) const TICK: Duration = Duration::from_micros(250);
-/// How often the thread looks whether a call runs, where no policy's budget is shorter: calls that end in microseconds are
-/// hardly ever met, and every look costs the worker two changes of context.
-pub(crate) const LOOK: Duration = Duration::from_millis(1);
+/// The longest time between two looks whether a call runs; see [`Pace`].
+const LONGEST: Duration = Duration::from_millis(10);
 /// For how long there is no call before the thread goes to sleep, so that steady traffic never wakes it.
 const IDLE: Duration = Duration::from_millis(50);
 
@@ -27,8 +26,31 @@ pub(crate) struct Ticker {
 struct Shared {
     running: AtomicUsize,
     asleep: AtomicBool,
-    /// What the shortest budget of a policy falls short of [`LOOK`], in microseconds.
-    short: AtomicU64,
+    pace: Pace,
+}
+
+/// How often the thread looks whether a call runs: twice in the shortest budget of a policy. Calls that end in microseconds
+/// are hardly ever met, and every look is two changes of context: where the thread has no core of its own, a thousand a
+/// second are a tenth of what a worker can do.
+#[derive(Clone)]
+pub(crate) struct Pace(Arc<AtomicU64>);
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self(Arc::new(AtomicU64::new(u64::MAX)))
+    }
+}
+
+impl Pace {
+    /// For how long a call can run before it is met for the first time.
+    pub(crate) fn look(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed)).clamp(TICK, LONGEST)
+    }
+
+    /// A policy with this budget is loaded.
+    pub(crate) fn budget(&self, cpu: Duration) {
+        self.0.fetch_min(u64::try_from((cpu / 2).as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
 }
 
 /// A call is under way; the ticker runs while one of these lives.
@@ -44,15 +66,13 @@ impl Ticker {
         Ok(Self { shared, thread: thread.thread().clone() })
     }
 
-    /// A policy with this budget is loaded: no call of it may run for longer unseen.
-    pub(crate) fn budget(&self, cpu: Duration) {
-        let short = u64::try_from(LOOK.saturating_sub(cpu.max(TICK)).as_micros()).unwrap_or(0);
-        self.shared.short.fetch_max(short, Ordering::Relaxed);
+    pub(crate) fn pace(&self) -> &Pace {
+        &self.shared.pace
     }
 
     pub(crate) fn enter(&self) -> Running<'_> {
         self.shared.running.fetch_add(1, Ordering::SeqCst);
-        if self.shared.asleep.load(Ordering::SeqCst) {
+        if self.shared.asleep.load(Ordering::SeqCst) && self.shared.asleep.swap(false, Ordering::SeqCst) {
             self.thread.unpark();
         }
         Running(self)
@@ -81,22 +101,21 @@ fn tick(engine: &EngineWeak, shared: &Shared) {
             idle = Duration::ZERO;
             std::thread::park_timeout(TICK);
         } else if idle < IDLE {
-            let look = LOOK - Duration::from_micros(shared.short.load(Ordering::Relaxed));
+            let look = shared.pace.look();
             idle += look;
             std::thread::park_timeout(look);
-        } else {
-            sleep(shared);
+        } else if sleep(shared) {
             idle = Duration::ZERO;
         }
     }
 }
 
-/// Either this thread sees the call, or the call sees that this thread is asleep. The timeout only bounds how long a
-/// thread outlives an engine that went while it fell asleep.
-fn sleep(shared: &Shared) {
+/// Either this thread sees the call, or the call sees that this thread is asleep; false if none came. The timeout only
+/// bounds how long a thread outlives an engine that went while it fell asleep.
+fn sleep(shared: &Shared) -> bool {
     shared.asleep.store(true, Ordering::SeqCst);
     if shared.running.load(Ordering::SeqCst) == 0 {
         std::thread::park_timeout(Duration::from_secs(1));
     }
-    shared.asleep.store(false, Ordering::SeqCst);
+    !shared.asleep.swap(false, Ordering::SeqCst) || shared.running.load(Ordering::SeqCst) > 0
 }

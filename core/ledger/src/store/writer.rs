@@ -46,6 +46,8 @@ pub(super) struct Writer<'c> {
     kept: Kept,
     /// A commit has failed in this round: what comes behind it in the queue is not tried.
     vain: bool,
+    /// The latest round began with a row that nobody waits for: there will be more, and nobody is to wake this thread.
+    gathers: bool,
 }
 
 /// Holds that are rows, or in the journal.
@@ -84,6 +86,7 @@ impl<'c> Writer<'c> {
             pending: Pending::default(),
             kept: Kept::default(),
             vain: false,
+            gathers: false,
         })
     }
 
@@ -101,22 +104,30 @@ impl<'c> Writer<'c> {
     }
 
     /// `None`: shut. `Some(None)`: a hold may have ended.
-    fn wait(&self) -> Option<Option<Write>> {
-        let (write, slept) = match self.queue.try_recv() {
-            Ok(write) => (Some(Some(write)), false),
-            Err(_) => (self.sleep(), true),
-        };
-        if let Some(Some(write)) = &write
-            && !write.is_awaited()
-            && self.counters.awaited.load(Ordering::Relaxed) == 0
-        {
-            // Whoever brings something that is awaited ends this.
-            std::thread::park_timeout(GATHER);
+    fn wait(&mut self) -> Option<Option<Write>> {
+        let mut write = self.queue.try_recv().ok();
+        let gathered = write.is_none() && self.gathers;
+        if gathered {
+            self.gather();
+            write = self.queue.try_recv().ok();
+        }
+        let slept = write.is_none();
+        let write = if slept { self.sleep() } else { Some(write) };
+        self.gathers = matches!(&write, Some(Some(write)) if !write.is_awaited());
+        if self.gathers && (slept || !gathered) {
+            self.gather();
         } else if slept {
             // Whoever else is ready to run on this core may have rows too: one commit for all of them.
             std::thread::yield_now();
         }
         write
+    }
+
+    /// Lets rows come that nobody waits for; whoever brings one that is awaited ends this.
+    fn gather(&self) {
+        if self.counters.awaited.load(Ordering::Relaxed) == 0 {
+            std::thread::park_timeout(GATHER);
+        }
     }
 
     fn sleep(&self) -> Option<Option<Write>> {
