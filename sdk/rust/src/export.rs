@@ -237,6 +237,8 @@ pub mod glue {
             (self.on_panic)();
             let plugin = P::configure(Config::new(json))?;
             *self.plugin.borrow_mut() = Some(Rc::new(plugin));
+            #[cfg(all(target_arch = "wasm32", feature = "allocator"))]
+            crate::heap::make_room();
             Ok(())
         }
 

@@ -71,11 +71,14 @@
 //!   must ask for them.
 //! - [`testing`]: fakes for host tests.
 //! - `export`: the macro, and what it expands to.
+//! - `heap`: the allocator (feature `allocator`, on by default).
 
 pub mod annotate;
 mod answer;
 pub mod env;
 mod export;
+#[cfg(all(target_arch = "wasm32", feature = "allocator"))]
+mod heap;
 pub mod hooks;
 pub mod http;
 pub mod kv;
