@@ -79,8 +79,8 @@ pub fn check(dir: &Path) -> Result<Report, OpenError> {
     report.violations.extend(put_aside(dir).into_iter().map(|file| Violation {
         law: "L7",
         what: format!(
-            "what {file} has lost is not in the ledger, but for what the journal still had: account for it, then move \
-             that file away"
+            "what {file} has lost is not in the ledger, but for what the journal still had (and what a journal has of keys \
+             that are lost is not): account for it, then move that file away"
         ),
     }));
     Ok(report)

@@ -34,7 +34,7 @@ use crate::exchange::ExchangeId;
 use crate::posting::Posting;
 use crate::store::{Hold, PendingRow, Post};
 
-pub(crate) use read::{left, postings};
+pub(crate) use read::{Asides, left, postings};
 
 /// Names the version of the records: another version's are not guessed at.
 const HEADER: &[u8] = b"weir ledger journal 1\n";
@@ -117,8 +117,8 @@ struct Current {
 #[derive(Debug)]
 struct Segment {
     path: PathBuf,
-    /// Where it is put, if it has lost something: it is not taken away then.
-    aside: Option<PathBuf>,
+    /// It is put aside by somebody else, and not taken away.
+    stays: bool,
     /// Bytes that are in the file.
     length: AtomicU64,
     /// Entries that are not rows.
@@ -227,7 +227,7 @@ impl Current {
     fn create(dir: &Path, number: u64) -> io::Result<Self> {
         let path = dir.join(format!("{NAME}{number:06}"));
         let mut file = OpenOptions::new().append(true).create_new(true).open(&path)?;
-        let segment = Segment::new(path, None);
+        let segment = Segment::new(path, false);
         let salt = getrandom::u32().map_err(io::Error::other)?;
         let header = [HEADER, &salt.to_le_bytes()].concat();
         file.write_all(&header)?;
@@ -250,8 +250,8 @@ impl Current {
 }
 
 impl Segment {
-    const fn new(path: PathBuf, aside: Option<PathBuf>) -> Self {
-        Self { path, aside, length: AtomicU64::new(0), unwritten: AtomicU64::new(0) }
+    const fn new(path: PathBuf, stays: bool) -> Self {
+        Self { path, stays, length: AtomicU64::new(0), unwritten: AtomicU64::new(0) }
     }
 
     fn entry(self: &Arc<Self>) -> Entry {
@@ -262,14 +262,10 @@ impl Segment {
 
 impl Drop for Segment {
     fn drop(&mut self) {
-        if self.unwritten.load(Ordering::Relaxed) > 0 {
-            return;
+        if self.unwritten.load(Ordering::Relaxed) == 0 && !self.stays {
+            // A file that is still there is read once more at the next start, and adds nothing.
+            let _ = fs::remove_file(&self.path);
         }
-        // A file that stays is read once more at the next start, and adds nothing.
-        let _ = match &self.aside {
-            Some(aside) => fs::rename(&self.path, aside),
-            None => fs::remove_file(&self.path),
-        };
     }
 }
 
@@ -323,7 +319,7 @@ mod tests {
     /// The file is a pipe, so that the test decides how long a write takes.
     fn pipe(dir: &Path) -> (Journal, std::io::PipeReader) {
         let (reader, writer) = std::io::pipe().unwrap();
-        let segment = Arc::new(Segment::new(dir.join("none"), None));
+        let segment = Arc::new(Segment::new(dir.join("none"), false));
         let current = Current { file: OwnedFd::from(writer).into(), salt: 1, gathered: Vec::new(), segment };
         let state = Mutex::new(State { number: 1, phase: Phase::Writes(current) });
         (Journal { dir: dir.to_owned(), state }, reader)

@@ -114,9 +114,10 @@ impl Ledger {
         let lock = Lock::take(dir, options.admin_addr.as_deref())?;
         let mark = hex::encode(options.pepper.tag(b"weir pepper mark"));
         let opened = SqliteStore::start(dir, options.sync, &mark, options.clock.clone(), lock)?;
-        let Opened { store, journal, damage, replayed } = opened;
+        let Opened { store, journal, damage, asides, replayed } = opened;
         let counters = store.counters();
         let loaded = store.load()?;
+        asides.put(dir).map_err(OpenError::Io)?;
         let adopted = loaded.pending.len();
         let store: Arc<dyn Store> = Arc::new(store);
         let directory = take_over(&*store, options.pepper, loaded, options.clock.now_ms());

@@ -13,6 +13,8 @@ use crate::ticker::TICK;
 const LOAD_CPU: Duration = Duration::from_secs(2);
 /// How much later than it means to a tick comes on a machine that is not starved.
 const LATE: Duration = Duration::from_micros(250);
+/// What the host may take to make room for an instance.
+const START: Duration = Duration::from_millis(1);
 /// After how long a look at a thread's CPU clock says too little.
 const STALE: Duration = Duration::from_micros(500);
 
@@ -27,9 +29,8 @@ enum Clock {
     /// The call itself, at each tick of the epoch: it stays on one thread.
     Own {
         cpu: Duration,
-        /// The most that the thread's CPU clock can have shown at the beginning of the call; of an instance that starts,
-        /// what it shows at the first tick: until then it may have been the host that made room for it.
-        since: Option<Duration>,
+        /// The most that the thread's CPU clock can have shown at the beginning of the call.
+        since: Duration,
         looks: Looks,
     },
     /// Whoever polls the call (`meter`): it gives way at each tick and may go on elsewhere.
@@ -38,7 +39,7 @@ enum Clock {
 
 impl Clock {
     fn own(cpu: Duration, look: Duration) -> Self {
-        Self::Own { cpu, since: Some(thread_cpu_at_most()), looks: Looks::new(look) }
+        Self::Own { cpu, since: thread_cpu_at_most(), looks: Looks::new(look) }
     }
 }
 
@@ -96,11 +97,13 @@ impl Budget {
         Self { host_calls: limits.host_calls, clock: Clock::own(Duration::from_micros(limits.cpu_us), look) }
     }
 
-    /// Of an instance that starts: its own start function runs within the time of a call.
+    /// Of an instance that starts: its own start function runs within the time of a call, after the host has made room.
     pub(crate) fn of_a_start(limits: &Limits, look: Duration) -> Self {
-        let cpu = Duration::from_micros(limits.cpu_us);
-        let clock = Clock::Own { cpu, since: None, looks: Looks::new(look) };
-        Self { host_calls: limits.host_calls, clock }
+        let mut budget = Self::of(limits, look);
+        if let Clock::Own { since, .. } = &mut budget.clock {
+            *since += START;
+        }
+        budget
     }
 
     /// Of a call that waits.
@@ -117,7 +120,7 @@ impl Budget {
     pub(crate) fn tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
         let Clock::Own { cpu, since, looks } = &mut self.clock else { return Ok(UpdateDeadline::Yield(1)) };
         let now = thread_cpu();
-        let shown = now.saturating_sub(*since.get_or_insert(now));
+        let shown = now.saturating_sub(*since);
         if looks.cut(shown, *cpu) { Err(OverCpu.into()) } else { Ok(UpdateDeadline::Continue(1)) }
     }
 
@@ -133,7 +136,7 @@ impl Budget {
             Clock::Own { since, .. } => {
                 let before = Instant::now();
                 let done = work();
-                *since = since.map(|since| since + before.elapsed());
+                *since += before.elapsed();
                 done
             }
             Clock::Poller(excused) => {
@@ -253,8 +256,11 @@ mod tests {
         budget.excuse(|| burn(Duration::from_millis(4)));
         assert!(budget.tick().is_ok(), "it was the host that ran");
         let mut budget = Budget::of_a_start(&limits, LOOK);
-        burn(Duration::from_millis(4));
-        assert!(budget.tick().is_ok(), "it was the host that made room for the instance");
+        burn(START);
+        assert!(
+            budget.tick().is_ok() && budget.tick().is_ok(),
+            "it was the host that made room for the instance"
+        );
         assert!(is_cut(&mut budget));
     }
 

@@ -41,7 +41,7 @@ pub(crate) fn policy(
         links,
     };
     if !fueled {
-        engine.ticker.pace().budget(Duration::from_micros(loader.constants.manifest.limits.cpu_us));
+        engine.ticker.budget(Duration::from_micros(loader.constants.manifest.limits.cpu_us));
     }
     let _running = engine.ticker.enter();
     let (template, exports) = loader.template(bytes)?;

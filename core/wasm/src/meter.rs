@@ -28,7 +28,7 @@ pub(crate) async fn watched<T>(
     wall: Duration,
 ) -> Result<T, Fault> {
     let (call, looks) = (std::pin::pin!(call), Looks::new(ticker.pace().look()));
-    let metered = Metered { call, ticker, excused, cpu, spent: Duration::ZERO, looks };
+    let metered = Metered { call, ticker, excused, cpu, spent: Duration::ZERO, looks, began: false };
     let over = |_| Fault::new(FaultKind::Deadline, "more wall time than wall_ms");
     if tokio::runtime::Handle::try_current().is_err() {
         return metered.await;
@@ -44,13 +44,15 @@ struct Metered<'a, F> {
     cpu: Duration,
     spent: Duration,
     looks: Looks,
+    began: bool,
 }
 
 impl<T, F: Future<Output = Result<T, Fault>>> Future for Metered<'_, F> {
     type Output = Result<T, Fault>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let _running = self.ticker.enter();
+        let began = std::mem::replace(&mut self.began, true);
+        let _running = if began { self.ticker.enter_again() } else { self.ticker.enter() };
         let before = thread_cpu();
         if let Poll::Ready(answer) = self.call.as_mut().poll(context) {
             return Poll::Ready(answer);

@@ -47,9 +47,10 @@ impl Pace {
         Duration::from_nanos(self.0.load(Ordering::Relaxed)).clamp(TICK, LONGEST)
     }
 
-    /// A policy with this budget is loaded.
-    pub(crate) fn budget(&self, cpu: Duration) {
-        self.0.fetch_min(u64::try_from((cpu / 2).as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    /// A call may run for so long at most: whether that is news.
+    fn shorten(&self, cpu: Duration) -> bool {
+        let half = u64::try_from((cpu / 2).as_nanos()).unwrap_or(u64::MAX);
+        self.0.fetch_min(half, Ordering::Relaxed) > half
     }
 }
 
@@ -68,6 +69,21 @@ impl Ticker {
 
     pub(crate) fn pace(&self) -> &Pace {
         &self.shared.pace
+    }
+
+    /// A policy with this budget is loaded.
+    pub(crate) fn budget(&self, cpu: Duration) {
+        if self.shared.pace.shorten(cpu) {
+            self.thread.unpark();
+        }
+    }
+
+    /// As [`Ticker::enter`], and the thread looks at once: a call goes on that has waited, and may have burnt most of its
+    /// budget before.
+    pub(crate) fn enter_again(&self) -> Running<'_> {
+        let running = self.enter();
+        self.thread.unpark();
+        running
     }
 
     pub(crate) fn enter(&self) -> Running<'_> {

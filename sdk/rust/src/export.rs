@@ -237,7 +237,7 @@ pub mod glue {
             (self.on_panic)();
             let plugin = P::configure(Config::new(json))?;
             *self.plugin.borrow_mut() = Some(Rc::new(plugin));
-            #[cfg(all(target_arch = "wasm32", feature = "allocator"))]
+            #[cfg(all(target_arch = "wasm32", target_os = "unknown", feature = "allocator"))]
             crate::heap::make_room();
             Ok(())
         }

@@ -5,10 +5,10 @@
 //! one begins where the plugin's data end and takes what it needs in small steps; what it has not taken is zero, which is
 //! quicker to write than to copy.
 //!
-//! A plugin with an allocator of its own turns the feature `allocator` off.
+//! A plugin with an allocator of its own depends on `weir-sdk` with `default-features = false`.
 
 use core::alloc::Layout;
-use core::arch::wasm32::{memory_grow, memory_size};
+use core::arch::wasm32::memory_grow;
 use core::cell::Cell;
 use core::ptr::NonNull;
 use talc::base::{Talc, binning::Binning};
@@ -42,10 +42,11 @@ struct Ours {
 // SAFETY: the target has no threads.
 unsafe impl Sync for Ours {}
 
-#[allow(unsafe_code, reason = "a symbol of the linker's")]
+#[allow(unsafe_code, reason = "symbols of the linker's")]
 unsafe extern "C" {
-    /// Its address is the end of the plugin's data.
+    /// Their addresses are the end of the plugin's data, and of the memory that it begins with.
     static __heap_base: u8;
+    static __heap_end: u8;
 }
 
 impl Ours {
@@ -53,7 +54,7 @@ impl Ours {
     fn room(&self, bytes: usize) -> Option<usize> {
         if self.limit.get() == 0 {
             self.end.set((&raw const __heap_base).addr());
-            self.limit.set(memory_size::<0>() * PAGE);
+            self.limit.set((&raw const __heap_end).addr());
         }
         loop {
             let missing = self.end.get().checked_add(bytes)?.saturating_sub(self.limit.get());
@@ -108,7 +109,7 @@ unsafe impl Source for Memory {
 pub(crate) fn make_room() {
     let behind = OURS.limit.get() - OURS.end.get();
     if behind < ROOM && OURS.extends.get() {
-        // A host that gives no more will say so when more is needed.
+        // A plugin that has no more room than that under its `memory_bytes` is not let in: it would fail at a request.
         let _ = OURS.grow(ROOM - behind);
     }
 }

@@ -56,6 +56,9 @@
 //!   for the same organisation; state in `&self` (a `Cell`, say) then survives, but nothing promises it.
 //! - A panic is a fault: the manifest's failure mode decides what becomes of the request. The host learns file, line and
 //!   column of a panic, never its message.
+//! - The SDK brings an allocator, whose heap is small where little is needed: the memory of an instance is written anew for
+//!   each request whose content is read. A crate with a `#[global_allocator]` of its own turns the SDK's off
+//!   (`default-features = false`).
 //! - Budgets are small (2 ms of CPU by default): let the host scan, and read slices, not bodies.
 //!
 //! - `redact` and `price` stand alone: a redactor has no way out for what it reads (not even the place of a panic), a
@@ -77,7 +80,7 @@ pub mod annotate;
 mod answer;
 pub mod env;
 mod export;
-#[cfg(all(target_arch = "wasm32", feature = "allocator"))]
+#[cfg(all(target_arch = "wasm32", target_os = "unknown", feature = "allocator"))]
 mod heap;
 pub mod hooks;
 pub mod http;

@@ -88,7 +88,8 @@ impl Sink {
         }
         let before = state.pending.len();
         state.pending.extend_from_slice(line);
-        let wake = state.idle || (before < BATCH && state.pending.len() >= BATCH);
+        // One is enough.
+        let wake = std::mem::take(&mut state.idle) || (before < BATCH && state.pending.len() >= BATCH);
         drop(state);
         if wake {
             self.0.filled.notify_one();

@@ -18,16 +18,37 @@ use crate::store::{Damage, Part, free};
 pub(crate) struct Left {
     /// In the order in which they were written down.
     pub(crate) records: Vec<(Record<Posting>, Entry)>,
-    /// Segments in which something could not be read.
+    /// Segments in which something could not be read, or has no owner.
     pub(crate) damage: Vec<Damage>,
+    /// Those are put aside.
+    pub(crate) asides: Asides,
     /// The next segment's number.
     pub(crate) number: u64,
+}
+
+/// Files of a journal, and where to put them: once everything in them that can be written is, and it is certain that
+/// somebody will be told.
+#[derive(Default)]
+pub(crate) struct Asides(Vec<(PathBuf, PathBuf)>);
+
+impl Asides {
+    /// What names a key that is gone must not be read again, when another key has its number.
+    pub(crate) fn put(self, dir: &Path) -> io::Result<()> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        for (path, aside) in self.0 {
+            let told = |error| io::Error::other(format!("{} cannot be put aside: {error}", path.display()));
+            fs::rename(&path, aside).map_err(told)?;
+        }
+        fs::File::open(dir)?.sync_all()
+    }
 }
 
 /// Everything that is in the journal of a ledger whose lock is ours, and whose key is among these: the journal outlives a
 /// key where the database has lost its latest part. Its files go when all of it is written.
 pub(crate) fn left(dir: &Path, keys: &HashSet<i64>) -> Result<Left, OpenError> {
-    let mut left = Left { records: Vec::new(), damage: Vec::new(), number: 1 };
+    let mut left = Left { records: Vec::new(), damage: Vec::new(), asides: Asides::default(), number: 1 };
     for (number, path) in segments(dir)? {
         left.number = number + 1;
         let Some(found) = read(&fs::read(&path)?) else { return Err(OpenError::Journal(path)) };
@@ -45,7 +66,8 @@ pub(crate) fn left(dir: &Path, keys: &HashSet<i64>) -> Result<Left, OpenError> {
         left.damage.extend(told.into_iter().zip(aside.iter().cycle().cloned()).map(
             |((part, good, lost, may_be_cut_off), aside)| Damage { part, good, lost, may_be_cut_off, aside },
         ));
-        let segment = Arc::new(Segment::new(path, aside));
+        let segment = Arc::new(Segment::new(path.clone(), aside.is_some()));
+        left.asides.0.extend(aside.map(|aside| (path, aside)));
         left.records.extend(records.into_iter().map(|record| (record, segment.entry())));
     }
     Ok(left)
@@ -63,8 +85,8 @@ fn charged(records: &[Record<Posting>]) -> Nanos {
     Nanos(charged.fold(0, i64::saturating_add))
 }
 
-/// The exchanges whose postings are in the journal, seen from outside: a process may be at work on it.
-pub(crate) fn postings(dir: &Path) -> Result<Vec<ExchangeId>, OpenError> {
+/// The exchanges of these keys whose postings are in the journal, seen from outside: a process may be at work on it.
+pub(crate) fn postings(dir: &Path, keys: &HashSet<i64>) -> Result<Vec<ExchangeId>, OpenError> {
     let mut exchanges = Vec::new();
     for (_, path) in segments(dir)? {
         let bytes = match fs::read(&path) {
@@ -74,8 +96,8 @@ pub(crate) fn postings(dir: &Path) -> Result<Vec<ExchangeId>, OpenError> {
         };
         let Some(found) = read(&bytes) else { return Err(OpenError::Journal(path)) };
         exchanges.extend(found.records.into_iter().filter_map(|record| match record {
-            Record::Post(Posted { exchange, .. }) => Some(exchange),
-            Record::Hold(_) => None,
+            Record::Post(Posted { exchange, key, .. }) if keys.contains(&key) => Some(exchange),
+            _ => None,
         }));
     }
     Ok(exchanges)

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::exchange::ExchangeId;
-use crate::journal::{self, Journal};
+use crate::journal::{self, Asides, Journal};
 use crate::lock::{self, Lock};
 use crate::options::{OpenError, Sync};
 use crate::people::{KeyRecord, Organisation, Team};
@@ -49,6 +49,8 @@ pub(crate) struct Opened {
     pub(crate) journal: Option<Arc<Journal>>,
     /// What the ledger's files had lost.
     pub(crate) damage: Vec<Damage>,
+    /// Its journal's files that are to be put aside.
+    pub(crate) asides: Asides,
     /// Postings that were in the journal, and no rows.
     pub(crate) replayed: u64,
 }
@@ -73,6 +75,7 @@ impl SqliteStore {
         let left = journal::left(dir, &key_ids(&conn).map_err(StoreError::from)?)?;
         damage.extend(left.damage);
         let journal = (sync == Sync::Normal).then(|| Arc::new(Journal::new(dir.to_owned(), left.number)));
+        let (records, asides) = (left.records, left.asides);
         let counters = Arc::new(Counters::default());
         let (queue, writes) = mpsc::channel();
         let (started, ready) = mpsc::channel();
@@ -83,7 +86,7 @@ impl SqliteStore {
             let _closed = closed_at_end;
             let writer = Writer::new(&conn, &writes, shared, clock).map_err(StoreError::from);
             let replayed = writer.and_then(|mut writer| {
-                let replayed = writer.replay(left.records, pending(&conn)?)?;
+                let replayed = writer.replay(records, pending(&conn)?)?;
                 Ok((writer, replayed))
             });
             match replayed {
@@ -99,7 +102,7 @@ impl SqliteStore {
         let gatherer = thread.thread().clone();
         let (queue, thread) = (RwLock::new(Some(queue)), Mutex::new(Some(thread)));
         let store = Self { path, queue, thread, gatherer, counters };
-        Ok(Opened { store, journal, damage, replayed })
+        Ok(Opened { store, journal, damage, asides, replayed })
     }
 
     pub(crate) fn counters(&self) -> Arc<Counters> {
@@ -208,7 +211,7 @@ pub(crate) fn open_reader(dir: &Path) -> Result<(Connection, u64), OpenError> {
 /// Waits until what is in the journal now is in the database, if there is a process that sees to it; answers how many
 /// postings are not.
 fn catch_up(dir: &Path, conn: &Connection) -> Result<u64, OpenError> {
-    let mut waiting = unposted(conn, journal::postings(dir)?)?;
+    let mut waiting = unposted(conn, journal::postings(dir, &key_ids(conn).map_err(StoreError::from)?)?)?;
     let mut patience = PATIENCE;
     while !waiting.is_empty() && !patience.is_zero() && lock::is_held(dir) {
         thread::sleep(LOOK);

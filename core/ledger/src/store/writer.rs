@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -105,18 +105,18 @@ impl<'c> Writer<'c> {
 
     /// `None`: shut. `Some(None)`: a hold may have ended.
     fn wait(&mut self) -> Option<Option<Write>> {
-        let mut write = self.queue.try_recv().ok();
-        let gathered = write.is_none() && self.gathers;
+        let mut found = self.queue.try_recv();
+        let gathered = self.gathers && matches!(found, Err(TryRecvError::Empty));
         if gathered {
             self.gather();
-            write = self.queue.try_recv().ok();
+            found = self.queue.try_recv();
         }
-        let slept = write.is_none();
-        let write = if slept { self.sleep() } else { Some(write) };
+        let slept = found.is_err();
+        let write = found.map_or_else(|_| self.sleep(), |write| Some(Some(write)));
         self.gathers = matches!(&write, Some(Some(write)) if !write.is_awaited());
         if self.gathers && (slept || !gathered) {
             self.gather();
-        } else if slept {
+        } else if slept || gathered {
             // Whoever else is ready to run on this core may have rows too: one commit for all of them.
             std::thread::yield_now();
         }

@@ -424,16 +424,24 @@ fn what_has_lost_its_key_is_put_aside_and_nobody_inherits_it() {
     bytes[usize::try_from(sound).unwrap() + 100] ^= 1;
     std::fs::write(&log, &bytes).unwrap();
     let left = journal(image.path());
+    assert_eq!(check(image.path()).unwrap().waiting, 1, "what has no key waits for nobody");
+    // A start that fails puts no journal aside: the next one has to tell.
+    let unknown = image.path().join("ledger.journal-000009");
+    std::fs::write(&unknown, b"weir ledger journal 2\n...").unwrap();
+    let pepper = || Pepper::load_or_create(image.path()).unwrap();
+    assert!(matches!(Ledger::open(image.path(), Options::new(pepper())), Err(OpenError::Journal(_))));
+    assert!(image.path().join(&left[0]).exists());
+    std::fs::remove_file(unknown).unwrap();
 
     let next = open(image.path(), &Clock::manual(NOON));
-    let [of_log, orphans] = next.damage() else { panic!("{:?}", next.damage()) };
-    assert_eq!(of_log.part, Part::WriteAheadLog);
+    // The log was put aside by the start that failed, which `check` says still.
+    let [orphans] = next.damage() else { panic!("{:?}", next.damage()) };
     // Two postings and two holds; a hold lets through what it stands for.
     let known = (orphans.part, orphans.good, orphans.lost);
     assert_eq!(known, (Part::Orphans(Nanos(1_050)), 2, 4), "{orphans}");
     assert!(orphans.to_string().contains("(0.000001050 USD in all)"), "{orphans}");
     assert!(orphans.aside.ends_with(format!("{}.damaged-1", left[0])), "{orphans}");
-    let files = [of_log.aside.clone(), orphans.aside.clone()];
+    let files = [image.path().join("ledger.sqlite3-wal.damaged-1"), orphans.aside.clone()];
     assert!(files[1].exists(), "what is written is put aside at once");
     assert_eq!((next.stats().replayed, rows(image.path())), (1, vec![(0, 15, 15)]));
     // Keys and budgets that come after have the ids of those that are gone, and nothing else of them.
