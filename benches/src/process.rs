@@ -59,7 +59,12 @@ pub fn free_address() -> Result<String> {
 pub fn wait_for(address: &str, process: &mut Process) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(20);
     let address = address.parse().context(address)?;
-    while std::net::TcpStream::connect_timeout(&address, Duration::from_millis(500)).is_err() {
+    // A connection whose two ends are one socket is what a port is given that nobody listens on and that is its own.
+    let listens = || {
+        let stream = std::net::TcpStream::connect_timeout(&address, Duration::from_millis(500));
+        stream.is_ok_and(|stream| stream.local_addr().is_ok_and(|own| own != address))
+    };
+    while !listens() {
         if let Some(status) = process.child.try_wait()? {
             return Err(Failure::new(format!("{} ended at its start: {status}", process.name)));
         }
