@@ -92,6 +92,9 @@ fn what_is_not_there_or_not_ours_is_named() {
     );
     let (code, said) = run(&["policy", "status"], "nothing");
     assert!(code == Some(1) && said.contains("nothing/admin.token") && said.contains("weir serve"), "{said}");
+    let (_, made) = run(&["key", "list"], "data");
+    let (_, there) = run(&["key", "list"], "data");
+    assert!(made.contains("data had no ledger: it has a new one") && there.is_empty(), "{made}{there}");
     for bound in ["--rpm=0", "--concurrency=0"] {
         let (code, said) = run(&["key", "create", "useless", bound], "data");
         assert!(code == Some(1) && said.contains("1 or more"), "{said}");

@@ -85,6 +85,7 @@ struct Shared {
     clock: Clock,
     dir: PathBuf,
     damage: Vec<Damage>,
+    made: bool,
     replayed: u64,
     adopted: usize,
     /// Whoever changes keys, or what they belong to, does so alone: memory takes changes in the order of the rows.
@@ -114,7 +115,7 @@ impl Ledger {
         let lock = Lock::take(dir, options.admin_addr.as_deref())?;
         let mark = hex::encode(options.pepper.tag(b"weir pepper mark"));
         let opened = SqliteStore::start(dir, options.sync, &mark, options.clock.clone(), lock)?;
-        let Opened { store, journal, damage, asides, replayed } = opened;
+        let Opened { store, journal, damage, asides, replayed, made } = opened;
         let counters = store.counters();
         let loaded = store.load()?;
         asides.put(dir).map_err(OpenError::Io)?;
@@ -131,7 +132,7 @@ impl Ledger {
         let desk = Arc::new(desk);
         let (clock, dir) = (options.clock, dir.to_owned());
         let turn = Mutex::new(());
-        let shared = Shared { desk, directory, counters, clock, dir, damage, replayed, adopted, turn };
+        let shared = Shared { desk, directory, counters, clock, dir, damage, replayed, made, adopted, turn };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -323,6 +324,12 @@ impl Ledger {
     #[must_use]
     pub fn trouble(&self) -> Option<StoreError> {
         self.shared.counters.health.trouble()
+    }
+
+    /// Whether there was no ledger in its folder before it was opened.
+    #[must_use]
+    pub fn was_made(&self) -> bool {
+        self.shared.made
     }
 
     /// What its files had lost when it was opened: the operator must be told.

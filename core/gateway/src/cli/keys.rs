@@ -111,6 +111,15 @@ pub(super) fn either(
 ) -> Result<Value, Failed> {
     match server::open_ledger(config) {
         Ok(ledger) => {
+            if ledger.was_made() {
+                let data = config.data.canonicalize().unwrap_or_else(|_| config.data.clone());
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "weir: {} had no ledger: it has a new one. A gateway that runs elsewhere knows nothing of it; its \
+                     keys are made with its --config, or in its folder.",
+                    data.display()
+                );
+            }
             // It is told of once, to whoever opens the ledger first.
             for damage in ledger.damage() {
                 let _ = writeln!(std::io::stderr(), "weir: {damage}");

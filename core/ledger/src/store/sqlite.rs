@@ -53,6 +53,8 @@ pub(crate) struct Opened {
     pub(crate) asides: Asides,
     /// Postings that were in the journal, and no rows.
     pub(crate) replayed: u64,
+    /// There was none before.
+    pub(crate) made: bool,
 }
 
 impl SqliteStore {
@@ -66,6 +68,7 @@ impl SqliteStore {
         lock: Lock,
     ) -> Result<Opened, OpenError> {
         let path = dir.join(FILE);
+        let made = !path.exists();
         let mut damage: Vec<_> = wal::look(&path)?.into_iter().collect();
         let mut conn = Connection::open(&path).map_err(StoreError::from)?;
         configure(&conn, sync).map_err(StoreError::from)?;
@@ -102,7 +105,7 @@ impl SqliteStore {
         let gatherer = thread.thread().clone();
         let (queue, thread) = (RwLock::new(Some(queue)), Mutex::new(Some(thread)));
         let store = Self { path, queue, thread, gatherer, counters };
-        Ok(Opened { store, journal, damage, asides, replayed })
+        Ok(Opened { store, journal, damage, asides, replayed, made })
     }
 
     pub(crate) fn counters(&self) -> Arc<Counters> {
