@@ -280,3 +280,20 @@ async fn a_second_process_on_the_same_ledger_is_refused_by_name() {
     gateway.kill();
     gateway.serve().await;
 }
+
+/// Pingora's own timers are a thread that wakes a hundred times a second for as long as the process lives, once anybody has
+/// used one: where it shares a core with the workers, they lose a tenth of what they can do.
+#[tokio::test]
+async fn nobody_starts_pingoras_clock() {
+    let upstream = Upstream::start(|call| Act::answers(call, "fine words")).await;
+    let mut gateway = Setup::pair(upstream.address, upstream.address, "retries: 0", "").start().await;
+    let key = gateway.key(&[]);
+    for stream in [false, true] {
+        assert_eq!(gateway.chat(&key, &ask(stream)).await.status(), 200);
+    }
+    let threads = fs::read_dir(format!("/proc/{}/task", gateway.pid())).unwrap();
+    let names = threads.map(|thread| fs::read_to_string(thread.unwrap().path().join("comm")).unwrap());
+    let names: Vec<_> = names.collect();
+    assert!(!names.is_empty() && names.iter().all(|name| name.trim() != "Timer thread"), "{names:?}");
+    gateway.stop().await;
+}

@@ -229,7 +229,7 @@ async fn body(session: &mut ServerSession, most: usize) -> Result<Vec<u8>, No> {
         }
         Ok(body)
     };
-    pingora::time::timeout(PATIENCE, read).await.unwrap_or_else(|_| {
+    pingora::time::tokio_timeout(PATIENCE, read).await.unwrap_or_else(|_| {
         Err((StatusCode::REQUEST_TIMEOUT, json!({ "message": "The body did not come." })))
     })
 }

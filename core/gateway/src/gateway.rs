@@ -28,7 +28,7 @@ use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora::protocols::{SocketDigest, Stream};
 use pingora::server::ShutdownWatch;
-use pingora::time::timeout;
+use pingora::time::tokio_timeout as timeout;
 use sha2::Sha256;
 use std::future::Future;
 use std::pin::{Pin, pin};

@@ -143,6 +143,8 @@ fn check_listen(address: SocketAddr, key: &'static str) -> Result<(), ServeError
 impl Server {
     fn new(config: Config, file: Option<PathBuf>) -> Result<Self, ServeError> {
         let system = |error: &dyn std::fmt::Display| ServeError::System(error.to_string());
+        // Timers of pingora's own need a thread that wakes a hundred times a second, whether there is a timer or not.
+        pingora::time::fast_timeout::set_fast_timeout_to_tokio_threshold(Some(Duration::ZERO));
         let telemetry = Arc::new(start_telemetry(&config).map_err(|error| system(&error))?);
         let wal_bytes = recover::wal_bytes(&config.data);
         let ledger = open_ledger(&config)?;

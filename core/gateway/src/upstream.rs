@@ -46,7 +46,7 @@ use names::{Lookup, Names};
 use pingora::connectors::{ConnectorOptions, TransportConnector};
 use pingora::protocols::ALPN;
 use pingora::protocols::http::v2::client::Http2Session;
-use pingora::time::timeout;
+use pingora::time::tokio_timeout as timeout;
 use pingora::{Error as PingoraError, ErrorType};
 use place::Place;
 use response::Session;

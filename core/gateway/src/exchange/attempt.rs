@@ -521,7 +521,7 @@ impl Call {
         let response = sent.map_err(|failure| self.failed(failure))?;
         let left = self.until.saturating_duration_since(Instant::now());
         let reading = pin!(self.read(response, request, ask, (record, gate), held));
-        match pingora::time::timeout(left, reading).await {
+        match pingora::time::tokio_timeout(left, reading).await {
             Ok(result) => result,
             Err(_) => Err(self.failed(Failure::new(
                 ErrorClass::TimeoutIdle,
@@ -629,7 +629,7 @@ impl Call {
         let wait = self.first_byte.saturating_sub(self.began.elapsed());
         let begun = {
             let begun = pin!(self.begun(&mut response, &mut relay));
-            pingora::time::timeout(wait, begun).await
+            pingora::time::tokio_timeout(wait, begun).await
         };
         match begun {
             Ok(begun) => begun?,

@@ -10,7 +10,7 @@ use crate::crowd::Places;
 use crate::snapshot::Bound;
 use crate::telemetry::live::InFlight;
 use crate::upstream::Insist;
-use pingora::time::timeout;
+use pingora::time::tokio_timeout as timeout;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;

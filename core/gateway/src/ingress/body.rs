@@ -84,7 +84,7 @@ pub async fn read(session: &mut Session, bounds: Bounds, held: &mut Held<'_>) ->
     let began = Instant::now();
     let mut look = START.min(bounds.deadline);
     loop {
-        match pingora::time::timeout(look.saturating_sub(began.elapsed()), &mut collecting).await {
+        match pingora::time::tokio_timeout(look.saturating_sub(began.elapsed()), &mut collecting).await {
             Ok(body) => return body,
             Err(_) if look >= bounds.deadline => {
                 let seconds = bounds.deadline.as_secs();

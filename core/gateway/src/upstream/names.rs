@@ -5,7 +5,7 @@ use super::{Address, DialKey, Failure};
 use crate::config::{is_metadata, is_public};
 use arc_swap::ArcSwapOption;
 use futures::future::BoxFuture;
-use pingora::time::timeout;
+use pingora::time::tokio_timeout as timeout;
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};

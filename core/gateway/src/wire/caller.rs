@@ -10,7 +10,7 @@ use bytes::{Buf, Bytes};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, request};
 use pingora::protocols::SocketDigest;
 use pingora::protocols::http::date;
-use pingora::time::timeout;
+use pingora::time::tokio_timeout as timeout;
 use std::io::Write;
 use std::mem::take;
 use std::pin::pin;
