@@ -54,18 +54,24 @@ pub(crate) fn left(dir: &Path, keys: &HashSet<i64>) -> Result<Left, OpenError> {
         let Some(found) = read(&fs::read(&path)?) else { return Err(OpenError::Journal(path)) };
         let Found { mut records, good, lost, is_cut_off } = found;
         let orphans: Vec<_> = records.extract_if(.., |record| !keys.contains(&record.key())).collect();
-        let mut told = Vec::new();
-        if lost > 0 {
-            told.push((Part::Journal, good, lost, is_cut_off));
-        }
-        if !orphans.is_empty() {
-            told.push((Part::Orphans(charged(&orphans)), records.len(), orphans.len(), false));
-        }
         // A last record that was cut off is nothing to account for; an orphan is.
-        let aside = told.last().map(|(.., may_be_cut_off)| free(&path, *may_be_cut_off));
-        left.damage.extend(told.into_iter().zip(aside.iter().cycle().cloned()).map(
-            |((part, good, lost, may_be_cut_off), aside)| Damage { part, good, lost, may_be_cut_off, aside },
-        ));
+        let aside = (lost > 0 || !orphans.is_empty()).then(|| free(&path, is_cut_off && orphans.is_empty()));
+        if let Some(aside) = &aside {
+            let damage = |part, good, lost, may_be_cut_off| Damage {
+                part,
+                good,
+                lost,
+                may_be_cut_off,
+                aside: aside.clone(),
+            };
+            if lost > 0 {
+                left.damage.push(damage(Part::Journal, good, lost, is_cut_off));
+            }
+            if !orphans.is_empty() {
+                let part = Part::Orphans(charged(&orphans));
+                left.damage.push(damage(part, records.len(), orphans.len(), false));
+            }
+        }
         let segment = Arc::new(Segment::new(path.clone(), aside.is_some()));
         left.asides.0.extend(aside.map(|aside| (path, aside)));
         left.records.extend(records.into_iter().map(|record| (record, segment.entry())));
