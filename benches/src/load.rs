@@ -218,7 +218,7 @@ impl Book {
     }
 }
 
-/// Sends one request after the other; after a failure on a fresh connection.
+/// Sends one request after the other; after a failure, or where the server says that it closes, on a fresh connection.
 async fn client(target: String, book: Rc<RefCell<Book>>) {
     let mut conn = None;
     loop {
@@ -235,14 +235,17 @@ async fn client(target: String, book: Rc<RefCell<Book>>) {
     }
 }
 
-async fn exchange(conn: &mut Option<Conn>, target: &str, order: &Order) -> Result<Option<String>> {
-    let conn = match conn {
+async fn exchange(kept: &mut Option<Conn>, target: &str, order: &Order) -> Result<Option<String>> {
+    let conn = match kept {
         Some(conn) => conn,
-        None => conn.insert(Conn::open(target).await?),
+        None => kept.insert(Conn::open(target).await?),
     };
     conn.send(&order.bytes).await?;
     let head = conn.head().await?.ok_or_else(|| Failure::new("closed instead of a reply"))?;
     let body = conn.body(head.framing()?).await?;
+    if head.closes() {
+        *kept = None;
+    }
     reply::check(&head, &body, &order.due)?;
     Ok(head.header("x-weir-request-id").map(str::to_owned))
 }

@@ -165,6 +165,11 @@ impl Head {
         })
     }
 
+    /// Whether no other message follows on this connection.
+    pub fn closes(&self) -> bool {
+        self.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
+    }
+
     /// How the body after this head ends; a message with neither header has none.
     pub fn framing(&self) -> Result<Framing> {
         if self.header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
@@ -183,4 +188,17 @@ fn chunk_size(line: &[u8]) -> Result<usize> {
 
 fn cut(what: &str) -> Failure {
     Failure::new(format!("connection closed inside {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_says_whether_its_connection_goes_on() {
+        let head = |lines: &'static str| Head(Bytes::from_static(lines.as_bytes()));
+        assert!(head("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nConnection: Close\r\n\r\n").closes());
+        assert!(!head("HTTP/1.1 200 OK\r\nconnection: keep-alive\r\n\r\n").closes());
+        assert!(!head("HTTP/1.1 200 OK\r\nx-connection: close\r\n\r\n").closes());
+    }
 }
