@@ -20,7 +20,7 @@ pub(crate) async fn hook(
     question: &Question,
 ) -> wasmtime::Result<Answer> {
     let shared = instance.store.data().constants.manifest.shared;
-    let head = |view: &RequestView| lower::head(view.head(), shared);
+    let head = |view: &Arc<RequestView>| lower::Head::of(view, shared);
     Ok(match question {
         Question::Admit { view } => {
             let (answer,) = instance.invoke(named(&exports.admit)?, (head(view),)).await?;

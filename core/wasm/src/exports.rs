@@ -2,6 +2,7 @@
 //! index.
 
 use crate::VERSION;
+use crate::lower;
 use crate::state::{State, View};
 use crate::wit::exports::weir::policy as hook;
 use crate::wit::weir::policy::types as w;
@@ -62,14 +63,14 @@ where
 struct NotExported;
 
 type View1 = (Resource<View>,);
-type Route = Export<(w::Head, Resource<View>), (hook::hook_route::Decision,)>;
-type OnError = Export<(w::Head, Vec<w::AttemptError>), (hook::hook_on_error::Recovery,)>;
+type Route = Export<(lower::Head, Resource<View>), (hook::hook_route::Decision,)>;
+type OnError = Export<(lower::Head, Vec<w::AttemptError>), (hook::hook_on_error::Recovery,)>;
 
 /// What a component exports of the contract; hooks that its manifest does not name stay `None`.
 pub(crate) struct Exports {
     pub(crate) configure: Export<(&'static str,), (Result<(), String>,)>,
     pub(crate) self_test: Export<(), (Result<(), String>,)>,
-    pub(crate) admit: Option<Export<(w::Head,), (hook::hook_admit::Admission,)>>,
+    pub(crate) admit: Option<Export<(lower::Head,), (hook::hook_admit::Admission,)>>,
     pub(crate) guard: Option<Export<View1, (w::Verdict,)>>,
     pub(crate) redact: Option<Redact>,
     pub(crate) route: Option<Route>,
@@ -82,14 +83,16 @@ pub(crate) struct Exports {
 }
 
 type Spans = Result<Vec<hook::hook_redact::Span>, u16>;
-type Attempt =
-    Export<(w::Head, hook::hook_attempt::AttemptFacts, Resource<View>), (hook::hook_attempt::Preparation,)>;
-type GuardResponse = Export<(w::Head, hook::hook_guard_response::Meta, Resource<View>), (w::Verdict,)>;
+type Attempt = Export<
+    (lower::Head, hook::hook_attempt::AttemptFacts, Resource<View>),
+    (hook::hook_attempt::Preparation,),
+>;
+type GuardResponse = Export<(lower::Head, hook::hook_guard_response::Meta, Resource<View>), (w::Verdict,)>;
 
 /// `hook-redact`.
 pub(crate) struct Redact {
     pub(crate) redact: Export<(w::Direction, Resource<View>), (Spans,)>,
-    pub(crate) new: Export<(w::Direction, w::Head), (ResourceAny,)>,
+    pub(crate) new: Export<(w::Direction, lower::Head), (ResourceAny,)>,
     pub(crate) call: Export<(ResourceAny, w::Lane, &'static str), ()>,
     pub(crate) push: Export<(ResourceAny, w::Lane, &'static str), (hook::hook_redact::RedactStep,)>,
     pub(crate) finish: Export<(ResourceAny, w::Lane, &'static str), (Vec<hook::hook_redact::Span>,)>,
@@ -97,7 +100,7 @@ pub(crate) struct Redact {
 
 /// `hook-stream`.
 pub(crate) struct Stream {
-    pub(crate) new: Export<(w::Head,), (ResourceAny,)>,
+    pub(crate) new: Export<(lower::Head,), (ResourceAny,)>,
     pub(crate) push: Export<(ResourceAny, w::Lane, &'static str), (hook::hook_stream::StreamStep,)>,
     pub(crate) finish_lane: Export<(ResourceAny, w::Lane, &'static str), (hook::hook_stream::StreamStep,)>,
     pub(crate) finish: Export<(ResourceAny, w::Usage), (hook::hook_stream::Closing,)>,
@@ -105,8 +108,8 @@ pub(crate) struct Stream {
 
 /// `hook-price`.
 pub(crate) struct Price {
-    pub(crate) quote: Export<(w::Head, String, hook::hook_price::Base), (i64,)>,
-    pub(crate) price: Export<(w::Head, String, hook::hook_price::Base), (hook::hook_price::Charge,)>,
+    pub(crate) quote: Export<(lower::Head, String, hook::hook_price::Base), (i64,)>,
+    pub(crate) price: Export<(lower::Head, String, hook::hook_price::Base), (hook::hook_price::Charge,)>,
 }
 
 impl Exports {

@@ -155,7 +155,7 @@ fn linker(engine: &wasmtime::Engine, links: &Links) -> wasmtime::Result<Linker<S
     let mut linker = Linker::new(engine);
     for interface in links.always {
         match *interface {
-            "request" => wit::request::add_to_linker::<_, Same>(&mut linker, |state| state)?,
+            "request" => host::request::link(&mut linker)?,
             "fault" => wit::fault::add_to_linker::<_, Same>(&mut linker, |state| state)?,
             _ => wit::types::add_to_linker::<_, Same>(&mut linker, |state| state)?,
         }

@@ -67,7 +67,7 @@ pub(crate) struct Guarding(Live);
 impl Guarding {
     pub(crate) fn start(loaded: &Arc<Loaded>, request: &Arc<RequestView>) -> Result<Self, Fault> {
         let stream = ask::named(&loaded.exports.stream).map_err(|_| missing("stream"))?;
-        let head = lower::head(request.head(), loaded.constants.manifest.shared);
+        let head = lower::Head::of(request, loaded.constants.manifest.shared);
         Live::start(loaded, request, &stream.new, (head,)).map(Self)
     }
 }
@@ -97,7 +97,7 @@ impl Redacting {
     pub(crate) fn start(loaded: &Arc<Loaded>, request: &Arc<RequestView>) -> Result<Self, Fault> {
         let redact = ask::named(&loaded.exports.redact).map_err(|_| missing("redact"))?;
         let direction = lower::direction(Direction::Reply);
-        let head = lower::head(request.head(), loaded.constants.manifest.shared);
+        let head = lower::Head::of(request, loaded.constants.manifest.shared);
         Live::start(loaded, request, &redact.new, (direction, head)).map(Self)
     }
 }

@@ -37,7 +37,7 @@ pub(crate) fn base(base: &p::Base) -> wp::Base {
 
 pub(crate) fn summary(summary: &p::Summary, shared: bool) -> wc::Summary {
     wc::Summary {
-        head: super::head(&summary.head, shared),
+        head: super::head::record(&summary.head, shared),
         outcome: outcome(summary.outcome),
         target_id: summary.target_id.as_deref().map(str::to_owned),
         status: summary.status,

@@ -8,8 +8,9 @@ use weir_llm::price::Nanos;
 use weir_llm::usage::{Source, Usage};
 use weir_policy::verdict::{CacheState, Outcome};
 use weir_policy::{
-    Admission, AttemptError, AttemptFacts, Breaker, Candidates, Capability, Changes, Decision, ErrorClass,
-    Guarded, Live, LiveFacts, Policy, Preparation, Recovery, ReplyMeta, RequestView, Retention, Summary,
+    Admission, Api, AttemptError, AttemptFacts, Breaker, Budget, Candidates, Capability, Changes, DataClass,
+    Decision, ErrorClass, Guarded, Head, Live, LiveFacts, Needs, Policy, Preparation, Recovery, ReplyMeta,
+    RequestView, Retention, Summary,
 };
 
 pub(crate) const GRANTS: [Capability; 6] = [
@@ -38,6 +39,7 @@ fn every_hook_is_asked_and_answers() {
     on_error(&*policy);
     guard_response(&*policy);
     complete(&host, &*policy);
+    heads(&*policy);
 }
 
 /// An organisation's keys are its own; the place of the third key is the exchange.
@@ -99,6 +101,72 @@ fn route(policy: &dyn Policy) {
     );
     assert_eq!(plan.budget_nanos, Some(5), "the host counted the segment's tokens");
     assert_eq!(plan.sticky.map(|hash| hash.len()), Some(32));
+}
+
+/// A head that differs in every field, so that none can stand in another's place.
+fn full() -> Head {
+    Head {
+        request_id: "req_1".into(),
+        api: Api::Messages,
+        requested_model: "tell".into(),
+        stream: true,
+        tenant: "org_é".into(),
+        project: "team".into(),
+        key_id: "key_22".into(),
+        user_hash: Some("user_333".into()),
+        region: "north".into(),
+        class: DataClass::Restricted,
+        retention: Retention::Days(513),
+        demands: None,
+        tags: Arc::from([("a".to_owned(), "1".to_owned()), ("bc".to_owned(), String::new())]),
+        deadline_ms: 0x0101_0102,
+        est_input_tokens: 0x0202_0203,
+        max_output_tokens: Some(0x0303_0304),
+        segment_count: 0x0404_0405,
+        body_bytes: 0x0505_0506_0507_0508,
+        needs: Needs { tools: true, parallel_tools: true, ..Needs::default() },
+        attempt: 9,
+        budget: Some(Budget { limit: Nanos(i64::MAX), left: Nanos(-2) }),
+    }
+}
+
+/// What a plugin is given, and what it asks for.
+fn told(policy: &dyn Policy, head: Head) -> [String; 2] {
+    let view = RequestView::new(head, Arc::clone(request("hello").request()), Vec::new());
+    let Ok(Decision::Deny(deny)) = policy.route(&Arc::new(view), &candidates(1)) else { panic!() };
+    let (given, asked) = deny.message.split_once('\n').expect("two heads");
+    [given.to_owned(), asked.to_owned()]
+}
+
+/// Given as an argument and asked for, each field is what the host said.
+fn heads(policy: &dyn Policy) {
+    let heads = |head: Head| {
+        let [given, asked] = told(policy, head);
+        assert_eq!(given, asked);
+        given
+    };
+    let head = |api: &str, user: &str, most: &str, budget: &str| {
+        format!(
+            "Head {{ request-id: \"req_1\", api: Api::{api}, requested-model: \"tell\", stream: true, \
+             tenant: \"org_é\", project: \"team\", key-id: \"key_22\", user-hash: {user}, region: \"north\", \
+             class: DataClass::Restricted, retention: Retention::Days(513), tags: [(\"a\", \"1\"), (\"bc\", \"\")], \
+             deadline-ms: 16843010, est-input-tokens: 33686019, max-output-tokens: {most}, \
+             segment-count: 67372037, body-bytes: 361700868485481736, needs: Needs(TOOLS | PARALLEL_TOOLS), \
+             attempt: 9, budget: {budget} }}"
+        )
+    };
+    assert_eq!(
+        heads(full()),
+        head(
+            "Messages",
+            "Some(\"user_333\")",
+            "Some(50529028)",
+            "Some(Budget { limit: 9223372036854775807, left: -2 })"
+        )
+    );
+    let less =
+        Head { api: Api::CountTokens, max_output_tokens: None, budget: None, user_hash: None, ..full() };
+    assert_eq!(heads(less), head("Other(\"count-tokens\")", "None", "None", "None"));
 }
 
 fn attempt(policy: &dyn Policy) {

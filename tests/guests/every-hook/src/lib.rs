@@ -73,6 +73,9 @@ impl Guard for EveryHook {
 impl Route for EveryHook {
     fn route(&self, head: &Head, request: &dyn Request, targets: &dyn Targets) -> Decision {
         self.misdeeds.commit("route");
+        if head.requested_model == "tell" {
+            return Decision::Deny(Deny::new(400, "told", format!("{head:?}\n{:?}", request.head())));
+        }
         let table = targets.table();
         let mut live = targets.candidates();
         live.sort_by_key(|target| target.in_flight);
