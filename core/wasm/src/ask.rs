@@ -6,7 +6,7 @@ use crate::state::{Call, View, Who};
 use crate::{lift, lower};
 use std::sync::Arc;
 use wasmtime::component::Resource;
-use weir_policy::{Answer, Candidates, Head, Question, RequestView, Summary};
+use weir_policy::{Answer, Candidates, Question, RequestView, Summary};
 
 /// A hook that the manifest does not name.
 #[derive(Debug, thiserror::Error)]
@@ -90,30 +90,19 @@ pub(crate) struct OwnError;
 
 /// The views of a call.
 pub(crate) fn call(question: &Question, shared: bool) -> Call {
-    let view = view(question).map(Arc::clone);
-    let who = match question {
+    let batch = match question {
         Question::Complete { batch } => of_batch(batch, shared),
-        _ => view.as_ref().map_or_else(Who::default, |view| who(view.head(), shared)),
+        _ => None,
     };
-    let candidates = candidates(question).map(Arc::clone);
-    Call { view, candidates, who, ..Call::default() }
-}
-
-/// Whose call it is.
-pub(crate) fn who(head: &Head, shared: bool) -> Who {
-    Who {
-        tenant: if shared { Arc::default() } else { Arc::clone(&head.tenant) },
-        request_id: Arc::clone(&head.request_id),
-        retention: head.retention,
-        demands: head.demands.clone(),
-    }
+    let (view, candidates) = (view(question).map(Arc::clone), candidates(question).map(Arc::clone));
+    Call { view, candidates, batch, ..Call::default() }
 }
 
 /// A batch is of one organisation but of many exchanges: the strictest says what may be kept.
-fn of_batch(batch: &[Summary], shared: bool) -> Who {
-    let Some(first) = batch.first() else { return Who::default() };
+fn of_batch(batch: &[Summary], shared: bool) -> Option<Who> {
+    let first = batch.first()?;
     let strictest = batch.iter().map(|summary| summary.head.retention).min().unwrap_or_default();
-    Who { request_id: Arc::default(), retention: strictest, ..who(&first.head, shared) }
+    Some(Who { request_id: Arc::default(), retention: strictest, ..Who::of(&first.head, shared) })
 }
 
 /// What the guest's handle shows.

@@ -38,8 +38,8 @@ enum Clock {
 }
 
 impl Clock {
-    fn own(cpu: Duration, look: Duration) -> Self {
-        Self::Own { cpu, since: thread_cpu_at_most(), looks: Looks::new(look) }
+    fn own(cpu: Duration, look: Duration, now: Instant) -> Self {
+        Self::Own { cpu, since: thread_cpu_at_most(now), looks: Looks::new(look) }
     }
 }
 
@@ -93,13 +93,14 @@ pub(crate) struct OverHostCalls;
 
 impl Budget {
     /// Of a call that stays on its thread.
-    pub(crate) fn of(limits: &Limits, look: Duration) -> Self {
-        Self { host_calls: limits.host_calls, clock: Clock::own(Duration::from_micros(limits.cpu_us), look) }
+    pub(crate) fn of(limits: &Limits, look: Duration, now: Instant) -> Self {
+        let clock = Clock::own(Duration::from_micros(limits.cpu_us), look, now);
+        Self { host_calls: limits.host_calls, clock }
     }
 
     /// Of an instance that starts: its own start function runs within the time of a call, after the host has made room.
     pub(crate) fn of_a_start(limits: &Limits, look: Duration) -> Self {
-        let mut budget = Self::of(limits, look);
+        let mut budget = Self::of(limits, look, Instant::now());
         if let Clock::Own { since, .. } = &mut budget.clock {
             *since += START;
         }
@@ -113,7 +114,7 @@ impl Budget {
 
     /// Of the calls at load.
     pub(crate) fn at_load(look: Duration) -> Self {
-        Self { host_calls: Limits::MAX.host_calls, clock: Clock::own(LOAD_CPU, look) }
+        Self { host_calls: Limits::MAX.host_calls, clock: Clock::own(LOAD_CPU, look, Instant::now()) }
     }
 
     /// At every tick of the epoch: goes on while the call has burnt less than `cpu`, as far as can be told.
@@ -202,11 +203,10 @@ impl ResourceLimiter for Memory {
 /// The most that this thread's CPU clock can show now: what it showed a moment ago, and all the time since. Each call of a
 /// policy begins with this, and the clock itself is a system call that takes as long as some calls. What it is too much
 /// by, a call may burn beyond its budget; no call is cut for what others did.
-fn thread_cpu_at_most() -> Duration {
+fn thread_cpu_at_most(now: Instant) -> Duration {
     thread_local! {
         static SHOWN: Cell<Option<(Instant, Duration)>> = const { Cell::new(None) };
     }
-    let now = Instant::now();
     if let Some((when, shown)) = SHOWN.get() {
         let since = now.saturating_duration_since(when);
         if since < STALE {
@@ -246,13 +246,13 @@ mod tests {
     #[test]
     fn a_call_is_cut_for_what_it_burnt_itself() {
         let limits = Limits { cpu_us: 2_000, ..Limits::default() };
-        let mut budget = Budget::of(&limits, LOOK);
+        let mut budget = Budget::of(&limits, LOOK, Instant::now());
         std::thread::sleep(Duration::from_millis(20));
         assert!(budget.tick().is_ok(), "it was others that ran");
         burn(LOOK + LATE + STALE);
         assert!(budget.tick().is_ok(), "it may have been an interrupt");
         assert!(is_cut(&mut budget));
-        let mut budget = Budget::of(&limits, LOOK);
+        let mut budget = Budget::of(&limits, LOOK, Instant::now());
         budget.excuse(|| burn(Duration::from_millis(4)));
         assert!(budget.tick().is_ok(), "it was the host that ran");
         let mut budget = Budget::of_a_start(&limits, LOOK);
@@ -300,7 +300,8 @@ mod tests {
             std::thread::sleep(pause * 5);
             burn(pause);
             // The two clocks may run a little apart.
-            let (shown, most) = (thread_cpu(), thread_cpu_at_most() + Duration::from_micros(20));
+            let (shown, most) =
+                (thread_cpu(), thread_cpu_at_most(Instant::now()) + Duration::from_micros(20));
             assert!(shown <= most, "{shown:?} is more than {most:?}");
         }
     }

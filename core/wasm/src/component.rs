@@ -193,10 +193,14 @@ impl Loaded {
     /// A call that may reuse an instance, and leaves it for the next if it read nothing.
     async fn one(&self, question: &Question, waiting: Option<&Waiting>) -> Result<Answer, Fault> {
         let owner = self.owner(question);
-        let kept = owner.as_ref().and_then(|owner| self.kept.take(owner));
-        let mut instance = match kept {
-            Some(instance) => instance,
-            None => self.fresh().await?,
+        let mut instance = match (owner, owner.and_then(|owner| self.kept.take(owner))) {
+            (_, Some(kept)) => kept,
+            (Some(owner), None) => {
+                let mut fresh = self.fresh().await?;
+                owner.claim(&mut fresh);
+                fresh
+            }
+            (None, None) => self.fresh().await?,
         };
         let mut call = ask::call(question, self.constants.manifest.shared);
         call.until = waiting.map(|waiting| waiting.until);
@@ -207,8 +211,8 @@ impl Loaded {
         };
         let answer = answer.map_err(|error| failed(&error, &mut instance))?;
         let last: Call = std::mem::take(&mut instance.store.data_mut().call);
-        if let Some(owner) = owner.filter(|_| !last.tainted) {
-            self.kept.put(instance, owner);
+        if owner.is_some() && !last.tainted {
+            self.kept.put(instance);
         }
         Ok(answer)
     }
@@ -216,7 +220,7 @@ impl Loaded {
     /// Whose instance may serve this question; `None` if it must be a fresh one: a redactor is there to read, and a
     /// pricer's answer depends on nothing but its question. A guard that reads nothing, since its config asks for nothing
     /// that it would have to read, leaves its instance as a router does.
-    fn owner(&self, question: &Question) -> Option<Owner> {
+    fn owner<'q>(&self, question: &'q Question) -> Option<Owner<'q>> {
         let (head, zero) = match question {
             Question::Admit { view }
             | Question::Guard { view }
@@ -237,8 +241,8 @@ impl Loaded {
         if manifest.isolation == Isolation::Strict || zero {
             return None;
         }
-        let organisation = (!manifest.shared).then(|| Arc::clone(&head.tenant));
-        let table = ask::candidates(question).map(|candidates| Arc::clone(&candidates.table));
+        let organisation = (!manifest.shared).then_some(&head.tenant);
+        let table = ask::candidates(question).map(|candidates| &candidates.table);
         Some(Owner { organisation, table })
     }
 

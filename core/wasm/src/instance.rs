@@ -5,6 +5,7 @@ use crate::exports::{Export, Exports};
 use crate::state::{Call, Constants, State};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 use wasmtime::component::{ComponentNamedList, InstancePre, Lift, Lower};
 use wasmtime::{Engine, Store};
 use weir_policy::{Limits, TargetTable};
@@ -27,6 +28,8 @@ pub(crate) struct Instance {
     fueled: bool,
     /// Calls answered.
     pub(crate) calls: u32,
+    /// When the last one began.
+    pub(crate) used: Instant,
     /// Linear memory right after the start.
     pub(crate) memory_at_start: usize,
     /// Whose requests it has seen.
@@ -93,6 +96,7 @@ impl Instance {
                 waits: template.waits,
                 fueled: fuel.is_some(),
                 calls: 0,
+                used: Instant::now(),
                 organisation: None,
                 table: None,
             }),
@@ -120,14 +124,16 @@ impl Instance {
 
     /// Sets the views of the next call and its budgets; `excused` where whoever polls it watches the CPU time.
     pub(crate) fn arm(&mut self, call: Call, excused: Option<Arc<Excused>>) -> wasmtime::Result<()> {
+        let now = Instant::now();
         let state = self.store.data_mut();
         state.call = call;
         let limits = state.constants.manifest.limits;
         state.budget = match excused {
             Some(excused) => Budget::polled(&limits, excused),
-            None => Budget::of(&limits, state.constants.pace.look()),
+            None => Budget::of(&limits, state.constants.pace.look(), now),
         };
         self.calls += 1;
+        self.used = now;
         if self.fueled {
             return self.store.set_fuel(limits.operations);
         }

@@ -2,7 +2,7 @@
 
 use crate::instance::Instance;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use weir_policy::TargetTable;
 
 /// Calls after which an instance is dropped: bounds what a slow leak or a drifting state can do.
@@ -13,46 +13,44 @@ const MAX_GROWTH_BYTES: usize = 1 << 20;
 const MAX_IDLE: Duration = Duration::from_secs(60);
 
 /// Whose calls an instance serves.
-#[derive(Clone)]
-pub(crate) struct Owner {
+#[derive(Clone, Copy)]
+pub(crate) struct Owner<'a> {
     /// The organisation; `None` for a `shared` policy, whose instances learn of none.
-    pub(crate) organisation: Option<Arc<str>>,
+    pub(crate) organisation: Option<&'a Arc<str>>,
     /// An instance may keep the target table of its first call, so it serves that table only; `None` where the hook
     /// sees no targets.
-    pub(crate) table: Option<TargetTable>,
+    pub(crate) table: Option<&'a TargetTable>,
 }
 
 pub(crate) struct Kept {
     /// The one used last stands last.
-    instances: Mutex<Vec<(Instance, Instant)>>,
+    instances: Mutex<Vec<Instance>>,
     capacity: usize,
 }
 
 impl Kept {
     /// An instance of this owner, the one used last.
-    pub(crate) fn take(&self, owner: &Owner) -> Option<Instance> {
+    pub(crate) fn take(&self, owner: Owner<'_>) -> Option<Instance> {
         let mut instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
-        let index = instances.iter().rposition(|(instance, _)| owner.owns(instance))?;
-        Some(instances.remove(index).0)
+        let index = instances.iter().rposition(|instance| owner.owns(instance))?;
+        Some(instances.remove(index))
     }
 
     /// Keeps an instance unless it is due; the one unused for longest makes room, and those that waited for too long go.
     /// Dropped outside of the lock.
-    pub(crate) fn put(&self, mut instance: Instance, owner: Owner) {
+    pub(crate) fn put(&self, instance: Instance) {
         if due(&instance) {
             return;
         }
-        instance.organisation = owner.organisation;
-        instance.table = owner.table;
-        let now = Instant::now();
+        let since = |earlier: &Instance| instance.used.saturating_duration_since(earlier.used);
         let mut instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
-        let idle = instances.iter().take_while(|(_, since)| now.duration_since(*since) > MAX_IDLE).count();
+        let idle = instances.iter().take_while(|earlier| since(earlier) > MAX_IDLE).count();
         let full = (instances.len() + 1).saturating_sub(self.capacity);
         let mut gone = None;
         if idle.max(full) > 0 {
             gone = Some(instances.drain(..idle.max(full)).collect::<Vec<_>>());
         }
-        instances.push((instance, now));
+        instances.push(instance);
         drop(instances);
         drop(gone);
     }
@@ -88,14 +86,20 @@ impl AllKept {
     }
 }
 
-impl Owner {
-    fn owns(&self, instance: &Instance) -> bool {
-        let same_table = match (&instance.table, &self.table) {
+impl Owner<'_> {
+    /// Makes a fresh instance its own.
+    pub(crate) fn claim(self, instance: &mut Instance) {
+        instance.organisation = self.organisation.map(Arc::clone);
+        instance.table = self.table.map(Arc::clone);
+    }
+
+    fn owns(self, instance: &Instance) -> bool {
+        let same_table = match (&instance.table, self.table) {
             (Some(kept), Some(asked)) => Arc::ptr_eq(kept, asked),
             (None, None) => true,
             _ => false,
         };
-        same_table && instance.organisation == self.organisation
+        same_table && instance.organisation.as_ref() == self.organisation
     }
 }
 

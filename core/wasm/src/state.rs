@@ -8,7 +8,7 @@ use std::time::Instant;
 use wasmtime::Result;
 use weir_policy::matcher::Matchers;
 use weir_policy::services::Origin;
-use weir_policy::{Candidates, Demands, Manifest, RequestView, Retention, Services};
+use weir_policy::{Candidates, Demands, Head, Manifest, RequestView, Retention, Services};
 
 /// What the guest's handle of the request stands for. It carries nothing: a store serves one request at a time, and a
 /// handle is a borrow for one call, so the state knows which request is meant.
@@ -44,8 +44,8 @@ pub(crate) struct Call {
     /// What the guest's handle shows.
     pub(crate) view: Option<Arc<RequestView>>,
     pub(crate) candidates: Option<Arc<Candidates>>,
-    /// Whose call it is.
-    pub(crate) who: Who,
+    /// Whose call it is where no view says it.
+    pub(crate) batch: Option<Who>,
     /// Whether it read content, a header or an attribute.
     pub(crate) tainted: bool,
     pub(crate) panicked_at: Option<String>,
@@ -62,7 +62,7 @@ pub(crate) struct Call {
     pub(crate) until: Option<Instant>,
 }
 
-/// Whose call it is; nobody's at load.
+/// Whose call it is.
 #[derive(Clone)]
 pub(crate) struct Who {
     /// Organisation id; empty for a `shared` policy.
@@ -72,8 +72,18 @@ pub(crate) struct Who {
     pub(crate) demands: Option<Arc<Demands>>,
 }
 
-impl Default for Who {
-    fn default() -> Self {
+impl Who {
+    pub(crate) fn of(head: &Head, shared: bool) -> Self {
+        Self {
+            tenant: if shared { Arc::default() } else { Arc::clone(&head.tenant) },
+            request_id: Arc::clone(&head.request_id),
+            retention: head.retention,
+            demands: head.demands.clone(),
+        }
+    }
+
+    /// At load.
+    fn nobody() -> Self {
         Self {
             tenant: Arc::default(),
             request_id: Arc::default(),
@@ -99,9 +109,18 @@ impl State {
         Ok(Arc::clone(self.call.view.as_ref().ok_or(NoRequest)?))
     }
 
+    /// Whose call it is.
+    pub(crate) fn who(&self) -> Who {
+        match (&self.call.view, &self.call.batch) {
+            (Some(view), _) => Who::of(view.head(), self.constants.manifest.shared),
+            (None, Some(who)) => who.clone(),
+            (None, None) => Who::nobody(),
+        }
+    }
+
     /// Who asks the host for something.
     pub(crate) fn origin(&self) -> Origin {
-        let Who { tenant, request_id, retention, demands } = self.call.who.clone();
+        let Who { tenant, request_id, retention, demands } = self.who();
         Origin {
             policy: Arc::clone(&self.constants.name),
             tenant,

@@ -33,9 +33,8 @@ impl Live {
     {
         let _running = loaded.running()?;
         let mut instance = now(loaded.fresh()).unwrap_or_else(|| Err(waits()))?;
-        let who = ask::who(request.head(), loaded.constants.manifest.shared);
         // What a stream is given to read is content.
-        let call = Call { view: Some(Arc::clone(request)), who, tainted: true, ..Call::default() };
+        let call = Call { view: Some(Arc::clone(request)), tainted: true, ..Call::default() };
         let started = instance.arm(call, None).and_then(|()| enter(&mut instance, new, params));
         let (object,) = started.map_err(|error| failed(&error, &mut instance))?;
         Ok(Self { loaded: Arc::clone(loaded), instance, object })

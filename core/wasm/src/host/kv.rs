@@ -12,7 +12,7 @@ impl State {
     /// a batch) all would share the keys of nobody. A `shared` policy has no organisation, so it shares on purpose.
     fn reads(&mut self, scope: Scope) -> Result<std::result::Result<services::Scope, KvError>> {
         self.budget.host_call()?;
-        let who = &self.call.who;
+        let who = self.who();
         let nobodys = match scope {
             Scope::Plugin => false,
             Scope::Tenant => who.tenant.is_empty() && !self.constants.manifest.shared,
@@ -23,7 +23,7 @@ impl State {
 
     /// Every write begins with this: what a call has read, and what may not be kept, stays within the exchange.
     fn writes(&mut self, scope: Scope) -> Result<std::result::Result<services::Scope, KvError>> {
-        let closed = self.call.tainted || self.call.who.retention.is_zero();
+        let closed = self.call.tainted || self.who().retention.is_zero();
         let open = |scope: &services::Scope| !closed || *scope == services::Scope::Request;
         Ok(self.reads(scope)?.and_then(|scope| if open(&scope) { Ok(scope) } else { Err(KvError::Closed) }))
     }
