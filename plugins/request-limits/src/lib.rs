@@ -38,7 +38,7 @@ impl Guard for RequestLimits {
 }
 
 fn check(request: &dyn Request, settings: &Settings) -> Result<(), Deny> {
-    size::check_body(&request.head(), settings)?;
+    size::check_body(request, settings)?;
     if settings.looks_at_segments() {
         let seen = size::measure(request, settings)?;
         system::check(&seen, settings)?;
