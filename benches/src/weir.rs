@@ -223,7 +223,7 @@ impl Site {
             Variant::Bare => return Ok(" []\n".to_owned()),
             Variant::Five => {
                 let limits = shipped.guard.with_file_name("request-limits.wasm");
-                let plugins = [plugin(&limits, ", grants: [tokens]")?, plugin(&shipped.guard, "")?].concat();
+                let plugins = [plugin(&limits, LIMITS)?, plugin(&shipped.guard, "")?].concat();
                 return Ok(
                     FIVE.iter().fold(plugins, |all, (file, rest)| all + line(file, rest).as_str()) + "\n"
                 );
@@ -263,7 +263,10 @@ const REDACTS: &str = ", config: { reply: { email: mask, phone: mask, card: mask
 /// For every request of one model.
 const MISDEED: &str = ", models: [hostile], grants: [targets, env, telemetry, annotate, tokens, kv], config: { hook: nothing, how: loop }";
 
-/// The scripts of the five; two plugins stand before them: sizes and tools bounded, addresses masked, the cheapest target
+/// A bound that each request is held against, and keeps.
+const LIMITS: &str = ", grants: [tokens], config: { max_body_bytes: 1048576 }";
+
+/// The scripts of the five; two plugins stand before them: bodies bounded, addresses masked, the cheapest target
 /// that keeps its service levels, chains for what fails, the customer's price.
 const FIVE: [(&str, &str); 3] = [
     ("cheapest-slo.rhai", ", grants: [targets]"),
