@@ -193,14 +193,9 @@ impl Loaded {
     /// A call that may reuse an instance, and leaves it for the next if it read nothing.
     async fn one(&self, question: &Question, waiting: Option<&Waiting>) -> Result<Answer, Fault> {
         let owner = self.owner(question);
-        let mut instance = match (owner, owner.and_then(|owner| self.kept.take(owner))) {
-            (_, Some(kept)) => kept,
-            (Some(owner), None) => {
-                let mut fresh = self.fresh().await?;
-                owner.claim(&mut fresh);
-                fresh
-            }
-            (None, None) => self.fresh().await?,
+        let mut instance = match owner.and_then(|owner| self.kept.take(owner)) {
+            Some(kept) => kept,
+            None => self.fresh().await?.owned_by(owner),
         };
         let mut call = ask::call(question, self.constants.manifest.shared);
         call.until = waiting.map(|waiting| waiting.until);

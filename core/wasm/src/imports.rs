@@ -189,3 +189,39 @@ fn no_http(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         Ok((calls.iter().map(none).collect::<Vec<_>>(),))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wasmtime::component::Component;
+    use wit_component::{ComponentEncoder, StringEncoding, dummy_module, embed_component_metadata};
+    use wit_parser::{LiftLowerAbi, ManglingAndAbi, Resolve};
+
+    /// A component that imports every function of the contract.
+    fn importing(interfaces: &[&str]) -> Vec<u8> {
+        let imports: String =
+            interfaces.iter().map(|name| format!("import weir:policy/{name}@{VERSION};\n")).collect();
+        let world = format!("package weir:plugin;\nworld plugin {{\n{imports}}}");
+        let mut resolve = Resolve::default();
+        resolve.push_source("policy.wit", crate::CONTRACT).expect("the contract");
+        let package = resolve.push_source("world.wit", &world).expect("a world");
+        let world = resolve.select_world(&[package], None).expect("one world");
+        let mut module = dummy_module(&resolve, world, ManglingAndAbi::Legacy(LiftLowerAbi::Sync));
+        embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).expect("metadata");
+        ComponentEncoder::default().module(&module).expect("a module").encode().expect("a component")
+    }
+
+    #[test]
+    fn every_function_that_the_contract_offers_is_linked() {
+        let engine = wasmtime::Engine::default();
+        let always: &[&str] = &["types", "request", "fault"];
+        let names: Vec<&str> =
+            always.iter().copied().chain(Capability::ALL.iter().map(|c| c.as_str())).collect();
+        let component = Component::new(&engine, importing(&names)).expect("it compiles");
+        for at_load in [false, true] {
+            let links = Links { always, capabilities: Capability::ALL.into_iter().collect(), at_load };
+            let linked = linker(&engine, &links).and_then(|linker| linker.instantiate_pre(&component));
+            assert!(linked.is_ok(), "{:?}", linked.err());
+        }
+    }
+}

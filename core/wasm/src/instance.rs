@@ -28,7 +28,7 @@ pub(crate) struct Instance {
     fueled: bool,
     /// Calls answered.
     pub(crate) calls: u32,
-    /// When the last one began.
+    /// When the last one began; before the first, when the instance was made.
     pub(crate) used: Instant,
     /// Linear memory right after the start.
     pub(crate) memory_at_start: usize,

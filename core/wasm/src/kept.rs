@@ -9,7 +9,7 @@ use weir_policy::TargetTable;
 const MAX_CALLS: u32 = 10_000;
 /// Linear memory that an instance may have grown by.
 const MAX_GROWTH_BYTES: usize = 1 << 20;
-/// How long an instance waits for its next call.
+/// How long an instance waits for its next call, from when its last one began.
 const MAX_IDLE: Duration = Duration::from_secs(60);
 
 /// Whose calls an instance serves.
@@ -23,7 +23,7 @@ pub(crate) struct Owner<'a> {
 }
 
 pub(crate) struct Kept {
-    /// The one used last stands last.
+    /// The one whose call ended last stands last.
     instances: Mutex<Vec<Instance>>,
     capacity: usize,
 }
@@ -86,13 +86,16 @@ impl AllKept {
     }
 }
 
-impl Owner<'_> {
-    /// Makes a fresh instance its own.
-    pub(crate) fn claim(self, instance: &mut Instance) {
-        instance.organisation = self.organisation.map(Arc::clone);
-        instance.table = self.table.map(Arc::clone);
+impl Instance {
+    /// Of a fresh one: whom it may serve from now on.
+    pub(crate) fn owned_by(mut self, owner: Option<Owner<'_>>) -> Self {
+        self.organisation = owner.and_then(|owner| owner.organisation).map(Arc::clone);
+        self.table = owner.and_then(|owner| owner.table).map(Arc::clone);
+        self
     }
+}
 
+impl Owner<'_> {
     fn owns(self, instance: &Instance) -> bool {
         let same_table = match (&instance.table, self.table) {
             (Some(kept), Some(asked)) => Arc::ptr_eq(kept, asked),

@@ -82,7 +82,7 @@ impl Who {
         }
     }
 
-    /// At load.
+    /// At load, and where a batch is empty.
     fn nobody() -> Self {
         Self {
             tenant: Arc::default(),
@@ -109,8 +109,7 @@ impl State {
         Ok(Arc::clone(self.call.view.as_ref().ok_or(NoRequest)?))
     }
 
-    /// Whose call it is.
-    pub(crate) fn who(&self) -> Who {
+    fn who(&self) -> Who {
         match (&self.call.view, &self.call.batch) {
             (Some(view), _) => Who::of(view.head(), self.constants.manifest.shared),
             (None, Some(who)) => who.clone(),

@@ -3,29 +3,36 @@
 use crate::state::State;
 use crate::wit::weir::policy::kv::{Entry, Host, KvError, Scope};
 use wasmtime::Result;
-use weir_policy::services::{self, Put, Take};
+use weir_policy::services::{self, Origin, Put, Take};
 
 type Kv<T> = Result<std::result::Result<T, KvError>>;
+/// Who asks, and whose keys it is about.
+type Asked = (Origin, services::Scope);
 
 impl State {
     /// Every call begins with this. A key of an exchange or an organisation needs one: outside of a request (at load, in
     /// a batch) all would share the keys of nobody. A `shared` policy has no organisation, so it shares on purpose.
-    fn reads(&mut self, scope: Scope) -> Result<std::result::Result<services::Scope, KvError>> {
+    fn reads(&mut self, scope: Scope) -> Kv<Asked> {
         self.budget.host_call()?;
-        let who = self.who();
+        let origin = self.origin();
         let nobodys = match scope {
             Scope::Plugin => false,
-            Scope::Tenant => who.tenant.is_empty() && !self.constants.manifest.shared,
-            Scope::Request => who.request_id.is_empty(),
+            Scope::Tenant => origin.tenant.is_empty() && !self.constants.manifest.shared,
+            Scope::Request => origin.request_id.is_empty(),
         };
-        Ok(if nobodys { Err(KvError::Unavailable) } else { Ok(scope_of(scope)) })
+        Ok(if nobodys { Err(KvError::Unavailable) } else { Ok((origin, scope_of(scope))) })
     }
 
     /// Every write begins with this: what a call has read, and what may not be kept, stays within the exchange.
-    fn writes(&mut self, scope: Scope) -> Result<std::result::Result<services::Scope, KvError>> {
-        let closed = self.call.tainted || self.who().retention.is_zero();
-        let open = |scope: &services::Scope| !closed || *scope == services::Scope::Request;
-        Ok(self.reads(scope)?.and_then(|scope| if open(&scope) { Ok(scope) } else { Err(KvError::Closed) }))
+    fn writes(&mut self, scope: Scope) -> Kv<Asked> {
+        Ok(self.reads(scope)?.and_then(|(origin, scope)| {
+            let closed = origin.tainted || origin.retention.is_zero();
+            if closed && scope != services::Scope::Request {
+                Err(KvError::Closed)
+            } else {
+                Ok((origin, scope))
+            }
+        }))
     }
 
     fn put_entry(
@@ -36,22 +43,22 @@ impl State {
         version: Option<u64>,
         ttl_ms: Option<u64>,
     ) -> Kv<u64> {
-        let scope = match self.writes(scope)? {
-            Ok(scope) => scope,
+        let (origin, scope) = match self.writes(scope)? {
+            Ok(asked) => asked,
             Err(closed) => return Ok(Err(closed)),
         };
         let put = Put { value, version, ttl_ms };
-        Ok(self.constants.services.kv_put(&self.origin(), scope, key, put).map_err(error_of))
+        Ok(self.constants.services.kv_put(&origin, scope, key, put).map_err(error_of))
     }
 }
 
 impl Host for State {
     fn get(&mut self, scope: Scope, key: String) -> Kv<Option<Entry>> {
-        let scope = match self.reads(scope)? {
-            Ok(scope) => scope,
+        let (origin, scope) = match self.reads(scope)? {
+            Ok(asked) => asked,
             Err(nobodys) => return Ok(Err(nobodys)),
         };
-        let found = self.constants.services.kv_get(&self.origin(), scope, &key);
+        let found = self.constants.services.kv_get(&origin, scope, &key);
         let lowered = |entry: services::Entry| Entry {
             value: entry.value,
             version: entry.version,
@@ -77,16 +84,15 @@ impl Host for State {
 
     fn delete(&mut self, scope: Scope, key: String) -> Kv<()> {
         Ok(match self.writes(scope)? {
-            Ok(scope) => self.constants.services.kv_delete(&self.origin(), scope, &key).map_err(error_of),
+            Ok((origin, scope)) => self.constants.services.kv_delete(&origin, scope, &key).map_err(error_of),
             Err(closed) => Err(closed),
         })
     }
 
     fn incr(&mut self, scope: Scope, key: String, by: i64, ttl_ms: Option<u64>) -> Kv<i64> {
         Ok(match self.writes(scope)? {
-            Ok(scope) => {
-                let services = &self.constants.services;
-                services.kv_incr(&self.origin(), scope, &key, by, ttl_ms).map_err(error_of)
+            Ok((origin, scope)) => {
+                self.constants.services.kv_incr(&origin, scope, &key, by, ttl_ms).map_err(error_of)
             }
             Err(closed) => Err(closed),
         })
@@ -95,8 +101,8 @@ impl Host for State {
     fn take(&mut self, scope: Scope, bucket: String, cost: u64, per_min: u64, burst: u64) -> Kv<bool> {
         let take = Take { cost, per_min, burst };
         Ok(match self.writes(scope)? {
-            Ok(scope) => {
-                self.constants.services.kv_take(&self.origin(), scope, &bucket, take).map_err(error_of)
+            Ok((origin, scope)) => {
+                self.constants.services.kv_take(&origin, scope, &bucket, take).map_err(error_of)
             }
             Err(closed) => Err(closed),
         })

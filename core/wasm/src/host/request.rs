@@ -3,61 +3,63 @@
 use crate::VERSION;
 use crate::lower;
 use crate::state::{State, View};
-use crate::wit::weir::policy::request::{AccessError as Refused, Hit, SegInfo};
+use crate::wit::weir::policy::request::{self as wit, Hit, SegInfo};
 use std::sync::Arc;
 use wasmtime::component::{Linker, Resource, ResourceType};
 use wasmtime::{Result, StoreContextMut};
 use weir_policy::manifest::Reads;
 use weir_policy::{AccessError, RequestView};
 
-type Access<T> = std::result::Result<T, Refused>;
-type Call<'a> = StoreContextMut<'a, State>;
+type Access<T> = std::result::Result<T, wit::AccessError>;
+type Context<'a> = StoreContextMut<'a, State>;
 type Handle = Resource<View>;
 
-/// Links the interface by hand: a head has a layout of ours (see [`lower::Head`]).
+/// Links the interface by hand: a head is written in a way of ours (see [`lower::Head`]).
 pub(crate) fn link(linker: &mut Linker<State>) -> Result<()> {
     let mut request = linker.instance(&format!("weir:policy/request@{VERSION}"))?;
     // A guest only ever borrows the view.
     request.resource("request-view", ResourceType::host::<View>(), |_, _| Ok(()))?;
-    request.func_wrap("[method]request-view.head", |mut call: Call<'_>, (_,): (Handle,)| {
-        Ok((call.data_mut().head()?,))
+    request.func_wrap("[method]request-view.head", |mut context: Context<'_>, (_,): (Handle,)| {
+        Ok((context.data_mut().head()?,))
     })?;
     request.func_wrap(
         "[method]request-view.segments",
-        |mut call: Call<'_>, (_, first, max): (Handle, u32, u32)| {
-            Ok((call.data_mut().segments(first, max)?,))
+        |mut context: Context<'_>, (_, first, max): (Handle, u32, u32)| {
+            Ok((context.data_mut().segments(first, max)?,))
         },
     )?;
     request.func_wrap(
         "[method]request-view.text",
-        |mut call: Call<'_>, (_, segment, start, end): (Handle, u32, u32, u32)| {
-            Ok((call.data_mut().text(segment, start, end)?,))
+        |mut context: Context<'_>, (_, segment, start, end): (Handle, u32, u32, u32)| {
+            Ok((context.data_mut().text(segment, start, end)?,))
         },
     )?;
     request.func_wrap(
         "[method]request-view.bytes",
-        |mut call: Call<'_>, (_, segment, start, end): (Handle, u32, u32, u32)| {
-            Ok((call.data_mut().bytes(segment, start, end)?,))
+        |mut context: Context<'_>, (_, segment, start, end): (Handle, u32, u32, u32)| {
+            Ok((context.data_mut().bytes(segment, start, end)?,))
         },
     )?;
-    request.func_wrap("[method]request-view.header", |mut call: Call<'_>, (_, name): (Handle, String)| {
-        Ok((call.data_mut().header(&name)?,))
-    })?;
+    request.func_wrap(
+        "[method]request-view.header",
+        |mut context: Context<'_>, (_, name): (Handle, String)| Ok((context.data_mut().header(&name)?,)),
+    )?;
     request.func_wrap(
         "[method]request-view.json",
-        |mut call: Call<'_>, (_, pointer, most): (Handle, String, u32)| {
-            Ok((call.data_mut().json(&pointer, most)?,))
+        |mut context: Context<'_>, (_, pointer, most): (Handle, String, u32)| {
+            Ok((context.data_mut().json(&pointer, most)?,))
         },
     )?;
+    request.func_wrap(
+        "[method]request-view.scan",
+        |mut context: Context<'_>, (_, matcher): (Handle, String)| Ok((context.data_mut().scan(matcher)?,)),
+    )?;
     request
-        .func_wrap("[method]request-view.scan", |mut call: Call<'_>, (_, matcher): (Handle, String)| {
-            Ok((call.data_mut().scan(matcher)?,))
+        .func_wrap("[method]request-view.attr", |mut context: Context<'_>, (_, key): (Handle, String)| {
+            Ok((context.data_mut().attr(&key)?,))
         })?;
-    request.func_wrap("[method]request-view.attr", |mut call: Call<'_>, (_, key): (Handle, String)| {
-        Ok((call.data_mut().attr(&key)?,))
-    })?;
-    request.func_wrap("[method]request-view.session", |mut call: Call<'_>, (_,): (Handle,)| {
-        Ok((call.data_mut().session()?,))
+    request.func_wrap("[method]request-view.session", |mut context: Context<'_>, (_,): (Handle,)| {
+        Ok((context.data_mut().session()?,))
     })
 }
 

@@ -7,7 +7,7 @@ use crate::wit::weir::policy::targets::Target;
 use wasmtime::Result;
 use wasmtime::component::Linker;
 
-/// Links the interface by hand: the rows of `candidates` have a layout of ours (see [`Row`]).
+/// Links the interface by hand: the rows of `candidates` are written in a way of ours (see [`Row`]).
 pub(crate) fn link(linker: &mut Linker<State>) -> Result<()> {
     let mut targets = linker.instance(&format!("weir:policy/targets@{VERSION}"))?;
     targets.func_wrap("table", |mut context, (): ()| Ok((context.data_mut().table()?,)))?;

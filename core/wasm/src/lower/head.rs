@@ -1,7 +1,7 @@
 //! The head, laid into a guest's memory at once.
 //!
-//! What wasmtime derives makes a copy of each text on the way, and looks the memory up for each field: for the twenty of a
-//! head that is a quarter of a kept router's call. A head is 152 bytes, known here.
+//! What wasmtime lowers by itself is a record that owns its texts, so each is copied twice, and the memory is looked up for
+//! each field: for the twenty of a head that is a quarter of a kept router's call. A head is 152 bytes, known here.
 
 use super::names::{api, data_class, needs, retention};
 use crate::wit::weir::policy::types as w;
@@ -22,7 +22,7 @@ pub(crate) struct Head {
     shared: bool,
 }
 
-/// The canonical ABI's layout of the record: fields in order, each aligned to its size.
+/// The canonical ABI's layout of the record: fields in order, each at its own alignment.
 const BYTES: usize = 152;
 const _: () = assert!(w::Head::SIZE32 == BYTES && w::Head::ALIGN32 == 8);
 
@@ -58,6 +58,10 @@ impl Head {
         Self { view: Arc::clone(view), shared }
     }
 
+    fn user_hash(&self) -> Option<&str> {
+        self.view.head().user_hash.as_deref().filter(|_| !self.shared)
+    }
+
     /// The texts that it has, with the place of each.
     fn texts(&self) -> impl Iterator<Item = (usize, &str)> + use<'_> {
         let head = self.view.head();
@@ -68,7 +72,7 @@ impl Head {
             (32, who(&head.tenant)),
             (40, who(&head.project)),
             (48, who(&head.key_id)),
-            (60, head.user_hash.as_deref().filter(|_| !self.shared)),
+            (60, self.user_hash()),
             (68, Some(&*head.region)),
         ];
         texts.into_iter().filter_map(|(at, text)| Some((at, text?)))
@@ -80,7 +84,7 @@ impl Head {
         let mut record = [0; BYTES];
         let mut put = |at: usize, field: &[u8]| record[at..at + field.len()].copy_from_slice(field);
         put(28, &[head.stream.into()]);
-        put(56, &[(head.user_hash.is_some() && !self.shared).into()]);
+        put(56, &[self.user_hash().is_some().into()]);
         put(92, &head.deadline_ms.to_le_bytes());
         put(96, &head.est_input_tokens.to_le_bytes());
         put(100, &[head.max_output_tokens.is_some().into()]);
@@ -96,7 +100,7 @@ impl Head {
         record
     }
 
-    /// What is not the same number of bytes for all heads, or whose cases wasmtime knows.
+    /// The variants, the enum, the list and the flags, whose cases wasmtime knows.
     fn derived<T>(&self, cx: &mut LowerContext<'_, T>, ty: InterfaceType, offset: usize) -> Result<()> {
         let InterfaceType::Record(ty) = ty else { bad_type_info() };
         let head = self.view.head();
@@ -121,8 +125,9 @@ unsafe impl ComponentType for Head {
     }
 }
 
-// SAFETY: in flat form `w::Head` writes it; in memory all 152 bytes are written, at places that are looked up with their
-// bounds. That what stands there is what `w::Head` would write is tested with a guest that reads every field.
+// SAFETY: in flat form and for other encodings than UTF-8, which nothing that Weir builds has, `w::Head` writes it; else all
+// 152 bytes are written, at places that are looked up with their bounds. That what stands there is what `w::Head` would write
+// is tested with a guest that reads every field.
 #[allow(unsafe_code, reason = "see SAFETY")]
 unsafe impl Lower for Head {
     fn linear_lower_to_flat<T>(
@@ -152,5 +157,63 @@ unsafe impl Lower for Head {
         }
         cx.as_slice_mut()[offset..offset + BYTES].copy_from_slice(&record);
         self.derived(cx, ty, offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use weir_llm::price::Nanos;
+    use weir_llm::request::Request;
+    use weir_policy::{Api, DataClass, Needs, Retention};
+
+    fn view() -> Arc<RequestView> {
+        let head = p::Head {
+            request_id: "req".into(),
+            api: Api::Chat,
+            requested_model: "model".into(),
+            stream: false,
+            tenant: "tenant".into(),
+            project: "project".into(),
+            key_id: "key".into(),
+            user_hash: Some("user".into()),
+            region: "region".into(),
+            class: DataClass::Public,
+            retention: Retention::Unknown,
+            demands: None,
+            tags: Arc::from([]),
+            deadline_ms: 0,
+            est_input_tokens: 0,
+            max_output_tokens: None,
+            segment_count: 0,
+            body_bytes: 0,
+            needs: Needs::default(),
+            attempt: 0,
+            budget: Some(p::Budget { limit: Nanos(-1), left: Nanos(-1) }),
+        };
+        let body = r#"{"model":"model","messages":[{"role":"user","content":"hello"}]}"#;
+        let request = Request::parse(Api::Chat, Bytes::from_static(body.as_bytes())).expect("a request");
+        Arc::new(RequestView::new(head, Arc::new(request), Vec::new()))
+    }
+
+    #[test]
+    fn a_shared_policy_does_not_learn_who_asks() {
+        let known = Head::of(&view(), false);
+        let all = [
+            (0, "req"),
+            (20, "model"),
+            (32, "tenant"),
+            (40, "project"),
+            (48, "key"),
+            (60, "user"),
+            (68, "region"),
+        ];
+        assert_eq!(known.texts().collect::<Vec<_>>(), all);
+        assert_eq!((known.numbers()[56], known.numbers()[128]), (1, 1));
+        let shared = Head::of(&view(), true);
+        let some = [(0, "req"), (20, "model"), (32, ""), (40, ""), (48, ""), (68, "region")];
+        assert_eq!(shared.texts().collect::<Vec<_>>(), some);
+        assert_eq!(shared.numbers(), [0; BYTES]);
     }
 }

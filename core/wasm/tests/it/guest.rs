@@ -81,6 +81,11 @@ pub(crate) fn memo(manifest: &str, taint: bool, grow: bool) -> Vec<u8> {
 
 /// A router whose hook runs `body` and then abstains; `$i` is at hand.
 pub(crate) fn router(manifest: &str, imports: &str, body: &str) -> Vec<u8> {
+    router_allocating(REALLOC, manifest, imports, body)
+}
+
+/// As [`router`], with its own allocator.
+pub(crate) fn router_allocating(realloc: &str, manifest: &str, imports: &str, body: &str) -> Vec<u8> {
     let module = format!(
         r#"(module
             (import "weir:policy/request@0.3.0" "[resource-drop]request-view" (func $drop (param i32)))
@@ -88,7 +93,7 @@ pub(crate) fn router(manifest: &str, imports: &str, body: &str) -> Vec<u8> {
             (memory (export "memory") 32)
             (data (i32.const 2048) "\02")
             (global $next (mut i32) (i32.const 65536))
-            {REALLOC} {LIFECYCLE}
+            {realloc} {LIFECYCLE}
             (func (export "weir:policy/hook-route@0.3.0#route") (param $head i32) (result i32)
                 (local $i i32)
                 {body}

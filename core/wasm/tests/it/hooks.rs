@@ -103,7 +103,7 @@ fn route(policy: &dyn Policy) {
     assert_eq!(plan.sticky.map(|hash| hash.len()), Some(32));
 }
 
-/// A head that differs in every field, so that none can stand in another's place.
+/// A head that has all there is, and differs wherever there are numbers and texts.
 fn full() -> Head {
     Head {
         request_id: "req_1".into(),
@@ -145,9 +145,9 @@ fn heads(policy: &dyn Policy) {
         assert_eq!(given, asked);
         given
     };
-    let head = |api: &str, user: &str, most: &str, budget: &str| {
+    let head = |api: &str, stream: bool, user: &str, most: &str, budget: &str| {
         format!(
-            "Head {{ request-id: \"req_1\", api: Api::{api}, requested-model: \"tell\", stream: true, \
+            "Head {{ request-id: \"req_1\", api: Api::{api}, requested-model: \"tell\", stream: {stream}, \
              tenant: \"org_é\", project: \"team\", key-id: \"key_22\", user-hash: {user}, region: \"north\", \
              class: DataClass::Restricted, retention: Retention::Days(513), tags: [(\"a\", \"1\"), (\"bc\", \"\")], \
              deadline-ms: 16843010, est-input-tokens: 33686019, max-output-tokens: {most}, \
@@ -155,18 +155,16 @@ fn heads(policy: &dyn Policy) {
              attempt: 9, budget: {budget} }}"
         )
     };
-    assert_eq!(
-        heads(full()),
-        head(
-            "Messages",
-            "Some(\"user_333\")",
-            "Some(50529028)",
-            "Some(Budget { limit: 9223372036854775807, left: -2 })"
-        )
-    );
-    let less =
-        Head { api: Api::CountTokens, max_output_tokens: None, budget: None, user_hash: None, ..full() };
-    assert_eq!(heads(less), head("Other(\"count-tokens\")", "None", "None", "None"));
+    let (user, most) = ("Some(\"user_333\")", "Some(50529028)");
+    let budget = "Some(Budget { limit: 9223372036854775807, left: -2 })";
+    assert_eq!(heads(full()), head("Messages", true, user, most, budget));
+    let other = Head { api: Api::CountTokens, stream: false, ..full() };
+    assert_eq!(heads(other), head("Other(\"count-tokens\")", false, user, most, budget));
+    let nobodys = Head { user_hash: None, ..full() };
+    assert_eq!(heads(nobodys), head("Messages", true, "None", most, budget));
+    let boundless = Head { max_output_tokens: None, ..full() };
+    assert_eq!(heads(boundless), head("Messages", true, user, "None", budget));
+    assert_eq!(heads(Head { budget: None, ..full() }), head("Messages", true, user, most, "None"));
 }
 
 fn attempt(policy: &dyn Policy) {

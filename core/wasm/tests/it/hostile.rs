@@ -241,3 +241,28 @@ fn no_slot_is_a_fault_of_its_own() {
     let good = load(&engine, &guard("", "", ""), &[]).expect("it loads");
     assert!((0..100).all(|_| good.guard(&request("x")).is_ok()));
 }
+
+/// What the host writes goes where the guest's allocator says.
+#[test]
+fn an_allocator_that_lies_hurts_nobody_else() {
+    let ask = |place: &str| {
+        // The config, which is two bytes, is given to it as it should be.
+        let realloc = format!(
+            "(func (export \"cabi_realloc\") (param i32 i32 i32 i32) (result i32)
+                (if (result i32) (i32.eq (local.get 3) (i32.const 2))
+                    (then (i32.const 1024)) (else {place})))"
+        );
+        let component = crate::guest::router_allocating(&realloc, "", "", "");
+        let policy = load(&engine(), &component, &[]).expect("it loads");
+        [(); 2].map(|()| policy.route(&request("hello"), &candidates(2)))
+    };
+    for beyond in ["(i32.const -8)", "(i32.const 2097152)", "(i32.const 2097144)"] {
+        let answers = ask(beyond);
+        assert!(answers.iter().all(Result::is_err), "{beyond}: {answers:?}");
+    }
+    let grows = "(i32.mul (memory.grow (i32.const 1)) (i32.const 65536))";
+    for within in ["(i32.const 65536)", "(i32.const 0)", grows] {
+        let answers = ask(within);
+        assert!(answers.iter().all(|answer| *answer == Ok(Decision::Abstain)), "{within}: {answers:?}");
+    }
+}
