@@ -16,18 +16,18 @@ const BUSY: f64 = 64.0;
 
 pub(super) fn register(api: &mut Api<'_>) {
     for (name, order) in ORDERS {
-        api.function(name, move |list: &mut Targets| Ok(order(list)));
+        api.of_list(name, order);
     }
-    api.function("order", |list: &mut Targets, name: ImmutableString| {
+    api.of_list_with("order", |list, name: ImmutableString| {
         let known = ORDERS.iter().find(|(known, _)| *known == name.as_str());
         known.map(|(_, order)| order(list)).ok_or_else(|| misuse("no such order"))
     });
     api.function("balanced", |list: &mut Targets, cost: FLOAT, latency: FLOAT| {
         Ok(balanced(list, cost, latency))
     });
-    api.function("sort_by", |list: &mut Targets, field: ImmutableString| sort_by(list, &field, 1.0));
-    api.function("sort_by_desc", |list: &mut Targets, field: ImmutableString| sort_by(list, &field, -1.0));
-    api.function("rotate", |list: &mut Targets, by: INT| {
+    api.of_list_with("sort_by", |list, field: ImmutableString| sort_by(list, &field, 1.0));
+    api.of_list_with("sort_by_desc", |list, field: ImmutableString| sort_by(list, &field, -1.0));
+    api.of_list_with("rotate", |list, by: INT| {
         let mut positions = list.positions.clone();
         if let Some(by) = by.checked_rem_euclid(positions.len() as INT) {
             positions.rotate_left(usize::try_from(by).unwrap_or(0));

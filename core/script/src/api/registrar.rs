@@ -1,7 +1,9 @@
 //! How the API gets into the library: each function knows whether a path may remember it (see [`crate::paths`]).
 
+use crate::api::targets::Targets;
+use crate::paths::tree::{Function, Lists};
 use crate::paths::watch::{self, Kind};
-use rhai::{FuncRegistration, Module, RhaiFunc, RhaiNativeFunc, Variant};
+use rhai::{Dynamic, EvalAltResult, FuncRegistration, Module, RhaiFunc, RhaiNativeFunc, Variant};
 use std::any::TypeId;
 use std::sync::Arc;
 
@@ -29,7 +31,7 @@ impl<'m> Api<'m> {
     {
         self.module.set_iter(TypeId::of::<T>(), |list| {
             watch::looked_at(&list);
-            Box::new(list.cast::<T>().into_iter().map(rhai::Dynamic::from))
+            Box::new(list.cast::<T>().into_iter().map(Dynamic::from))
         });
     }
 
@@ -42,7 +44,58 @@ impl<'m> Api<'m> {
         R: Variant + Clone,
         F: RhaiNativeFunc<A, N, X, R, true> + 'static,
     {
-        self.add(self.kind, FuncRegistration::new(name).in_internal_namespace(), function);
+        self.add(self.kind, method(name), function, None);
+    }
+
+    /// A function that makes a list of a list.
+    pub(crate) fn of_list<F>(&mut self, name: &str, function: F)
+    where
+        F: Fn(&Targets) -> Targets + Clone + Send + Sync + 'static,
+    {
+        let lists = Lists::One(Box::new(function.clone()));
+        let function = move |list: &mut Targets| Done::Ok(function(list));
+        self.add(self.kind, method(name), function, Some(lists));
+    }
+
+    /// A function that makes a list of two.
+    pub(crate) fn of_lists<F>(&mut self, name: &str, function: F)
+    where
+        F: Fn(&Targets, &Targets) -> Targets + Clone + Send + Sync + 'static,
+    {
+        let lists = Lists::Two(Box::new(function.clone()));
+        let function = move |list: &mut Targets, other: Targets| Done::Ok(function(list, &other));
+        self.add(self.kind, method(name), function, Some(lists));
+    }
+
+    /// A function that makes a list of a list and something else.
+    pub(crate) fn of_list_with<T, F>(&mut self, name: &str, function: F)
+    where
+        T: Variant + Clone,
+        F: Fn(&Targets, T) -> Done<Targets> + Clone + Send + Sync + 'static,
+    {
+        let same = function.clone();
+        let lists =
+            Lists::With(Box::new(move |list, constant| same(list, constant.clone().try_cast::<T>()?).ok()));
+        let function = move |list: &mut Targets, with: T| function(list, with);
+        self.add(self.kind, method(name), function, Some(lists));
+    }
+
+    /// What a list says of itself: a function and a property.
+    pub(crate) fn list_tells<T, F>(&mut self, name: &str, function: F)
+    where
+        T: Variant + Clone + Into<Dynamic>,
+        F: Fn(&Targets) -> T + Clone + Send + Sync + 'static,
+    {
+        for registration in [method(name), property(name)] {
+            let (function, same) = (function.clone(), function.clone());
+            let lists = Lists::Tells(Box::new(move |list| same(list).into()));
+            self.add(
+                self.kind,
+                registration,
+                move |list: &mut Targets| Done::Ok(function(list)),
+                Some(lists),
+            );
+        }
     }
 
     /// A property.
@@ -69,7 +122,7 @@ impl<'m> Api<'m> {
         R: Variant + Clone,
         F: RhaiNativeFunc<A, 2, X, R, true> + 'static,
     {
-        self.add(self.kind, FuncRegistration::new("index$get$").in_global_namespace(), function);
+        self.add(self.kind, FuncRegistration::new("index$get$").in_global_namespace(), function, None);
     }
 
     fn property<A: 'static, const X: bool, R, F>(&mut self, kind: Kind, name: &str, function: F)
@@ -77,7 +130,7 @@ impl<'m> Api<'m> {
         R: Variant + Clone,
         F: RhaiNativeFunc<A, 1, X, R, true> + 'static,
     {
-        self.add(kind, FuncRegistration::new(format!("get${name}")).in_global_namespace(), function);
+        self.add(kind, property(name), function, None);
     }
 
     fn add<A: 'static, const N: usize, const X: bool, R, F>(
@@ -85,21 +138,33 @@ impl<'m> Api<'m> {
         kind: Kind,
         registration: FuncRegistration,
         function: F,
+        lists: Option<Lists>,
     ) where
         R: Variant + Clone,
         F: RhaiNativeFunc<A, N, X, R, true> + 'static,
     {
+        let known = |call| Arc::new(Function { call, lists });
         let function = match function.into_rhai_function(true, false) {
             RhaiFunc::Pure { func, has_context, is_pure, is_volatile } => {
-                let func = Arc::new(watch::watched(kind, false, func));
+                let func = Arc::new(watch::watched(kind, false, known(func)));
                 RhaiFunc::Pure { func, has_context, is_pure, is_volatile }
             }
             RhaiFunc::Method { func, has_context, is_pure, is_volatile } => {
-                let func = Arc::new(watch::watched(kind, true, func));
+                let func = Arc::new(watch::watched(kind, true, known(func)));
                 RhaiFunc::Method { func, has_context, is_pure, is_volatile }
             }
             other => other,
         };
         registration.set_into_module_raw(self.module, F::param_types(), function);
     }
+}
+
+type Done<T> = Result<T, Box<EvalAltResult>>;
+
+fn method(name: &str) -> FuncRegistration {
+    FuncRegistration::new(name).in_internal_namespace()
+}
+
+fn property(name: &str) -> FuncRegistration {
+    FuncRegistration::new(format!("get${name}")).in_global_namespace()
 }

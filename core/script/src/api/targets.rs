@@ -77,10 +77,8 @@ pub(super) fn register(api: &mut Api<'_>) {
 }
 
 fn access(api: &mut Api<'_>) {
-    api.function("len", |list: &mut Targets| Ok(list.positions.len() as INT));
-    api.getter("len", |list: &mut Targets| Ok(list.positions.len() as INT));
-    api.function("is_empty", |list: &mut Targets| Ok(list.positions.is_empty()));
-    api.getter("is_empty", |list: &mut Targets| Ok(list.positions.is_empty()));
+    api.list_tells("len", |list| list.positions.len() as INT);
+    api.list_tells("is_empty", |list| list.positions.is_empty());
     api.indexer(|list: &mut Targets, index: INT| list.at(index));
     api.function("first", |list: &mut Targets| list.at(0));
     api.function("find", |list: &mut Targets, id: ImmutableString| {
@@ -90,29 +88,29 @@ fn access(api: &mut Api<'_>) {
 }
 
 fn fixed_filters(api: &mut Api<'_>) {
-    api.function("with_tag", |list: &mut Targets, tag: ImmutableString| {
+    api.of_list_with("with_tag", |list, tag: ImmutableString| {
         Ok(list.keep(|target, _, _| target.tags.iter().any(|own| **own == *tag)))
     });
-    api.function("without_tag", |list: &mut Targets, tag: ImmutableString| {
+    api.of_list_with("without_tag", |list, tag: ImmutableString| {
         Ok(list.keep(|target, _, _| target.tags.iter().all(|own| **own != *tag)))
     });
-    api.function("with_provider", |list: &mut Targets, name: ImmutableString| {
+    api.of_list_with("with_provider", |list, name: ImmutableString| {
         Ok(list.keep(|target, _, _| *target.provider == *name))
     });
-    api.function("in_region", |list: &mut Targets, name: ImmutableString| {
+    api.of_list_with("in_region", |list, name: ImmutableString| {
         Ok(list.keep(|target, _, _| *target.region == *name))
     });
-    api.function("min_quality", |list: &mut Targets, floor: FLOAT| {
+    api.of_list_with("min_quality", |list, floor: FLOAT| {
         Ok(list.keep(|target, _, _| target.quality.is_some_and(|quality| quality >= floor as f32)))
     });
-    api.function("min_quality", |list: &mut Targets, floor: INT| {
+    api.of_list_with("min_quality", |list, floor: INT| {
         Ok(list.keep(|target, _, _| target.quality.is_some_and(|quality| quality >= floor as f32)))
     });
     // A context length of 0 is not known and may be long enough.
-    api.function("fits", |list: &mut Targets, tokens: INT| {
+    api.of_list_with("fits", |list, tokens: INT| {
         Ok(list.keep(|target, _, _| target.ctx_tokens == 0 || INT::from(target.ctx_tokens) >= tokens))
     });
-    api.function("priced", |list: &mut Targets| Ok(list.keep(|_, facts, p| facts.cost(p).is_some())));
+    api.of_list("priced", |list| list.keep(|_, facts, p| facts.cost(p).is_some()));
     api.function("filter", |context: NativeCallContext, list: &mut Targets, keep: FnPtr| {
         let mut positions = Positions::new();
         for &position in &list.positions {
@@ -126,29 +124,25 @@ fn fixed_filters(api: &mut Api<'_>) {
 
 /// Bounds are compared as the facts are kept, so that what is written 0.7 is 0.7.
 fn live_filters(api: &mut Api<'_>) {
-    api.function("healthy", |list: &mut Targets| {
-        Ok(list.keep_live(|live| live.healthy && live.breaker != Breaker::Open))
-    });
+    api.of_list("healthy", |list| list.keep_live(|live| live.healthy && live.breaker != Breaker::Open));
     // A target that was never measured gets its chance.
-    api.function("within_slo", |list: &mut Targets, ttft_ms: INT| {
+    api.of_list_with("within_slo", |list, ttft_ms: INT| {
         Ok(list.keep_live(|live| INT::from(live.ttft_p95_ms) <= ttft_ms))
     });
-    api.function("max_in_flight", |list: &mut Targets, most: INT| {
+    api.of_list_with("max_in_flight", |list, most: INT| {
         Ok(list.keep_live(|live| INT::from(live.in_flight) <= most))
     });
-    api.function("max_err_rate", |list: &mut Targets, most: FLOAT| {
+    api.of_list_with("max_err_rate", |list, most: FLOAT| {
         Ok(list.keep_live(|live| live.err_rate_1m <= most as f32))
     });
 }
 
 fn combinations(api: &mut Api<'_>) {
-    api.function("or", |list: &mut Targets, other: Targets| {
-        Ok(if list.positions.is_empty() { other } else { list.clone() })
-    });
-    api.function("then", |list: &mut Targets, others: Targets| {
+    api.of_lists("or", |list, other| if list.positions.is_empty() { other.clone() } else { list.clone() });
+    api.of_lists("then", |list, others| {
         let mut all = list.clone();
         all.positions.extend(others.positions.iter().copied().filter(|p| !list.positions.contains(p)));
-        Ok(all)
+        all
     });
     api.function("then", |list: &mut Targets, one: TargetHandle| {
         let mut all = list.clone();
@@ -157,16 +151,14 @@ fn combinations(api: &mut Api<'_>) {
         }
         Ok(all)
     });
-    api.function("without", |list: &mut Targets, others: Targets| {
-        Ok(list.keep(|_, _, p| !others.positions.contains(&p)))
-    });
+    api.of_lists("without", |list, others| list.keep(|_, _, p| !others.positions.contains(&p)));
     api.function("without", |list: &mut Targets, one: TargetHandle| {
         Ok(list.keep(|_, _, p| one.position != p))
     });
     api.function("without", |list: &mut Targets, tried: Errors| {
         Ok(list.keep(|_, facts, p| tried.0.iter().all(|error| error.target != facts.index(p))))
     });
-    api.function("take", |list: &mut Targets, most: INT| {
+    api.of_list_with("take", |list, most: INT| {
         let most = usize::try_from(most).unwrap_or(0);
         Ok(list.with(list.positions.iter().copied().take(most).collect()))
     });

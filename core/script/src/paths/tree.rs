@@ -23,10 +23,32 @@ const ITEMS: usize = 64;
 /// Where the list of all candidates stands among the values of a walk, if the hook is given one.
 const TARGETS: usize = 1;
 
-/// A function of the host.
+/// A function of the host as Rhai calls it.
 pub(crate) type Native = dyn Fn(Option<NativeCallContext>, &mut [&mut Dynamic]) -> Result<Dynamic, Box<EvalAltResult>>
     + Send
     + Sync;
+
+/// A function of the host as a path calls it.
+pub(crate) struct Function {
+    pub(crate) call: Arc<Native>,
+    pub(crate) lists: Option<Lists>,
+}
+
+/// The same function where it is about lists: a value of Rhai's is two boxes and a cast, and a route is a dozen lists.
+pub(crate) enum Lists {
+    One(Box<dyn Fn(&Targets) -> Targets + Send + Sync>),
+    Two(Box<dyn Fn(&Targets, &Targets) -> Targets + Send + Sync>),
+    /// With a constant; `None` where it is not one of those that the function takes, or it fails.
+    With(Box<dyn Fn(&Targets, &Dynamic) -> Option<Targets> + Send + Sync>),
+    /// What it says of a list.
+    Tells(Box<dyn Fn(&Targets) -> Dynamic + Send + Sync>),
+}
+
+/// A value of a walk.
+enum Value {
+    List(Targets),
+    Other(Dynamic),
+}
 
 /// What a function was given.
 #[derive(Clone)]
@@ -45,7 +67,7 @@ pub(super) enum Operand {
 /// A function and what it was given.
 #[derive(Clone)]
 pub(super) struct Step {
-    pub(super) function: Arc<Native>,
+    pub(super) function: Arc<Function>,
     pub(super) operands: Vec<Operand>,
     /// The first operand is looked at, not changed.
     pub(super) looks: bool,
@@ -103,16 +125,16 @@ enum Next {
 impl Tree {
     /// The answer of the path that fits. Without one, `arguments` are as before.
     pub(super) fn walk(&self, arguments: &mut [Dynamic]) -> Option<Dynamic> {
-        let mut values: Vec<Dynamic> = Vec::with_capacity(arguments.len() + self.deepest);
-        values.extend(arguments.iter_mut().map(std::mem::take));
+        let mut values: Vec<Value> = Vec::with_capacity(arguments.len() + self.deepest);
+        values.extend(arguments.iter_mut().map(std::mem::take).map(Value::of));
         let answer = self.end(&mut values).and_then(|answer| values.get_mut(answer)).map(std::mem::take);
         if answer.is_none() {
-            arguments.iter_mut().zip(values).for_each(|(argument, value)| *argument = value);
+            arguments.iter_mut().zip(values).for_each(|(argument, value)| *argument = value.into_dynamic());
         }
-        answer
+        answer.map(Value::into_dynamic)
     }
 
-    fn end(&self, values: &mut Vec<Dynamic>) -> Option<usize> {
+    fn end(&self, values: &mut Vec<Value>) -> Option<usize> {
         if all(values).is_some_and(|list| list.positions.len() > CANDIDATES) {
             return None;
         }
@@ -166,7 +188,15 @@ impl Tree {
 
 impl Step {
     /// Calls the function; `None` if it failed, and then the script is asked. `last`: the operands that may be taken.
-    fn take(&self, values: &mut [Dynamic], last: u32) -> Option<Dynamic> {
+    fn take(&self, values: &mut [Value], last: u32) -> Option<Value> {
+        let lists = self.function.lists.as_ref();
+        match lists.and_then(|function| function.of(&self.operands, values)) {
+            Some(gave) => Some(gave),
+            None => self.call(values, last).map(Value::of),
+        }
+    }
+
+    fn call(&self, values: &mut [Value], last: u32) -> Option<Dynamic> {
         let (first, rest) = match self.operands.split_first() {
             Some((Operand::Value(place), rest)) if self.looks => (Some(*place), rest),
             _ => (None, &*self.operands),
@@ -177,20 +207,29 @@ impl Step {
         for (nth, (value, operand)) in owned.iter_mut().zip(rest).enumerate() {
             *value = match operand {
                 Operand::Value(place) if last & bit(first_owned + nth) != 0 => {
-                    std::mem::take(values.get_mut(*place)?)
+                    std::mem::take(values.get_mut(*place)?).into_dynamic()
                 }
                 operand => operand.value(values)?,
             };
         }
+        let mut shown;
         let mut owned = owned.iter_mut();
-        match (first, rest.len()) {
-            (Some(place), 0) => (self.function)(None, &mut [values.get_mut(place)?]),
-            (Some(place), 1) => (self.function)(None, &mut [values.get_mut(place)?, owned.next()?]),
-            (Some(place), 2) => {
-                (self.function)(None, &mut [values.get_mut(place)?, owned.next()?, owned.next()?])
+        let first = match first.map(|place| values.get_mut(place)) {
+            None => None,
+            Some(None) => return None,
+            Some(Some(Value::Other(value))) => Some(value),
+            Some(Some(Value::List(list))) => {
+                shown = Dynamic::from(list.clone());
+                Some(&mut shown)
             }
+        };
+        let call = &self.function.call;
+        match (first, rest.len()) {
+            (Some(first), 0) => call(None, &mut [first]),
+            (Some(first), 1) => call(None, &mut [first, owned.next()?]),
+            (Some(first), 2) => call(None, &mut [first, owned.next()?, owned.next()?]),
             (Some(_), _) => return None,
-            (None, _) => (self.function)(None, &mut owned.collect::<Vec<_>>()),
+            (None, _) => call(None, &mut owned.collect::<Vec<_>>()),
         }
         .ok()
     }
@@ -198,6 +237,57 @@ impl Step {
     fn same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.function, &other.function)
             && all_same(&self.operands, &other.operands, Operand::same)
+    }
+}
+
+impl Lists {
+    /// What it gives; `None` where an operand is no list, and then Rhai's way is taken.
+    fn of(&self, operands: &[Operand], values: &[Value]) -> Option<Value> {
+        let list = |place: &usize| values.get(*place)?.list();
+        Some(match (self, operands) {
+            (Self::One(function), [Operand::Value(a)]) => Value::List(function(list(a)?)),
+            (Self::Two(function), [Operand::Value(a), Operand::Value(b)]) => {
+                Value::List(function(list(a)?, list(b)?))
+            }
+            (Self::With(function), [Operand::Value(a), Operand::Constant(constant)]) => {
+                Value::List(function(list(a)?, constant)?)
+            }
+            (Self::Tells(function), [Operand::Value(a)]) => Value::Other(function(list(a)?)),
+            _ => return None,
+        })
+    }
+}
+
+impl Value {
+    fn of(value: Dynamic) -> Self {
+        if value.is::<Targets>() { Self::List(value.cast()) } else { Self::Other(value) }
+    }
+
+    fn list(&self) -> Option<&Targets> {
+        match self {
+            Self::List(list) => Some(list),
+            Self::Other(_) => None,
+        }
+    }
+
+    fn to_dynamic(&self) -> Dynamic {
+        match self {
+            Self::List(list) => Dynamic::from(list.clone()),
+            Self::Other(value) => value.clone(),
+        }
+    }
+
+    fn into_dynamic(self) -> Dynamic {
+        match self {
+            Self::List(list) => Dynamic::from(list),
+            Self::Other(value) => value,
+        }
+    }
+}
+
+impl Default for Value {
+    fn default() -> Self {
+        Self::Other(Dynamic::UNIT)
     }
 }
 
@@ -235,9 +325,9 @@ impl Operand {
         }
     }
 
-    fn value(&self, values: &[Dynamic]) -> Option<Dynamic> {
+    fn value(&self, values: &[Value]) -> Option<Dynamic> {
         Some(match self {
-            Self::Value(place) => values.get(*place)?.clone(),
+            Self::Value(place) => values.get(*place)?.to_dynamic(),
             Self::Constant(value) => value.clone(),
             Self::Array(items) => {
                 items.iter().map(|item| item.value(values)).collect::<Option<Array>>()?.into()
@@ -260,15 +350,17 @@ impl Operand {
 }
 
 /// Every candidate of the call.
-fn all(values: &[Dynamic]) -> Option<rhai::DynamicReadLock<'_, Targets>> {
-    values.get(TARGETS)?.read_lock::<Targets>()
+fn all(values: &[Value]) -> Option<&Targets> {
+    values.get(TARGETS)?.list()
 }
 
 impl Gave {
-    fn is(&self, value: &Dynamic) -> bool {
-        match self {
-            Self::Plain(known) => same(known, value),
-            Self::Native(known) => value.type_id() == *known,
+    fn is(&self, value: &Value) -> bool {
+        match (self, value) {
+            (Self::Plain(known), Value::Other(value)) => same(known, value),
+            (Self::Plain(_), Value::List(_)) => false,
+            (Self::Native(known), Value::Other(value)) => value.type_id() == *known,
+            (Self::Native(known), Value::List(_)) => TypeId::of::<Targets>() == *known,
         }
     }
 

@@ -5,7 +5,7 @@
 //! ([`Kind::Builds`]) gives it a new one. A list or a candidate without a tag comes from a loop or a closure over a list
 //! whose positions the path has written down.
 
-use super::tree::{self, Gave, Native, Operand, Path, Seen, Step};
+use super::tree::{self, Function, Gave, Lists, Native, Operand, Path, Seen, Step};
 use crate::api::targets::Targets;
 use rhai::{Array, Dynamic, EvalAltResult, INT, NativeCallContext};
 use std::cell::{Cell, RefCell};
@@ -72,8 +72,10 @@ fn given(root: &mut Dynamic, place: usize) {
     }
 }
 
-static GIVEN: LazyLock<Arc<Native>> = LazyLock::new(|| {
-    Arc::new(|_, arguments| Ok(arguments.first().map_or(Dynamic::UNIT, |value| (*value).clone())))
+static GIVEN: LazyLock<Arc<Function>> = LazyLock::new(|| {
+    let call: Arc<Native> =
+        Arc::new(|_, arguments| Ok(arguments.first().map_or(Dynamic::UNIT, |value| (*value).clone())));
+    Arc::new(Function { call, lists: None })
 });
 
 fn tag(value: &mut Dynamic, place: usize) {
@@ -88,11 +90,11 @@ fn place(value: &Dynamic) -> Option<usize> {
 pub(crate) fn watched(
     kind: Kind,
     method: bool,
-    function: Arc<Native>,
+    function: Arc<Function>,
 ) -> impl Fn(Option<NativeCallContext>, &mut [&mut Dynamic]) -> Result<Dynamic, Box<EvalAltResult>> + Send + Sync
 {
     move |context, arguments| match WATCHING.get() && kind != Kind::Constant {
-        false => function(context, arguments),
+        false => (function.call)(context, arguments),
         true => observed(kind, method, &function, context, arguments),
     }
 }
@@ -100,7 +102,7 @@ pub(crate) fn watched(
 fn observed(
     kind: Kind,
     method: bool,
-    function: &Arc<Native>,
+    function: &Arc<Function>,
     context: Option<NativeCallContext>,
     arguments: &mut [&mut Dynamic],
 ) -> Result<Dynamic, Box<EvalAltResult>> {
@@ -110,13 +112,13 @@ fn observed(
             Some(list) if kind == Kind::Looks => looked_at(list),
             _ => give_up(),
         }
-        return function(context, arguments);
+        return (function.call)(context, arguments);
     }
     let operands: Option<Vec<Operand>> = match kind {
         Kind::Looks | Kind::Builds => arguments.iter().map(|argument| operand(argument)).collect(),
         Kind::Constant | Kind::Other => None,
     };
-    let mut gave = function(context, arguments);
+    let mut gave = (function.call)(context, arguments);
     match (&mut gave, operands) {
         (Ok(value), Some(operands)) => {
             let looks = method && kind == Kind::Looks;
@@ -190,11 +192,12 @@ pub(crate) fn looked_at(list: &Dynamic) {
     }
 }
 
-static POSITIONS: LazyLock<Arc<Native>> = LazyLock::new(|| {
-    Arc::new(|_, arguments| {
+static POSITIONS: LazyLock<Arc<Function>> = LazyLock::new(|| {
+    let call: Arc<Native> = Arc::new(|_, arguments| {
         let list = arguments.first().and_then(|list| list.read_lock::<Targets>());
         Ok(list.map_or(Dynamic::UNIT, |list| plain(&list.positions)))
-    })
+    });
+    Arc::new(Function { call, lists: Some(Lists::Tells(Box::new(|list| plain(&list.positions)))) })
 });
 
 fn plain(positions: &[u16]) -> Dynamic {
