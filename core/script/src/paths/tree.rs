@@ -37,12 +37,15 @@ pub(crate) struct Function {
 /// The same function where it is about lists: a value of Rhai's is two boxes and a cast, and a route is a dozen lists.
 pub(crate) enum Lists {
     One(Box<dyn Fn(&Targets) -> Targets + Send + Sync>),
-    Two(Box<dyn Fn(&Targets, &Targets) -> Targets + Send + Sync>),
+    Two(Box<OfTwo>),
     /// With a constant; `None` where it is not one of those that the function takes, or it fails.
-    With(Box<dyn Fn(&Targets, &Dynamic) -> Option<Targets> + Send + Sync>),
+    With(Box<OfListWith>),
     /// What it says of a list.
     Tells(Box<dyn Fn(&Targets) -> Dynamic + Send + Sync>),
 }
+
+type OfTwo = dyn Fn(&Targets, &Targets) -> Targets + Send + Sync;
+type OfListWith = dyn Fn(&Targets, &Dynamic) -> Option<Targets> + Send + Sync;
 
 /// A value of a walk.
 enum Value {
