@@ -1,11 +1,13 @@
 //! How the API gets into the library: each function knows whether a path may remember it (see [`crate::paths`]).
 
 use crate::api::targets::Targets;
-use crate::paths::tree::{Function, Lists};
+use crate::paths::tree::{Function, Lists, Value};
 use crate::paths::watch::{self, Kind};
 use rhai::{Dynamic, EvalAltResult, FuncRegistration, Module, RhaiFunc, RhaiNativeFunc, Variant};
 use std::any::TypeId;
 use std::sync::Arc;
+
+type Answer<T> = Result<T, Box<EvalAltResult>>;
 
 /// A module that functions of one kind are added to.
 pub(crate) struct Api<'m> {
@@ -47,13 +49,13 @@ impl<'m> Api<'m> {
         self.add(self.kind, method(name), function, None);
     }
 
-    /// A function that makes a list of a list.
+    /// A function that makes a list of a list. As the next ones it only looks at what it is given.
     pub(crate) fn of_list<F>(&mut self, name: &str, function: F)
     where
         F: Fn(&Targets) -> Targets + Clone + Send + Sync + 'static,
     {
         let lists = Lists::One(Box::new(function.clone()));
-        let function = move |list: &mut Targets| Done::Ok(function(list));
+        let function = move |list: &mut Targets| Answer::Ok(function(list));
         self.add(self.kind, method(name), function, Some(lists));
     }
 
@@ -63,7 +65,7 @@ impl<'m> Api<'m> {
         F: Fn(&Targets, &Targets) -> Targets + Clone + Send + Sync + 'static,
     {
         let lists = Lists::Two(Box::new(function.clone()));
-        let function = move |list: &mut Targets, other: Targets| Done::Ok(function(list, &other));
+        let function = move |list: &mut Targets, other: Targets| Answer::Ok(function(list, &other));
         self.add(self.kind, method(name), function, Some(lists));
     }
 
@@ -71,31 +73,72 @@ impl<'m> Api<'m> {
     pub(crate) fn of_list_with<T, F>(&mut self, name: &str, function: F)
     where
         T: Variant + Clone,
-        F: Fn(&Targets, T) -> Done<Targets> + Clone + Send + Sync + 'static,
+        F: Fn(&Targets, T) -> Answer<Targets> + Clone + Send + Sync + 'static,
     {
-        let same = function.clone();
-        let lists =
-            Lists::With(Box::new(move |list, constant| same(list, constant.clone().try_cast::<T>()?).ok()));
-        let function = move |list: &mut Targets, with: T| function(list, with);
-        self.add(self.kind, method(name), function, Some(lists));
+        self.with(method(name), function, Value::List);
     }
 
-    /// What a list says of itself: a function and a property.
+    /// What a list says of something else.
+    pub(crate) fn list_tells_with<T, F>(&mut self, name: &str, function: F)
+    where
+        T: Variant + Clone,
+        F: Fn(&Targets, T) -> Answer<Dynamic> + Clone + Send + Sync + 'static,
+    {
+        self.with(method(name), function, Value::Other);
+    }
+
+    /// `list[index]`.
+    pub(crate) fn list_indexer<T, R, F>(&mut self, function: F)
+    where
+        T: Variant + Clone,
+        R: Variant + Clone,
+        F: Fn(&Targets, T) -> Answer<R> + Clone + Send + Sync + 'static,
+    {
+        let registration = FuncRegistration::new("index$get$").in_global_namespace();
+        self.with(registration, function, |gave| Value::Other(Dynamic::from(gave)));
+    }
+
+    fn with<T, R, F>(&mut self, registration: FuncRegistration, function: F, gave: fn(R) -> Value)
+    where
+        T: Variant + Clone,
+        R: Variant + Clone,
+        F: Fn(&Targets, T) -> Answer<R> + Clone + Send + Sync + 'static,
+    {
+        let of_list = function.clone();
+        let lists =
+            Lists::With(Box::new(move |list, with| of_list(list, with.clone().try_cast()?).ok().map(gave)));
+        let function = move |list: &mut Targets, with: T| function(list, with);
+        self.add(self.kind, registration, function, Some(lists));
+    }
+
+    /// What a list says of itself: a function.
     pub(crate) fn list_tells<T, F>(&mut self, name: &str, function: F)
     where
-        T: Variant + Clone + Into<Dynamic>,
-        F: Fn(&Targets) -> T + Clone + Send + Sync + 'static,
+        T: Variant + Clone,
+        F: Fn(&Targets) -> Answer<T> + Clone + Send + Sync + 'static,
     {
-        for registration in [method(name), property(name)] {
-            let (function, same) = (function.clone(), function.clone());
-            let lists = Lists::Tells(Box::new(move |list| same(list).into()));
-            self.add(
-                self.kind,
-                registration,
-                move |list: &mut Targets| Done::Ok(function(list)),
-                Some(lists),
-            );
-        }
+        self.tells(method(name), function);
+    }
+
+    /// The same, and a property.
+    pub(crate) fn list_has<T, F>(&mut self, name: &str, function: F)
+    where
+        T: Variant + Clone,
+        F: Fn(&Targets) -> Answer<T> + Clone + Send + Sync + 'static,
+    {
+        self.tells(method(name), function.clone());
+        self.tells(property(name), function);
+    }
+
+    fn tells<T, F>(&mut self, registration: FuncRegistration, function: F)
+    where
+        T: Variant + Clone,
+        F: Fn(&Targets) -> Answer<T> + Clone + Send + Sync + 'static,
+    {
+        let of_list = function.clone();
+        let lists = Lists::Tells(Box::new(move |list| of_list(list).ok().map(Dynamic::from)));
+        let function = move |list: &mut Targets| function(list);
+        self.add(self.kind, registration, function, Some(lists));
     }
 
     /// A property.
@@ -158,8 +201,6 @@ impl<'m> Api<'m> {
         registration.set_into_module_raw(self.module, F::param_types(), function);
     }
 }
-
-type Done<T> = Result<T, Box<EvalAltResult>>;
 
 fn method(name: &str) -> FuncRegistration {
     FuncRegistration::new(name).in_internal_namespace()

@@ -77,11 +77,11 @@ pub(super) fn register(api: &mut Api<'_>) {
 }
 
 fn access(api: &mut Api<'_>) {
-    api.list_tells("len", |list| list.positions.len() as INT);
-    api.list_tells("is_empty", |list| list.positions.is_empty());
-    api.indexer(|list: &mut Targets, index: INT| list.at(index));
-    api.function("first", |list: &mut Targets| list.at(0));
-    api.function("find", |list: &mut Targets, id: ImmutableString| {
+    api.list_has("len", |list| Ok(list.positions.len() as INT));
+    api.list_has("is_empty", |list| Ok(list.positions.is_empty()));
+    api.list_indexer(|list, index: INT| list.at(index));
+    api.list_tells("first", |list| list.at(0));
+    api.list_tells_with("find", |list, id: ImmutableString| {
         let named = |p: &&u16| list.facts.target(**p).is_some_and(|target| *target.id == *id);
         Ok(list.positions.iter().find(named).map_or(Dynamic::UNIT, |p| Dynamic::from(list.handle(*p))))
     });
@@ -144,7 +144,7 @@ fn combinations(api: &mut Api<'_>) {
         all.positions.extend(others.positions.iter().copied().filter(|p| !list.positions.contains(p)));
         all
     });
-    api.function("then", |list: &mut Targets, one: TargetHandle| {
+    api.of_list_with("then", |list, one: TargetHandle| {
         let mut all = list.clone();
         if !all.positions.contains(&one.position) {
             all.positions.push(one.position);
@@ -152,10 +152,8 @@ fn combinations(api: &mut Api<'_>) {
         Ok(all)
     });
     api.of_lists("without", |list, others| list.keep(|_, _, p| !others.positions.contains(&p)));
-    api.function("without", |list: &mut Targets, one: TargetHandle| {
-        Ok(list.keep(|_, _, p| one.position != p))
-    });
-    api.function("without", |list: &mut Targets, tried: Errors| {
+    api.of_list_with("without", |list, one: TargetHandle| Ok(list.keep(|_, _, p| one.position != p)));
+    api.of_list_with("without", |list, tried: Errors| {
         Ok(list.keep(|_, facts, p| tried.0.iter().all(|error| error.target != facts.index(p))))
     });
     api.of_list_with("take", |list, most: INT| {

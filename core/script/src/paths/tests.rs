@@ -378,6 +378,25 @@ fn asked() -> impl Strategy<Value = Asked> {
     )
 }
 
+/// What lists can do, with what `corpus` has of it besides.
+const OF_LISTS: [&str; 3] = [
+    "let x = targets.with_tag(\"gold\").then(targets.without_tag(\"eu\")).with_provider(\"p0\"); \
+         plan(if x.is_empty() { targets.priced().fits(1500).max_in_flight(20).or(targets) } else { x })",
+    "let x = targets.min_quality(0.5).max_err_rate(0.2).within_slo(500); \
+         plan(if x.is_empty { targets.least_busy().largest_context() } else { x.min_quality(0).order(\"balanced\") })",
+    "plan(targets.balanced().then(targets.filter(|t| t.healthy)).without(targets.first()).then(targets[0]))",
+];
+
+#[test]
+fn what_lists_do_is_on_a_path() {
+    for body in OF_LISTS {
+        let script = script(&format!("fn route(head, targets, config) {{ {body} }}"));
+        let asked = Asked::plain();
+        ask(&script, &asked).unwrap();
+        assert!(follows(&script, &asked), "{body}");
+    }
+}
+
 /// Scripts that do with lists and plans all that can be done, and the one that is shipped, in several configs.
 fn corpus() -> Vec<(String, Value)> {
     let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../../policies/route.rhai");
@@ -413,13 +432,12 @@ fn corpus() -> Vec<(String, Value)> {
          plan(warm.take(1).then(targets))",
         "let a = targets.cheapest(); let b = targets.healthy().then(a); \
          if head.tenant == \"acme\" { plan(b) } else { plan(b.take(1).then(a).without(b.without(a)).or(a)) }",
-        "let x = targets.with_tag(\"gold\").then(targets.without_tag(\"eu\")).with_provider(\"p0\"); \
-         plan(if x.is_empty() { targets.priced().fits(1500).max_in_flight(20).or(targets) } else { x })",
-        "let x = targets.min_quality(0.5).max_err_rate(0.2).within_slo(500); \
-         plan(if x.is_empty { targets.least_busy().largest_context() } else { x.min_quality(0).order(\"balanced\") })",
         "plan(targets.order(if targets.len() > 2 { \"nowhere\" } else { \"cheapest\" }))",
         "let q = 0.4; let x = targets.filter(|t| t.quality == () || t.quality > q); plan(x.or(targets))",
-    ] {
+    ]
+    .into_iter()
+    .chain(OF_LISTS)
+    {
         let header = "//! name: tested\n//! version: 1.0.0\n//! hooks: [route]\n";
         all.push((format!("{header}fn route(head, targets, config) {{ {body} }}"), Value::Null));
     }

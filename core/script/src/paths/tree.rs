@@ -28,27 +28,29 @@ pub(crate) type Native = dyn Fn(Option<NativeCallContext>, &mut [&mut Dynamic]) 
     + Send
     + Sync;
 
-/// A function of the host as a path calls it.
+/// A function of the host, and what a path may call in its place.
 pub(crate) struct Function {
     pub(crate) call: Arc<Native>,
     pub(crate) lists: Option<Lists>,
 }
 
-/// The same function where it is about lists: a value of Rhai's is two boxes and a cast, and a route is a dozen lists.
+/// A function that looks at a list, without Rhai: a value of Rhai's is two boxes and a cast, and a route is a dozen lists.
 pub(crate) enum Lists {
-    One(Box<dyn Fn(&Targets) -> Targets + Send + Sync>),
+    One(Box<OfOne>),
     Two(Box<OfTwo>),
-    /// With a constant; `None` where it is not one of those that the function takes, or it fails.
-    With(Box<OfListWith>),
-    /// What it says of a list.
-    Tells(Box<dyn Fn(&Targets) -> Dynamic + Send + Sync>),
+    /// With something else; `None` if it fails.
+    With(Box<OfOneWith>),
+    /// What it says of a list; `None` if it fails.
+    Tells(Box<Tells>),
 }
 
+type OfOne = dyn Fn(&Targets) -> Targets + Send + Sync;
+type Tells = dyn Fn(&Targets) -> Option<Dynamic> + Send + Sync;
 type OfTwo = dyn Fn(&Targets, &Targets) -> Targets + Send + Sync;
-type OfListWith = dyn Fn(&Targets, &Dynamic) -> Option<Targets> + Send + Sync;
+type OfOneWith = dyn Fn(&Targets, &Dynamic) -> Option<Value> + Send + Sync;
 
 /// A value of a walk.
-enum Value {
+pub(crate) enum Value {
     List(Targets),
     Other(Dynamic),
 }
@@ -190,7 +192,7 @@ impl Tree {
 }
 
 impl Step {
-    /// Calls the function; `None` if it failed, and then the script is asked. `last`: the operands that may be taken.
+    /// Calls the function; `None` if it failed, and then the script is asked. `last`: the operands that Rhai's way may take.
     fn take(&self, values: &mut [Value], last: u32) -> Option<Value> {
         let lists = self.function.lists.as_ref();
         match lists.and_then(|function| function.of(&self.operands, values)) {
@@ -244,18 +246,24 @@ impl Step {
 }
 
 impl Lists {
-    /// What it gives; `None` where an operand is no list, and then Rhai's way is taken.
+    /// What it gives; `None` where it fails, as Rhai's way then does too, or an operand is not of this kind.
     fn of(&self, operands: &[Operand], values: &[Value]) -> Option<Value> {
-        let list = |place: &usize| values.get(*place)?.list();
-        Some(match (self, operands) {
-            (Self::One(function), [Operand::Value(a)]) => Value::List(function(list(a)?)),
-            (Self::Two(function), [Operand::Value(a), Operand::Value(b)]) => {
-                Value::List(function(list(a)?, list(b)?))
+        let Some((Operand::Value(place), rest)) = operands.split_first() else { return None };
+        let list = values.get(*place)?.list()?;
+        Some(match (self, rest) {
+            (Self::One(function), []) => Value::List(function(list)),
+            (Self::Tells(function), []) => Value::Other(function(list)?),
+            (Self::Two(function), [Operand::Value(other)]) => {
+                Value::List(function(list, values.get(*other)?.list()?))
             }
-            (Self::With(function), [Operand::Value(a), Operand::Constant(constant)]) => {
-                Value::List(function(list(a)?, constant)?)
+            (Self::Two(function), [Operand::Candidates(positions)]) => {
+                Value::List(function(list, &all(values)?.with(positions.clone())))
             }
-            (Self::Tells(function), [Operand::Value(a)]) => Value::Other(function(list(a)?)),
+            (Self::With(function), [Operand::Constant(constant)]) => function(list, constant)?,
+            (Self::With(function), [Operand::Value(other)]) => match values.get(*other)? {
+                Value::Other(other) => function(list, other)?,
+                Value::List(_) => return None,
+            },
             _ => return None,
         })
     }
@@ -263,7 +271,7 @@ impl Lists {
 
 impl Value {
     fn of(value: Dynamic) -> Self {
-        if value.is::<Targets>() { Self::List(value.cast()) } else { Self::Other(value) }
+        value.try_cast_result().map_or_else(Self::Other, Self::List)
     }
 
     fn list(&self) -> Option<&Targets> {

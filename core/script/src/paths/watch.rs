@@ -6,7 +6,6 @@
 //! whose positions the path has written down.
 
 use super::tree::{self, Function, Gave, Lists, Native, Operand, Path, Seen, Step};
-use crate::api::targets::Targets;
 use rhai::{Array, Dynamic, EvalAltResult, INT, NativeCallContext};
 use std::cell::{Cell, RefCell};
 use std::sync::{Arc, LazyLock};
@@ -192,12 +191,10 @@ pub(crate) fn looked_at(list: &Dynamic) {
     }
 }
 
+/// A list is never anything else in a walk: Rhai's way is not taken.
 static POSITIONS: LazyLock<Arc<Function>> = LazyLock::new(|| {
-    let call: Arc<Native> = Arc::new(|_, arguments| {
-        let list = arguments.first().and_then(|list| list.read_lock::<Targets>());
-        Ok(list.map_or(Dynamic::UNIT, |list| plain(&list.positions)))
-    });
-    Arc::new(Function { call, lists: Some(Lists::Tells(Box::new(|list| plain(&list.positions)))) })
+    let call: Arc<Native> = Arc::new(|_, _| Ok(Dynamic::UNIT));
+    Arc::new(Function { call, lists: Some(Lists::Tells(Box::new(|list| Some(plain(&list.positions))))) })
 });
 
 fn plain(positions: &[u16]) -> Dynamic {
