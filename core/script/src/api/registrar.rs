@@ -54,9 +54,7 @@ impl<'m> Api<'m> {
     where
         F: Fn(&Targets) -> Targets + Clone + Send + Sync + 'static,
     {
-        let lists = Lists::One(Box::new(function.clone()));
-        let function = move |list: &mut Targets| Answer::Ok(function(list));
-        self.add(self.kind, method(name), function, Some(lists));
+        self.one(method(name), move |list| Ok(function(list)), Value::List);
     }
 
     /// A function that makes a list of two.
@@ -78,13 +76,33 @@ impl<'m> Api<'m> {
         self.with(method(name), function, Value::List);
     }
 
+    /// What a list says of itself: a function.
+    pub(crate) fn list_tells<R, F>(&mut self, name: &str, function: F)
+    where
+        R: Variant + Clone,
+        F: Fn(&Targets) -> Answer<R> + Clone + Send + Sync + 'static,
+    {
+        self.one(method(name), function, no_list);
+    }
+
+    /// The same, and a property.
+    pub(crate) fn list_has<R, F>(&mut self, name: &str, function: F)
+    where
+        R: Variant + Clone,
+        F: Fn(&Targets) -> Answer<R> + Clone + Send + Sync + 'static,
+    {
+        self.one(method(name), function.clone(), no_list);
+        self.one(property(name), function, no_list);
+    }
+
     /// What a list says of something else.
-    pub(crate) fn list_tells_with<T, F>(&mut self, name: &str, function: F)
+    pub(crate) fn list_tells_with<T, R, F>(&mut self, name: &str, function: F)
     where
         T: Variant + Clone,
-        F: Fn(&Targets, T) -> Answer<Dynamic> + Clone + Send + Sync + 'static,
+        R: Variant + Clone,
+        F: Fn(&Targets, T) -> Answer<R> + Clone + Send + Sync + 'static,
     {
-        self.with(method(name), function, Value::Other);
+        self.with(method(name), function, no_list);
     }
 
     /// `list[index]`.
@@ -94,11 +112,21 @@ impl<'m> Api<'m> {
         R: Variant + Clone,
         F: Fn(&Targets, T) -> Answer<R> + Clone + Send + Sync + 'static,
     {
-        let registration = FuncRegistration::new("index$get$").in_global_namespace();
-        self.with(registration, function, |gave| Value::Other(Dynamic::from(gave)));
+        self.with(index(), function, no_list);
     }
 
-    fn with<T, R, F>(&mut self, registration: FuncRegistration, function: F, gave: fn(R) -> Value)
+    fn one<R, F>(&mut self, registration: FuncRegistration, function: F, value: fn(R) -> Value)
+    where
+        R: Variant + Clone,
+        F: Fn(&Targets) -> Answer<R> + Clone + Send + Sync + 'static,
+    {
+        let of_list = function.clone();
+        let lists = Lists::One(Box::new(move |list| of_list(list).ok().map(value)));
+        let function = move |list: &mut Targets| function(list);
+        self.add(self.kind, registration, function, Some(lists));
+    }
+
+    fn with<T, R, F>(&mut self, registration: FuncRegistration, function: F, value: fn(R) -> Value)
     where
         T: Variant + Clone,
         R: Variant + Clone,
@@ -106,38 +134,8 @@ impl<'m> Api<'m> {
     {
         let of_list = function.clone();
         let lists =
-            Lists::With(Box::new(move |list, with| of_list(list, with.clone().try_cast()?).ok().map(gave)));
+            Lists::With(Box::new(move |list, with| of_list(list, with.clone().try_cast()?).ok().map(value)));
         let function = move |list: &mut Targets, with: T| function(list, with);
-        self.add(self.kind, registration, function, Some(lists));
-    }
-
-    /// What a list says of itself: a function.
-    pub(crate) fn list_tells<T, F>(&mut self, name: &str, function: F)
-    where
-        T: Variant + Clone,
-        F: Fn(&Targets) -> Answer<T> + Clone + Send + Sync + 'static,
-    {
-        self.tells(method(name), function);
-    }
-
-    /// The same, and a property.
-    pub(crate) fn list_has<T, F>(&mut self, name: &str, function: F)
-    where
-        T: Variant + Clone,
-        F: Fn(&Targets) -> Answer<T> + Clone + Send + Sync + 'static,
-    {
-        self.tells(method(name), function.clone());
-        self.tells(property(name), function);
-    }
-
-    fn tells<T, F>(&mut self, registration: FuncRegistration, function: F)
-    where
-        T: Variant + Clone,
-        F: Fn(&Targets) -> Answer<T> + Clone + Send + Sync + 'static,
-    {
-        let of_list = function.clone();
-        let lists = Lists::Tells(Box::new(move |list| of_list(list).ok().map(Dynamic::from)));
-        let function = move |list: &mut Targets| function(list);
         self.add(self.kind, registration, function, Some(lists));
     }
 
@@ -165,7 +163,7 @@ impl<'m> Api<'m> {
         R: Variant + Clone,
         F: RhaiNativeFunc<A, 2, X, R, true> + 'static,
     {
-        self.add(self.kind, FuncRegistration::new("index$get$").in_global_namespace(), function, None);
+        self.add(self.kind, index(), function, None);
     }
 
     fn property<A: 'static, const X: bool, R, F>(&mut self, kind: Kind, name: &str, function: F)
@@ -208,4 +206,12 @@ fn method(name: &str) -> FuncRegistration {
 
 fn property(name: &str) -> FuncRegistration {
     FuncRegistration::new(format!("get${name}")).in_global_namespace()
+}
+
+fn index() -> FuncRegistration {
+    FuncRegistration::new("index$get$").in_global_namespace()
+}
+
+fn no_list<T: Variant + Clone>(value: T) -> Value {
+    Value::Other(Dynamic::from(value))
 }

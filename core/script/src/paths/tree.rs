@@ -36,16 +36,14 @@ pub(crate) struct Function {
 
 /// A function that looks at a list, without Rhai: a value of Rhai's is two boxes and a cast, and a route is a dozen lists.
 pub(crate) enum Lists {
+    /// `None` if it fails.
     One(Box<OfOne>),
     Two(Box<OfTwo>),
     /// With something else; `None` if it fails.
     With(Box<OfOneWith>),
-    /// What it says of a list; `None` if it fails.
-    Tells(Box<Tells>),
 }
 
-type OfOne = dyn Fn(&Targets) -> Targets + Send + Sync;
-type Tells = dyn Fn(&Targets) -> Option<Dynamic> + Send + Sync;
+type OfOne = dyn Fn(&Targets) -> Option<Value> + Send + Sync;
 type OfTwo = dyn Fn(&Targets, &Targets) -> Targets + Send + Sync;
 type OfOneWith = dyn Fn(&Targets, &Dynamic) -> Option<Value> + Send + Sync;
 
@@ -251,8 +249,7 @@ impl Lists {
         let Some((Operand::Value(place), rest)) = operands.split_first() else { return None };
         let list = values.get(*place)?.list()?;
         Some(match (self, rest) {
-            (Self::One(function), []) => Value::List(function(list)),
-            (Self::Tells(function), []) => Value::Other(function(list)?),
+            (Self::One(function), []) => function(list)?,
             (Self::Two(function), [Operand::Value(other)]) => {
                 Value::List(function(list, values.get(*other)?.list()?))
             }

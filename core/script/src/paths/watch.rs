@@ -5,7 +5,8 @@
 //! ([`Kind::Builds`]) gives it a new one. A list or a candidate without a tag comes from a loop or a closure over a list
 //! whose positions the path has written down.
 
-use super::tree::{self, Function, Gave, Lists, Native, Operand, Path, Seen, Step};
+use super::tree::{self, Function, Gave, Lists, Native, Operand, Path, Seen, Step, Value};
+use crate::api::targets::Targets;
 use rhai::{Array, Dynamic, EvalAltResult, INT, NativeCallContext};
 use std::cell::{Cell, RefCell};
 use std::sync::{Arc, LazyLock};
@@ -194,7 +195,8 @@ pub(crate) fn looked_at(list: &Dynamic) {
 /// A list is never anything else in a walk: Rhai's way is not taken.
 static POSITIONS: LazyLock<Arc<Function>> = LazyLock::new(|| {
     let call: Arc<Native> = Arc::new(|_, _| Ok(Dynamic::UNIT));
-    Arc::new(Function { call, lists: Some(Lists::Tells(Box::new(|list| Some(plain(&list.positions))))) })
+    let positions = |list: &Targets| Some(Value::Other(plain(&list.positions)));
+    Arc::new(Function { call, lists: Some(Lists::One(Box::new(positions))) })
 });
 
 fn plain(positions: &[u16]) -> Dynamic {
