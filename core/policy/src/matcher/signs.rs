@@ -2,9 +2,11 @@
 //! takes a tenth of the time that an automaton takes, and most texts have none of it.
 //!
 //! A sign is read off a pattern's syntax tree: every match has a match of each part that is not optional, and a part begins
-//! with one of a few literals or is passed over. The rarest such set is the pattern's sign.
+//! with one of a few literals or is passed over. The rarest such set is the pattern's sign. Of a literal its rarest few bytes
+//! are searched for (of `npm_` the last three: few words end in `pm_`), and the others compared where those stand.
 
 use aho_corasick::{AhoCorasick, Input, MatchKind};
+use memchr::memchr;
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::literal::Extractor;
 use regex_syntax::hir::{Hir, HirKind};
@@ -12,8 +14,8 @@ use std::collections::BTreeMap;
 
 /// So many patterns are searched for one by one; more together, with one automaton.
 const FEW: usize = 4;
-/// Shortest literal that is searched for as such; of shorter ones a single byte is.
-const SHORTEST: usize = 3;
+/// Bytes of a literal that are searched for; of shorter ones a single byte is.
+const CORE: usize = 3;
 /// Bytes of a literal that are looked at.
 const LONGEST: usize = 16;
 /// Literals of one pattern.
@@ -25,20 +27,31 @@ const TOGETHER: usize = 8;
 const DEPTH: usize = 8;
 /// Ranges of all bytes that are signs which are looked for one by one; of more, each byte of the text is looked at once.
 const RANGES: usize = 16;
-/// Hits of literals that say nothing new until all patterns are taken for possible: each hit begins a search anew.
+/// Bytes of a text that are looked at together.
+const BLOCK: usize = 32;
+/// Hits of literals that say nothing new until all patterns are taken for possible: each hit begins a search anew. So many of
+/// cores alone, and one more for each block of the text: they say little.
 const PATIENCE: usize = 64;
 
 /// The signs of a matcher's patterns.
 #[derive(Debug)]
 pub(super) struct Signs {
-    literals: Option<AhoCorasick>,
-    /// By literal: the patterns that it is a sign of, and those that one of its prefixes is a sign of.
-    of_literal: Vec<Vec<usize>>,
+    cores: Option<AhoCorasick>,
+    /// By core.
+    literals: Vec<Vec<Literal>>,
     bytes: Vec<(ByteSet, Vec<usize>)>,
     /// How many ranges these are.
     ranges: usize,
     /// Patterns without a sign, which are always possible.
     without: Vec<usize>,
+}
+
+/// A literal, where its core stands in it, and the pattern that it is a sign of.
+#[derive(Debug)]
+struct Literal {
+    text: Vec<u8>,
+    core: usize,
+    pattern: usize,
 }
 
 /// Which patterns may match in a text: no others do.
@@ -78,18 +91,17 @@ impl Signs {
     ) -> Self {
         let mut parser = ParserBuilder::new();
         parser.case_insensitive(case_insensitive).nest_limit(nesting);
-        let mut literals: BTreeMap<Vec<u8>, Vec<usize>> = BTreeMap::new();
-        let mut this = Self {
-            literals: None,
-            of_literal: Vec::new(),
-            bytes: Vec::new(),
-            ranges: 0,
-            without: Vec::new(),
-        };
+        let mut literals: BTreeMap<Vec<u8>, Vec<Literal>> = BTreeMap::new();
+        let mut this =
+            Self { cores: None, literals: Vec::new(), bytes: Vec::new(), ranges: 0, without: Vec::new() };
         for (pattern, text) in patterns.enumerate() {
             match parser.build().parse(text).ok().and_then(|hir| Sign::of(&hir)) {
                 Some(Sign::Literals(list)) => {
-                    list.into_iter().for_each(|literal| literals.entry(literal).or_default().push(pattern));
+                    for text in list {
+                        let core = core(&text);
+                        let of_core = literals.entry(text[core..core + CORE].to_vec()).or_default();
+                        of_core.push(Literal { text, core, pattern });
+                    }
                 }
                 Some(Sign::Bytes(set)) => match this.bytes.iter_mut().find(|(known, _)| *known == set) {
                     Some((_, of)) => of.push(pattern),
@@ -105,12 +117,8 @@ impl Signs {
                 this.without = (0..=FEW).collect();
                 return this;
             };
-            this.literals = Some(built);
-            let signs = |found: &Vec<u8>| {
-                let prefixes = (SHORTEST..=found.len()).filter_map(|len| literals.get(&found[..len]));
-                prefixes.flatten().copied().collect()
-            };
-            this.of_literal = literals.keys().map(signs).collect();
+            this.cores = Some(built);
+            this.literals = literals.into_values().collect();
         }
         this.ranges = this.bytes.iter().map(|(set, _)| set.0.len()).sum();
         this
@@ -131,30 +139,49 @@ impl Signs {
                 patterns.iter().for_each(|&pattern| _ = possible.add(pattern));
             }
         }
-        if let Some(literals) = &self.literals {
-            self.literals_of(literals, text, &mut possible);
+        if let Some(cores) = &self.cores {
+            self.literals_in(cores, text, &mut possible);
         }
         possible
     }
 
-    /// Literals may overlap: after a hit the search goes on one byte after its beginning.
-    fn literals_of(&self, literals: &AhoCorasick, text: &str, possible: &mut Possible) {
-        let (mut from, mut patience) = (0, PATIENCE);
+    /// Cores are all of one length and may overlap: after a hit the search goes on one byte after its beginning.
+    fn literals_in(&self, cores: &AhoCorasick, text: &str, possible: &mut Possible) {
+        let (mut from, mut patience, mut chance) = (0, PATIENCE, PATIENCE + text.len() / BLOCK);
         while let Possible::Few(..) = possible {
-            let Some(found) = literals.find(Input::new(text).span(from..text.len())) else { return };
-            let mut new = false;
-            for &pattern in &self.of_literal[found.pattern().as_usize()] {
-                new |= possible.add(pattern);
+            let Some(found) = cores.find(Input::new(text).span(from..text.len())) else { return };
+            let (mut whole, mut new) = (false, false);
+            for literal in &self.literals[found.pattern().as_usize()] {
+                if literal.is_at(found.start(), text) {
+                    whole = true;
+                    new |= possible.add(literal.pattern);
+                }
             }
             if !new {
-                patience -= 1;
-            }
-            if patience == 0 {
-                *possible = Possible::Any;
+                let left = if whole { &mut patience } else { &mut chance };
+                *left -= 1;
+                if *left == 0 {
+                    *possible = Possible::Any;
+                }
             }
             from = found.start() + 1;
         }
     }
+}
+
+impl Literal {
+    /// Whether the whole of it stands where its core was found.
+    fn is_at(&self, core: usize, text: &str) -> bool {
+        let rest = core.checked_sub(self.core).and_then(|start| text.as_bytes().get(start..));
+        rest.is_some_and(|rest| rest.starts_with(&self.text))
+    }
+}
+
+/// Where the rarest bytes of a literal begin.
+fn core(literal: &[u8]) -> usize {
+    let common = |core: &[u8]| core.iter().map(|&byte| commonness(byte)).product::<f64>();
+    let cores = literal.windows(CORE).map(common).enumerate();
+    cores.min_by(|one, other| one.1.total_cmp(&other.1)).map_or(0, |(at, _)| at)
 }
 
 /// One of these stands in every match.
@@ -201,7 +228,7 @@ fn beginning(hir: &Hir) -> Option<(Sign, f64)> {
     let seq = Extractor::new().limit_total(MOST).extract(hir);
     let list = seq.literals().filter(|list| (1..=MOST).contains(&list.len()))?;
     let shortest = list.iter().map(|literal| literal.as_bytes().len()).min()?;
-    if shortest >= SHORTEST {
+    if shortest >= CORE {
         let cut = |bytes: &[u8]| bytes[..bytes.len().min(LONGEST)].to_vec();
         let literals: Vec<Vec<u8>> = list.iter().map(|literal| cut(literal.as_bytes())).collect();
         let common =
@@ -248,14 +275,27 @@ impl ByteSet {
         self.0.iter().any(|&(first, last)| (first..=last).any(|byte| seen[usize::from(byte)]))
     }
 
-    /// Whether one of them is in a text. A block at a time without a branch, which compiles to vector instructions.
+    /// Whether one of them is in a text.
     fn is_in(&self, text: &[u8]) -> bool {
-        self.0.iter().any(|&(first, last)| {
-            let width = last - first;
-            text.chunks(128).any(|block| {
-                block.iter().fold(false, |found, byte| found | (byte.wrapping_sub(first) <= width))
-            })
+        self.0.iter().any(|&(first, last)| match first == last {
+            true => memchr(first, text).is_some(),
+            false => has(text, first, last - first),
         })
+    }
+}
+
+/// Whether a byte from `first` to `first + width` is in a text. A block at a time without a branch, which compiles to vector
+/// instructions; the last blocks overlap.
+fn has(text: &[u8], first: u8, width: u8) -> bool {
+    let is = |byte: &u8| byte.wrapping_sub(first) <= width;
+    let (blocks, rest) = text.as_chunks::<BLOCK>();
+    if blocks.iter().any(|block| block.iter().fold(false, |found, byte| found | is(byte))) {
+        return true;
+    }
+    match text.last_chunk::<BLOCK>() {
+        _ if rest.is_empty() => false,
+        Some(block) => block.iter().fold(false, |found, byte| found | is(byte)),
+        None => rest.iter().any(is),
     }
 }
 
@@ -359,6 +399,17 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_is_seen_wherever_it_stands() {
+        let digits = ByteSet::of(&seen(b"0123456789"));
+        for (len, at) in (0..100).flat_map(|len| (0..len).map(move |at| (len, at))) {
+            let mut text = vec![b'x'; len];
+            assert!(!digits.is_in(&text) && !ByteSet::of(&seen(b"@")).is_in(&text));
+            text[at] = b'7';
+            assert!(digits.is_in(&text) && ByteSet::of(&seen(b"7")).is_in(&text), "{at} of {len}");
+        }
+    }
+
+    #[test]
     fn many_bytes_are_looked_for_at_once() {
         let patterns: Vec<String> = (b'!'..=b'/').map(|byte| format!("[a-z]\\x{byte:02x}[a-z]")).collect();
         let signs = Signs::of(patterns.iter().map(String::as_str), false, 64);
@@ -382,8 +433,16 @@ mod tests {
         let signs = Signs::of(["task-s", "k-sk", "-sk-"].into_iter(), false, 64);
         let Possible::Few(_, 3) = signs.possible("a task-sk-") else { panic!("one hides another") };
         let Possible::Few(_, 0) = signs.possible("a task") else { panic!("there is none") };
+        let Possible::Few(_, 0) = signs.possible("sk-s and ask-x") else { panic!("a core is no literal") };
         let Possible::Any = signs.possible(&"k-sk ".repeat(PATIENCE + 1)) else {
             panic!("it has no patience")
+        };
+        let Possible::Any = signs.possible(&"sk-x".repeat(PATIENCE * 4)) else {
+            panic!("it takes its chance too often")
+        };
+        let Possible::Few(_, 0) = signs.possible(&format!("sk-x{}", " ".repeat(30)).repeat(PATIENCE * 4))
+        else {
+            panic!("a core now and then says nothing")
         };
     }
 }
