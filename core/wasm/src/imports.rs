@@ -84,12 +84,12 @@ pub(crate) fn check(
     Ok(Links { always, capabilities, at_load: false })
 }
 
-/// The interface and version of an import of ours: `weir:policy/kv@0.3.0` → `kv`, `0.3.0`.
+/// The interface and version of an import of ours: `weir:policy/kv@0.3.1` → `kv`, `0.3.1`.
 pub(crate) fn ours(import: &str) -> Option<(&str, &str)> {
     import.strip_prefix("weir:policy/")?.split_once('@')
 }
 
-/// The interface of an import, which must be one of this version of the contract.
+/// The interface of an import, which must be one of the contract that this host speaks.
 fn interface<'a>(file: &str, import: &'a str) -> Result<&'a str, LoadError> {
     let Some((interface, version)) = ours(import) else {
         return Err(LoadError::new(
@@ -98,7 +98,7 @@ fn interface<'a>(file: &str, import: &'a str) -> Result<&'a str, LoadError> {
         )
         .hint("a plugin imports only weir:policy interfaces; build it with `weir plugin build`"));
     };
-    if version != VERSION {
+    if !speaks(version) {
         return Err(LoadError::new(
             file,
             format!("the component imports `{import}`; this host speaks {VERSION}"),
@@ -106,6 +106,16 @@ fn interface<'a>(file: &str, import: &'a str) -> Result<&'a str, LoadError> {
         .hint("rebuild it with this version's `weir plugin build`"));
     }
     Ok(interface)
+}
+
+/// Whether a component of this version of the contract runs here: a patch only adds to those before it.
+fn speaks(version: &str) -> bool {
+    let parts = |version: &str| {
+        let (minor, patch) = version.rsplit_once('.')?;
+        Some((minor.to_owned(), patch.parse::<u32>().ok()?))
+    };
+    let ours = parts(VERSION);
+    parts(version).zip(ours).is_some_and(|((minor, patch), ours)| minor == ours.0 && patch <= ours.1)
 }
 
 /// The capability that an import needs, and that goes with the policy's hooks.

@@ -9,7 +9,7 @@ use weir_policy::{LoadError, Manifest};
 pub struct Inspected {
     /// What it says of itself.
     pub manifest: Manifest,
-    /// What it imports, as `weir:policy/request@0.3.0`.
+    /// What it imports, as `weir:policy/request@0.3.1`.
     pub imports: Vec<String>,
     /// What it exports, in the same form.
     pub exports: Vec<String>,

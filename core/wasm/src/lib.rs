@@ -68,7 +68,7 @@ pub use inspect::{Inspected, Sizes, inspect};
 pub const CONTRACT: &str = include_str!("../../../sdk/wit/policy.wit");
 
 /// Its version. A component built for another is refused at load, by name.
-pub const VERSION: &str = "0.3.0";
+pub const VERSION: &str = "0.3.1";
 
 #[cfg(test)]
 mod tests {

@@ -6,27 +6,27 @@ wasmtime::component::bindgen!({
     inline: r"
         package weir:host;
         world host {
-            import weir:policy/types@0.3.0;
-            import weir:policy/request@0.3.0;
-            import weir:policy/fault@0.3.0;
-            import weir:policy/annotate@0.3.0;
-            import weir:policy/targets@0.3.0;
-            import weir:policy/tokens@0.3.0;
-            import weir:policy/kv@0.3.0;
-            import weir:policy/http@0.3.0;
-            import weir:policy/telemetry@0.3.0;
-            import weir:policy/env@0.3.0;
-            export weir:policy/lifecycle@0.3.0;
-            export weir:policy/hook-admit@0.3.0;
-            export weir:policy/hook-guard@0.3.0;
-            export weir:policy/hook-redact@0.3.0;
-            export weir:policy/hook-route@0.3.0;
-            export weir:policy/hook-attempt@0.3.0;
-            export weir:policy/hook-on-error@0.3.0;
-            export weir:policy/hook-guard-response@0.3.0;
-            export weir:policy/hook-stream@0.3.0;
-            export weir:policy/hook-price@0.3.0;
-            export weir:policy/hook-complete@0.3.0;
+            import weir:policy/types@0.3.1;
+            import weir:policy/request@0.3.1;
+            import weir:policy/fault@0.3.1;
+            import weir:policy/annotate@0.3.1;
+            import weir:policy/targets@0.3.1;
+            import weir:policy/tokens@0.3.1;
+            import weir:policy/kv@0.3.1;
+            import weir:policy/http@0.3.1;
+            import weir:policy/telemetry@0.3.1;
+            import weir:policy/env@0.3.1;
+            export weir:policy/lifecycle@0.3.1;
+            export weir:policy/hook-admit@0.3.1;
+            export weir:policy/hook-guard@0.3.1;
+            export weir:policy/hook-redact@0.3.1;
+            export weir:policy/hook-route@0.3.1;
+            export weir:policy/hook-attempt@0.3.1;
+            export weir:policy/hook-on-error@0.3.1;
+            export weir:policy/hook-guard-response@0.3.1;
+            export weir:policy/hook-stream@0.3.1;
+            export weir:policy/hook-price@0.3.1;
+            export weir:policy/hook-complete@0.3.1;
         }
     ",
     world: "weir:host/host",

@@ -17,9 +17,8 @@ pub(crate) struct Seen {
 }
 
 pub(crate) fn check_body(request: &dyn Request, settings: &Settings) -> Result<(), Deny> {
-    // A head is a dozen texts to copy: it is asked for only where the body is bounded.
     let Some(most) = settings.max_body_bytes else { return Ok(()) };
-    match request.head().body_bytes {
+    match request.size().body_bytes {
         bytes if bytes > most => Err(too_large("body_too_large", "This request has", bytes, most, "bytes")),
         _ => Ok(()),
     }

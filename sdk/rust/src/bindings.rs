@@ -9,16 +9,16 @@ pub mod imports {
         inline: r"
             package weir:sdk;
             world imports {
-                import weir:policy/types@0.3.0;
-                import weir:policy/request@0.3.0;
-                import weir:policy/fault@0.3.0;
-                import weir:policy/annotate@0.3.0;
-                import weir:policy/targets@0.3.0;
-                import weir:policy/tokens@0.3.0;
-                import weir:policy/kv@0.3.0;
-                import weir:policy/http@0.3.0;
-                import weir:policy/telemetry@0.3.0;
-                import weir:policy/env@0.3.0;
+                import weir:policy/types@0.3.1;
+                import weir:policy/request@0.3.1;
+                import weir:policy/fault@0.3.1;
+                import weir:policy/annotate@0.3.1;
+                import weir:policy/targets@0.3.1;
+                import weir:policy/tokens@0.3.1;
+                import weir:policy/kv@0.3.1;
+                import weir:policy/http@0.3.1;
+                import weir:policy/telemetry@0.3.1;
+                import weir:policy/env@0.3.1;
             }
         ",
         world: "weir:sdk/imports",
@@ -35,7 +35,7 @@ pub mod lifecycle {
         path: "../wit",
         inline: r"
             package weir:sdk;
-            world lifecycle { export weir:policy/lifecycle@0.3.0; }
+            world lifecycle { export weir:policy/lifecycle@0.3.1; }
         ",
         world: "weir:sdk/lifecycle",
         generate_all,
@@ -52,11 +52,11 @@ pub mod admit {
         path: "../wit",
         inline: r"
             package weir:sdk;
-            world admit-hook { export weir:policy/hook-admit@0.3.0; }
+            world admit-hook { export weir:policy/hook-admit@0.3.1; }
         ",
         world: "weir:sdk/admit-hook",
         with: {
-            "weir:policy/types@0.3.0": crate::bindings::imports::weir::policy::types,
+            "weir:policy/types@0.3.1": crate::bindings::imports::weir::policy::types,
         },
         additional_derives: [PartialEq],
         generate_all,
@@ -73,12 +73,12 @@ pub mod guard {
         path: "../wit",
         inline: r"
             package weir:sdk;
-            world guard-hook { export weir:policy/hook-guard@0.3.0; }
+            world guard-hook { export weir:policy/hook-guard@0.3.1; }
         ",
         world: "weir:sdk/guard-hook",
         with: {
-            "weir:policy/types@0.3.0": crate::bindings::imports::weir::policy::types,
-            "weir:policy/request@0.3.0": crate::bindings::imports::weir::policy::request,
+            "weir:policy/types@0.3.1": crate::bindings::imports::weir::policy::types,
+            "weir:policy/request@0.3.1": crate::bindings::imports::weir::policy::request,
         },
         additional_derives: [PartialEq],
         generate_all,
@@ -95,12 +95,12 @@ pub mod redact {
         path: "../wit",
         inline: r"
             package weir:sdk;
-            world redact-hook { export weir:policy/hook-redact@0.3.0; }
+            world redact-hook { export weir:policy/hook-redact@0.3.1; }
         ",
         world: "weir:sdk/redact-hook",
         with: {
-            "weir:policy/types@0.3.0": crate::bindings::imports::weir::policy::types,
-            "weir:policy/request@0.3.0": crate::bindings::imports::weir::policy::request,
+            "weir:policy/types@0.3.1": crate::bindings::imports::weir::policy::types,
+            "weir:policy/request@0.3.1": crate::bindings::imports::weir::policy::request,
         },
         additional_derives: [PartialEq],
         generate_all,
@@ -117,12 +117,12 @@ pub mod route {
         path: "../wit",
         inline: r"
             package weir:sdk;
-            world route-hook { export weir:policy/hook-route@0.3.0; }
+            world route-hook { export weir:policy/hook-route@0.3.1; }
         ",
         world: "weir:sdk/route-hook",
         with: {
-            "weir:policy/types@0.3.0": crate::bindings::imports::weir::policy::types,
-            "weir:policy/request@0.3.0": crate::bindings::imports::weir::policy::request,
+            "weir:policy/types@0.3.1": crate::bindings::imports::weir::policy::types,
+            "weir:policy/request@0.3.1": crate::bindings::imports::weir::policy::request,
         },
         additional_derives: [PartialEq],
         generate_all,
@@ -139,12 +139,12 @@ pub mod attempt {
         path: "../wit",
         inline: r"
             package weir:sdk;
-            world attempt-hook { export weir:policy/hook-attempt@0.3.0; }
+            world attempt-hook { export weir:policy/hook-attempt@0.3.1; }
         ",
         world: "weir:sdk/attempt-hook",
         with: {
-            "weir:policy/types@0.3.0": crate::bindings::imports::weir::policy::types,
-            "weir:policy/request@0.3.0": crate::bindings::imports::weir::policy::request,
+            "weir:policy/types@0.3.1": crate::bindings::imports::weir::policy::types,
+            "weir:policy/request@0.3.1": crate::bindings::imports::weir::policy::request,
         },
         additional_derives: [PartialEq],
         generate_all,
@@ -161,11 +161,11 @@ pub mod on_error {
         path: "../wit",
         inline: r"
             package weir:sdk;
-            world on-error-hook { export weir:policy/hook-on-error@0.3.0; }
+            world on-error-hook { export weir:policy/hook-on-error@0.3.1; }
         ",
         world: "weir:sdk/on-error-hook",
         with: {
-            "weir:policy/types@0.3.0": crate::bindings::imports::weir::policy::types,
+            "weir:policy/types@0.3.1": crate::bindings::imports::weir::policy::types,
         },
         additional_derives: [PartialEq],
         generate_all,
@@ -182,12 +182,12 @@ pub mod guard_response {
         path: "../wit",
         inline: r"
             package weir:sdk;
-            world guard-response-hook { export weir:policy/hook-guard-response@0.3.0; }
+            world guard-response-hook { export weir:policy/hook-guard-response@0.3.1; }
         ",
         world: "weir:sdk/guard-response-hook",
         with: {
-            "weir:policy/types@0.3.0": crate::bindings::imports::weir::policy::types,
-            "weir:policy/request@0.3.0": crate::bindings::imports::weir::policy::request,
+            "weir:policy/types@0.3.1": crate::bindings::imports::weir::policy::types,
+            "weir:policy/request@0.3.1": crate::bindings::imports::weir::policy::request,
         },
         additional_derives: [PartialEq],
         generate_all,
@@ -204,11 +204,11 @@ pub mod stream {
         path: "../wit",
         inline: r"
             package weir:sdk;
-            world stream-hook { export weir:policy/hook-stream@0.3.0; }
+            world stream-hook { export weir:policy/hook-stream@0.3.1; }
         ",
         world: "weir:sdk/stream-hook",
         with: {
-            "weir:policy/types@0.3.0": crate::bindings::imports::weir::policy::types,
+            "weir:policy/types@0.3.1": crate::bindings::imports::weir::policy::types,
         },
         additional_derives: [PartialEq],
         generate_all,
@@ -225,11 +225,11 @@ pub mod price {
         path: "../wit",
         inline: r"
             package weir:sdk;
-            world price-hook { export weir:policy/hook-price@0.3.0; }
+            world price-hook { export weir:policy/hook-price@0.3.1; }
         ",
         world: "weir:sdk/price-hook",
         with: {
-            "weir:policy/types@0.3.0": crate::bindings::imports::weir::policy::types,
+            "weir:policy/types@0.3.1": crate::bindings::imports::weir::policy::types,
         },
         additional_derives: [PartialEq],
         generate_all,
@@ -246,11 +246,11 @@ pub mod complete {
         path: "../wit",
         inline: r"
             package weir:sdk;
-            world complete-hook { export weir:policy/hook-complete@0.3.0; }
+            world complete-hook { export weir:policy/hook-complete@0.3.1; }
         ",
         world: "weir:sdk/complete-hook",
         with: {
-            "weir:policy/types@0.3.0": crate::bindings::imports::weir::policy::types,
+            "weir:policy/types@0.3.1": crate::bindings::imports::weir::policy::types,
         },
         additional_derives: [PartialEq],
         generate_all,

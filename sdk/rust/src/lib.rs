@@ -113,7 +113,7 @@ pub use bindings::complete::exports::weir::policy::hook_complete::{
     CacheState, Outcome as RequestOutcome, Summary,
 };
 pub use bindings::guard_response::exports::weir::policy::hook_guard_response::Meta;
-pub use bindings::imports::weir::policy::request::{AccessError, Hit};
+pub use bindings::imports::weir::policy::request::{AccessError, Hit, Size};
 pub use bindings::imports::weir::policy::targets::{Breaker, Live, Target};
 pub use bindings::imports::weir::policy::types::{
     Api, AttemptError, Budget, DataClass, DeltaKind, Deny, Direction, Edit, ErrorClass, Finding, Head, Lane,

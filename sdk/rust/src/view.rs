@@ -1,14 +1,19 @@
 //! The request and the targets, as hooks see them.
 
 use crate::bindings::imports::weir::policy::{request as host_request, targets as host_targets};
-use crate::{AccessError, Head, Hit, Live, SegInfo, Target};
+use crate::{AccessError, Head, Hit, Live, SegInfo, Size, Target};
 use std::rc::Rc;
 
-/// The request or a reply by reference: content is fetched slice by slice. Every method but [`Request::head`] and
-/// [`Request::session`] reads content, and an instance that has read content is dropped after the call.
+/// The request or a reply by reference: content is fetched slice by slice. Every method but [`Request::head`],
+/// [`Request::size`] and [`Request::session`] reads content, and an instance that has read content is dropped after the call.
 pub trait Request {
     /// The small facts.
     fn head(&self) -> Head;
+    /// How large the request is: what the head says of it, without a dozen texts to copy.
+    fn size(&self) -> Size {
+        let Head { body_bytes, segment_count, est_input_tokens, max_output_tokens, .. } = self.head();
+        Size { body_bytes, segment_count, est_input_tokens, max_output_tokens }
+    }
     /// Up to `max` segments from `first` on.
     fn segments_from(&self, first: u32, max: u32) -> Vec<SegInfo>;
     /// A slice of a segment's decoded text; `end` is clamped, both ends must lie on characters.
@@ -87,6 +92,9 @@ pub struct HostRequest<'a>(pub &'a host_request::RequestView);
 impl Request for HostRequest<'_> {
     fn head(&self) -> Head {
         self.0.head()
+    }
+    fn size(&self) -> Size {
+        self.0.size()
     }
     fn segments_from(&self, first: u32, max: u32) -> Vec<SegInfo> {
         self.0.segments(first, max)

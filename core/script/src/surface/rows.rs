@@ -86,9 +86,15 @@ pub const ROWS: &[(&str, &[(&str, Said)])] = &[
         ("detach", Function("detach")), ("stop", Function("stop")),
     ]),
     ("request.request-view", &[
-        ("head", Property("Request", "head")), ("segments", Function("segments")), ("text", Function("text")),
+        ("head", Property("Request", "head")),
+        ("size", Otherwise("the head has it: request.head.body_bytes")), ("segments", Function("segments")), ("text", Function("text")),
         ("bytes", Function("bytes")), ("header", Function("header")), ("json", Function("json")),
         ("scan", Function("scan")), ("attr", Function("attr")), ("session", Function("session")),
+    ]),
+    ("request.size", &[
+        ("body-bytes", Property("Head", "body_bytes")), ("segment-count", Property("Head", "segment_count")),
+        ("est-input-tokens", Property("Head", "est_input_tokens")),
+        ("max-output-tokens", Property("Head", "max_output_tokens")),
     ]),
     ("request.hit", &[
         ("pattern", Property("Hit", "pattern")), ("segment", Property("Hit", "segment")),

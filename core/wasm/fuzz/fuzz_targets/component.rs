@@ -18,7 +18,7 @@ use weir_wasm::{Engine, inspect};
 static ENGINE: LazyLock<Engine> = LazyLock::new(world::engine);
 
 static BASES: LazyLock<[Vec<u8>; 4]> = LazyLock::new(|| {
-    let now = r#"(import "weir:policy/env@0.3.0" "now-ms" (func $now (result i64)))"#;
+    let now = r#"(import "weir:policy/env@0.3.1" "now-ms" (func $now (result i64)))"#;
     [
         guest::guard("", "", ""),
         guest::guard("capabilities: [env]", now, "(drop (call $now))"),

@@ -62,7 +62,7 @@ fn check_import(import: &str, manifest: &Manifest) -> Result<(), BuildError> {
 
 struct Border {
     imports: Vec<String>,
-    /// Names of exported hooks, from `weir:policy/hook-guard@0.3.0#guard`.
+    /// Names of exported hooks, from `weir:policy/hook-guard@0.3.1#guard`.
     hooks: Vec<String>,
 }
 
@@ -90,7 +90,7 @@ fn border(module: &[u8]) -> Result<Border, BuildError> {
     Ok(Border { imports, hooks })
 }
 
-/// The hook of an exported function, from `weir:policy/hook-guard@0.3.0#guard`.
+/// The hook of an exported function, from `weir:policy/hook-guard@0.3.1#guard`.
 fn hook(export: &str) -> Option<&str> {
     let (interface, _) = export.split_once('#')?;
     let (name, _) = ours(interface)?;
@@ -111,10 +111,10 @@ mod tests {
         let world = text(&manifest("hooks: [route, on-error]\ncapabilities: [targets]\n"));
         assert_eq!(
             world,
-            "package weir:plugin;\nworld plugin {\n  import weir:policy/types@0.3.0;\n  \
-             import weir:policy/request@0.3.0;\n  import weir:policy/fault@0.3.0;\n  \
-             import weir:policy/targets@0.3.0;\n  export weir:policy/hook-route@0.3.0;\n  \
-             export weir:policy/hook-on-error@0.3.0;\n  export weir:policy/lifecycle@0.3.0;\n}\n"
+            "package weir:plugin;\nworld plugin {\n  import weir:policy/types@0.3.1;\n  \
+             import weir:policy/request@0.3.1;\n  import weir:policy/fault@0.3.1;\n  \
+             import weir:policy/targets@0.3.1;\n  export weir:policy/hook-route@0.3.1;\n  \
+             export weir:policy/hook-on-error@0.3.1;\n  export weir:policy/lifecycle@0.3.1;\n}\n"
         );
     }
 
@@ -124,8 +124,8 @@ mod tests {
         assert!(world.contains("request@") && world.contains("env@") && !world.contains("fault@"), "{world}");
         let world = text(&manifest("hooks: [price]\n"));
         assert!(world.matches("import").count() == 1 && world.contains("types@"), "{world}");
-        let module = r#"(module (import "weir:policy/fault@0.3.0" "panicked" (func))
-            (func (export "weir:policy/hook-price@0.3.0#price")))"#;
+        let module = r#"(module (import "weir:policy/fault@0.3.1" "panicked" (func))
+            (func (export "weir:policy/hook-price@0.3.1#price")))"#;
         let module = wat::parse_str(module).expect("valid text");
         let error = check(&module, &manifest("hooks: [price]")).expect_err("a sink");
         assert!(error.to_string().contains("cannot have it"), "{error}");
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_hook_must_be_exported_and_named() {
-        let guard = r#"(module (func (export "weir:policy/hook-guard@0.3.0#guard")))"#;
+        let guard = r#"(module (func (export "weir:policy/hook-guard@0.3.1#guard")))"#;
         let guard = wat::parse_str(guard).expect("valid text");
         let named = check(&guard, &manifest("hooks: [guard]"));
         assert!(named.is_ok(), "{named:?}");
@@ -145,14 +145,14 @@ mod tests {
 
     #[test]
     fn an_import_must_be_asked_for() {
-        let module = r#"(module (import "weir:policy/env@0.3.0" "now-ms" (func (result i64)))
-            (func (export "weir:policy/hook-guard@0.3.0#guard")))"#;
+        let module = r#"(module (import "weir:policy/env@0.3.1" "now-ms" (func (result i64)))
+            (func (export "weir:policy/hook-guard@0.3.1#guard")))"#;
         let module = wat::parse_str(module).expect("valid text");
         let error = check(&module, &manifest("hooks: [guard]")).expect_err("not asked for");
         assert!(error.to_string().contains("add `env` to `capabilities`"), "{error}");
         assert!(check(&module, &manifest("hooks: [guard]\ncapabilities: [env]")).is_ok());
 
-        let own = r#"(module (import "[export]weir:policy/hook-stream@0.3.0" "[resource-new]stream-guard" (func)))"#;
+        let own = r#"(module (import "[export]weir:policy/hook-stream@0.3.1" "[resource-new]stream-guard" (func)))"#;
         let border = border(&wat::parse_str(own).expect("valid text")).expect("a module");
         assert!(border.imports.iter().all(|i| check_import(i, &manifest("hooks: [stream]")).is_ok()));
 

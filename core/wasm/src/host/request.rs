@@ -22,6 +22,9 @@ pub(crate) fn link(linker: &mut Linker<State>) -> Result<()> {
     request.func_wrap("[method]request-view.head", |mut context: Context<'_>, (_,): (Handle,)| {
         Ok((context.data_mut().head()?,))
     })?;
+    request.func_wrap("[method]request-view.size", |mut context: Context<'_>, (_,): (Handle,)| {
+        Ok((context.data_mut().size()?,))
+    })?;
     request.func_wrap(
         "[method]request-view.segments",
         |mut context: Context<'_>, (_, first, max): (Handle, u32, u32)| {
@@ -83,6 +86,11 @@ impl State {
     fn head(&mut self) -> Result<lower::Head> {
         self.budget.host_call()?;
         Ok(lower::Head::of(&self.view()?, self.constants.manifest.shared))
+    }
+
+    fn size(&mut self) -> Result<wit::Size> {
+        self.budget.host_call()?;
+        Ok(lower::size(self.view()?.head()))
     }
 
     /// Names of tools and speakers are content, so this taints as well.

@@ -36,6 +36,15 @@ pub(crate) fn segment(segment: p::SegmentInfo) -> w::SegInfo {
     }
 }
 
+pub(crate) const fn size(head: &p::Head) -> wr::Size {
+    wr::Size {
+        body_bytes: head.body_bytes,
+        segment_count: head.segment_count,
+        est_input_tokens: head.est_input_tokens,
+        max_output_tokens: head.max_output_tokens,
+    }
+}
+
 pub(crate) fn hit(hit: &p::Hit) -> wr::Hit {
     wr::Hit { pattern: hit.pattern, segment: hit.segment, start: hit.start, end: hit.end }
 }

@@ -40,8 +40,10 @@ fn nothing_of_the_machine_links() {
 fn other_contracts_are_refused_by_name() {
     let manifest = r"name: x\nversion: 0.1.0\nhooks: [guard]\n";
     for (import, said) in [
-        ("weir:policy/kv@0.1.0", "this host speaks 0.3.0"),
-        ("weir:policy/secrets@0.3.0", "an interface that is no capability"),
+        ("weir:policy/kv@0.1.0", "this host speaks 0.3.1"),
+        ("weir:policy/kv@0.3.2", "this host speaks 0.3.1"),
+        ("weir:policy/kv@1.3.0", "this host speaks 0.3.1"),
+        ("weir:policy/secrets@0.3.1", "an interface that is no capability"),
     ] {
         let text = format!(
             r#"(component (import "{import}" (instance (export "f" (func)))) (@custom "weir:manifest" "{manifest}"))"#
@@ -71,8 +73,8 @@ fn each_capability_must_be_granted() {
 #[test]
 fn a_pricer_or_redactor_with_a_sink_is_refused() {
     let component = guard("", "", "");
-    for (hook, import) in [("price", "weir:policy/request@0.3.0"), ("redact", "weir:policy/fault@0.3.0")] {
-        let imports = r#"(import "weir:policy/fault@0.3.0" "panicked" (func $p (param i32 i32 i32 i32)))"#;
+    for (hook, import) in [("price", "weir:policy/request@0.3.1"), ("redact", "weir:policy/fault@0.3.1")] {
+        let imports = r#"(import "weir:policy/fault@0.3.1" "panicked" (func $p (param i32 i32 i32 i32)))"#;
         let component = if hook == "redact" { guard("", imports, "") } else { component.clone() };
         let error = load(&engine(), &with_hooks(component, hook), &Capability::ALL);
         let error = error.err().expect("refused").to_string();
@@ -93,11 +95,11 @@ fn with_hooks(mut component: Vec<u8>, hook: &str) -> Vec<u8> {
 /// `reads: head` and every way to content: each answers `not-granted`.
 #[test]
 fn content_that_was_not_asked_for_is_not_read() {
-    let text = r#"(import "weir:policy/request@0.3.0" "[method]request-view.text" (func $text (param i32 i32 i32 i32 i32)))
-        (import "weir:policy/request@0.3.0" "[method]request-view.bytes" (func $bytes (param i32 i32 i32 i32 i32)))
-        (import "weir:policy/request@0.3.0" "[method]request-view.scan" (func $scan (param i32 i32 i32 i32)))
-        (import "weir:policy/request@0.3.0" "[method]request-view.json" (func $json (param i32 i32 i32 i32 i32)))
-        (import "weir:policy/request@0.3.0" "[method]request-view.segments" (func $segments (param i32 i32 i32 i32)))
+    let text = r#"(import "weir:policy/request@0.3.1" "[method]request-view.text" (func $text (param i32 i32 i32 i32 i32)))
+        (import "weir:policy/request@0.3.1" "[method]request-view.bytes" (func $bytes (param i32 i32 i32 i32 i32)))
+        (import "weir:policy/request@0.3.1" "[method]request-view.scan" (func $scan (param i32 i32 i32 i32)))
+        (import "weir:policy/request@0.3.1" "[method]request-view.json" (func $json (param i32 i32 i32 i32 i32)))
+        (import "weir:policy/request@0.3.1" "[method]request-view.segments" (func $segments (param i32 i32 i32 i32)))
         (data (i32.const 5000) "/messages")"#;
     // Each result is a `result`: 1 says error, and the error's number is 0, not-granted. The page of segments is empty.
     let body = "

@@ -1,10 +1,10 @@
 //! What a component may import.
 
 use crate::guest::guard;
-use crate::world::{engine, granted, load};
-use weir_policy::Capability;
+use crate::world::{engine, granted, load, request};
+use weir_policy::{Capability, GuardVerdict};
 
-const NOW: &str = r#"(import "weir:policy/env@0.3.0" "now-ms" (func $now (result i64)))"#;
+const NOW: &str = r#"(import "weir:policy/env@0.3.1" "now-ms" (func $now (result i64)))"#;
 
 #[test]
 fn an_import_that_is_not_granted_is_named() {
@@ -16,6 +16,21 @@ fn an_import_that_is_not_granted_is_named() {
          (add `grants: [env]` to this policy in weir.yaml)"
     );
     assert!(load(&engine(), &component, &[Capability::Env]).is_ok());
+}
+
+/// A patch of the contract only adds: what was built for an earlier one is linked and asked as before.
+#[test]
+fn a_component_of_an_earlier_patch_runs() {
+    let mut component = guard("capabilities: [env]", NOW, "(drop (call $now))");
+    let (now, before) = (b"@0.3.1", b"@0.3.0");
+    let places: Vec<usize> =
+        component.windows(now.len()).enumerate().filter(|(_, w)| w == now).map(|(at, _)| at).collect();
+    places.into_iter().for_each(|at| component[at..at + now.len()].copy_from_slice(before));
+    let inspected = weir_wasm::inspect(&component).expect("a component");
+    let names = || inspected.imports.iter().chain(&inspected.exports);
+    assert!(names().all(|name| name.ends_with("@0.3.0")) && names().count() > 3, "{inspected:?}");
+    let policy = load(&engine(), &component, &[Capability::Env]).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(policy.guard(&request("hello")).expect("an answer"), GuardVerdict::pass());
 }
 
 /// Someone puts another manifest into a component: what it does not ask for is not linked, granted or not.
@@ -59,11 +74,11 @@ fn a_component_says_what_it_is() {
     let inspected = weir_wasm::inspect(&component).expect("a component of ours");
     assert_eq!(inspected.manifest.name, "test");
     assert!(
-        inspected.imports.iter().any(|import| import == "weir:policy/env@0.3.0"),
+        inspected.imports.iter().any(|import| import == "weir:policy/env@0.3.1"),
         "{:?}",
         inspected.imports
     );
-    assert_eq!(inspected.exports, ["weir:policy/hook-guard@0.3.0", "weir:policy/lifecycle@0.3.0"]);
+    assert_eq!(inspected.exports, ["weir:policy/hook-guard@0.3.1", "weir:policy/lifecycle@0.3.1"]);
 }
 
 #[test]

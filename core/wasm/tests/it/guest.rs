@@ -23,14 +23,14 @@ pub(crate) fn guard_configured(manifest: &str, imports: &str, body: &str) -> Vec
 fn guard_with(lifecycle: &str, reads: &str, manifest: &str, imports: &str, body: &str) -> Vec<u8> {
     let module = format!(
         r#"(module
-            (import "weir:policy/request@0.3.0" "[resource-drop]request-view" (func $drop (param i32)))
+            (import "weir:policy/request@0.3.1" "[resource-drop]request-view" (func $drop (param i32)))
             {imports}
             (memory (export "memory") 32)
             (global $next (mut i32) (i32.const 65536))
             {REALLOC} {lifecycle}
             (func $deep (param i32) (result i32)
                 (i32.add (i32.const 1) (call $deep (i32.add (local.get 0) (i32.const 1)))))
-            (func (export "weir:policy/hook-guard@0.3.0#guard") (param $view i32) (result i32)
+            (func (export "weir:policy/hook-guard@0.3.1#guard") (param $view i32) (result i32)
                 (local $i i32)
                 {body}
                 (call $drop (local.get $view))
@@ -50,8 +50,8 @@ pub(crate) fn memo(manifest: &str, taint: bool, grow: bool) -> Vec<u8> {
     let grow = if grow { "(drop (memory.grow (i32.const 32)))" } else { "" };
     let module = format!(
         r#"(module
-            (import "weir:policy/request@0.3.0" "[resource-drop]request-view" (func $drop (param i32)))
-            (import "weir:policy/request@0.3.0" "[method]request-view.header"
+            (import "weir:policy/request@0.3.1" "[resource-drop]request-view" (func $drop (param i32)))
+            (import "weir:policy/request@0.3.1" "[method]request-view.header"
                 (func $header (param i32 i32 i32 i32)))
             (memory (export "memory") 2)
             (data (i32.const 3000) "accept")
@@ -60,7 +60,7 @@ pub(crate) fn memo(manifest: &str, taint: bool, grow: bool) -> Vec<u8> {
             (global $calls (mut i32) (i32.const 0))
             (global $length (mut i32) (i32.const 0))
             {REALLOC} {LIFECYCLE}
-            (func (export "weir:policy/hook-route@0.3.0#route") (param $head i32) (result i32)
+            (func (export "weir:policy/hook-route@0.3.1#route") (param $head i32) (result i32)
                 {taint} {grow}
                 (if (i32.eqz (global.get $calls)) (then
                     (global.set $length (i32.load offset=36 (local.get $head)))
@@ -88,13 +88,13 @@ pub(crate) fn router(manifest: &str, imports: &str, body: &str) -> Vec<u8> {
 pub(crate) fn router_allocating(realloc: &str, manifest: &str, imports: &str, body: &str) -> Vec<u8> {
     let module = format!(
         r#"(module
-            (import "weir:policy/request@0.3.0" "[resource-drop]request-view" (func $drop (param i32)))
+            (import "weir:policy/request@0.3.1" "[resource-drop]request-view" (func $drop (param i32)))
             {imports}
             (memory (export "memory") 32)
             (data (i32.const 2048) "\02")
             (global $next (mut i32) (i32.const 65536))
             {realloc} {LIFECYCLE}
-            (func (export "weir:policy/hook-route@0.3.0#route") (param $head i32) (result i32)
+            (func (export "weir:policy/hook-route@0.3.1#route") (param $head i32) (result i32)
                 (local $i i32)
                 {body}
                 (call $drop (i32.load offset=152 (local.get $head)))
@@ -116,5 +116,5 @@ const REALLOC: &str = r#"
         (global.set $next (i32.add (global.get $next) (local.get 3))))"#;
 
 const LIFECYCLE: &str = r#"
-    (func (export "weir:policy/lifecycle@0.3.0#configure") (param i32 i32) (result i32) (i32.const 512))
-    (func (export "weir:policy/lifecycle@0.3.0#self-test") (result i32) (i32.const 512))"#;
+    (func (export "weir:policy/lifecycle@0.3.1#configure") (param i32 i32) (result i32) (i32.const 512))
+    (func (export "weir:policy/lifecycle@0.3.1#self-test") (result i32) (i32.const 512))"#;

@@ -131,18 +131,21 @@ fn full() -> Head {
 }
 
 /// What a plugin is given, and what it asks for.
-fn told(policy: &dyn Policy, head: Head) -> [String; 2] {
+fn told(policy: &dyn Policy, head: Head) -> [String; 3] {
     let view = RequestView::new(head, Arc::clone(request("hello").request()), Vec::new());
     let Ok(Decision::Deny(deny)) = policy.route(&Arc::new(view), &candidates(1)) else { panic!() };
-    let (given, asked) = deny.message.split_once('\n').expect("two heads");
-    [given.to_owned(), asked.to_owned()]
+    let told: Vec<String> = deny.message.lines().map(str::to_owned).collect();
+    told.try_into().expect("two heads and a size")
 }
 
 /// Given as an argument and asked for, each field is what the host said.
 fn heads(policy: &dyn Policy) {
     let heads = |head: Head| {
-        let [given, asked] = told(policy, head);
+        let most = head.max_output_tokens;
+        let [given, asked, size] = told(policy, head);
         assert_eq!(given, asked);
+        let least = "body-bytes: 361700868485481736, segment-count: 67372037, est-input-tokens: 33686019";
+        assert_eq!(size, format!("Size {{ {least}, max-output-tokens: {most:?} }}"));
         given
     };
     let head = |api: &str, stream: bool, user: &str, most: &str, budget: &str| {

@@ -97,7 +97,7 @@ fn an_answer_outside_of_memory_or_contract_is_refused() {
 
 #[test]
 fn host_calls_are_counted() {
-    let imports = r#"(import "weir:policy/env@0.3.0" "now-ms" (func $now (result i64)))"#;
+    let imports = r#"(import "weir:policy/env@0.3.1" "now-ms" (func $now (result i64)))"#;
     let calls = |count: u32| {
         format!(
             "(loop $l (drop (call $now)) (local.set $i (i32.add (local.get $i) (i32.const 1)))
@@ -124,7 +124,7 @@ fn often(body: &str) -> String {
 /// The first count of a segment is the host's work, each further one the guest's.
 #[test]
 fn counting_a_segment_again_and_again_is_cut() {
-    let imports = r#"(import "weir:policy/tokens@0.3.0" "count-segment" (func $count (param i32 i32 i32) (result i32)))"#;
+    let imports = r#"(import "weir:policy/tokens@0.3.1" "count-segment" (func $count (param i32 i32 i32) (result i32)))"#;
     let count = "(drop (call $count (i32.const 5000) (i32.const 1) (i32.const 0)))";
     let host = Host::burning(Duration::from_millis(3));
     let guards = |body: &str| {
@@ -142,7 +142,7 @@ fn counting_a_segment_again_and_again_is_cut() {
 /// A scan that fails is as much work as one that does not.
 #[test]
 fn scanning_in_vain_again_and_again_is_cut() {
-    let imports = r#"(import "weir:policy/request@0.3.0" "[method]request-view.scan" (func $scan (param i32 i32 i32 i32)))
+    let imports = r#"(import "weir:policy/request@0.3.1" "[method]request-view.scan" (func $scan (param i32 i32 i32 i32)))
         (data (i32.const 5000) "m")"#;
     let scan = "(call $scan (local.get $view) (i32.const 5000) (i32.const 1) (i32.const 2000))";
     let component = guard("matchers: [{ name: m, literals: [x] }]", imports, &often(scan));
@@ -161,7 +161,7 @@ fn asking_for_the_candidates_again_and_again_is_cut() {
             Live { target, ..Live::default() }
         }
     }
-    let imports = r#"(import "weir:policy/targets@0.3.0" "candidates" (func $candidates (param i32)))"#;
+    let imports = r#"(import "weir:policy/targets@0.3.1" "candidates" (func $candidates (param i32)))"#;
     let ask = "(call $candidates (i32.const 3000))";
     let one = Arc::new(Candidates { facts: Arc::new(Slow), ..(*candidates(1)).clone() });
     let routes = |body: &str| {
@@ -177,8 +177,8 @@ fn asking_for_the_candidates_again_and_again_is_cut() {
 /// The place of a panic is believed only if the component's own bytes contain it: here a text of the request's making.
 #[test]
 fn a_fault_carries_no_content() {
-    let imports = r#"(import "weir:policy/fault@0.3.0" "panicked" (func $panicked (param i32 i32 i32 i32)))
-        (import "weir:policy/request@0.3.0" "[method]request-view.text" (func $text (param i32 i32 i32 i32 i32)))
+    let imports = r#"(import "weir:policy/fault@0.3.1" "panicked" (func $panicked (param i32 i32 i32 i32)))
+        (import "weir:policy/request@0.3.1" "[method]request-view.text" (func $text (param i32 i32 i32 i32 i32)))
         (data (i32.const 5000) "src/lib.rs")"#;
     let leak = "(call $text (local.get $view) (i32.const 0) (i32.const 0) (i32.const 99) (i32.const 2000))
         (call $panicked (i32.load (i32.const 2004)) (i32.load (i32.const 2008)) (i32.const 1) (i32.const 1)) unreachable";

@@ -74,7 +74,7 @@ fn an_instance_serves_one_target_table() {
 
 /// A guard says how often its instance was asked, in the length of its answer; `taint` has it read a header.
 fn counted(manifest: &str, taint: bool) -> Vec<usize> {
-    let header = r#"(import "weir:policy/request@0.3.0" "[method]request-view.header"
+    let header = r#"(import "weir:policy/request@0.3.1" "[method]request-view.header"
         (func $header (param i32 i32 i32 i32)))"#;
     let read = "(call $header (local.get $view) (i32.const 5000) (i32.const 6) (i32.const 6000))";
     let body = format!(

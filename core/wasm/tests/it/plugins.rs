@@ -35,7 +35,7 @@ fn mask_pii_masks() {
     assert_eq!(manifest.name, "mask-pii");
     let inspected = weir_wasm::inspect(&component).expect("a component of ours");
     let ours = |import: &String| {
-        ["types", "request", "fault"].iter().any(|i| *import == format!("weir:policy/{i}@0.3.0"))
+        ["types", "request", "fault"].iter().any(|i| *import == format!("weir:policy/{i}@0.3.1"))
     };
     assert!(inspected.imports.iter().all(ours), "{:?}", inspected.imports);
     assert!(component.len() < 300_000, "{} bytes", component.len());

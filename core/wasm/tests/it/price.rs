@@ -54,5 +54,5 @@ fn a_hostile_pricer_is_cut_by_its_operations() {
 #[test]
 fn a_pricer_imports_no_function() {
     let inspected = weir_wasm::inspect(&built("pricer")).expect("a component of ours");
-    assert!(inspected.imports.iter().all(|i| i == "weir:policy/types@0.3.0"), "{:?}", inspected.imports);
+    assert!(inspected.imports.iter().all(|i| i == "weir:policy/types@0.3.1"), "{:?}", inspected.imports);
 }

@@ -74,7 +74,8 @@ impl Route for EveryHook {
     fn route(&self, head: &Head, request: &dyn Request, targets: &dyn Targets) -> Decision {
         self.misdeeds.commit("route");
         if head.requested_model == "tell" {
-            return Decision::Deny(Deny::new(400, "told", format!("{head:?}\n{:?}", request.head())));
+            let told = format!("{head:?}\n{:?}\n{:?}", request.head(), request.size());
+            return Decision::Deny(Deny::new(400, "told", told));
         }
         let table = targets.table();
         let mut live = targets.candidates();

@@ -95,7 +95,7 @@ fn check_language(language: &str) -> Result<(), Failed> {
     }
 }
 
-/// `weir:policy@0.3.0`
+/// `weir:policy@0.3.1`
 pub fn contract() -> &'static str {
     let named = weir_wasm::CONTRACT.lines().find_map(|line| line.strip_prefix("package "));
     named.unwrap_or_default().trim_end_matches(';')
