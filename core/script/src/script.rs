@@ -10,6 +10,7 @@ use crate::api::request::RequestHandle;
 use crate::api::targets::Targets;
 use crate::api::{admission, plan, recovery, redaction, verdict};
 use crate::call::Seen;
+use crate::paths::value::Value;
 use crate::shapes::Found;
 use crate::stream::{Guard, Redactor};
 use crate::version::Version;
@@ -85,12 +86,11 @@ impl Policy for Script {
 
     fn route(&self, request: &Arc<RequestView>, candidates: &Arc<Candidates>) -> Result<Decision, Fault> {
         let found = self.0.found("route")?;
-        let targets = Dynamic::from(Targets::all(candidates, request.head()));
-        let given = [self.head(request), targets, self.config()];
-        let ask = |seen, arguments: &mut [Dynamic]| {
-            self.0.ask_on_a_path(&self.0.routes, found, seen, arguments, plan::decision)
-        };
-        let decision = self.maybe_with_request(found, request, given, ask)?;
+        let mut roots = Vec::with_capacity(WALK);
+        roots.push(Value::Head(HeadHandle::View(Arc::clone(request))));
+        roots.push(Value::List(Targets::all(candidates, request.head())));
+        let rest = || (Seen::request(request), self.rest(found, 3, request));
+        let decision = self.0.ask_on_a_path(&self.0.routes, found, roots, rest, plan::decision)?;
         if let Decision::Plan(plan) = &decision {
             self.known_targets(found, &plan.steps, candidates)?;
         }
@@ -105,10 +105,9 @@ impl Policy for Script {
     ) -> Result<Preparation, Fault> {
         let found = self.0.found("attempt")?;
         let attempt = AttemptHandle::new(facts, Targets::all(candidates, request.head()));
-        let given = [self.head(request), Dynamic::from(attempt), self.config()];
-        let ask =
-            |seen, arguments: &mut [Dynamic]| self.0.ask(found, seen, arguments, preparation::preparation);
-        self.maybe_with_request(found, request, given, ask)
+        let mut arguments = vec![self.head(request), Dynamic::from(attempt)];
+        arguments.extend(self.rest(found, 3, request));
+        self.0.ask(found, Seen::request(request), &mut arguments, preparation::preparation)
     }
 
     fn on_error(
@@ -151,18 +150,20 @@ impl Policy for Script {
     /// A script without `quote` says with `price` what the most that may be used would cost.
     fn quote(&self, request: &Arc<RequestView>, bound: &Arc<Base>) -> Result<Nanos, Fault> {
         match self.0.function("quote") {
-            Some(found) => self
-                .0
-                .ask(found, Seen::request(request), &mut self.priced(request, bound), |v| money::quote(&v)),
+            Some(found) => {
+                let mut arguments: Vec<_> =
+                    priced(request, bound).into_iter().map(Value::into_dynamic).collect();
+                arguments.push(self.config());
+                self.0.ask(found, Seen::request(request), &mut arguments, |value| money::quote(&value))
+            }
             None => self.price(request, bound).map(|charge| charge.total),
         }
     }
 
     fn price(&self, request: &Arc<RequestView>, base: &Arc<Base>) -> Result<Charge, Fault> {
         let found = self.0.found("price")?;
-        let mut arguments = self.priced(request, base);
-        let seen = Seen::request(request);
-        self.0.ask_on_a_path(&self.0.prices, found, seen, &mut arguments, money::charge)
+        let rest = || (Seen::request(request), vec![self.config()]);
+        self.0.ask_on_a_path(&self.0.prices, found, priced(request, base), rest, money::charge)
     }
 
     fn complete(&self, batch: &Arc<[Summary]>) -> Result<(), Fault> {
@@ -185,25 +186,11 @@ impl Script {
         Dynamic::from(self.0.config.clone())
     }
 
-    fn priced(&self, request: &Arc<RequestView>, base: &Arc<Base>) -> [Dynamic; 4] {
-        let target = (&*base.target_id).into();
-        [self.head(request), target, Dynamic::from(BaseHandle(Arc::clone(base))), self.config()]
-    }
-
-    /// Calls a hook whose last parameter, the request, may be left out.
-    fn maybe_with_request<T>(
-        &self,
-        found: Found,
-        request: &Arc<RequestView>,
-        given: [Dynamic; 3],
-        call: impl FnOnce(Seen, &mut [Dynamic]) -> Result<T, Fault>,
-    ) -> Result<T, Fault> {
-        let [first, second, third] = given;
-        let seen = Seen::request(request);
-        if found.parameters == 3 {
-            call(seen, &mut [first, second, third])
-        } else {
-            call(seen, &mut [first, second, third, self.content(request)])
+    /// The config, and the request if the hook has a parameter for it beyond `least`.
+    fn rest(&self, found: Found, least: usize, request: &Arc<RequestView>) -> Vec<Dynamic> {
+        match found.parameters == least {
+            true => vec![self.config()],
+            false => vec![self.config(), self.content(request)],
         }
     }
 
@@ -217,6 +204,18 @@ impl Script {
             None => Ok(()),
         }
     }
+}
+
+/// Room for the values of a walk: the arguments and what a dozen functions give. A longer one takes more.
+const WALK: usize = 24;
+
+/// What `price` is asked about.
+fn priced(request: &Arc<RequestView>, base: &Arc<Base>) -> Vec<Value> {
+    let mut roots = Vec::with_capacity(WALK);
+    roots.push(Value::Head(HeadHandle::View(Arc::clone(request))));
+    roots.push(Value::Other((&*base.target_id).into()));
+    roots.push(Value::Base(BaseHandle(Arc::clone(base))));
+    roots
 }
 
 /// Of a batch of several organisations no key belongs to one; the strictest of their retentions holds for all.

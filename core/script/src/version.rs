@@ -2,6 +2,7 @@
 
 use crate::api::config::Config;
 use crate::call::{self, Call, Host, Seen};
+use crate::paths::value::Value;
 use crate::paths::{Panicked, Paths};
 use crate::shapes::{self, Found, SELF_TEST};
 use crate::source::Source;
@@ -91,8 +92,8 @@ fn compiled(
         functions,
         engine,
         ast,
-        routes: Paths::new(2),
-        prices: Paths::new(3),
+        routes: Paths::new(),
+        prices: Paths::new(),
     };
     version.self_test()?;
     Ok(version)
@@ -120,28 +121,29 @@ impl Version {
             .map_err(|error| fault::of_eval(&self.source, found.position, &error))
     }
 
-    /// As [`Version::ask`], or follows the path that a request like this one went.
+    /// As [`Version::ask`], or follows the path that a request like this one went. `roots`: the arguments that differ from
+    /// call to call; `rest`: those after them, and what the call is about.
     pub(crate) fn ask_on_a_path<T>(
         &self,
         paths: &Paths,
         found: Found,
-        seen: Seen,
-        arguments: &mut [Dynamic],
-        read: impl FnOnce(Dynamic) -> Result<T, String>,
+        roots: Vec<Value>,
+        rest: impl FnOnce() -> (Seen, Vec<Dynamic>),
+        read: impl FnOnce(Value) -> Result<T, String>,
     ) -> Result<T, Fault> {
-        let value = self.on_a_path(paths, found, seen, arguments)?;
-        self.read(found, value, read)
+        let value = self.on_a_path(paths, found, roots, rest)?;
+        read(value).map_err(|message| self.bad(found, message))
     }
 
     fn on_a_path(
         &self,
         paths: &Paths,
         found: Found,
-        seen: Seen,
-        arguments: &mut [Dynamic],
-    ) -> Result<Dynamic, Fault> {
+        mut roots: Vec<Value>,
+        rest: impl FnOnce() -> (Seen, Vec<Dynamic>),
+    ) -> Result<Value, Fault> {
         meter::start(&self.host.manifest.limits);
-        match paths.follow(arguments) {
+        match paths.follow(&mut roots) {
             Some(Ok(answer)) => return Ok(answer),
             Some(Err(Panicked)) => {
                 let error = fault::misuse("a function of the host panicked");
@@ -149,10 +151,14 @@ impl Version {
             }
             None => {}
         }
-        if seen.keeps_nothing() || !paths.lesson() {
-            return self.call(found, seen, arguments);
-        }
-        paths.watch(arguments, |arguments| self.call(found, seen, arguments))
+        let (seen, rest) = rest();
+        let differing = roots.len();
+        let mut arguments: Vec<_> = roots.into_iter().map(Value::into_dynamic).chain(rest).collect();
+        let answer = match seen.keeps_nothing() || !paths.lesson() {
+            true => self.call(found, seen, &mut arguments),
+            false => paths.watch(differing, &mut arguments, |arguments| self.call(found, seen, arguments)),
+        };
+        answer.map(Value::of)
     }
 
     /// Calls it and reads its answer.
@@ -164,15 +170,6 @@ impl Version {
         read: impl FnOnce(Dynamic) -> Result<T, String>,
     ) -> Result<T, Fault> {
         let value = self.call(found, seen, arguments)?;
-        self.read(found, value, read)
-    }
-
-    fn read<T>(
-        &self,
-        found: Found,
-        value: Dynamic,
-        read: impl FnOnce(Dynamic) -> Result<T, String>,
-    ) -> Result<T, Fault> {
         read(value).map_err(|message| self.bad(found, message))
     }
 

@@ -35,35 +35,35 @@ pub(super) fn register(api: &mut Api<'_>) {
 
 fn who(api: &mut Api<'_>) {
     api.changing("request_id", |h: &mut HeadHandle| Ok(text(&h.head().request_id)));
-    api.getter("tenant", |h: &mut HeadHandle| Ok(text(&h.head().tenant)));
-    api.getter("project", |h: &mut HeadHandle| Ok(text(&h.head().project)));
-    api.getter("key_id", |h: &mut HeadHandle| Ok(text(&h.head().key_id)));
-    api.getter("user_hash", |h: &mut HeadHandle| Ok(option(h.head().user_hash.as_deref().map(text))));
-    api.getter("region", |h: &mut HeadHandle| Ok(text(&h.head().region)));
-    api.getter("class", |h: &mut HeadHandle| Ok(text(h.head().class.name())));
-    api.getter("retention", |h: &mut HeadHandle| Ok(h.head().retention.name()));
-    api.getter("tags", |h: &mut HeadHandle| {
+    api.has("tenant", |h: &HeadHandle| Ok(text(&h.head().tenant)));
+    api.has("project", |h: &HeadHandle| Ok(text(&h.head().project)));
+    api.has("key_id", |h: &HeadHandle| Ok(text(&h.head().key_id)));
+    api.has("user_hash", |h: &HeadHandle| Ok(option(h.head().user_hash.as_deref().map(text))));
+    api.has("region", |h: &HeadHandle| Ok(text(&h.head().region)));
+    api.has("class", |h: &HeadHandle| Ok(text(h.head().class.name())));
+    api.has("retention", |h: &HeadHandle| Ok(h.head().retention.name()));
+    api.has("tags", |h: &HeadHandle| {
         let tags = h.head().tags.iter();
         Ok(tags.map(|(name, value)| (name.as_str().into(), text(value))).collect::<Map>())
     });
-    api.function("tag", |h: &mut HeadHandle, name: ImmutableString| {
+    api.tells_with("tag", |h: &HeadHandle, name: ImmutableString| {
         let tag = h.head().tags.iter().find(|(known, _)| *known == *name);
         Ok(option(tag.map(|(_, value)| text(value))))
     });
 }
 
 fn what(api: &mut Api<'_>) {
-    api.getter("api", |h: &mut HeadHandle| Ok(text(h.head().api.as_str())));
-    api.getter("requested_model", |h: &mut HeadHandle| Ok(text(&h.head().requested_model)));
-    api.getter("stream", |h: &mut HeadHandle| Ok(h.head().stream));
+    api.has("api", |h: &HeadHandle| Ok(text(h.head().api.as_str())));
+    api.has("requested_model", |h: &HeadHandle| Ok(text(&h.head().requested_model)));
+    api.has("stream", |h: &HeadHandle| Ok(h.head().stream));
     api.changing("deadline_ms", |h: &mut HeadHandle| Ok(int(h.head().deadline_ms)));
-    api.getter("est_input_tokens", |h: &mut HeadHandle| Ok(int(h.head().est_input_tokens)));
-    api.getter("max_output_tokens", |h: &mut HeadHandle| Ok(option(h.head().max_output_tokens.map(int))));
-    api.getter("segment_count", |h: &mut HeadHandle| Ok(int(h.head().segment_count)));
-    api.getter("body_bytes", |h: &mut HeadHandle| Ok(int(h.head().body_bytes)));
-    api.getter("needs", |h: &mut HeadHandle| Ok(h.head().needs));
-    api.getter("attempt", |h: &mut HeadHandle| Ok(int(h.head().attempt)));
-    api.getter("budget", |h: &mut HeadHandle| Ok(option(h.head().budget.map(Dynamic::from))));
+    api.has("est_input_tokens", |h: &HeadHandle| Ok(int(h.head().est_input_tokens)));
+    api.has("max_output_tokens", |h: &HeadHandle| Ok(option(h.head().max_output_tokens.map(int))));
+    api.has("segment_count", |h: &HeadHandle| Ok(int(h.head().segment_count)));
+    api.has("body_bytes", |h: &HeadHandle| Ok(int(h.head().body_bytes)));
+    api.has("needs", |h: &HeadHandle| Ok(h.head().needs));
+    api.has("attempt", |h: &HeadHandle| Ok(int(h.head().attempt)));
+    api.has("budget", |h: &HeadHandle| Ok(option(h.head().budget.map(Dynamic::from))));
     api.getter("limit", |budget: &mut Budget| Ok(budget.limit.0 as INT));
     api.getter("left", |budget: &mut Budget| Ok(budget.left.0 as INT));
 }

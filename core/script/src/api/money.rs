@@ -6,6 +6,7 @@ use super::{option, text};
 use crate::api::registrar::Api;
 use crate::fault::misuse;
 use crate::meter;
+use crate::paths::value::Value;
 use rhai::{Array, Dynamic, EvalAltResult, FLOAT, INT, ImmutableString};
 use std::sync::Arc;
 use weir_llm::price::{Nanos, Rate, rate};
@@ -19,10 +20,11 @@ type Answer<T> = Result<T, Box<EvalAltResult>>;
 pub(crate) struct BaseHandle(pub(crate) Arc<Base>);
 
 /// What a `price` function returned.
-pub(crate) fn charge(value: Dynamic) -> Result<Charge, String> {
-    value
-        .try_cast_result::<Charge>()
-        .map_err(|value| format!("`price` answered with {}; say charge(total)", kind(&value)))
+pub(crate) fn charge(value: Value) -> Result<Charge, String> {
+    match value {
+        Value::Charge(charge) => Ok(charge),
+        other => Err(format!("`price` answered with {}; say charge(total)", kind(&other.into_dynamic()))),
+    }
 }
 
 /// What a `quote` function returned.
@@ -37,24 +39,24 @@ pub(super) fn facts(api: &mut Api<'_>) {
     api.custom_type::<BaseHandle>("Base");
     api.custom_type::<Rate>("Rate");
     // The list price as a charge: what is added to it here and not in numbers of the script's is on a path for any price.
-    api.function("charge", |b: &mut BaseHandle| {
+    api.makes("charge", |b: &BaseHandle| {
         let list = b.0.list_price;
         meter::keep("list".len())?;
         Ok(Charge { total: list, items: vec![("list".to_owned(), list)], tags: Vec::new() })
     });
-    api.getter("total", |charge: &mut Charge| Ok(charge.total.0));
-    api.getter("list_price", |b: &mut BaseHandle| Ok(b.0.list_price.0));
-    api.getter("lines", |b: &mut BaseHandle| Ok(lines(&b.0.usage)));
-    api.function("of", |b: &mut BaseHandle, class: ImmutableString| Ok(of(&b.0.usage, &class)));
-    api.getter("rates", |b: &mut BaseHandle| {
+    api.has("total", |charge: &Charge| Ok(charge.total.0));
+    api.has("list_price", |b: &BaseHandle| Ok(b.0.list_price.0));
+    api.has("lines", |b: &BaseHandle| Ok(lines(&b.0.usage)));
+    api.tells_with("of", |b: &BaseHandle, class: ImmutableString| Ok(of(&b.0.usage, &class)));
+    api.has("rates", |b: &BaseHandle| {
         Ok(b.0.rates.iter().map(|rate| Dynamic::from(*rate)).collect::<Array>())
     });
     // Pico-dollars a unit, of the class it falls back to if it has none of its own; `()` if unknown.
-    api.function("rate", |b: &mut BaseHandle, class: ImmutableString| {
+    api.tells_with("rate", |b: &BaseHandle, class: ImmutableString| {
         Ok(option(rate_of(&b.0, &class).map(|(_, pico)| INT::try_from(pico).unwrap_or(INT::MAX))))
     });
     // What the units of a class come to by its rate, in nano-dollars; halves are rounded up, as in the list price.
-    api.function("cost_of", |b: &mut BaseHandle, class: ImmutableString| {
+    api.tells_with("cost_of", |b: &BaseHandle, class: ImmutableString| {
         let Some((class, pico)) = rate_of(&b.0, &class) else { return Ok(Dynamic::UNIT) };
         let pico = i128::from(b.0.usage.of(class)) * i128::from(pico);
         whole((pico + 500).div_euclid(1000)).map(Dynamic::from)
@@ -84,7 +86,7 @@ pub(super) fn charges(api: &mut Api<'_>) {
         Ok(change(charge, |c| c.tags.push((name.as_str().to_owned(), value.as_str().to_owned()))))
     });
     // Of what it comes to so far. A markup is rounded up and a discount down: a larger sum is never charged less.
-    api.function("percent", |charge: &mut Charge, by: INT| {
+    api.changes_with("percent", |charge: &mut Charge, by: INT| {
         if by < -100 {
             return Err(misuse("a discount is at most 100 per cent"));
         }
@@ -93,9 +95,9 @@ pub(super) fn charges(api: &mut Api<'_>) {
         added(charge, if up { "markup" } else { "discount" }, if up { share } else { -share })
     });
     api.function("percent", |_: &mut Charge, _: FLOAT| no_fraction::<Charge>());
-    api.function("fee", |charge: &mut Charge, nanos: INT| added(charge, "fee", nanos));
+    api.changes_with("fee", |charge: &mut Charge, nanos: INT| added(charge, "fee", nanos));
     api.function("fee", |_: &mut Charge, _: FLOAT| not_whole::<Charge>());
-    api.function("at_least", |charge: &mut Charge, nanos: INT| {
+    api.changes_with("at_least", |charge: &mut Charge, nanos: INT| {
         let missing = whole(i128::from(nanos) - i128::from(charge.total.0))?.max(0);
         added(charge, "to_minimum", missing)
     });
@@ -103,16 +105,14 @@ pub(super) fn charges(api: &mut Api<'_>) {
 }
 
 /// Adds to a charge, with the item that says why; nothing is no item.
-fn added(charge: &mut Charge, item: &str, nanos: INT) -> Answer<Charge> {
+fn added(charge: &mut Charge, item: &str, nanos: INT) -> Answer<()> {
     if nanos == 0 {
-        return Ok(charge.clone());
+        return Ok(());
     }
     meter::keep(item.len())?;
-    let total = whole(i128::from(charge.total.0) + i128::from(nanos))?;
-    Ok(change(charge, |c| {
-        c.total = Nanos(total);
-        c.items.push((item.to_owned(), Nanos(nanos)));
-    }))
+    charge.total = Nanos(whole(i128::from(charge.total.0) + i128::from(nanos))?);
+    charge.items.push((item.to_owned(), Nanos(nanos)));
+    Ok(())
 }
 
 /// Each product is exact (128 bits) before it is divided; a remainder goes towards the lower number.

@@ -5,6 +5,7 @@ use super::targets::Targets;
 use crate::api::registrar::Api;
 use crate::fault::{misuse, raise};
 use crate::meter;
+use crate::paths::value::Value;
 use rhai::{Array, Dynamic, EvalAltResult, INT, ImmutableString};
 use weir_policy::{Decision, Deny, ErrorClass, FaultKind, Plan, RetryOn, Step, Strategy};
 
@@ -15,10 +16,10 @@ type Answer<T> = Result<T, Box<EvalAltResult>>;
 pub(crate) struct Abstain;
 
 /// What a `route` function returned.
-pub(crate) fn decision(value: Dynamic) -> Result<Decision, String> {
-    let value = match value.try_cast_result::<Plan>() {
-        Ok(plan) => return Ok(Decision::Plan(plan)),
-        Err(value) => value,
+pub(crate) fn decision(value: Value) -> Result<Decision, String> {
+    let value = match value {
+        Value::Plan(plan) => return Ok(Decision::Plan(*plan)),
+        other => other.into_dynamic(),
     };
     match value.try_cast_result::<Deny>() {
         Ok(deny) => Ok(Decision::Deny(deny)),
@@ -61,7 +62,7 @@ pub(super) fn register(api: &mut Api<'_>) {
 }
 
 fn plans(api: &mut Api<'_>) {
-    api.function("plan", |targets: Targets| {
+    api.makes("plan", |targets: &Targets| {
         ordered(targets.positions.iter().map(|&p| step_to(&targets.handle(p))).collect())
     });
     api.function("plan", |target: TargetHandle| ordered(vec![step_to(&target)]));
@@ -93,45 +94,36 @@ pub(super) fn any_step(value: Dynamic) -> Answer<Step> {
     }
 }
 
-/// Each changes the plan in place and also returns it, so both `p.reason("x");` and `plan(t).reason("x")` work.
 fn plan_options(api: &mut Api<'_>) {
-    api.function("ordered", |plan: &mut Plan| Ok(change(plan, |p| p.strategy = Strategy::Ordered)));
-    api.function("weighted", |plan: &mut Plan| Ok(change(plan, |p| p.strategy = Strategy::Weighted)));
-    api.function("hedge", |plan: &mut Plan, ms: INT| {
-        let ms = ms_of(ms)?;
-        Ok(change(plan, |p| p.strategy = Strategy::Hedge(ms)))
-    });
-    api.function("ask_on_error", |plan: &mut Plan| Ok(change(plan, |p| p.ask_on_error = true)));
-    api.function("reason", |plan: &mut Plan, why: ImmutableString| {
+    api.changes("ordered", |plan: &mut Plan| Ok(plan.strategy = Strategy::Ordered));
+    api.changes("weighted", |plan: &mut Plan| Ok(plan.strategy = Strategy::Weighted));
+    api.changes_with("hedge", |plan: &mut Plan, ms: INT| Ok(plan.strategy = Strategy::Hedge(ms_of(ms)?)));
+    api.changes("ask_on_error", |plan: &mut Plan| Ok(plan.ask_on_error = true));
+    api.changes_with("reason", |plan: &mut Plan, why: ImmutableString| {
         meter::keep(why.len())?;
-        Ok(change(plan, |p| p.reason = why.as_str().into()))
+        Ok(plan.reason = why.as_str().into())
     });
-    api.function("sticky", |plan: &mut Plan, key: ImmutableString| {
+    api.changes_with("sticky", |plan: &mut Plan, key: ImmutableString| {
         meter::keep(key.len())?;
-        Ok(change(plan, |p| p.sticky = Some(key.as_str().to_owned())))
+        Ok(plan.sticky = Some(key.as_str().to_owned()))
     });
-    api.function("budget_nanos", |plan: &mut Plan, nanos: INT| {
-        Ok(change(plan, |p| p.budget_nanos = Some(nanos)))
-    });
-    api.function("retry_on", |plan: &mut Plan, classes: Array| {
-        let retry_on = retry_on(&classes)?;
-        Ok(change(plan, |p| p.retry_on = retry_on))
-    });
-    api.function("timeout_first_token_ms", |plan: &mut Plan, ms: INT| {
+    api.changes_with("budget_nanos", |plan: &mut Plan, nanos: INT| Ok(plan.budget_nanos = Some(nanos)));
+    api.changes_with("retry_on", |plan: &mut Plan, classes: Array| Ok(plan.retry_on = retry_on(&classes)?));
+    api.changes_with("timeout_first_token_ms", |plan: &mut Plan, ms: INT| {
         let ms = ms_of(ms)?;
-        Ok(change(plan, |p| p.steps.iter_mut().for_each(|step| step.timeout_first_token_ms = ms)))
+        Ok(plan.steps.iter_mut().for_each(|step| step.timeout_first_token_ms = ms))
     });
-    api.function("timeout_total_ms", |plan: &mut Plan, ms: INT| {
+    api.changes_with("timeout_total_ms", |plan: &mut Plan, ms: INT| {
         let ms = ms_of(ms)?;
-        Ok(change(plan, |p| p.steps.iter_mut().for_each(|step| step.timeout_total_ms = ms)))
+        Ok(plan.steps.iter_mut().for_each(|step| step.timeout_total_ms = ms))
     });
-    api.function("max_retries", |plan: &mut Plan, retries: INT| {
+    api.changes_with("max_retries", |plan: &mut Plan, retries: INT| {
         let retries = retries_of(retries)?;
-        Ok(change(plan, |p| p.steps.iter_mut().for_each(|step| step.max_retries = retries)))
+        Ok(plan.steps.iter_mut().for_each(|step| step.max_retries = retries))
     });
-    api.function("max_tokens", |plan: &mut Plan, tokens: INT| {
+    api.changes_with("max_tokens", |plan: &mut Plan, tokens: INT| {
         let tokens = tokens_of(tokens)?;
-        Ok(change(plan, |p| p.steps.iter_mut().for_each(|step| step.max_tokens = Some(tokens))))
+        Ok(plan.steps.iter_mut().for_each(|step| step.max_tokens = Some(tokens)))
     });
 }
 

@@ -1,7 +1,8 @@
 //! How the API gets into the library: each function knows whether a path may remember it (see [`crate::paths`]).
 
 use crate::api::targets::Targets;
-use crate::paths::tree::{Function, Lists, Value};
+use crate::paths::tree::{Function, Typed};
+use crate::paths::value::{Unboxed, Value};
 use crate::paths::watch::{self, Kind};
 use rhai::{Dynamic, EvalAltResult, FuncRegistration, Module, RhaiFunc, RhaiNativeFunc, Variant};
 use std::any::TypeId;
@@ -54,7 +55,7 @@ impl<'m> Api<'m> {
     where
         F: Fn(&Targets) -> Targets + Clone + Send + Sync + 'static,
     {
-        self.one(method(name), move |list| Ok(function(list)), Value::List);
+        self.makes(name, move |list: &Targets| Ok(function(list)));
     }
 
     /// A function that makes a list of two.
@@ -62,9 +63,12 @@ impl<'m> Api<'m> {
     where
         F: Fn(&Targets, &Targets) -> Targets + Clone + Send + Sync + 'static,
     {
-        let lists = Lists::Two(Box::new(function.clone()));
+        let typed = function.clone();
+        let typed = move |list: &Value, other: &Value| {
+            Some(Value::List(typed(Targets::of(list)?, Targets::of(other)?)))
+        };
         let function = move |list: &mut Targets, other: Targets| Answer::Ok(function(list, &other));
-        self.add(self.kind, method(name), function, Some(lists));
+        self.add(self.kind, method(name), function, Some(Typed::Two(Box::new(typed))));
     }
 
     /// A function that makes a list of a list and something else.
@@ -73,36 +77,48 @@ impl<'m> Api<'m> {
         T: Variant + Clone,
         F: Fn(&Targets, T) -> Answer<Targets> + Clone + Send + Sync + 'static,
     {
-        self.with(method(name), function, Value::List);
+        self.with(method(name), function, Targets::into_value);
     }
 
-    /// What a list says of itself: a function.
-    pub(crate) fn list_tells<R, F>(&mut self, name: &str, function: F)
+    /// A function that makes a value of a type that paths know of another one.
+    pub(crate) fn makes<V, R, F>(&mut self, name: &str, function: F)
     where
-        R: Variant + Clone,
-        F: Fn(&Targets) -> Answer<R> + Clone + Send + Sync + 'static,
+        V: Unboxed,
+        R: Unboxed,
+        F: Fn(&V) -> Answer<R> + Clone + Send + Sync + 'static,
     {
-        self.one(method(name), function, no_list);
+        self.one(method(name), function, R::into_value);
     }
 
-    /// The same, and a property.
-    pub(crate) fn list_has<R, F>(&mut self, name: &str, function: F)
+    /// What a value says of itself: a function.
+    pub(crate) fn tells<V, R, F>(&mut self, name: &str, function: F)
     where
+        V: Unboxed,
         R: Variant + Clone,
-        F: Fn(&Targets) -> Answer<R> + Clone + Send + Sync + 'static,
+        F: Fn(&V) -> Answer<R> + Clone + Send + Sync + 'static,
     {
-        self.one(method(name), function.clone(), no_list);
-        self.one(property(name), function, no_list);
+        self.one(method(name), function, Value::other);
     }
 
-    /// What a list says of something else.
-    pub(crate) fn list_tells_with<T, R, F>(&mut self, name: &str, function: F)
+    /// The same as a property.
+    pub(crate) fn has<V, R, F>(&mut self, name: &str, function: F)
     where
+        V: Unboxed,
+        R: Variant + Clone,
+        F: Fn(&V) -> Answer<R> + Clone + Send + Sync + 'static,
+    {
+        self.one(property(name), function, Value::other);
+    }
+
+    /// What a value says of something else.
+    pub(crate) fn tells_with<V, T, R, F>(&mut self, name: &str, function: F)
+    where
+        V: Unboxed,
         T: Variant + Clone,
         R: Variant + Clone,
-        F: Fn(&Targets, T) -> Answer<R> + Clone + Send + Sync + 'static,
+        F: Fn(&V, T) -> Answer<R> + Clone + Send + Sync + 'static,
     {
-        self.with(method(name), function, no_list);
+        self.with(method(name), function, Value::other);
     }
 
     /// `list[index]`.
@@ -112,31 +128,59 @@ impl<'m> Api<'m> {
         R: Variant + Clone,
         F: Fn(&Targets, T) -> Answer<R> + Clone + Send + Sync + 'static,
     {
-        self.with(index(), function, no_list);
+        self.with(index(), function, Value::other);
     }
 
-    fn one<R, F>(&mut self, registration: FuncRegistration, function: F, value: fn(R) -> Value)
+    /// Changes a value in place and returns it too, so that `x.y();` and `x.y()` as an answer both work. Where it fails, nothing
+    /// has changed.
+    pub(crate) fn changes<V, F>(&mut self, name: &str, function: F)
     where
-        R: Variant + Clone,
-        F: Fn(&Targets) -> Answer<R> + Clone + Send + Sync + 'static,
+        V: Unboxed,
+        F: Fn(&mut V) -> Answer<()> + Clone + Send + Sync + 'static,
     {
-        let of_list = function.clone();
-        let lists = Lists::One(Box::new(move |list| of_list(list).ok().map(value)));
-        let function = move |list: &mut Targets| function(list);
-        self.add(self.kind, registration, function, Some(lists));
+        let typed = function.clone();
+        let typed = move |value: &mut Value| typed(V::of_mut(value)?).ok();
+        let function = move |value: &mut V| function(value).map(|()| value.clone());
+        self.add(self.kind, method(name), function, Some(Typed::Builds(Box::new(typed))));
     }
 
-    fn with<T, R, F>(&mut self, registration: FuncRegistration, function: F, value: fn(R) -> Value)
+    /// The same with something else.
+    pub(crate) fn changes_with<V, T, F>(&mut self, name: &str, function: F)
     where
+        V: Unboxed,
+        T: Variant + Clone,
+        F: Fn(&mut V, T) -> Answer<()> + Clone + Send + Sync + 'static,
+    {
+        let typed = function.clone();
+        let typed =
+            move |value: &mut Value, with: &Dynamic| typed(V::of_mut(value)?, with.clone().try_cast()?).ok();
+        let function = move |value: &mut V, with: T| function(value, with).map(|()| value.clone());
+        self.add(self.kind, method(name), function, Some(Typed::BuildsWith(Box::new(typed))));
+    }
+
+    fn one<V, R, F>(&mut self, registration: FuncRegistration, function: F, value: fn(R) -> Value)
+    where
+        V: Unboxed,
+        R: Variant + Clone,
+        F: Fn(&V) -> Answer<R> + Clone + Send + Sync + 'static,
+    {
+        let typed = function.clone();
+        let typed = Typed::One(Box::new(move |of| typed(V::of(of)?).ok().map(value)));
+        self.add(self.kind, registration, move |of: &mut V| function(of), Some(typed));
+    }
+
+    fn with<V, T, R, F>(&mut self, registration: FuncRegistration, function: F, value: fn(R) -> Value)
+    where
+        V: Unboxed,
         T: Variant + Clone,
         R: Variant + Clone,
-        F: Fn(&Targets, T) -> Answer<R> + Clone + Send + Sync + 'static,
+        F: Fn(&V, T) -> Answer<R> + Clone + Send + Sync + 'static,
     {
-        let of_list = function.clone();
-        let lists =
-            Lists::With(Box::new(move |list, with| of_list(list, with.clone().try_cast()?).ok().map(value)));
-        let function = move |list: &mut Targets, with: T| function(list, with);
-        self.add(self.kind, registration, function, Some(lists));
+        let typed = function.clone();
+        let typed =
+            move |of: &Value, with: &Dynamic| typed(V::of(of)?, with.clone().try_cast()?).ok().map(value);
+        let function = move |of: &mut V, with: T| function(of, with);
+        self.add(self.kind, registration, function, Some(Typed::With(Box::new(typed))));
     }
 
     /// A property.
@@ -179,12 +223,12 @@ impl<'m> Api<'m> {
         kind: Kind,
         registration: FuncRegistration,
         function: F,
-        lists: Option<Lists>,
+        typed: Option<Typed>,
     ) where
         R: Variant + Clone,
         F: RhaiNativeFunc<A, N, X, R, true> + 'static,
     {
-        let known = |call| Arc::new(Function { call, lists });
+        let known = |call| Arc::new(Function { call, typed });
         let function = match function.into_rhai_function(true, false) {
             RhaiFunc::Pure { func, has_context, is_pure, is_volatile } => {
                 let func = Arc::new(watch::watched(kind, false, known(func)));
@@ -210,8 +254,4 @@ fn property(name: &str) -> FuncRegistration {
 
 fn index() -> FuncRegistration {
     FuncRegistration::new("index$get$").in_global_namespace()
-}
-
-fn no_list<T: Variant + Clone>(value: T) -> Value {
-    Value::Other(Dynamic::from(value))
 }

@@ -77,11 +77,15 @@ pub(super) fn register(api: &mut Api<'_>) {
 }
 
 fn access(api: &mut Api<'_>) {
-    api.list_has("len", |list| Ok(list.positions.len() as INT));
-    api.list_has("is_empty", |list| Ok(list.positions.is_empty()));
+    let (len, is_empty) =
+        (|list: &Targets| Ok(list.positions.len() as INT), |list: &Targets| Ok(list.positions.is_empty()));
+    api.tells("len", len);
+    api.has("len", len);
+    api.tells("is_empty", is_empty);
+    api.has("is_empty", is_empty);
     api.list_indexer(|list, index: INT| list.at(index));
-    api.list_tells("first", |list| list.at(0));
-    api.list_tells_with("find", |list, id: ImmutableString| {
+    api.tells("first", |list: &Targets| list.at(0));
+    api.tells_with("find", |list: &Targets, id: ImmutableString| {
         let named = |p: &&u16| list.facts.target(**p).is_some_and(|target| *target.id == *id);
         Ok(list.positions.iter().find(named).map_or(Dynamic::UNIT, |p| Dynamic::from(list.handle(*p))))
     });

@@ -13,12 +13,14 @@
 //!
 //! - `watch`: what a call under observation does, function by function.
 //! - `tree`: the paths of one script, and the walk.
+//! - `value`: what a walk holds.
 
 #[cfg(test)]
 mod prices;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tree;
+pub(crate) mod value;
 pub(crate) mod watch;
 
 use arc_swap::ArcSwapOption;
@@ -27,6 +29,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tree::{Added, Path, Tree};
+use value::Value;
 
 /// Calls that are watched, in the life of a function of a version.
 const LESSONS: u32 = 64;
@@ -38,8 +41,6 @@ const PATIENCE: u32 = 256;
 
 /// The paths of one function of a version of a script.
 pub(crate) struct Paths {
-    /// So many of its arguments differ from call to call, the first ones.
-    roots: usize,
     tree: ArcSwapOption<Tree>,
     /// Held while a path is added, never while one is followed.
     adding: Mutex<()>,
@@ -53,9 +54,8 @@ pub(crate) struct Paths {
 pub(crate) struct Panicked;
 
 impl Paths {
-    pub(crate) fn new(roots: usize) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
-            roots,
             tree: ArcSwapOption::empty(),
             adding: Mutex::new(()),
             lessons: AtomicU32::new(LESSONS),
@@ -64,11 +64,12 @@ impl Paths {
         }
     }
 
-    /// What the script answers, if a path fits. `arguments` are as before if none does.
-    pub(crate) fn follow(&self, arguments: &mut [Dynamic]) -> Option<Result<Dynamic, Panicked>> {
+    /// What the script answers, if a path fits what differs from call to call: its first arguments. They are as before if
+    /// none does.
+    pub(crate) fn follow(&self, roots: &mut Vec<Value>) -> Option<Result<Value, Panicked>> {
         let tree = self.tree.load();
-        let (tree, arguments) = (tree.as_ref()?, arguments.get_mut(..self.roots)?);
-        let walked = catch_unwind(AssertUnwindSafe(|| tree.walk(arguments)));
+        let tree = tree.as_ref()?;
+        let walked = catch_unwind(AssertUnwindSafe(|| tree.walk(roots)));
         // Read before written: where every request fits, the cores share the line.
         if matches!(walked, Ok(Some(_))) && self.misses.load(Ordering::Relaxed) > 0 {
             self.misses.store(0, Ordering::Relaxed);
@@ -76,13 +77,15 @@ impl Paths {
         walked.map_err(|_| Panicked).transpose()
     }
 
-    /// Calls the script under observation, and adds the path that it went.
+    /// Calls the script under observation, and adds the path that it went. `roots`: so many arguments differ from call to call,
+    /// the first ones.
     pub(crate) fn watch<E>(
         &self,
+        roots: usize,
         arguments: &mut [Dynamic],
         call: impl FnOnce(&mut [Dynamic]) -> Result<Dynamic, E>,
     ) -> Result<Dynamic, E> {
-        let (answer, path) = watch::watch(arguments, self.roots, call);
+        let (answer, path) = watch::watch(arguments, roots, call);
         if let Some(path) = path {
             self.learn(path);
         }

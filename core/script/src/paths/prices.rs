@@ -2,11 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use super::tests::{Asked, compiled, path_is_script};
+use super::value::Value as Walked;
 use crate::api::head::HeadHandle;
 use crate::api::money::BaseHandle;
 use crate::script::Script;
 use proptest::prelude::*;
-use rhai::Dynamic;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use weir_llm::price::Nanos;
@@ -52,11 +52,10 @@ fn ask(script: &Script, used: &Used) -> Result<Charge, String> {
 
 /// Whether a path of the script fits this call.
 fn follows(script: &Script, used: &Used) -> bool {
-    let head = Dynamic::from(HeadHandle::View(used.asked.view()));
-    let base = Dynamic::from(BaseHandle(used.base()));
-    let mut arguments = [head, used.target.into(), base, Dynamic::UNIT];
+    let head = Walked::Head(HeadHandle::View(used.asked.view()));
+    let mut roots = vec![head, Walked::Other(used.target.into()), Walked::Base(BaseHandle(used.base()))];
     crate::meter::start(&script.0.manifest().limits);
-    matches!(script.0.prices.follow(&mut arguments), Some(Ok(_)))
+    matches!(script.0.prices.follow(&mut roots), Some(Ok(_)))
 }
 
 #[test]

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+use super::value::Value as Walked;
 use crate::script::Script;
 use crate::version;
 use proptest::prelude::*;
@@ -125,9 +126,9 @@ fn follows(script: &Script, asked: &Asked) -> bool {
     let view = asked.view();
     let targets = crate::api::targets::Targets::all(&asked.candidates(), view.head());
     let head = crate::api::head::HeadHandle::View(view);
-    let mut arguments = [Dynamic::from(head), Dynamic::from(targets), Dynamic::UNIT];
+    let mut roots = vec![Walked::Head(head), Walked::List(targets)];
     crate::meter::start(&script.0.manifest().limits);
-    matches!(script.0.routes.follow(&mut arguments), Some(Ok(_)))
+    matches!(script.0.routes.follow(&mut roots), Some(Ok(_)))
 }
 
 #[test]

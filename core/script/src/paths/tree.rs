@@ -5,6 +5,7 @@ use crate::api::money::BaseHandle;
 use crate::api::plan::Abstain;
 use crate::api::target::TargetHandle;
 use crate::api::targets::{Positions, Targets};
+use crate::paths::value::{Unboxed, Value};
 use rhai::{Array, Dynamic, EvalAltResult, ImmutableString, NativeCallContext};
 use std::any::TypeId;
 use std::sync::Arc;
@@ -31,27 +32,28 @@ pub(crate) type Native = dyn Fn(Option<NativeCallContext>, &mut [&mut Dynamic]) 
 /// A function of the host, and what a path may call in its place.
 pub(crate) struct Function {
     pub(crate) call: Arc<Native>,
-    pub(crate) lists: Option<Lists>,
+    pub(crate) typed: Option<Typed>,
 }
 
-/// A function that looks at a list, without Rhai: a value of Rhai's is two boxes and a cast, and a route is a dozen lists.
-pub(crate) enum Lists {
-    /// `None` if it fails.
+/// A function as a path calls it, without Rhai. `None` if it fails, or is given what is of another type.
+pub(crate) enum Typed {
+    /// Looks at a value.
     One(Box<OfOne>),
+    /// Looks at two.
     Two(Box<OfTwo>),
-    /// With something else; `None` if it fails.
+    /// Looks at a value, with something else.
     With(Box<OfOneWith>),
+    /// Changes a value, which is what it gives.
+    Builds(Box<Building>),
+    /// The same, with something else.
+    BuildsWith(Box<BuildingWith>),
 }
 
-type OfOne = dyn Fn(&Targets) -> Option<Value> + Send + Sync;
-type OfTwo = dyn Fn(&Targets, &Targets) -> Targets + Send + Sync;
-type OfOneWith = dyn Fn(&Targets, &Dynamic) -> Option<Value> + Send + Sync;
-
-/// A value of a walk.
-pub(crate) enum Value {
-    List(Targets),
-    Other(Dynamic),
-}
+type OfOne = dyn Fn(&Value) -> Option<Value> + Send + Sync;
+type OfTwo = dyn Fn(&Value, &Value) -> Option<Value> + Send + Sync;
+type OfOneWith = dyn Fn(&Value, &Dynamic) -> Option<Value> + Send + Sync;
+type Building = dyn Fn(&mut Value) -> Option<()> + Send + Sync;
+type BuildingWith = dyn Fn(&mut Value, &Dynamic) -> Option<()> + Send + Sync;
 
 /// What a function was given.
 #[derive(Clone)]
@@ -126,15 +128,15 @@ enum Next {
 }
 
 impl Tree {
-    /// The answer of the path that fits. Without one, `arguments` are as before.
-    pub(super) fn walk(&self, arguments: &mut [Dynamic]) -> Option<Dynamic> {
-        let mut values: Vec<Value> = Vec::with_capacity(arguments.len() + self.deepest);
-        values.extend(arguments.iter_mut().map(std::mem::take).map(Value::of));
-        let answer = self.end(&mut values).and_then(|answer| values.get_mut(answer)).map(std::mem::take);
+    /// The answer of the path that fits `values`, which the call begins with. Without one they are as before.
+    pub(super) fn walk(&self, values: &mut Vec<Value>) -> Option<Value> {
+        let roots = values.len();
+        values.reserve(self.deepest);
+        let answer = self.end(values).and_then(|answer| values.get_mut(answer)).map(std::mem::take);
         if answer.is_none() {
-            arguments.iter_mut().zip(values).for_each(|(argument, value)| *argument = value.into_dynamic());
+            values.truncate(roots);
         }
-        answer.map(Value::into_dynamic)
+        answer
     }
 
     fn end(&self, values: &mut Vec<Value>) -> Option<usize> {
@@ -190,10 +192,11 @@ impl Tree {
 }
 
 impl Step {
-    /// Calls the function; `None` if it failed, and then the script is asked. `last`: the operands that Rhai's way may take.
+    /// Calls the function; `None` if it failed, and then the script is asked. `last`: the operands that it may take, since
+    /// nothing after it needs them.
     fn take(&self, values: &mut [Value], last: u32) -> Option<Value> {
-        let lists = self.function.lists.as_ref();
-        match lists.and_then(|function| function.of(&self.operands, values)) {
+        let typed = self.function.typed.as_ref();
+        match typed.and_then(|function| function.of(&self.operands, values, last & bit(0) != 0)) {
             Some(gave) => Some(gave),
             None => self.call(values, last).map(Value::of),
         }
@@ -221,8 +224,8 @@ impl Step {
             None => None,
             Some(None) => return None,
             Some(Some(Value::Other(value))) => Some(value),
-            Some(Some(Value::List(list))) => {
-                shown = Dynamic::from(list.clone());
+            Some(Some(other)) => {
+                shown = other.clone().into_dynamic();
                 Some(&mut shown)
             }
         };
@@ -243,60 +246,48 @@ impl Step {
     }
 }
 
-impl Lists {
-    /// What it gives; `None` where it fails, as Rhai's way then does too, or an operand is not of this kind.
-    fn of(&self, operands: &[Operand], values: &[Value]) -> Option<Value> {
+impl Typed {
+    /// What it gives; `None` where it fails, as Rhai's way then does too, or is given what it is not made for. `last`: the
+    /// first operand may be taken.
+    fn of(&self, operands: &[Operand], values: &mut [Value], last: bool) -> Option<Value> {
         let Some((Operand::Value(place), rest)) = operands.split_first() else { return None };
-        let list = values.get(*place)?.list()?;
-        Some(match (self, rest) {
-            (Self::One(function), []) => function(list)?,
+        match (self, rest) {
+            (Self::One(function), []) => function(values.get(*place)?),
             (Self::Two(function), [Operand::Value(other)]) => {
-                Value::List(function(list, values.get(*other)?.list()?))
+                function(values.get(*place)?, values.get(*other)?)
             }
             (Self::Two(function), [Operand::Candidates(positions)]) => {
-                Value::List(function(list, &all(values)?.with(positions.clone())))
+                let other = all(values)?.with(positions.clone());
+                function(values.get(*place)?, &Value::List(other))
             }
-            (Self::With(function), [Operand::Constant(constant)]) => function(list, constant)?,
-            (Self::With(function), [Operand::Value(other)]) => match values.get(*other)? {
-                Value::Other(other) => function(list, other)?,
-                Value::List(_) => return None,
-            },
-            _ => return None,
-        })
-    }
-}
-
-impl Value {
-    fn of(value: Dynamic) -> Self {
-        value.try_cast_result().map_or_else(Self::Other, Self::List)
-    }
-
-    fn list(&self) -> Option<&Targets> {
-        match self {
-            Self::List(list) => Some(list),
-            Self::Other(_) => None,
-        }
-    }
-
-    fn to_dynamic(&self) -> Dynamic {
-        match self {
-            Self::List(list) => Dynamic::from(list.clone()),
-            Self::Other(value) => value.clone(),
-        }
-    }
-
-    fn into_dynamic(self) -> Dynamic {
-        match self {
-            Self::List(list) => Dynamic::from(list),
-            Self::Other(value) => value,
+            (Self::With(function), [other]) => function(values.get(*place)?, other.other(values)?),
+            (Self::Builds(function), []) => built(values, *place, last, |value, _| function(value)),
+            (Self::BuildsWith(function), [other]) => {
+                built(values, *place, last, |value, values| function(value, other.other(values)?))
+            }
+            _ => None,
         }
     }
 }
 
-impl Default for Value {
-    fn default() -> Self {
-        Self::Other(Dynamic::UNIT)
+/// Changes a copy of a value, or the value itself if nothing else needs it; it is as before where that fails.
+fn built(
+    values: &mut [Value],
+    place: usize,
+    last: bool,
+    change: impl FnOnce(&mut Value, &[Value]) -> Option<()>,
+) -> Option<Value> {
+    let mut value = match last {
+        true => std::mem::take(values.get_mut(place)?),
+        false => values.get(place)?.clone(),
+    };
+    if change(&mut value, values).is_some() {
+        return Some(value);
     }
+    if last {
+        *values.get_mut(place)? = value;
+    }
+    None
 }
 
 impl Path {
@@ -333,9 +324,21 @@ impl Operand {
         }
     }
 
+    /// What is no value of the host that paths know.
+    fn other<'a>(&'a self, values: &'a [Value]) -> Option<&'a Dynamic> {
+        match self {
+            Self::Constant(value) => Some(value),
+            Self::Value(place) => match values.get(*place)? {
+                Value::Other(value) => Some(value),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     fn value(&self, values: &[Value]) -> Option<Dynamic> {
         Some(match self {
-            Self::Value(place) => values.get(*place)?.to_dynamic(),
+            Self::Value(place) => values.get(*place)?.clone().into_dynamic(),
             Self::Constant(value) => value.clone(),
             Self::Array(items) => {
                 items.iter().map(|item| item.value(values)).collect::<Option<Array>>()?.into()
@@ -359,16 +362,15 @@ impl Operand {
 
 /// Every candidate of the call.
 fn all(values: &[Value]) -> Option<&Targets> {
-    values.get(TARGETS)?.list()
+    values.get(TARGETS).and_then(Targets::of)
 }
 
 impl Gave {
     fn is(&self, value: &Value) -> bool {
         match (self, value) {
             (Self::Plain(known), Value::Other(value)) => same(known, value),
-            (Self::Plain(_), Value::List(_)) => false,
-            (Self::Native(known), Value::Other(value)) => value.type_id() == *known,
-            (Self::Native(known), Value::List(_)) => TypeId::of::<Targets>() == *known,
+            (Self::Plain(_), _) => false,
+            (Self::Native(known), value) => value.type_id() == *known,
         }
     }
 
@@ -446,11 +448,11 @@ fn same(a: &Dynamic, b: &Dynamic) -> bool {
     if a.type_id() != b.type_id() {
         return false;
     }
-    if let (Some(a), Some(b)) = (a.read_lock::<ImmutableString>(), b.read_lock::<ImmutableString>()) {
-        return *a == *b;
-    }
     if let (Ok(a), Ok(b)) = (a.as_bool(), b.as_bool()) {
         return a == b;
+    }
+    if let (Some(a), Some(b)) = (a.read_lock::<ImmutableString>(), b.read_lock::<ImmutableString>()) {
+        return *a == *b;
     }
     if let (Ok(a), Ok(b)) = (a.as_int(), b.as_int()) {
         return a == b;

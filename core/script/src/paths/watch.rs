@@ -5,7 +5,8 @@
 //! ([`Kind::Builds`]) gives it a new one. A list or a candidate without a tag comes from a loop or a closure over a list
 //! whose positions the path has written down.
 
-use super::tree::{self, Function, Gave, Lists, Native, Operand, Path, Seen, Step, Value};
+use super::tree::{self, Function, Gave, Native, Operand, Path, Seen, Step, Typed};
+use super::value::{Unboxed, Value};
 use crate::api::targets::Targets;
 use rhai::{Array, Dynamic, EvalAltResult, INT, NativeCallContext};
 use std::cell::{Cell, RefCell};
@@ -75,7 +76,7 @@ fn given(root: &mut Dynamic, place: usize) {
 static GIVEN: LazyLock<Arc<Function>> = LazyLock::new(|| {
     let call: Arc<Native> =
         Arc::new(|_, arguments| Ok(arguments.first().map_or(Dynamic::UNIT, |value| (*value).clone())));
-    Arc::new(Function { call, lists: None })
+    Arc::new(Function { call, typed: None })
 });
 
 fn tag(value: &mut Dynamic, place: usize) {
@@ -195,8 +196,8 @@ pub(crate) fn looked_at(list: &Dynamic) {
 /// A list is never anything else in a walk: Rhai's way is not taken.
 static POSITIONS: LazyLock<Arc<Function>> = LazyLock::new(|| {
     let call: Arc<Native> = Arc::new(|_, _| Ok(Dynamic::UNIT));
-    let positions = |list: &Targets| Some(Value::Other(plain(&list.positions)));
-    Arc::new(Function { call, lists: Some(Lists::One(Box::new(positions))) })
+    let positions = |list: &Value| Targets::of(list).map(|list| Value::Other(plain(&list.positions)));
+    Arc::new(Function { call, typed: Some(Typed::One(Box::new(positions))) })
 });
 
 fn plain(positions: &[u16]) -> Dynamic {
