@@ -25,16 +25,29 @@ pub(crate) fn collect(root: Value<'_>, segments: &mut Vec<Segment>) {
 }
 
 fn read_message(message: Value<'_>, segments: &mut Vec<Segment>) {
-    let text_of = |key| message.get(key).and_then(|value| value.as_str());
-    let role = text_of("role").and_then(|name| Role::parse(&name)).unwrap_or(Role::User);
-    let name = text_of("name");
+    let (mut role, mut name) = (None, None);
+    for (key, value) in message.members_raw() {
+        if key.is_text("role") {
+            role = value.as_str();
+        } else if key.is_text("name") {
+            name = value.as_str();
+        }
+    }
+    let role = role.and_then(|name| Role::parse(&name)).unwrap_or(Role::User);
     let kind = if role == Role::Tool { SegmentKind::ToolResult } else { SegmentKind::Text };
     let context = Context { role, kind, name: name.as_deref() };
     for (key, value) in message.members_raw() {
+        // What most messages have, and nothing else.
+        if key.is_text("role") {
+            continue;
+        }
+        if key.is_text("content") {
+            walk(value, "content", context, segments);
+            continue;
+        }
         let name = key.as_str().unwrap_or_default();
         match name.as_ref() {
-            "role" => {}
-            "content" | "name" => walk(value, &name, context, segments),
+            "name" => walk(value, "name", context, segments),
             "tool_calls" => {
                 let context = Context { kind: SegmentKind::ToolCall, ..context };
                 value.elements().for_each(|call| read_named(call, context, "", segments));
