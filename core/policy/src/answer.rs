@@ -55,15 +55,17 @@ pub(crate) fn plan(mut plan: Plan, candidates: &Candidates, rules: Rules<'_>) ->
     if plan.sticky.as_ref().is_some_and(|key| key.len() > MAX_LABEL_BYTES) {
         return Err(bad(format!("the sticky key is longer than {MAX_LABEL_BYTES} bytes")));
     }
-    let mut steps: Vec<Step> = Vec::with_capacity(plan.steps.len());
-    for wanted in plan.steps {
-        let wanted = step(wanted, candidates)?;
-        if steps.iter().all(|known| known.target != wanted.target) {
-            steps.push(wanted);
+    plan.steps.iter_mut().try_for_each(|wanted| step(wanted, candidates))?;
+    let mut kept = 0;
+    for at in 0..plan.steps.len() {
+        let target = plan.steps[at].target;
+        if plan.steps[..kept].iter().all(|known| known.target != target) {
+            plan.steps.swap(kept, at);
+            kept += 1;
         }
     }
-    plan.strategy = strategy(plan.strategy, &steps);
-    plan.steps = steps;
+    plan.steps.truncate(kept);
+    plan.strategy = strategy(plan.strategy, &plan.steps);
     let reason = label(&plan.reason, &rules.declares.reasons, rules.tainted);
     if reason != &*plan.reason {
         plan.reason = reason.into();
@@ -84,8 +86,8 @@ pub(crate) fn decision(
     })
 }
 
-/// A step whose target is a candidate, with clamped bounds.
-pub(crate) fn step(mut step: Step, candidates: &Candidates) -> Result<Step, Fault> {
+/// Clamps the bounds of a step, whose target must be a candidate.
+fn step(step: &mut Step, candidates: &Candidates) -> Result<(), Fault> {
     if !candidates.allowed.contains(&step.target) {
         return Err(bad(format!("target {} is not a candidate", step.target)));
     }
@@ -95,7 +97,7 @@ pub(crate) fn step(mut step: Step, candidates: &Candidates) -> Result<Step, Faul
     step.max_retries = step.max_retries.min(MAX_RETRIES);
     step.timeout_first_token_ms = step.timeout_first_token_ms.min(MAX_TIMEOUT_MS);
     step.timeout_total_ms = step.timeout_total_ms.min(MAX_TIMEOUT_MS);
-    Ok(step)
+    Ok(())
 }
 
 /// A guard's verdict with edits in order, in range, on character boundaries and apart from each other.
@@ -131,7 +133,10 @@ pub(crate) fn recovery(recovery: Recovery, candidates: &Candidates) -> Result<Re
     Ok(match recovery {
         Recovery::FollowPlan => Recovery::FollowPlan,
         Recovery::RetryAfter(ms) => Recovery::RetryAfter(ms.min(MAX_RECOVERY_WAIT_MS)),
-        Recovery::Switch(to) => Recovery::Switch(step(to, candidates)?),
+        Recovery::Switch(mut to) => {
+            step(&mut to, candidates)?;
+            Recovery::Switch(to)
+        }
         Recovery::Fail(refusal) => Recovery::Fail(deny(refusal)),
     })
 }

@@ -27,7 +27,7 @@ mod stream;
 pub use breaker::BreakerSettings;
 pub use completed::Untold;
 pub use heard::{Heard, Passed, Piece, replayed};
-pub use observer::{Call, Observer};
+pub use observer::{Call, Observer, VERDICTS};
 pub use outcome::{Attempted, GuardEnd, GuardOutcome, Redacted, Refused, RouteOutcome, Routed, TraceLine};
 pub use stage::{Bound, Canary, Shadow};
 pub use stream::{Streamed, Streams};
@@ -589,6 +589,7 @@ impl Pipeline {
         opened: bool,
         trace: &mut Trace,
     ) {
+        debug_assert!(VERDICTS.contains(&line.verdict), "{} is no verdict", line.verdict);
         if let Some(observer) = &self.observer {
             observer.asked(&Call {
                 request_id,

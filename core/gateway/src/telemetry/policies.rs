@@ -6,28 +6,11 @@ use arc_swap::ArcSwap;
 use prometheus::{Histogram, IntCounter};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use weir_policy::FaultKind;
-use weir_policy::pipeline::{Call, NOTHING_FOUND, Observer};
+use weir_policy::pipeline::{Call, NOTHING_FOUND, Observer, VERDICTS};
+use weir_policy::{FaultKind, Hook};
 
-/// Every verdict of the contract; `fault` stands for a call that gave none, [`NOT_ASKED`] and [`NOTHING_FOUND`] for one
-/// that was not made.
-const VERDICTS: [&str; 15] = [
-    "pass",
-    "edit",
-    "block",
-    "answer",
-    "plan",
-    "deny",
-    "abstain",
-    "follow-plan",
-    "retry-after",
-    "switch",
-    "fail",
-    "fault",
-    NOT_ASKED,
-    NOTHING_FOUND,
-    "other",
-];
+/// What a verdict that is none of the contract's counts as.
+const OTHER: &str = "other";
 const NOT_ASKED: &str = "breaker-open";
 /// Series of older versions of a policy are forgotten, or every edit of a script would leave some behind for ever.
 const VERSIONS_KEPT: usize = 4;
@@ -78,10 +61,10 @@ impl Policies {
 
 impl Observer for Policies {
     fn asked(&self, call: &Call<'_>) {
-        let name = CallName { policy: call.policy, version: call.digest, hook: call.hook.as_str() };
+        let name = CallName { policy: call.policy, version: call.digest, hook: call.hook };
         self.called(name, call.verdict, call.elapsed, call.fault.map(|fault| fault.kind));
         if let Some(fault) = call.fault {
-            let (policy, version, hook) = (call.policy, call.version, name.hook);
+            let (policy, version, hook) = (call.policy, call.version, call.hook.as_str());
             // A fault's message names what the engine refused; the contract keeps content out of it. The excerpt is the
             // author's source.
             tracing::warn!(
@@ -100,14 +83,14 @@ pub struct CallName<'a> {
     pub policy: &'a str,
     /// Digest of source and config.
     pub version: &'a str,
-    /// The hook's name in the WIT.
-    pub hook: &'a str,
+    /// Which hook.
+    pub hook: Hook,
 }
 
 struct PolicyMeter {
     policy: String,
     version: String,
-    hook: String,
+    hook: Hook,
     verdicts: Slots,
     duration: Histogram,
 }
@@ -117,9 +100,9 @@ impl PolicyMeter {
         Self {
             policy: name.policy.into(),
             version: name.version.into(),
-            hook: name.hook.into(),
-            verdicts: Slots::new(VERDICTS.len()),
-            duration: metrics.policy.duration.with_label_values(&[name.policy, name.hook]),
+            hook: name.hook,
+            verdicts: Slots::new(VERDICTS.len() + 1),
+            duration: metrics.policy.duration.with_label_values(&[name.policy, name.hook.as_str()]),
         }
     }
 
@@ -129,25 +112,33 @@ impl PolicyMeter {
 
     fn count(&self, metrics: &Metrics, verdict: &str, took: Duration, fault: Option<FaultKind>) {
         let verdict = if fault.is_some() { "fault" } else { verdict };
-        let slot = VERDICTS.iter().position(|known| *known == verdict).unwrap_or(VERDICTS.len() - 1);
+        let slot = VERDICTS.iter().position(|known| *known == verdict).unwrap_or(VERDICTS.len());
         self.verdicts.get(slot, || self.calls(metrics, slot)).inc();
         if verdict != NOT_ASKED && verdict != NOTHING_FOUND {
             self.duration.observe(took.as_secs_f64());
         }
         if let Some(kind) = fault {
-            metrics.policy.faults.with_label_values(&[&*self.policy, &*self.hook, kind.as_str()]).inc();
+            metrics
+                .policy
+                .faults
+                .with_label_values(&[&*self.policy, self.hook.as_str(), kind.as_str()])
+                .inc();
         }
     }
 
     fn calls(&self, metrics: &Metrics, slot: usize) -> IntCounter {
-        metrics.policy.calls.with_label_values(&[&*self.policy, &*self.version, &*self.hook, VERDICTS[slot]])
+        let verdict = VERDICTS.get(slot).copied().unwrap_or(OTHER);
+        metrics.policy.calls.with_label_values(&self.labels(verdict))
     }
 
     fn forget(&self, metrics: &Metrics) {
-        for verdict in VERDICTS {
-            let labels = [&*self.policy, &*self.version, &*self.hook, verdict];
+        for verdict in VERDICTS.into_iter().chain([OTHER]) {
             // A verdict that was never given has no series: nothing to remove.
-            metrics.policy.calls.remove_label_values(&labels).ok();
+            metrics.policy.calls.remove_label_values(&self.labels(verdict)).ok();
         }
+    }
+
+    fn labels<'a>(&'a self, verdict: &'a str) -> [&'a str; 4] {
+        [&self.policy, &self.version, self.hook.as_str(), verdict]
     }
 }

@@ -8,7 +8,7 @@ use weir_llm::neutral::Finish;
 use weir_llm::neutral::label::ModelName;
 use weir_llm::price::Nanos;
 use weir_llm::usage::Usage;
-use weir_policy::{Api, ErrorClass, FaultKind, Target};
+use weir_policy::{Api, ErrorClass, FaultKind, Hook, Target};
 
 /// Every metric with its label keys. A change here is a change of our interface: say so in the release notes.
 const GOLDEN: &str = include_str!("metrics.golden");
@@ -84,7 +84,7 @@ fn metric_names_and_label_keys_are_the_golden_ones() {
     meters.count(&Exchange { provider_cost: Some(Nanos(5)), ..exchange(&meters) });
     meters.count(&Exchange { usage: Usage { images: 2, ..Usage::default() }, ..exchange(&meters) });
     meters.show(|_| weir_policy::Live::default());
-    let name = policies::CallName { policy: "route", version: "0123456789abcdef", hook: "route" };
+    let name = policies::CallName { policy: "route", version: "0123456789abcdef", hook: Hook::Route };
     Policies::new(&metrics).called(name, "plan", Duration::from_micros(2), Some(FaultKind::Trap));
     metrics.reload(true);
     metrics.shed("in_flight");
@@ -227,7 +227,7 @@ fn old_versions_of_a_policy_leave_no_series_behind() {
     let policies = Policies::new(&metrics);
     for version in 0..20 {
         let version = format!("{version:08}-and-the-rest");
-        let name = policies::CallName { policy: "route", version: &version, hook: "route" };
+        let name = policies::CallName { policy: "route", version: &version, hook: Hook::Route };
         policies.called(name, "plan", Duration::from_micros(2), None);
         policies.called(name, "a verdict nobody knows", Duration::from_micros(2), None);
     }
@@ -240,8 +240,8 @@ fn old_versions_of_a_policy_leave_no_series_behind() {
 
 #[test]
 fn pipelines_report_their_calls() {
+    use weir_policy::Fault;
     use weir_policy::pipeline::{Call, Observer};
-    use weir_policy::{Fault, Hook};
     let metrics = Arc::new(Metrics::new().unwrap());
     let policies = Policies::new(&metrics);
     let fault = Fault::new(FaultKind::Deadline, "too slow");
@@ -258,10 +258,12 @@ fn pipelines_report_their_calls() {
     };
     policies.asked(&call);
     policies.asked(&Call { verdict: "breaker-open", elapsed: Duration::ZERO, fault: None, ..call });
+    policies.asked(&Call { verdict: "charge", hook: Hook::Price, fault: None, ..call });
     let text = metrics.render();
     for line in [
         r#"weir_policy_calls_total{hook="on-error",policy="mask",verdict="fault",version="01234567"} 1"#,
         r#"weir_policy_calls_total{hook="on-error",policy="mask",verdict="breaker-open",version="01234567"} 1"#,
+        r#"weir_policy_calls_total{hook="price",policy="mask",verdict="charge",version="01234567"} 1"#,
         r#"weir_policy_faults_total{hook="on-error",kind="deadline",policy="mask"} 1"#,
         r#"weir_policy_call_duration_seconds_count{hook="on-error",policy="mask"} 1"#,
     ] {

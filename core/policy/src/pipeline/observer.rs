@@ -10,6 +10,31 @@ pub trait Observer: Send + Sync {
     fn asked(&self, call: &Call<'_>);
 }
 
+/// What a call may come to, the usual first. `fault` stands for one that gave no answer, `breaker-open` and
+/// [`super::NOTHING_FOUND`] for one that was not made.
+pub const VERDICTS: [&str; 20] = [
+    "pass",
+    super::NOTHING_FOUND,
+    "plan",
+    "charge",
+    "quote",
+    "allow",
+    "edit",
+    "block",
+    "deny",
+    "answer",
+    "abstain",
+    "skip",
+    "stop",
+    "follow-plan",
+    "retry-after",
+    "switch",
+    "fail",
+    "done",
+    "fault",
+    "breaker-open",
+];
+
 /// One call, without content.
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {
@@ -23,8 +48,7 @@ pub struct Call<'a> {
     pub digest: &'a str,
     /// Which hook.
     pub hook: Hook,
-    /// `pass`, `edit`, `block`, `answer`, `plan`, `deny`, `abstain`, `follow-plan`, `retry-after`, `switch`, `fail`,
-    /// `fault`, `breaker-open` or [`super::NOTHING_FOUND`].
+    /// One of [`VERDICTS`].
     pub verdict: &'static str,
     /// How long it took.
     pub elapsed: Duration,

@@ -1,6 +1,7 @@
 //! The candidates of one call and their live facts, read at most once.
 
 use std::sync::{Arc, OnceLock};
+use weir_llm::price::Rate;
 use weir_llm::usage::Class;
 use weir_policy::{Candidates, Head, Live, Target};
 
@@ -48,13 +49,17 @@ impl Facts {
 
     /// Pico-dollars per token of a class; `None` if the price is not known.
     pub(super) fn rate(&self, position: u16, class: Class) -> Option<u64> {
-        self.target(position)?.rates.iter().find(|rate| rate.class == class).map(|rate| rate.pico_per_unit)
+        rate(&self.target(position)?.rates, class)
     }
 
     /// What a likely reply costs there, in pico-dollars; `None` if a price is not known.
     pub(super) fn cost(&self, position: u16) -> Option<u128> {
-        let of =
-            |class: Class, tokens: u32| Some(u128::from(self.rate(position, class)?) * u128::from(tokens));
+        let rates = &self.target(position)?.rates;
+        let of = |class: Class, tokens: u32| Some(u128::from(rate(rates, class)?) * u128::from(tokens));
         Some(of(Class::Input, self.input_tokens)? + of(Class::Output, self.output_tokens)?)
     }
+}
+
+fn rate(rates: &[Rate], class: Class) -> Option<u64> {
+    rates.iter().find(|rate| rate.class == class).map(|rate| rate.pico_per_unit)
 }

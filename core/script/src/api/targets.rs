@@ -144,8 +144,11 @@ fn live_filters(api: &mut Api<'_>) {
 fn combinations(api: &mut Api<'_>) {
     api.of_lists("or", |list, other| if list.positions.is_empty() { other.clone() } else { list.clone() });
     api.of_lists("then", |list, others| {
-        let mut all = list.clone();
-        all.positions.extend(others.positions.iter().copied().filter(|p| !list.positions.contains(p)));
+        if list.positions.is_empty() {
+            return others.clone();
+        }
+        let (mut all, known) = (list.clone(), &*list.positions);
+        all.positions.extend(others.positions.iter().copied().filter(|p| !known.contains(p)));
         all
     });
     api.of_list_with("then", |list, one: TargetHandle| {
@@ -155,7 +158,13 @@ fn combinations(api: &mut Api<'_>) {
         }
         Ok(all)
     });
-    api.of_lists("without", |list, others| list.keep(|_, _, p| !others.positions.contains(&p)));
+    api.of_lists("without", |list, others| match others.positions.is_empty() {
+        true => list.clone(),
+        false => {
+            let others = &*others.positions;
+            list.with(list.positions.iter().copied().filter(|p| !others.contains(p)).collect())
+        }
+    });
     api.of_list_with("without", |list, one: TargetHandle| Ok(list.keep(|_, _, p| one.position != p)));
     api.of_list_with("without", |list, tried: Errors| {
         Ok(list.keep(|_, facts, p| tried.0.iter().all(|error| error.target != facts.index(p))))
