@@ -3,13 +3,14 @@
 //!
 //! A sign is read off a pattern's syntax tree: every match has a match of each part that is not optional, and a part begins
 //! with one of a few literals or is passed over. The rarest such set is the pattern's sign. Of a literal its rarest few bytes
-//! are searched for (of `npm_` the last three: few words end in `pm_`), and the others compared where those stand.
+//! are searched for (of `npm_` the last three: few words end in `pm_`), and the others compared where those stand. Where a byte is
+//! the sign, it is counted what the pattern needs besides: of a card number thirteen digits, of an address three dots.
 
 use aho_corasick::{AhoCorasick, Input, MatchKind};
 use memchr::memchr;
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::literal::Extractor;
-use regex_syntax::hir::{Hir, HirKind};
+use regex_syntax::hir::{Class, ClassBytesRange, ClassUnicodeRange, Hir, HirKind};
 use std::collections::BTreeMap;
 
 /// So many patterns are searched for one by one; more together, with one automaton.
@@ -27,6 +28,8 @@ const TOGETHER: usize = 8;
 const DEPTH: usize = 8;
 /// Ranges of all bytes that are signs which are looked for one by one; of more, each byte of the text is looked at once.
 const RANGES: usize = 16;
+/// Ranges of which a pattern is known to need some.
+const NEEDS: usize = 4;
 /// Bytes of a text that are looked at together.
 const BLOCK: usize = 32;
 /// Hits of literals that say nothing new until all patterns are taken for possible: each hit begins a search anew. So many of
@@ -39,7 +42,7 @@ pub(super) struct Signs {
     cores: Option<AhoCorasick>,
     /// By core.
     literals: Vec<Vec<Literal>>,
-    bytes: Vec<(ByteSet, Vec<usize>)>,
+    bytes: Vec<(ByteSet, Vec<Byte>)>,
     /// How many ranges these are.
     ranges: usize,
     /// Patterns without a sign, which are always possible.
@@ -52,6 +55,20 @@ struct Literal {
     text: Vec<u8>,
     core: usize,
     pattern: usize,
+}
+
+/// A pattern that has a byte for its sign, and what a match of it has besides.
+#[derive(Debug)]
+struct Byte {
+    pattern: usize,
+    needs: Vec<Need>,
+}
+
+/// So many bytes of a range at least.
+#[derive(Debug, PartialEq)]
+struct Need {
+    range: (u8, u8),
+    least: usize,
 }
 
 /// Which patterns may match in a text: no others do.
@@ -95,7 +112,8 @@ impl Signs {
         let mut this =
             Self { cores: None, literals: Vec::new(), bytes: Vec::new(), ranges: 0, without: Vec::new() };
         for (pattern, text) in patterns.enumerate() {
-            match parser.build().parse(text).ok().and_then(|hir| Sign::of(&hir)) {
+            let hir = parser.build().parse(text).ok();
+            match hir.as_ref().and_then(Sign::of) {
                 Some(Sign::Literals(list)) => {
                     for text in list {
                         let core = core(&text);
@@ -103,10 +121,13 @@ impl Signs {
                         of_core.push(Literal { text, core, pattern });
                     }
                 }
-                Some(Sign::Bytes(set)) => match this.bytes.iter_mut().find(|(known, _)| *known == set) {
-                    Some((_, of)) => of.push(pattern),
-                    None => this.bytes.push((set, vec![pattern])),
-                },
+                Some(Sign::Bytes(set)) => {
+                    let byte = Byte { pattern, needs: hir.as_ref().map(Need::of).unwrap_or_default() };
+                    match this.bytes.iter_mut().find(|(known, _)| *known == set) {
+                        Some((_, of)) => of.push(byte),
+                        None => this.bytes.push((set, vec![byte])),
+                    }
+                }
                 None => this.without.push(pattern),
             }
         }
@@ -136,7 +157,9 @@ impl Signs {
                 return possible;
             }
             if seen.as_ref().map_or_else(|| set.is_in(text.as_bytes()), |seen| set.is_among(seen)) {
-                patterns.iter().for_each(|&pattern| _ = possible.add(pattern));
+                let able =
+                    patterns.iter().filter(|byte| byte.needs.iter().all(|need| need.is_met(text.as_bytes())));
+                able.for_each(|byte| _ = possible.add(byte.pattern));
             }
         }
         if let Some(cores) = &self.cores {
@@ -174,6 +197,53 @@ impl Literal {
     fn is_at(&self, core: usize, text: &str) -> bool {
         let rest = core.checked_sub(self.core).and_then(|start| text.as_bytes().get(start..));
         rest.is_some_and(|rest| rest.starts_with(&self.text))
+    }
+}
+
+impl Need {
+    /// Ranges of which a pattern may need some: capitals, digits, and each sign by itself.
+    fn of(hir: &Hir) -> Vec<Self> {
+        let signs = (b'!'..=b'~').filter(u8::is_ascii_punctuation).map(|byte| (byte, byte));
+        let ranges = [(b'A', b'Z')].into_iter().chain(signs).chain([(b'0', b'9')]);
+        let needs = ranges.map(|range| Self { range, least: least(hir, range) });
+        needs.filter(|need| need.least > 0).take(NEEDS).collect()
+    }
+
+    fn is_met(&self, text: &[u8]) -> bool {
+        let (first, last) = self.range;
+        let is = |byte: &u8| byte.wrapping_sub(first) <= last - first;
+        let mut left = self.least;
+        text.chunks(BLOCK).any(|block| {
+            left = left.saturating_sub(block.iter().map(|byte| usize::from(is(byte))).sum());
+            left == 0
+        })
+    }
+}
+
+/// How many bytes of a range every match has at least.
+fn least(hir: &Hir, range @ (first, last): (u8, u8)) -> usize {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => 0,
+        HirKind::Literal(literal) => literal.0.iter().filter(|byte| (first..=last).contains(*byte)).count(),
+        HirKind::Class(Class::Unicode(class)) => {
+            let within =
+                |range: &ClassUnicodeRange| range.start() >= first.into() && range.end() <= last.into();
+            usize::from(class.ranges().iter().all(within))
+        }
+        HirKind::Class(Class::Bytes(class)) => {
+            let within = |range: &ClassBytesRange| range.start() >= first && range.end() <= last;
+            usize::from(class.ranges().iter().all(within))
+        }
+        HirKind::Repetition(repetition) => {
+            least(&repetition.sub, range).saturating_mul(repetition.min.try_into().unwrap_or(usize::MAX))
+        }
+        HirKind::Capture(capture) => least(&capture.sub, range),
+        HirKind::Concat(parts) => {
+            parts.iter().fold(0, |all: usize, part| all.saturating_add(least(part, range)))
+        }
+        HirKind::Alternation(branches) => {
+            branches.iter().map(|branch| least(branch, range)).min().unwrap_or(0)
+        }
     }
 }
 
@@ -396,6 +466,25 @@ mod tests {
         assert_eq!(sign("gh[po]_[A-Za-z0-9]{36,}"), literals(&["gho_", "ghp_"]));
         assert_eq!(sign("[a-z]+"), None, "any text has letters, and so many are not told apart");
         assert_eq!(sign("x?"), None, "the empty text matches");
+    }
+
+    #[test]
+    fn what_a_pattern_needs_is_counted() {
+        let needs = |pattern: &str| {
+            let hir = ParserBuilder::new().build().parse(pattern).expect("parses");
+            Need::of(&hir).into_iter().map(|need| (need.range.0, need.least)).collect::<Vec<_>>()
+        };
+        assert_eq!(needs("(?:[0-9]{1,3}\\.){3}[0-9]{1,3}"), [(b'.', 3), (b'0', 4)]);
+        assert_eq!(needs(PATTERNS[1]), [(b'0', 13)]);
+        assert_eq!(needs(PATTERNS[2]), [(b'A', 2), (b'0', 2)]);
+        assert_eq!(needs("[0-9]{3}|x[1-9]7?"), [(b'0', 1)]);
+        assert_eq!(needs("[0-9A-Z]+[[:punct:]]"), []);
+        let signs = |pattern: &'static str| Signs::of(std::iter::once(pattern), false, 64);
+        let address = signs("(?:[0-9]{1,3}\\.){3}[0-9]{1,3}");
+        assert!(!possible(&address, 0, "1.2.34, and no more") && possible(&address, 0, "1.2.3.4"));
+        let card = signs(PATTERNS[1]);
+        let spread = format!("{}7", "1 ".repeat(12));
+        assert!(possible(&card, 0, &spread) && !possible(&card, 0, &spread[2..]));
     }
 
     #[test]
