@@ -128,7 +128,7 @@ impl Telemetry {
             exporter,
             traces: options.otlp.as_ref().is_some_and(|otlp| otlp.traces),
             share: options.otlp.as_ref().map_or(0.0, |otlp| otlp.share),
-            policies: Arc::new(Policies::new(&metrics)),
+            policies: Policies::new(&metrics),
             access: options.access,
             sink: writer.sink(),
             writer: Mutex::new(Some(writer)),

@@ -27,7 +27,7 @@ mod stream;
 pub use breaker::BreakerSettings;
 pub use completed::Untold;
 pub use heard::{Heard, Passed, Piece, replayed};
-pub use observer::{Call, Observer, VERDICTS};
+pub use observer::{Call, Observer, Seat, Seated, VERDICTS};
 pub use outcome::{Attempted, GuardEnd, GuardOutcome, Redacted, Refused, RouteOutcome, Routed, TraceLine};
 pub use stage::{Bound, Canary, Shadow};
 pub use stream::{Streamed, Streams};
@@ -135,7 +135,6 @@ pub struct Pipeline {
     stages: [Vec<Stage>; Hook::ALL.len()],
     policies: Vec<Arc<dyn Policy>>,
     digest: String,
-    observer: Option<Arc<dyn Observer>>,
     clock: Clock,
 }
 
@@ -162,13 +161,13 @@ impl Pipeline {
             bound.filter_map(|(id, bound)| Stage::new(PolicyId(id), bound, hook, breaker, now)).collect()
         });
         let policies = bound.into_iter().map(|bound| bound.policy).collect();
-        Ok(Self { stages, policies, digest, observer: None, clock })
+        Ok(Self { stages, policies, digest, clock })
     }
 
     /// Tells an observer of every call.
     #[must_use]
-    pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
-        self.observer = Some(observer);
+    pub fn observed_by(mut self, observer: &Arc<dyn Observer>) -> Self {
+        self.stages.iter_mut().flatten().for_each(|stage| stage.seat(observer));
         self
     }
 
@@ -425,8 +424,7 @@ impl Pipeline {
         for stage in stages {
             let version = stage.version(view.head());
             let Some(leave) = version.breaker.ask(|| (self.clock)()) else {
-                self.note(
-                    stage,
+                Self::note(
                     (version, request_id),
                     stage.line(version, "breaker-open", Duration::ZERO),
                     false,
@@ -452,7 +450,7 @@ impl Pipeline {
                         fault: Some(Box::new(fault)),
                         ..stage.line(version, "fault", Duration::ZERO)
                     };
-                    self.note(stage, (version, request_id), line, opened, trace);
+                    Self::note((version, request_id), line, opened, trace);
                     stage.give_way(mode)?;
                 }
             }
@@ -464,11 +462,8 @@ impl Pipeline {
     pub fn streamed(&self, streamed: Streamed, trace: &mut Trace) {
         for end in streamed.ends {
             let stage = self.of(end.line.hook).iter().find(|stage| stage.id == end.ticket.id);
-            let version = stage.and_then(|stage| {
-                let found = stage.versions().find(|version| version.policy.digest() == &*end.ticket.digest);
-                found.map(|version| (stage, version))
-            });
-            let Some((stage, version)) = version else { continue };
+            let of = |version: &&Version| version.policy.digest() == &*end.ticket.digest;
+            let Some(version) = stage.and_then(|stage| stage.versions().find(of)) else { continue };
             let opened = match &end.line.fault {
                 Some(fault) => {
                     Stage::breaks(fault) && version.breaker.failed(end.ticket.leave, (self.clock)())
@@ -478,7 +473,7 @@ impl Pipeline {
                     false
                 }
             };
-            self.note(stage, (version, Some(&streamed.request_id)), end.line, opened, trace);
+            Self::note((version, Some(&streamed.request_id)), end.line, opened, trace);
         }
     }
 
@@ -545,11 +540,11 @@ impl Pipeline {
             if let Some(shadow) = &stage.shadow {
                 shadow.asked(question, &Ok(pass.clone()), line.elapsed);
             }
-            self.note(stage, of, line, false, trace);
+            Self::note(of, line, false, trace);
             return check(context, pass).map_err(|_| version.failure);
         }
         let Some(leave) = version.breaker.ask(|| (self.clock)()) else {
-            self.note(stage, of, stage.line(version, "breaker-open", Duration::ZERO), false, trace);
+            Self::note(of, stage.line(version, "breaker-open", Duration::ZERO), false, trace);
             return Err(version.failure);
         };
         let shadowed = stage.shadow.as_ref().map(|shadow| (shadow, question.clone()));
@@ -577,26 +572,20 @@ impl Pipeline {
                 (Err(mode), opened)
             }
         };
-        self.note(stage, of, line, opened, trace);
+        Self::note(of, line, opened, trace);
         checked
     }
 
     fn note(
-        &self,
-        stage: &Stage,
         (version, request_id): (&Version, Option<&str>),
         line: TraceLine,
         opened: bool,
         trace: &mut Trace,
     ) {
         debug_assert!(VERDICTS.contains(&line.verdict), "{} is no verdict", line.verdict);
-        if let Some(observer) = &self.observer {
-            observer.asked(&Call {
+        if let Some(seat) = &version.seat {
+            seat.asked(&Call {
                 request_id,
-                policy: &stage.name,
-                version: &version.version,
-                digest: version.policy.digest(),
-                hook: stage.hook,
                 verdict: line.verdict,
                 elapsed: line.elapsed,
                 fault: line.fault.as_deref(),
@@ -622,7 +611,6 @@ impl Default for Pipeline {
             stages: Hook::ALL.map(|_| Vec::new()),
             policies: Vec::new(),
             digest: digest(&[]),
-            observer: None,
             clock: Arc::new(Instant::now),
         }
     }

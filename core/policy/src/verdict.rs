@@ -142,6 +142,11 @@ impl GuardVerdict {
     pub const fn pass() -> Self {
         Self { outcome: Guarded::Pass, findings: Vec::new(), tags: Vec::new() }
     }
+
+    /// Whether that is all.
+    pub(crate) const fn is_bare_pass(&self) -> bool {
+        matches!(self.outcome, Guarded::Pass) && self.findings.is_empty() && self.tags.is_empty()
+    }
 }
 
 /// Which failures before commit move on to the next step.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use weir_policy::manifest::Hook;
 use weir_policy::pipeline::{
-    Bound, BreakerSettings, Call, Canary, GuardEnd, Observer, Pipeline, Routed, Shadow,
+    Bound, BreakerSettings, Call, Canary, GuardEnd, Observer, Pipeline, Routed, Seat, Seated, Shadow,
 };
 use weir_policy::verdict::{
     Decision, Deny, Edit, ErrorClass, Finding, GuardVerdict, Guarded, Plan, Recovery, Replacement, Severity,
@@ -458,18 +458,22 @@ fn the_digest_tells_order_and_bindings_apart() {
 fn the_observer_is_told_of_every_call() {
     #[derive(Default)]
     struct Notes(Mutex<Vec<String>>);
+    struct Noted(Arc<Notes>, String);
     impl Observer for Notes {
+        fn seat(self: Arc<Self>, of: Seated<'_>) -> Arc<dyn Seat> {
+            Arc::new(Noted(self, format!("{}@{} {}", of.policy, of.version, of.hook.as_str())))
+        }
+    }
+    impl Seat for Noted {
         fn asked(&self, call: &Call<'_>) {
             let fault = call.fault.map(|f| f.kind.as_str()).unwrap_or_default();
-            let note =
-                format!("{}@{} {} {} {fault}", call.policy, call.version, call.hook.as_str(), call.verdict);
-            self.0.lock().unwrap().push(note);
+            self.0.0.lock().unwrap().push(format!("{} {} {fault}", self.1, call.verdict));
         }
     }
     let notes = Arc::new(Notes::default());
     let broken = Fake::new("r", "hooks: [route]\non_failure: open").route(|_, _| Err(trap())).bind();
     let pipeline = Pipeline::new(vec![broken, router("s", Decision::Abstain)]).unwrap();
     let observer: Arc<dyn Observer> = notes.clone();
-    let _ = pipeline.observed_by(observer).route_now(&view(&["x"]), &candidates());
+    let _ = pipeline.observed_by(&observer).route_now(&view(&["x"]), &candidates());
     assert_eq!(*notes.0.lock().unwrap(), ["r@1 route fault trap", "s@1 route abstain "]);
 }

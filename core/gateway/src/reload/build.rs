@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use weir_llm::catalogue::Catalogue;
 use weir_llm::price::{OPERATOR, Prices};
+use weir_policy::pipeline::Observer;
 use weir_policy::{LiveFacts, Pipeline, Plan, Retention, Step, Strategy, Target, TargetTable};
 
 /// Why no snapshot was built: everything that is wrong, one line each.
@@ -204,8 +205,8 @@ impl Builder {
     }
 
     fn pipeline(&self, config: &Config, old: Option<&Snapshot>, units: &Units) -> Result<Pipeline, Refused> {
-        let observer = Arc::clone(self.ship.watcher());
-        let built = Pipeline::new(ship::bound(config, units)).map(|pipeline| pipeline.observed_by(observer));
+        let observer: Arc<dyn Observer> = Arc::clone(self.ship.watcher()) as _;
+        let built = Pipeline::new(ship::bound(config, units)).map(|pipeline| pipeline.observed_by(&observer));
         let pipeline = built.map_err(|error| Refused::because(error.to_string()))?;
         Ok(match old {
             Some(old) => pipeline.keep_breakers_of(&old.pipeline),

@@ -2,18 +2,34 @@
 //! it since there is a canary.
 
 use super::report::percent_text;
-use crate::telemetry::policies::Policies;
+use crate::telemetry::policies::{Counted, Policies};
 use arc_swap::ArcSwap;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use weir_policy::pipeline::{Call, NOTHING_FOUND, Observer};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use weir_policy::pipeline::{Call, NOTHING_FOUND, Observer, Seat, Seated};
 
-/// Passes every call on to the metrics, counts those of watched versions, and says whose breaker opens.
+/// Gives each version that decides its seat: its calls go to the metrics and to the tallies that watch it, and whose breaker
+/// opens is said here.
 pub struct Watcher {
     metrics: Arc<Policies>,
-    watched: ArcSwap<Vec<Arc<Tally>>>,
+    /// Held when a pipeline is built and when it is swapped in, never by a call.
+    watched: Mutex<Watched>,
     tripped: Mutex<Vec<Tripped>>,
+}
+
+#[derive(Default)]
+struct Watched {
+    tallies: Vec<Arc<Tally>>,
+    seats: Vec<Weak<Watching>>,
+}
+
+/// The seat of a version at a hook.
+struct Watching {
+    watcher: Arc<Watcher>,
+    metrics: Counted,
+    of: Tripped,
+    tallies: ArcSwap<Vec<Arc<Tally>>>,
 }
 
 /// A version whose breaker opened.
@@ -44,12 +60,18 @@ pub struct Tally {
 impl Watcher {
     /// Watches nobody yet.
     pub fn new(metrics: Arc<Policies>) -> Self {
-        Self { metrics, watched: ArcSwap::default(), tripped: Mutex::default() }
+        Self { metrics, watched: Mutex::default(), tripped: Mutex::default() }
     }
 
     /// Watches these, and no others.
     pub fn watch(&self, tallies: Vec<Arc<Tally>>) {
-        self.watched.store(Arc::new(tallies));
+        let mut watched = self.watched();
+        watched.tallies = tallies;
+        watched.seats.iter().filter_map(Weak::upgrade).for_each(|seat| seat.watch(&watched.tallies));
+    }
+
+    fn watched(&self) -> MutexGuard<'_, Watched> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes that a breaker opened, until somebody looks.
@@ -73,17 +95,34 @@ impl Watcher {
 }
 
 impl Observer for Watcher {
+    fn seat(self: Arc<Self>, of: Seated<'_>) -> Arc<dyn Seat> {
+        let metrics = self.metrics.seat(of);
+        let (policy, digest) = (of.policy.to_owned(), of.digest.to_owned());
+        let of = Tripped { policy, digest, hook: of.hook.as_str() };
+        let seat =
+            Arc::new(Watching { watcher: Arc::clone(&self), metrics, of, tallies: ArcSwap::default() });
+        let mut watched = self.watched();
+        seat.watch(&watched.tallies);
+        watched.seats.retain(|seat| seat.strong_count() > 0);
+        watched.seats.push(Arc::downgrade(&seat));
+        seat
+    }
+}
+
+impl Watching {
+    /// Counts for those of them that are about this version.
+    fn watch(&self, tallies: &[Arc<Tally>]) {
+        let mine = tallies.iter().filter(|tally| tally.is(&self.of)).cloned().collect();
+        self.tallies.store(Arc::new(mine));
+    }
+}
+
+impl Seat for Watching {
     fn asked(&self, call: &Call<'_>) {
         self.metrics.asked(call);
-        for tally in self.watched.load().iter().filter(|tally| tally.is(call)) {
-            tally.count(call);
-        }
+        self.tallies.load().iter().for_each(|tally| tally.count(call));
         if call.breaker_opened {
-            self.trip(Tripped {
-                policy: call.policy.to_owned(),
-                digest: call.digest.to_owned(),
-                hook: call.hook.as_str(),
-            });
+            self.watcher.trip(self.of.clone());
         }
     }
 }
@@ -94,8 +133,8 @@ impl Tally {
         Arc::new(Self { policy: policy.to_owned(), digests, ..Self::default() })
     }
 
-    fn is(&self, call: &Call<'_>) -> bool {
-        self.policy == call.policy && self.digests.iter().any(|digest| digest == call.digest)
+    fn is(&self, version: &Tripped) -> bool {
+        self.policy == version.policy && self.digests.contains(&version.digest)
     }
 
     fn count(&self, call: &Call<'_>) {

@@ -107,7 +107,7 @@ impl Yard {
         let pipeline = Pipeline::new(super::bound(&self.config, &units)).unwrap();
         self.ship.remember(&units).unwrap();
         self.pipeline =
-            pipeline.observed_by(Arc::clone(self.ship.watcher()) as _).keep_breakers_of(&self.pipeline);
+            pipeline.observed_by(&(Arc::clone(self.ship.watcher()) as _)).keep_breakers_of(&self.pipeline);
         self.ship.adopt(units);
     }
 
@@ -124,7 +124,7 @@ fn fresh(data: &Path) -> Ship {
     let options = weir_wasm::Options { cache_dir: None, mac_key: [0; 32], max_instances: 4 };
     let compiled = Compiled::new(weir_wasm::Engine::new(options).unwrap());
     let metrics = Arc::new(Metrics::new().unwrap());
-    Ship::new(data, compiled, Arc::new(Watcher::new(Arc::new(Policies::new(&metrics)))))
+    Ship::new(data, compiled, Arc::new(Watcher::new(Policies::new(&metrics))))
 }
 
 fn push(text: &str, options: ShipOptions) -> Order {

@@ -1,12 +1,11 @@
-//! Metrics of policy calls: found by comparing a handful of names, not by hashing labels.
+//! Metrics of policy calls: found when a version is called for the first time.
 
 use super::meters::Slots;
 use super::metrics::Metrics;
-use arc_swap::ArcSwap;
 use prometheus::{Histogram, IntCounter};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
-use weir_policy::pipeline::{Call, NOTHING_FOUND, Observer, VERDICTS};
+use weir_policy::pipeline::{Call, NOTHING_FOUND, Seat, Seated, VERDICTS};
 use weir_policy::{FaultKind, Hook};
 
 /// What a verdict that is none of the contract's counts as.
@@ -18,53 +17,65 @@ const VERSIONS_KEPT: usize = 4;
 /// Counts calls by policy, version, hook and verdict.
 pub struct Policies {
     metrics: Arc<Metrics>,
-    known: ArcSwap<Vec<Arc<PolicyMeter>>>,
-    adding: Mutex<()>,
+    /// Held when a version is called for the first time, never by a later call.
+    known: Mutex<Vec<Arc<PolicyMeter>>>,
+}
+
+/// The seat of a version at a hook. Its series appear with its first call: a version that is never asked pushes none out.
+pub struct Counted {
+    policies: Arc<Policies>,
+    name: Name,
+    version: String,
+    meter: OnceLock<Arc<PolicyMeter>>,
+}
+
+/// What is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Name {
+    policy: String,
+    /// The first eight characters of the digest of source and config.
+    digest: String,
+    hook: Hook,
 }
 
 impl Policies {
     /// Nothing counted yet.
-    pub fn new(metrics: &Arc<Metrics>) -> Self {
-        Self { metrics: Arc::clone(metrics), known: ArcSwap::default(), adding: Mutex::default() }
+    pub fn new(metrics: &Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self { metrics: Arc::clone(metrics), known: Mutex::default() })
     }
 
-    /// Counts one call. `version` is the digest; its first eight characters become the label. `verdict` is the name of
-    /// the WIT case; an unknown one counts as `other`, and a fault as `fault` whatever it says.
-    pub fn called(&self, name: CallName<'_>, verdict: &str, took: Duration, fault: Option<FaultKind>) {
-        let name = CallName { version: name.version.get(..8).unwrap_or(name.version), ..name };
-        let known = self.known.load();
-        let Some(meter) = known.iter().find(|meter| meter.is(name)) else {
-            drop(known);
-            return self.add(name).count(&self.metrics, verdict, took, fault);
-        };
-        meter.count(&self.metrics, verdict, took, fault);
+    /// The seat of a version.
+    pub fn seat(self: &Arc<Self>, of: Seated<'_>) -> Counted {
+        let digest = of.digest.get(..8).unwrap_or(of.digest).to_owned();
+        let name = Name { policy: of.policy.to_owned(), digest, hook: of.hook };
+        let version = of.version.to_owned();
+        Counted { policies: Arc::clone(self), name, version, meter: OnceLock::new() }
     }
 
-    fn add(&self, name: CallName<'_>) -> Arc<PolicyMeter> {
-        let _one_at_a_time = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut known = Vec::clone(&self.known.load());
-        if let Some(meter) = known.iter().find(|meter| meter.is(name)) {
+    fn meter(&self, name: &Name) -> Arc<PolicyMeter> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(meter) = known.iter().find(|meter| meter.name == *name) {
             return Arc::clone(meter);
         }
-        let same = |meter: &Arc<PolicyMeter>| meter.policy == name.policy && meter.hook == name.hook;
+        let same =
+            |meter: &Arc<PolicyMeter>| meter.name.policy == name.policy && meter.name.hook == name.hook;
         if known.iter().filter(|meter| same(meter)).count() >= VERSIONS_KEPT
             && let Some(oldest) = known.iter().position(same)
         {
             known.remove(oldest).forget(&self.metrics);
         }
-        let meter = Arc::new(PolicyMeter::new(&self.metrics, name));
+        let meter = Arc::new(PolicyMeter::new(&self.metrics, name.clone()));
         known.push(Arc::clone(&meter));
-        self.known.store(Arc::new(known));
         meter
     }
 }
 
-impl Observer for Policies {
+impl Seat for Counted {
     fn asked(&self, call: &Call<'_>) {
-        let name = CallName { policy: call.policy, version: call.digest, hook: call.hook };
-        self.called(name, call.verdict, call.elapsed, call.fault.map(|fault| fault.kind));
+        let meter = self.meter.get_or_init(|| self.policies.meter(&self.name));
+        meter.count(&self.policies.metrics, call.verdict, call.elapsed, call.fault.map(|fault| fault.kind));
         if let Some(fault) = call.fault {
-            let (policy, version, hook) = (call.policy, call.version, call.hook.as_str());
+            let (policy, version, hook) = (&*self.name.policy, &*self.version, self.name.hook.as_str());
             // A fault's message names what the engine refused; the contract keeps content out of it. The excerpt is the
             // author's source.
             tracing::warn!(
@@ -76,38 +87,16 @@ impl Observer for Policies {
     }
 }
 
-/// What was called.
-#[derive(Debug, Clone, Copy)]
-pub struct CallName<'a> {
-    /// The policy's name, from its manifest.
-    pub policy: &'a str,
-    /// Digest of source and config.
-    pub version: &'a str,
-    /// Which hook.
-    pub hook: Hook,
-}
-
 struct PolicyMeter {
-    policy: String,
-    version: String,
-    hook: Hook,
+    name: Name,
     verdicts: Slots,
     duration: Histogram,
 }
 
 impl PolicyMeter {
-    fn new(metrics: &Metrics, name: CallName<'_>) -> Self {
-        Self {
-            policy: name.policy.into(),
-            version: name.version.into(),
-            hook: name.hook,
-            verdicts: Slots::new(VERDICTS.len() + 1),
-            duration: metrics.policy.duration.with_label_values(&[name.policy, name.hook.as_str()]),
-        }
-    }
-
-    fn is(&self, name: CallName<'_>) -> bool {
-        self.hook == name.hook && self.version == name.version && self.policy == name.policy
+    fn new(metrics: &Metrics, name: Name) -> Self {
+        let duration = metrics.policy.duration.with_label_values(&[&*name.policy, name.hook.as_str()]);
+        Self { name, verdicts: Slots::new(VERDICTS.len() + 1), duration }
     }
 
     fn count(&self, metrics: &Metrics, verdict: &str, took: Duration, fault: Option<FaultKind>) {
@@ -121,7 +110,7 @@ impl PolicyMeter {
             metrics
                 .policy
                 .faults
-                .with_label_values(&[&*self.policy, self.hook.as_str(), kind.as_str()])
+                .with_label_values(&[&*self.name.policy, self.name.hook.as_str(), kind.as_str()])
                 .inc();
         }
     }
@@ -139,6 +128,6 @@ impl PolicyMeter {
     }
 
     fn labels<'a>(&'a self, verdict: &'a str) -> [&'a str; 4] {
-        [&self.policy, &self.version, self.hook.as_str(), verdict]
+        [&self.name.policy, &self.name.digest, self.name.hook.as_str(), verdict]
     }
 }

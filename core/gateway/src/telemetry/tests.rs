@@ -8,7 +8,8 @@ use weir_llm::neutral::Finish;
 use weir_llm::neutral::label::ModelName;
 use weir_llm::price::Nanos;
 use weir_llm::usage::Usage;
-use weir_policy::{Api, ErrorClass, FaultKind, Hook, Target};
+use weir_policy::pipeline::{Call, Seat, Seated};
+use weir_policy::{Api, ErrorClass, Fault, FaultKind, Hook, Target};
 
 /// Every metric with its label keys. A change here is a change of our interface: say so in the release notes.
 const GOLDEN: &str = include_str!("metrics.golden");
@@ -84,8 +85,9 @@ fn metric_names_and_label_keys_are_the_golden_ones() {
     meters.count(&Exchange { provider_cost: Some(Nanos(5)), ..exchange(&meters) });
     meters.count(&Exchange { usage: Usage { images: 2, ..Usage::default() }, ..exchange(&meters) });
     meters.show(|_| weir_policy::Live::default());
-    let name = policies::CallName { policy: "route", version: "0123456789abcdef", hook: Hook::Route };
-    Policies::new(&metrics).called(name, "plan", Duration::from_micros(2), Some(FaultKind::Trap));
+    let fault = Fault::new(FaultKind::Trap, "it trapped");
+    let seated = Seated { policy: "route", version: "1.0.0", digest: "0123456789abcdef", hook: Hook::Route };
+    Policies::new(&metrics).seat(seated).asked(&Call { fault: Some(&fault), ..call("plan") });
     metrics.reload(true);
     metrics.shed("in_flight");
     metrics.recovered.with_label_values(&["wal"]).inc();
@@ -221,15 +223,21 @@ fn a_histogram_that_somebody_else_keeps_is_shown() {
     }
 }
 
+fn call(verdict: &'static str) -> Call<'static> {
+    let elapsed = Duration::from_micros(2);
+    Call { request_id: Some("req_1"), verdict, elapsed, fault: None, breaker_opened: false }
+}
+
 #[test]
 fn old_versions_of_a_policy_leave_no_series_behind() {
     let metrics = Arc::new(Metrics::new().unwrap());
     let policies = Policies::new(&metrics);
     for version in 0..20 {
         let version = format!("{version:08}-and-the-rest");
-        let name = policies::CallName { policy: "route", version: &version, hook: Hook::Route };
-        policies.called(name, "plan", Duration::from_micros(2), None);
-        policies.called(name, "a verdict nobody knows", Duration::from_micros(2), None);
+        let seated = Seated { policy: "route", version: "1.0.0", digest: &version, hook: Hook::Route };
+        let seat = policies.seat(seated);
+        seat.asked(&call("plan"));
+        seat.asked(&call("a verdict nobody knows"));
     }
     let text = metrics.render();
     let calls: Vec<_> = text.lines().filter(|line| line.starts_with("weir_policy_calls_total")).collect();
@@ -240,25 +248,14 @@ fn old_versions_of_a_policy_leave_no_series_behind() {
 
 #[test]
 fn pipelines_report_their_calls() {
-    use weir_policy::Fault;
-    use weir_policy::pipeline::{Call, Observer};
     let metrics = Arc::new(Metrics::new().unwrap());
     let policies = Policies::new(&metrics);
     let fault = Fault::new(FaultKind::Deadline, "too slow");
-    let call = Call {
-        request_id: Some("req_1"),
-        policy: "mask",
-        version: "1.2.0",
-        digest: "0123456789abcdef",
-        hook: Hook::OnError,
-        verdict: "fault",
-        elapsed: Duration::from_millis(2),
-        fault: Some(&fault),
-        breaker_opened: true,
-    };
-    policies.asked(&call);
-    policies.asked(&Call { verdict: "breaker-open", elapsed: Duration::ZERO, fault: None, ..call });
-    policies.asked(&Call { verdict: "charge", hook: Hook::Price, fault: None, ..call });
+    let seat =
+        |hook| policies.seat(Seated { policy: "mask", version: "1.2.0", digest: "0123456789abcdef", hook });
+    seat(Hook::OnError).asked(&Call { fault: Some(&fault), breaker_opened: true, ..call("fault") });
+    seat(Hook::OnError).asked(&call("breaker-open"));
+    seat(Hook::Price).asked(&call("charge"));
     let text = metrics.render();
     for line in [
         r#"weir_policy_calls_total{hook="on-error",policy="mask",verdict="fault",version="01234567"} 1"#,

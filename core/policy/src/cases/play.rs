@@ -3,7 +3,9 @@
 use super::file::{DeltaFile, LaneName};
 use super::seen::Seen;
 use crate::manifest::Hook;
-use crate::pipeline::{Bound, BreakerSettings, Call, Clock, Observer, Pipeline, Refused, Streams, Trace};
+use crate::pipeline::{
+    Bound, BreakerSettings, Call, Clock, Observer, Pipeline, Refused, Seat, Seated, Streams, Trace,
+};
 use crate::policy::{Fault, LoadError, Policy};
 use crate::request::RequestView;
 use crate::verdict::{DeltaKind, Lane};
@@ -35,9 +37,15 @@ impl Faults {
 }
 
 impl Observer for Faults {
+    fn seat(self: Arc<Self>, of: Seated<'_>) -> Arc<dyn Seat> {
+        Arc::new((of.hook == Hook::Complete).then_some(self))
+    }
+}
+
+impl Seat for Option<Arc<Faults>> {
     fn asked(&self, call: &Call<'_>) {
-        if let (Hook::Complete, Some(fault)) = (call.hook, call.fault) {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault.clone());
+        if let (Some(faults), Some(fault)) = (self, call.fault) {
+            *faults.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault.clone());
         }
     }
 }
@@ -54,7 +62,7 @@ impl Stage {
             Arc::new(move || Instant::now() + Duration::from_millis(moved.load(Ordering::Relaxed)));
         let faults: Arc<Faults> = Arc::default();
         let observer: Arc<dyn Observer> = Arc::<Faults>::clone(&faults);
-        let pipeline = Pipeline::with(vec![bound], breaker, now)?.observed_by(observer);
+        let pipeline = Pipeline::with(vec![bound], breaker, now)?.observed_by(&observer);
         Ok(Self { policy, pipeline, faults, clock })
     }
 

@@ -1,12 +1,33 @@
-//! Who wants to know of every call: metrics and logs.
+//! Who wants to know of every call: metrics and logs. A version has a seat at an observer for each of its hooks, so that
+//! nothing is looked up when it is asked.
 
 use crate::manifest::Hook;
 use crate::policy::Fault;
+use std::sync::Arc;
 use std::time::Duration;
 
-/// Told of every call, in the thread of the exchange: be quick.
+/// Gives a seat to each version at each of its hooks, when a pipeline is built.
 pub trait Observer: Send + Sync {
-    /// A policy was asked, or would have been but for its breaker.
+    /// The seat of a version.
+    fn seat(self: Arc<Self>, of: Seated<'_>) -> Arc<dyn Seat>;
+}
+
+/// Whose seat it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seated<'a> {
+    /// Name of the policy.
+    pub policy: &'a str,
+    /// The author's version.
+    pub version: &'a str,
+    /// The policy's digest.
+    pub digest: &'a str,
+    /// Which hook.
+    pub hook: Hook,
+}
+
+/// Told of every call of a version, in the thread of the exchange: be quick.
+pub trait Seat: Send + Sync {
+    /// It was asked, or would have been but for its breaker.
     fn asked(&self, call: &Call<'_>);
 }
 
@@ -40,14 +61,6 @@ pub const VERDICTS: [&str; 20] = [
 pub struct Call<'a> {
     /// Weir's id of the exchange; `None` where a call is not about one.
     pub request_id: Option<&'a str>,
-    /// Name of the policy.
-    pub policy: &'a str,
-    /// The author's version.
-    pub version: &'a str,
-    /// The policy's digest.
-    pub digest: &'a str,
-    /// Which hook.
-    pub hook: Hook,
     /// One of [`VERDICTS`].
     pub verdict: &'static str,
     /// How long it took.

@@ -1,6 +1,7 @@
 //! One policy at one hook: whom it concerns, and which of its versions is asked.
 
 use super::breaker::{Breaker, BreakerSettings};
+use super::observer::{Observer, Seat, Seated};
 use super::{PolicyId, Refused, TraceLine, policy_failed};
 use crate::coverage;
 use crate::head::Head;
@@ -77,7 +78,12 @@ pub(super) struct Version {
     pub(super) version: Arc<str>,
     pub(super) failure: FailureMode,
     pub(super) breaker: Arc<Breaker>,
+    /// Where its calls are told.
+    pub(super) seat: Option<Arc<dyn Seat>>,
     has: bool,
+    shared: bool,
+    /// A bit for each surface that the manifest names.
+    surfaces: u16,
 }
 
 pub(super) struct Stage {
@@ -98,21 +104,27 @@ impl Version {
             version: manifest.version.as_str().into(),
             failure: manifest.failure_mode(hook),
             breaker: Arc::new(Breaker::new(breaker, now)),
+            seat: None,
             has: manifest.has(hook),
+            shared: manifest.shared,
+            surfaces: manifest.surfaces.iter().map(|surface| bit(*surface)).fold(0, |all, one| all | one),
         }
     }
 
     /// A policy whose instances serve several organisations never learns who asks.
     pub(super) fn view_for(&self, view: &Arc<RequestView>) -> Arc<RequestView> {
-        if self.policy.manifest().shared { Arc::new(view.anonymous()) } else { Arc::clone(view) }
+        if self.shared { Arc::new(view.anonymous()) } else { Arc::clone(view) }
     }
 
     fn concerns(&self, head: &Head) -> bool {
-        let manifest = self.policy.manifest();
         self.has
-            && manifest.surfaces.contains(&Surface::of(head.api, head.stream))
-            && manifest.when.as_ref().is_none_or(|when| when.holds(head))
+            && self.surfaces & bit(Surface::of(head.api, head.stream)) != 0
+            && self.policy.manifest().when.as_ref().is_none_or(|when| when.holds(head))
     }
+}
+
+const fn bit(surface: Surface) -> u16 {
+    1 << surface as u16
 }
 
 impl Stage {
@@ -160,6 +172,16 @@ impl Stage {
 
     pub(super) fn versions(&self) -> impl Iterator<Item = &Version> {
         std::iter::once(&self.live).chain(self.canary.as_ref().map(|(_, canary)| canary))
+    }
+
+    /// Takes a seat for each version.
+    pub(super) fn seat(&mut self, observer: &Arc<dyn Observer>) {
+        let (name, hook) = (Arc::clone(&self.name), self.hook);
+        for version in self.versions_mut() {
+            let digest = version.policy.digest();
+            let of = Seated { policy: &name, version: &version.version, digest, hook };
+            version.seat = Some(Arc::clone(observer).seat(of));
+        }
     }
 
     pub(super) fn versions_mut(&mut self) -> impl Iterator<Item = &mut Version> {
