@@ -98,24 +98,33 @@ fn interface<'a>(file: &str, import: &'a str) -> Result<&'a str, LoadError> {
         )
         .hint("a plugin imports only weir:policy interfaces; build it with `weir plugin build`"));
     };
-    if !speaks(version) {
-        return Err(LoadError::new(
-            file,
-            format!("the component imports `{import}`; this host speaks {VERSION}"),
-        )
-        .hint("rebuild it with this version's `weir plugin build`"));
+    match speaks(version) {
+        true => Ok(interface),
+        false => Err(of_another(file, &format!("imports `{import}`"))),
     }
-    Ok(interface)
+}
+
+/// What is exported of the contract must be of a version that this host speaks, too.
+pub(crate) fn spoken(file: &str, exports: &[String]) -> Result<(), LoadError> {
+    let other = |export: &&String| ours(export).is_some_and(|(_, version)| !speaks(version));
+    let other = exports.iter().find(other);
+    other.map_or(Ok(()), |export| Err(of_another(file, &format!("exports `{export}`"))))
+}
+
+fn of_another(file: &str, does: &str) -> LoadError {
+    LoadError::new(file, format!("the component {does}; this host speaks {VERSION}"))
+        .hint("rebuild it with this version's `weir plugin build`")
 }
 
 /// Whether a component of this version of the contract runs here: a patch only adds to those before it.
 fn speaks(version: &str) -> bool {
-    let parts = |version: &str| {
-        let (minor, patch) = version.rsplit_once('.')?;
-        Some((minor.to_owned(), patch.parse::<u32>().ok()?))
-    };
     let ours = parts(VERSION);
     parts(version).zip(ours).is_some_and(|((minor, patch), ours)| minor == ours.0 && patch <= ours.1)
+}
+
+fn parts(version: &str) -> Option<(&str, u32)> {
+    let (minor, patch) = version.rsplit_once('.')?;
+    Some((minor, patch.parse().ok()?))
 }
 
 /// The capability that an import needs, and that goes with the policy's hooks.

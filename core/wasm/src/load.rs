@@ -30,7 +30,8 @@ pub(crate) fn policy(
         manifest.check_config(file, config)?;
     }
     alone(file, &manifest)?;
-    let Borders { imports, .. } = inspect::borders(file, bytes)?;
+    let Borders { imports, exports, .. } = inspect::borders(file, bytes)?;
+    imports::spoken(file, &exports)?;
     let links = imports::check(file, &imports, &manifest, &grants.capabilities)?;
     let fueled = manifest.has(Hook::Price);
     let loader = Loader {

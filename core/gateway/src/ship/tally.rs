@@ -67,6 +67,7 @@ impl Watcher {
     pub fn watch(&self, tallies: Vec<Arc<Tally>>) {
         let mut watched = self.watched();
         watched.tallies = tallies;
+        watched.seats.retain(|seat| seat.strong_count() > 0);
         watched.seats.iter().filter_map(Weak::upgrade).for_each(|seat| seat.watch(&watched.tallies));
     }
 
@@ -103,7 +104,6 @@ impl Observer for Watcher {
             Arc::new(Watching { watcher: Arc::clone(&self), metrics, of, tallies: ArcSwap::default() });
         let mut watched = self.watched();
         seat.watch(&watched.tallies);
-        watched.seats.retain(|seat| seat.strong_count() > 0);
         watched.seats.push(Arc::downgrade(&seat));
         seat
     }

@@ -59,8 +59,10 @@ impl Policies {
         }
         let same =
             |meter: &Arc<PolicyMeter>| meter.name.policy == name.policy && meter.name.hook == name.hook;
+        // What a seat counts into stays.
+        let gone = |meter: &Arc<PolicyMeter>| same(meter) && Arc::strong_count(meter) == 1;
         if known.iter().filter(|meter| same(meter)).count() >= VERSIONS_KEPT
-            && let Some(oldest) = known.iter().position(same)
+            && let Some(oldest) = known.iter().position(gone)
         {
             known.remove(oldest).forget(&self.metrics);
         }

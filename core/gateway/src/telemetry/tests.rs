@@ -86,8 +86,9 @@ fn metric_names_and_label_keys_are_the_golden_ones() {
     meters.count(&Exchange { usage: Usage { images: 2, ..Usage::default() }, ..exchange(&meters) });
     meters.show(|_| weir_policy::Live::default());
     let fault = Fault::new(FaultKind::Trap, "it trapped");
-    let seated = Seated { policy: "route", version: "1.0.0", digest: "0123456789abcdef", hook: Hook::Route };
-    Policies::new(&metrics).seat(seated).asked(&Call { fault: Some(&fault), ..call("plan") });
+    Policies::new(&metrics)
+        .seat(seated("0123456789abcdef"))
+        .asked(&Call { fault: Some(&fault), ..call("plan") });
     metrics.reload(true);
     metrics.shed("in_flight");
     metrics.recovered.with_label_values(&["wal"]).inc();
@@ -223,6 +224,10 @@ fn a_histogram_that_somebody_else_keeps_is_shown() {
     }
 }
 
+fn seated(digest: &str) -> Seated<'_> {
+    Seated { policy: "route", version: "1.0.0", digest, hook: Hook::Route }
+}
+
 fn call(verdict: &'static str) -> Call<'static> {
     let elapsed = Duration::from_micros(2);
     Call { request_id: Some("req_1"), verdict, elapsed, fault: None, breaker_opened: false }
@@ -232,18 +237,29 @@ fn call(verdict: &'static str) -> Call<'static> {
 fn old_versions_of_a_policy_leave_no_series_behind() {
     let metrics = Arc::new(Metrics::new().unwrap());
     let policies = Policies::new(&metrics);
+    let (live, other) = (policies.seat(seated("live-one")), policies.seat(seated("live-two")));
+    live.asked(&call("plan"));
     for version in 0..20 {
         let version = format!("{version:08}-and-the-rest");
-        let seated = Seated { policy: "route", version: "1.0.0", digest: &version, hook: Hook::Route };
-        let seat = policies.seat(seated);
+        let seat = policies.seat(seated(&version));
         seat.asked(&call("plan"));
         seat.asked(&call("a verdict nobody knows"));
     }
     let text = metrics.render();
     let calls: Vec<_> = text.lines().filter(|line| line.starts_with("weir_policy_calls_total")).collect();
-    assert_eq!(calls.len(), 8, "four versions, two verdicts: {calls:#?}");
+    assert_eq!(calls.len(), 7, "the live one, and three others with two verdicts: {calls:#?}");
     assert!(calls.iter().any(|line| line.contains("00000019") && line.contains("other")), "{calls:#?}");
-    assert!(text.contains(r#"weir_policy_call_duration_seconds_count{hook="route",policy="route"} 40"#));
+    assert!(text.contains(r#"weir_policy_call_duration_seconds_count{hook="route",policy="route"} 41"#));
+    live.asked(&call("plan"));
+    other.asked(&call("plan"));
+    let text = metrics.render();
+    let counts = |version: &str, calls| {
+        let line = format!(
+            r#"weir_policy_calls_total{{hook="route",policy="route",verdict="plan",version="{version}"}} {calls}"#
+        );
+        text.lines().any(|known| known == line)
+    };
+    assert!(counts("live-one", 2) && counts("live-two", 1), "what is asked still keeps its series: {text}");
 }
 
 #[test]

@@ -30,10 +30,12 @@ const DEPTH: usize = 8;
 const RANGES: usize = 16;
 /// Ranges of which a pattern is known to need some.
 const NEEDS: usize = 4;
+/// Patterns with a byte for their sign whose needs are counted: each need is a look at the text. Of more, none are.
+const COUNTED: usize = 12;
 /// Bytes of a text that are looked at together.
 const BLOCK: usize = 32;
-/// Hits of literals that say nothing new until all patterns are taken for possible: each hit begins a search anew. So many of
-/// cores alone, and one more for each block of the text: they say little.
+/// Hits of literals that say nothing new until all patterns are taken for possible: each hit begins a search anew. So many
+/// literals are compared where only their core stands, and one more for each block of the text.
 const PATIENCE: usize = 64;
 
 /// The signs of a matcher's patterns.
@@ -141,6 +143,10 @@ impl Signs {
             this.cores = Some(built);
             this.literals = literals.into_values().collect();
         }
+        let patterns = this.bytes.iter().map(|(_, of)| of.len()).sum::<usize>();
+        if patterns > COUNTED {
+            this.bytes.iter_mut().flat_map(|(_, of)| of).for_each(|byte| byte.needs.clear());
+        }
         this.ranges = this.bytes.iter().map(|(set, _)| set.0.len()).sum();
         this
     }
@@ -174,15 +180,16 @@ impl Signs {
         while let Possible::Few(..) = possible {
             let Some(found) = cores.find(Input::new(text).span(from..text.len())) else { return };
             let (mut whole, mut new) = (false, false);
-            for literal in &self.literals[found.pattern().as_usize()] {
+            let literals = &self.literals[found.pattern().as_usize()];
+            for literal in literals {
                 if literal.is_at(found.start(), text) {
                     whole = true;
                     new |= possible.add(literal.pattern);
                 }
             }
             if !new {
-                let left = if whole { &mut patience } else { &mut chance };
-                *left -= 1;
+                let (left, cost) = if whole { (&mut patience, 1) } else { (&mut chance, literals.len()) };
+                *left = left.saturating_sub(cost);
                 if *left == 0 {
                     *possible = Possible::Any;
                 }

@@ -6,7 +6,7 @@ use crate::api::registrar::Api;
 use crate::fault::{misuse, raise};
 use crate::meter;
 use crate::paths::value::Value;
-use rhai::{Array, Dynamic, EvalAltResult, INT, ImmutableString};
+use rhai::{Array, Dynamic, EvalAltResult, INT, ImmutableString, Variant};
 use weir_policy::{Decision, Deny, ErrorClass, FaultKind, Plan, RetryOn, Step, Strategy};
 
 type Answer<T> = Result<T, Box<EvalAltResult>>;
@@ -95,36 +95,58 @@ pub(super) fn any_step(value: Dynamic) -> Answer<Step> {
 }
 
 fn plan_options(api: &mut Api<'_>) {
-    api.changes("ordered", |plan: &mut Plan| Ok(plan.strategy = Strategy::Ordered));
-    api.changes("weighted", |plan: &mut Plan| Ok(plan.strategy = Strategy::Weighted));
-    api.changes_with("hedge", |plan: &mut Plan, ms: INT| Ok(plan.strategy = Strategy::Hedge(ms_of(ms)?)));
-    api.changes("ask_on_error", |plan: &mut Plan| Ok(plan.ask_on_error = true));
-    api.changes_with("reason", |plan: &mut Plan, why: ImmutableString| {
-        meter::keep(why.len())?;
-        Ok(plan.reason = why.as_str().into())
+    set(api, "ordered", |plan| plan.strategy = Strategy::Ordered);
+    set(api, "weighted", |plan| plan.strategy = Strategy::Weighted);
+    set(api, "ask_on_error", |plan| plan.ask_on_error = true);
+    set_to(api, "hedge", ms_of, |plan, ms| plan.strategy = Strategy::Hedge(ms));
+    set_to(api, "reason", kept, |plan, why| plan.reason = why.as_str().into());
+    set_to(api, "sticky", kept, |plan, key| plan.sticky = Some(key.as_str().to_owned()));
+    set_to(api, "budget_nanos", Ok::<INT, _>, |plan, nanos| plan.budget_nanos = Some(nanos));
+    set_to(api, "retry_on", |classes: Array| retry_on(&classes), |plan, classes| plan.retry_on = classes);
+    each(api, "timeout_first_token_ms", ms_of, |step, ms| step.timeout_first_token_ms = ms);
+    each(api, "timeout_total_ms", ms_of, |step, ms| step.timeout_total_ms = ms);
+    each(api, "max_retries", retries_of, |step, retries| step.max_retries = retries);
+    each(api, "max_tokens", tokens_of, |step, tokens| step.max_tokens = Some(tokens));
+}
+
+fn set(api: &mut Api<'_>, name: &str, edit: fn(&mut Plan)) {
+    api.changes(name, move |plan: &mut Plan| {
+        edit(plan);
+        Ok(())
     });
-    api.changes_with("sticky", |plan: &mut Plan, key: ImmutableString| {
-        meter::keep(key.len())?;
-        Ok(plan.sticky = Some(key.as_str().to_owned()))
+}
+
+/// An option with a value, which is read before anything is changed.
+fn set_to<T: Variant + Clone, V: 'static>(
+    api: &mut Api<'_>,
+    name: &str,
+    read: fn(T) -> Answer<V>,
+    edit: fn(&mut Plan, V),
+) {
+    api.changes_with(name, move |plan: &mut Plan, value: T| {
+        edit(plan, read(value)?);
+        Ok(())
     });
-    api.changes_with("budget_nanos", |plan: &mut Plan, nanos: INT| Ok(plan.budget_nanos = Some(nanos)));
-    api.changes_with("retry_on", |plan: &mut Plan, classes: Array| Ok(plan.retry_on = retry_on(&classes)?));
-    api.changes_with("timeout_first_token_ms", |plan: &mut Plan, ms: INT| {
-        let ms = ms_of(ms)?;
-        Ok(plan.steps.iter_mut().for_each(|step| step.timeout_first_token_ms = ms))
+}
+
+/// The same of every step.
+fn each<V: Copy + 'static>(
+    api: &mut Api<'_>,
+    name: &str,
+    read: fn(INT) -> Answer<V>,
+    edit: fn(&mut Step, V),
+) {
+    api.changes_with(name, move |plan: &mut Plan, value: INT| {
+        let value = read(value)?;
+        plan.steps.iter_mut().for_each(|step| edit(step, value));
+        Ok(())
     });
-    api.changes_with("timeout_total_ms", |plan: &mut Plan, ms: INT| {
-        let ms = ms_of(ms)?;
-        Ok(plan.steps.iter_mut().for_each(|step| step.timeout_total_ms = ms))
-    });
-    api.changes_with("max_retries", |plan: &mut Plan, retries: INT| {
-        let retries = retries_of(retries)?;
-        Ok(plan.steps.iter_mut().for_each(|step| step.max_retries = retries))
-    });
-    api.changes_with("max_tokens", |plan: &mut Plan, tokens: INT| {
-        let tokens = tokens_of(tokens)?;
-        Ok(plan.steps.iter_mut().for_each(|step| step.max_tokens = Some(tokens)))
-    });
+}
+
+/// A text that a plan keeps.
+fn kept(text: ImmutableString) -> Answer<ImmutableString> {
+    meter::keep(text.len())?;
+    Ok(text)
 }
 
 /// Changes a value in place and returns it too, so that `x.y();` and `x.y()` as an answer both work.

@@ -18,19 +18,32 @@ fn an_import_that_is_not_granted_is_named() {
     assert!(load(&engine(), &component, &[Capability::Env]).is_ok());
 }
 
+/// The component with other words of the same length in their place.
+fn replaced(mut component: Vec<u8>, text: &str, other: &str) -> Vec<u8> {
+    let found = |(_, window): &(usize, &[u8])| *window == text.as_bytes();
+    let places: Vec<usize> =
+        component.windows(text.len()).enumerate().filter(found).map(|(at, _)| at).collect();
+    places.into_iter().for_each(|at| component[at..at + text.len()].copy_from_slice(other.as_bytes()));
+    component
+}
+
 /// A patch of the contract only adds: what was built for an earlier one is linked and asked as before.
 #[test]
 fn a_component_of_an_earlier_patch_runs() {
-    let mut component = guard("capabilities: [env]", NOW, "(drop (call $now))");
-    let (now, before) = (b"@0.3.1", b"@0.3.0");
-    let places: Vec<usize> =
-        component.windows(now.len()).enumerate().filter(|(_, w)| w == now).map(|(at, _)| at).collect();
-    places.into_iter().for_each(|at| component[at..at + now.len()].copy_from_slice(before));
+    let component = guard("capabilities: [env]", NOW, "(drop (call $now))");
+    let component = replaced(component, "@0.3.1", "@0.3.0");
     let inspected = weir_wasm::inspect(&component).expect("a component");
     let names = || inspected.imports.iter().chain(&inspected.exports);
     assert!(names().all(|name| name.ends_with("@0.3.0")) && names().count() > 3, "{inspected:?}");
     let policy = load(&engine(), &component, &[Capability::Env]).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(policy.guard(&request("hello")).expect("an answer"), GuardVerdict::pass());
+}
+
+#[test]
+fn a_hook_of_a_later_patch_is_refused() {
+    let component = replaced(guard("", "", ""), "hook-guard@0.3.1", "hook-guard@0.3.2");
+    let error = load(&engine(), &component, &[]).err().expect("refused").to_string();
+    assert!(error.contains("exports `weir:policy/hook-guard@0.3.2`; this host speaks 0.3.1"), "{error}");
 }
 
 /// Someone puts another manifest into a component: what it does not ask for is not linked, granted or not.
