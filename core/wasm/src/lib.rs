@@ -67,7 +67,7 @@ pub use inspect::{Inspected, Sizes, inspect};
 /// The contract that this crate speaks: `sdk/wit/policy.wit`.
 pub const CONTRACT: &str = include_str!("../../../sdk/wit/policy.wit");
 
-/// Its version. A component built for another is refused at load, by name.
+/// Its version. A component built for another is refused at load, by name, unless it is an earlier patch of this one.
 pub const VERSION: &str = "0.3.1";
 
 #[cfg(test)]

@@ -115,16 +115,16 @@ impl Signs {
             Self { cores: None, literals: Vec::new(), bytes: Vec::new(), ranges: 0, without: Vec::new() };
         for (pattern, text) in patterns.enumerate() {
             let hir = parser.build().parse(text).ok();
-            match hir.as_ref().and_then(Sign::of) {
-                Some(Sign::Literals(list)) => {
+            match hir.as_ref().and_then(|hir| Some((Sign::of(hir)?, hir))) {
+                Some((Sign::Literals(list), _)) => {
                     for text in list {
                         let core = core(&text);
                         let of_core = literals.entry(text[core..core + CORE].to_vec()).or_default();
                         of_core.push(Literal { text, core, pattern });
                     }
                 }
-                Some(Sign::Bytes(set)) => {
-                    let byte = Byte { pattern, needs: hir.as_ref().map(Need::of).unwrap_or_default() };
+                Some((Sign::Bytes(set), hir)) => {
+                    let byte = Byte { pattern, needs: Need::of(hir) };
                     match this.bytes.iter_mut().find(|(known, _)| *known == set) {
                         Some((_, of)) => of.push(byte),
                         None => this.bytes.push((set, vec![byte])),

@@ -110,6 +110,17 @@ impl<'m> Api<'m> {
         self.one(property(name), function, Value::other);
     }
 
+    /// A function and a property.
+    pub(crate) fn tells_and_has<V, R, F>(&mut self, name: &str, function: F)
+    where
+        V: Unboxed,
+        R: Variant + Clone,
+        F: Fn(&V) -> Answer<R> + Clone + Send + Sync + 'static,
+    {
+        self.tells(name, function.clone());
+        self.has(name, function);
+    }
+
     /// What a value says of something else.
     pub(crate) fn tells_with<V, T, R, F>(&mut self, name: &str, function: F)
     where

@@ -77,12 +77,8 @@ pub(super) fn register(api: &mut Api<'_>) {
 }
 
 fn access(api: &mut Api<'_>) {
-    let (len, is_empty) =
-        (|list: &Targets| Ok(list.positions.len() as INT), |list: &Targets| Ok(list.positions.is_empty()));
-    api.tells("len", len);
-    api.has("len", len);
-    api.tells("is_empty", is_empty);
-    api.has("is_empty", is_empty);
+    api.tells_and_has("len", |list: &Targets| Ok(list.positions.len() as INT));
+    api.tells_and_has("is_empty", |list: &Targets| Ok(list.positions.is_empty()));
     api.list_indexer(|list, index: INT| list.at(index));
     api.tells("first", |list: &Targets| list.at(0));
     api.tells_with("find", |list: &Targets, id: ImmutableString| {

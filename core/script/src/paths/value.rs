@@ -63,14 +63,6 @@ macro_rules! unboxed {
                 Self::Other(value)
             }
 
-            /// As Rhai has it.
-            pub(crate) fn into_dynamic(self) -> Dynamic {
-                match self {
-                    $(Self::$case(it) => Dynamic::from::<$type>(Unpacked::unpacked(it)),)+
-                    Self::Other(value) => value,
-                }
-            }
-
             /// The type that Rhai knows it by.
             pub(super) fn type_id(&self) -> TypeId {
                 match self {
@@ -84,24 +76,19 @@ macro_rules! unboxed {
 
 unboxed!(Head: HeadHandle, List: Targets, Plan: Plan, Base: BaseHandle, Charge: Charge);
 
-/// Out of the box that keeps a value small.
-trait Unpacked<T> {
-    fn unpacked(self) -> T;
-}
-
-impl<T> Unpacked<T> for T {
-    fn unpacked(self) -> T {
-        self
-    }
-}
-
-impl Unpacked<Plan> for Box<Plan> {
-    fn unpacked(self) -> Plan {
-        *self
-    }
-}
-
 impl Value {
+    /// As Rhai has it.
+    pub(crate) fn into_dynamic(self) -> Dynamic {
+        match self {
+            Self::Head(head) => Dynamic::from(head),
+            Self::List(list) => Dynamic::from(list),
+            Self::Plan(plan) => Dynamic::from(*plan),
+            Self::Base(base) => Dynamic::from(base),
+            Self::Charge(charge) => Dynamic::from(charge),
+            Self::Other(value) => value,
+        }
+    }
+
     /// Of a value of any other type.
     pub(crate) fn other<T: Variant + Clone>(value: T) -> Self {
         Self::Other(Dynamic::from(value))
