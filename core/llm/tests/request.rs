@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use bytes::Bytes;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use weir_llm::api::{Api, Dialect};
 use weir_llm::estimate;
@@ -239,5 +240,44 @@ fn an_empty_object_takes_a_model() {
     for body in ["{}", "{  }", " {\n} "] {
         let request = Request::parse(Api::Moderations, Bytes::from_static(body.as_bytes())).unwrap();
         assert_eq!(sent(&request), json!({ "model": "m1" }), "{body:?}");
+    }
+}
+
+/// A body of any shape, its strings with escapes, its texts where the API has them.
+fn any_body() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        any::<String>().prop_map(Value::from),
+        "[\\\\\"\u{0}-\u{20}é😀a]{0,20}".prop_map(Value::from)
+    ];
+    let tree = leaf.prop_recursive(3, 24, 4, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::vec(("[a-zé\"]{0,6}", inner), 0..4)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    });
+    (tree.clone(), tree, any::<String>()).prop_map(|(content, extra, text)| {
+        let said = json!([{ "role": "user", "content": text, "other": content }]);
+        json!({ "model": "m", "max_tokens": 1, "messages": said, "input": said, "query": text, "documents": [text], "x": extra })
+    })
+}
+
+proptest! {
+    /// Each string of a body is one segment, and no longer than it is written: a guard whose bounds the body keeps need not
+    /// be asked about the texts (`larger-body` in `when` of a manifest).
+    #[test]
+    fn all_texts_together_have_no_more_bytes_than_the_body(body in any_body()) {
+        for api in [Api::Chat, Api::Responses, Api::Messages, Api::Embeddings, Api::Moderations, Api::Rerank] {
+            let request = Request::parse(api, body.to_string().into());
+            prop_assert!(request.is_ok() || api != Api::Chat, "{request:?}");
+            let Ok(request) = request else { continue };
+            let mut end = 0;
+            for segment in request.segments() {
+                prop_assert!(segment.span.start >= end, "{api:?}: one string, one segment");
+                prop_assert!(segment.bytes as usize <= segment.span.len() - 2);
+                end = segment.span.end;
+            }
+            prop_assert!(end <= request.body().len());
+        }
     }
 }

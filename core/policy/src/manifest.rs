@@ -24,6 +24,7 @@
 //! stream: { bytes: 256, ms: 50, max_hold: 16384 }   # `stream`, `redact`: the windows of a streamed reply
 //! on_failure: closed              # closed | open | static-plan; default by hook
 //! when: { models: [fast], tags: { tier: gold }, min_body_bytes: 64,
+//!         config: { mask: any },  # only where one of these settings calls for it (or: larger-body)
 //!         finds: [email] }        # guards: only where one of these matchers hits
 //! isolation: auto                 # auto | strict
 //! shared: false                   # may one kept instance serve several organisations?
@@ -43,7 +44,7 @@ mod file;
 mod when;
 
 pub(crate) use when::covers;
-pub use when::{ApiName, When};
+pub use when::{ApiName, CallsFor, When};
 
 use crate::policy::LoadError;
 use serde::Deserialize;
@@ -108,6 +109,18 @@ impl Manifest {
     /// Everything that is wrong with the config in one message, or that the schema itself is no JSON Schema.
     pub fn check_config(&self, file: &str, config: &serde_json::Value) -> Result<(), LoadError> {
         config::check(self.config_schema.as_ref(), file, config)
+    }
+
+    /// The manifest of a version that runs with this config, which is checked: [`When::config`] is settled.
+    ///
+    /// # Errors
+    /// Those of [`Manifest::check_config`].
+    pub fn with_config(mut self, file: &str, config: &serde_json::Value) -> Result<Self, LoadError> {
+        self.check_config(file, config)?;
+        if let Some(when) = &mut self.when {
+            when.settle(config);
+        }
+        Ok(self)
     }
 
     /// Whether the policy has this hook.

@@ -85,6 +85,22 @@ fn what_is_wrong_is_said_with_its_place() {
             "p.yaml:5:7: `when.finds` names the matcher `email`, which is not declared (declare it under `matchers`)",
         ),
         (
+            "hooks: [guard]\nwhen: { config: { most: any } }",
+            "p.yaml:4:7: `when.config` names the setting `most`, which is not declared (declare it under `properties` of `config_schema`)",
+        ),
+        (
+            "hooks: [guard]\nconfig_schema: { properties: { max_bytes: { type: integer } } }\nwhen: { config: { max_byte: any } }",
+            "p.yaml:5:7: `when.config` names the setting `max_byte`, which is not declared (did you mean `max_bytes`?)",
+        ),
+        (
+            "hooks: [guard]\nconfig_schema: { properties: { names: { type: array } } }\nwhen: { config: { names: larger-body } }",
+            "p.yaml:5:7: `when.config` compares the body with `names`, which is no whole number (give it `type: integer` in `config_schema`, or say `any`)",
+        ),
+        (
+            "hooks: [guard]\nconfig_schema: { properties: { a: {} } }\nwhen: { config: { a: all } }",
+            "p.yaml:5:22: unknown value `all` (known: larger-body, any)",
+        ),
+        (
             "hooks: [guard]\nhttp: [moderation]",
             "p.yaml:4:8: `http` names aliases, but the capability is not asked for (add `http` to `capabilities`)",
         ),
@@ -134,4 +150,27 @@ config_schema:
     assert!(none.check_config("f", &json!({"a": 1})).is_err());
     let broken = parse("hooks: [route]\nconfig_schema: { type: objekt }").unwrap();
     assert!(broken.check_config("f", &json!({})).unwrap_err().message.contains("config_schema"));
+}
+
+#[test]
+fn a_config_says_from_which_body_on_a_policy_is_asked() {
+    let yaml = "
+hooks: [guard]
+when: { min_body_bytes: 10, config: { max_body: larger-body, max_text: larger-body, names: any } }
+config_schema:
+  properties: { max_body: { type: integer }, max_text: { type: integer }, names: {}, other: {} }
+";
+    let from = |config| {
+        let manifest = parse(yaml).unwrap().with_config("f", &config).unwrap();
+        manifest.when.unwrap().min_body_bytes
+    };
+    assert_eq!(from(json!({"max_body": 100})), 101);
+    assert_eq!(from(json!({"max_body": 100, "max_text": 50, "other": 1})), 51);
+    assert_eq!(from(json!({"max_body": 100, "names": []})), 10, "what calls for all is not undone");
+    assert_eq!(from(json!({"max_body": 5})), 10, "nor is what the author says");
+    assert_eq!(from(json!({"max_body": -1})), 10);
+    assert_eq!(from(json!({"max_body": u64::MAX})), u64::MAX);
+    for nothing in [json!({"other": 1}), json!({}), json!(null)] {
+        assert_eq!(from(nothing), u64::MAX, "it has nothing to do");
+    }
 }

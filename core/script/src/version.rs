@@ -74,7 +74,7 @@ fn compiled(
     grants: &Grants,
 ) -> Result<Version, LoadError> {
     let file = &shown.file;
-    manifest.check_config(file, config)?;
+    let manifest = manifest.with_config(file, config)?;
     let matchers = Matchers::compile(&manifest.matchers).map_err(|error| error.in_file(file))?;
     let mut engine = engine::bounded(&manifest.limits);
     let ast = engine.compile(source).map_err(|error| shown.show(fault::of_parse(file, &error)))?;

@@ -25,9 +25,9 @@ pub(crate) fn policy(
     config: &Value,
     grants: &Grants,
 ) -> Result<Loaded, LoadError> {
-    let manifest = manifest(file, bytes)?;
+    let mut manifest = manifest(file, bytes)?;
     if !empty(config) || manifest.config_schema.is_some() {
-        manifest.check_config(file, config)?;
+        manifest = manifest.with_config(file, config)?;
     }
     alone(file, &manifest)?;
     let Borders { imports, exports, .. } = inspect::borders(file, bytes)?;

@@ -4,6 +4,9 @@ use crate::names::Names;
 use serde::Deserialize;
 use weir_sdk::Role;
 
+/// Where the operator says nothing.
+const MOST_SEGMENTS: u32 = 16_384;
+
 /// The operator's config.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -11,8 +14,7 @@ pub(crate) struct Settings {
     pub(crate) max_body_bytes: Option<u64>,
     pub(crate) max_text_bytes: Option<u64>,
     pub(crate) max_input_tokens: Option<u32>,
-    /// Bounds what this plugin itself has to look at.
-    pub(crate) max_segments: u32,
+    max_segments: Option<u32>,
     pub(crate) max_tools: Option<usize>,
     pub(crate) allow_tools: Option<Names>,
     pub(crate) deny_tools: Names,
@@ -33,7 +35,7 @@ impl Default for Settings {
             max_body_bytes: None,
             max_text_bytes: None,
             max_input_tokens: None,
-            max_segments: 16_384,
+            max_segments: None,
             max_tools: None,
             allow_tools: None,
             deny_tools: Names::default(),
@@ -57,7 +59,15 @@ impl Settings {
     }
 
     pub(crate) fn looks_at_segments(&self) -> bool {
-        self.max_text_bytes.is_some() || self.max_input_tokens.is_some() || self.forbids_a_role()
+        self.max_segments.is_some()
+            || self.max_text_bytes.is_some()
+            || self.max_input_tokens.is_some()
+            || self.forbids_a_role()
+    }
+
+    /// How many it looks at, whichever rule wants it to.
+    pub(crate) fn most_segments(&self) -> u32 {
+        self.max_segments.unwrap_or(MOST_SEGMENTS)
     }
 
     pub(crate) fn judges_names(&self) -> bool {

@@ -109,6 +109,7 @@ mod tests {
         let request = (0..70).fold(FakeRequest::new(), |request, _| request.user("x"));
         assert_eq!(refusal(r#"{"max_segments":70,"max_text_bytes":1000}"#, &request), "");
         assert_eq!(refusal(r#"{"max_segments":69,"max_text_bytes":1000}"#, &request), "too_many_segments");
+        assert_eq!(refusal(r#"{"max_segments":69}"#, &request), "too_many_segments");
     }
 
     #[test]

@@ -28,8 +28,9 @@ pub(crate) fn check_body(request: &dyn Request, settings: &Settings) -> Result<(
 pub(crate) fn measure(request: &dyn Request, settings: &Settings) -> Result<Seen, Deny> {
     let mut seen = Seen::default();
     for segment in request.segments() {
-        if segment.index >= settings.max_segments {
-            let message = format!("This request has more than {} pieces of content.", settings.max_segments);
+        if segment.index >= settings.most_segments() {
+            let message =
+                format!("This request has more than {} pieces of content.", settings.most_segments());
             return Err(Deny::new(413, "too_many_segments", message));
         }
         seen.add(&segment, settings);

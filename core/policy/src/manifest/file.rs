@@ -1,8 +1,8 @@
 //! The manifest as it is written, and its checks.
 
 use super::{
-    Capability, Declares, FailureMode, Hook, Isolation, Limits, Manifest, MatcherSpec, Reads, Redacts,
-    Surface, When, Windows,
+    CallsFor, Capability, Declares, FailureMode, Hook, Isolation, Limits, Manifest, MatcherSpec, Reads,
+    Redacts, Surface, When, Windows,
 };
 use crate::nearest::nearest;
 use crate::policy::LoadError;
@@ -99,6 +99,7 @@ pub(super) fn parse(text: &str, file: &str) -> Result<Manifest, LoadError> {
     let capabilities = capabilities(file, &raw.capabilities, &hooks)?;
     let (buffer_streams, redact) = replies(file, &raw, &hooks)?;
     let matchers = matchers(file, raw.matchers)?;
+    let config_schema = raw.config_schema.map(|schema| schema.value);
     Ok(Manifest {
         name: name(file, raw.name)?,
         version: version(file, raw.version)?,
@@ -106,9 +107,9 @@ pub(super) fn parse(text: &str, file: &str) -> Result<Manifest, LoadError> {
         reads: raw.reads,
         http: aliases(file, raw.http, &capabilities)?,
         capabilities,
-        when: when(file, raw.when, (raw.reads, &hooks), &matchers)?,
+        when: when(file, raw.when, (raw.reads, &hooks), &matchers, config_schema.as_ref())?,
         matchers,
-        config_schema: raw.config_schema.map(|schema| schema.value),
+        config_schema,
         limits: limits(file, &raw.limits)?,
         on_failure: raw.on_failure.map(|mode| mode.value),
         isolation: raw.isolation,
@@ -301,27 +302,55 @@ fn matchers(file: &str, written: Vec<Spanned<MatcherFile>>) -> Result<Vec<Matche
     Ok(list)
 }
 
-/// What is sought must be there to be sought, and every hook must be one that has all of the text before it: it would not be
-/// asked where the host has nothing to look at.
 fn when(
     file: &str,
     written: Option<Spanned<When>>,
-    (reads, hooks): (Reads, &[Hook]),
+    shown: (Reads, &[Hook]),
     matchers: &[MatcherSpec],
+    schema: Option<&serde_json::Value>,
 ) -> Result<Option<When>, LoadError> {
     let Some(Spanned { value: when, referenced, .. }) = written else { return Ok(None) };
-    if when.finds.is_empty() {
-        return Ok(Some(when));
+    let checked = called_for(&when, schema).and_then(|()| sought(&when, shown, matchers));
+    checked.map_err(|(message, hint)| yaml::at(LoadError::new(file, message).hint(hint), referenced))?;
+    Ok(Some(when))
+}
+
+/// A message and a hint.
+type Mistake = (String, String);
+
+/// A setting that calls for the policy must be one that an operator can set, and one that bounds a body, a whole number.
+fn called_for(when: &When, schema: Option<&serde_json::Value>) -> Result<(), Mistake> {
+    let settings = || schema.and_then(|schema| schema.get("properties")?.as_object());
+    for (key, calls) in &when.config {
+        let Some(setting) = settings().and_then(|settings| settings.get(key)) else {
+            let known = settings().into_iter().flat_map(|settings| settings.keys().map(String::as_str));
+            let hint = match nearest(key, known) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "declare it under `properties` of `config_schema`".to_owned(),
+            };
+            return Err((format!("`when.config` names the setting `{key}`, which is not declared"), hint));
+        };
+        if *calls == CallsFor::LargerBody && setting.get("type").is_none_or(|kind| kind != "integer") {
+            let message = format!("`when.config` compares the body with `{key}`, which is no whole number");
+            return Err((message, "give it `type: integer` in `config_schema`, or say `any`".into()));
+        }
     }
-    let refused =
-        |message: String, hint: String| Err(yaml::at(LoadError::new(file, message).hint(hint), referenced));
+    Ok(())
+}
+
+/// What is sought must be there to be sought, and every hook must be one that has all of the text before it: it would not be
+/// asked where the host has nothing to look at.
+fn sought(when: &When, (reads, hooks): (Reads, &[Hook]), matchers: &[MatcherSpec]) -> Result<(), Mistake> {
+    if when.finds.is_empty() {
+        return Ok(());
+    }
     if reads != Reads::Content {
-        return refused("`when.finds` looks into content".into(), "add `reads: content`".into());
+        return Err(("`when.finds` looks into content".into(), "add `reads: content`".into()));
     }
     if let Some(hook) = hooks.iter().find(|hook| !hook.can_be_spared()) {
         let message =
             format!("`when.finds` is for guards of whole texts, not for the hook `{}`", hook.as_str());
-        return refused(message, "put that hook into a policy of its own, or leave `finds` out".into());
+        return Err((message, "put that hook into a policy of its own, or leave `finds` out".into()));
     }
     let known = || matchers.iter().map(|matcher| matcher.name.as_str());
     match when.finds.iter().find(|name| !known().any(|known| known == *name)) {
@@ -330,9 +359,9 @@ fn when(
                 Some(near) => format!("did you mean `{near}`?"),
                 None => "declare it under `matchers`".to_owned(),
             };
-            refused(format!("`when.finds` names the matcher `{name}`, which is not declared"), hint)
+            Err((format!("`when.finds` names the matcher `{name}`, which is not declared"), hint))
         }
-        None => Ok(Some(when)),
+        None => Ok(()),
     }
 }
 

@@ -23,6 +23,8 @@ pub struct When {
     pub tags: BTreeMap<String, String>,
     /// The body has at least so many bytes.
     pub min_body_bytes: u64,
+    /// One of these settings of the operator's config calls for it; without any of them it is never asked.
+    pub config: BTreeMap<String, CallsFor>,
     /// One of these matchers of the manifest hits in what the hook is shown; see [`Question::spared`].
     ///
     /// [`Question::spared`]: crate::Question::spared
@@ -45,6 +47,15 @@ impl When {
             && head.body_bytes >= self.min_body_bytes
     }
 
+    /// What an operator's config makes of [`When::config`]: how large a body must be at least.
+    pub(super) fn settle(&mut self, config: &serde_json::Value) {
+        if self.config.is_empty() {
+            return;
+        }
+        let called = self.config.iter().filter_map(|(key, calls)| Some(calls.from(config.get(key)?)));
+        self.min_body_bytes = self.min_body_bytes.max(called.min().unwrap_or(u64::MAX));
+    }
+
     /// Whether the predicate leaves a surface out altogether.
     #[must_use]
     pub fn leaves_out(&self, surface: Surface) -> bool {
@@ -59,6 +70,36 @@ pub(crate) fn covers(written: &str, model: &str) -> bool {
     match written.strip_suffix('*') {
         Some(prefix) => model.starts_with(prefix),
         None => written == model,
+    }
+}
+
+/// Which requests a setting wants a policy to be asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CallsFor {
+    /// Those whose body has more bytes than the setting says: a bound that a smaller body keeps whatever is in it.
+    LargerBody,
+    /// All, wherever it is set.
+    Any,
+}
+
+impl CallsFor {
+    /// The name in manifests.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::LargerBody => "larger-body",
+            Self::Any => "any",
+        }
+    }
+
+    /// From how many bytes of a body on.
+    fn from(self, setting: &serde_json::Value) -> u64 {
+        match (self, setting.as_u64()) {
+            (Self::LargerBody, Some(most)) => most.saturating_add(1),
+            // Below zero every body is larger.
+            (Self::LargerBody, None) | (Self::Any, _) => 0,
+        }
     }
 }
 

@@ -183,6 +183,9 @@ impl Out {
         for (tag, value) in &when.tags {
             line("tag", Some(format!("{tag}={value}")));
         }
+        for (setting, calls) in &when.config {
+            line("config", Some(format!("{setting}: {}", calls.as_str())));
+        }
         line("finds", (!when.finds.is_empty()).then(|| when.finds.join(", ")));
         line("min_body_bytes", (when.min_body_bytes > 0).then(|| when.min_body_bytes.to_string()));
     }
