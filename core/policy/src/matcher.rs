@@ -132,7 +132,7 @@ impl Set {
     }
 
     /// Whether [`Set::scan`] would find something; now and then yes where it would not.
-    pub(crate) fn hits(&self, text: &str) -> bool {
+    pub(crate) fn hits(&self, text: &[u8]) -> bool {
         self.literals.as_ref().is_some_and(|literals| literals.is_match(text))
             || self.patterns.as_ref().is_some_and(|patterns| patterns.hit(text))
     }
@@ -189,16 +189,22 @@ impl Patterns {
         Ok(Some(Self { signs, any, each, quick, slow, first }))
     }
 
-    fn hit(&self, text: &str) -> bool {
+    /// What is no text cannot be searched, and may hold anything.
+    fn hit(&self, text: &[u8]) -> bool {
+        let possible = self.signs.possible(text);
+        if matches!(possible, Possible::Few(_, 0)) {
+            return false;
+        }
+        let Ok(text) = std::str::from_utf8(text) else { return true };
         let matches = |&index: &usize| self.each[index].is_match(text);
-        match self.signs.possible(text) {
+        match possible {
             Possible::Few(list, len) => list[..len].iter().any(matches),
             Possible::Any => self.any.is_match(text) || self.slow.iter().any(matches),
         }
     }
 
     fn scan(&self, text: &str, hits: &mut Vec<TextHit>) -> Result<(), TooManyHits> {
-        if let Possible::Few(list, len) = self.signs.possible(text) {
+        if let Possible::Few(list, len) = self.signs.possible(text.as_bytes()) {
             return list[..len].iter().try_for_each(|&index| self.places(index, text, hits));
         }
         if self.any.is_match(text) {

@@ -27,7 +27,7 @@ mod stream;
 pub use breaker::BreakerSettings;
 pub use completed::Untold;
 pub use heard::{Heard, Passed, Piece, replayed};
-pub use observer::{Call, Observer, Seat, Seated, VERDICTS};
+pub use observer::{Call, Observer, Seat, Seated, Verdict};
 pub use outcome::{Attempted, GuardEnd, GuardOutcome, Redacted, Refused, RouteOutcome, Routed, TraceLine};
 pub use stage::{Bound, Canary, Shadow};
 pub use stream::{Streamed, Streams};
@@ -43,7 +43,7 @@ use crate::verdict::{
     Recovery, ReplyMeta,
 };
 use checked::Checked;
-use outcome::Verdict;
+use outcome::Noted;
 use sha2::{Digest, Sha256};
 use stage::{Stage, Version};
 use std::sync::Arc;
@@ -56,9 +56,6 @@ pub struct PolicyId(usize);
 
 /// Where the pipeline reads the time; tests bring their own.
 pub type Clock = Arc<dyn Fn() -> Instant + Send + Sync>;
-
-/// The verdict of a guard that was spared: see [`Question::spared`].
-pub const NOTHING_FOUND: &str = "nothing-found";
 
 /// Who said what, in order; without content.
 pub type Trace = Vec<TraceLine>;
@@ -426,7 +423,7 @@ impl Pipeline {
             let Some(leave) = version.breaker.ask(|| (self.clock)()) else {
                 Self::note(
                     (version, request_id),
-                    stage.line(version, "breaker-open", Duration::ZERO),
+                    stage.line(version, Verdict::BreakerOpen, Duration::ZERO),
                     false,
                     trace,
                 );
@@ -434,7 +431,7 @@ impl Pipeline {
                 continue;
             };
             let shown = version.view_for(view);
-            let otherwise = (stage.line(version, "pass", Duration::ZERO), stage.failed());
+            let otherwise = (stage.line(version, Verdict::Pass, Duration::ZERO), stage.failed());
             match link::Link::open(&version.policy, version.failure, &shown, otherwise) {
                 Ok(link) => {
                     let shadow = stage.shadow.as_ref();
@@ -448,7 +445,7 @@ impl Pipeline {
                     let mode = stage.mode_after(version, &fault);
                     let line = TraceLine {
                         fault: Some(Box::new(fault)),
-                        ..stage.line(version, "fault", Duration::ZERO)
+                        ..stage.line(version, Verdict::Fault, Duration::ZERO)
                     };
                     Self::note((version, request_id), line, opened, trace);
                     stage.give_way(mode)?;
@@ -504,7 +501,7 @@ impl Pipeline {
     }
 
     /// Asks the version that a request meets, with the view that it may have.
-    async fn ask<T: Verdict>(
+    async fn ask<T: Noted>(
         &self,
         stage: &Stage,
         view: &Arc<RequestView>,
@@ -520,7 +517,7 @@ impl Pipeline {
 
     /// One call: breaker, clock, observer, shadow and trace around it. No answer is an error: what the policy declares to
     /// follow then.
-    async fn put<T: Verdict>(
+    async fn put<T: Noted>(
         &self,
         stage: &Stage,
         trace: &mut Trace,
@@ -535,7 +532,7 @@ impl Pipeline {
         if let Some(pass) = question.spared(&*version.policy) {
             // Nobody is tried: the breaker bars nothing and learns nothing.
             let end = (self.clock)();
-            let mut line = stage.line(version, NOTHING_FOUND, end.saturating_duration_since(start));
+            let mut line = stage.line(version, Verdict::NothingFound, end.saturating_duration_since(start));
             line.ended = Some(end);
             if let Some(shadow) = &stage.shadow {
                 shadow.asked(question, &Ok(pass.clone()), line.elapsed);
@@ -544,7 +541,7 @@ impl Pipeline {
             return check(context, pass).map_err(|_| version.failure);
         }
         let Some(leave) = version.breaker.ask(|| (self.clock)()) else {
-            Self::note(of, stage.line(version, "breaker-open", Duration::ZERO), false, trace);
+            Self::note(of, stage.line(version, Verdict::BreakerOpen, Duration::ZERO), false, trace);
             return Err(version.failure);
         };
         let shadowed = stage.shadow.as_ref().map(|shadow| (shadow, question.clone()));
@@ -553,7 +550,7 @@ impl Pipeline {
             false => question.ask(&*version.policy),
         };
         let end = (self.clock)();
-        let mut line = stage.line(version, "fault", end.saturating_duration_since(start));
+        let mut line = stage.line(version, Verdict::Fault, end.saturating_duration_since(start));
         line.ended = Some(end);
         if let Some((shadow, question)) = shadowed {
             shadow.asked(question, &answer, line.elapsed);
@@ -582,7 +579,6 @@ impl Pipeline {
         opened: bool,
         trace: &mut Trace,
     ) {
-        debug_assert!(VERDICTS.contains(&line.verdict), "{} is no verdict", line.verdict);
         if let Some(seat) = &version.seat {
             seat.asked(&Call {
                 request_id,

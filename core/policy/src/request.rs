@@ -351,7 +351,7 @@ impl RequestView {
 
     /// Whether a scan with one of these matchers would find something, or fail. For the host: nothing is noted as read.
     pub(crate) fn finds(&self, matchers: &Matchers, names: &[String]) -> bool {
-        let hits = |set: &Set, segment| self.decoded(segment).map_or(true, |text| set.hits(text));
+        let hits = |set: &Set, segment| self.raw(segment).map_or(true, |text| set.hits(text));
         let any = |set: &Set| (0..self.segment_count()).any(|segment| hits(set, segment));
         names.iter().any(|name| matchers.get(name).is_none_or(any))
     }

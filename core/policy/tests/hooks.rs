@@ -50,7 +50,7 @@ fn the_first_that_denies_keeps_out_and_tags_are_notes() {
         block_on(Pipeline::new(vec![allow, no, never]).unwrap().admit(&seen, &mut trace)).unwrap_err();
     assert_eq!((refused.deny.code.as_str(), refused.failed), ("closed", false));
     assert_eq!(seen.attr("plan").as_deref(), Some("gold"));
-    assert_eq!(trace.iter().map(|line| line.verdict).collect::<Vec<_>>(), ["allow", "deny"]);
+    assert_eq!(trace.iter().map(|line| line.verdict.as_str()).collect::<Vec<_>>(), ["allow", "deny"]);
     let broken = |mode: &str| {
         let fake = Fake::new("x", &format!("hooks: [admit]{mode}")).any(|_| Err(trap())).bind();
         block_on(Pipeline::new(vec![fake]).unwrap().admit(&view(&["x"]), &mut Trace::new()))
@@ -152,7 +152,7 @@ fn a_reply_is_guarded_as_a_request_is() {
     let outcome = block_on(pipeline.guard_response(&request, &shown, &meta(), &mut trace));
     assert_eq!(texts(&outcome.view), ["dear \"x\""]);
     assert!(matches!(outcome.end, GuardEnd::Answered { text, .. } if text == "hush"));
-    assert_eq!(trace.iter().map(|line| line.verdict).collect::<Vec<_>>(), ["edit", "answer"]);
+    assert_eq!(trace.iter().map(|line| line.verdict.as_str()).collect::<Vec<_>>(), ["edit", "answer"]);
 }
 
 /// Neither of the reply nor of the request that it answers.

@@ -164,7 +164,7 @@ fn the_first_route_that_does_not_abstain_decides() {
     let outcome = Pipeline::new(bound).unwrap().route_now(&view(&["x"]), &candidates());
     let Routed::Plan(plan) = outcome.decision else { panic!() };
     assert_eq!(plan.steps.iter().map(|s| s.target).collect::<Vec<_>>(), [3, 0]);
-    assert_eq!(outcome.trace.iter().map(|t| t.verdict).collect::<Vec<_>>(), ["abstain", "plan"]);
+    assert_eq!(outcome.trace.iter().map(|t| t.verdict.as_str()).collect::<Vec<_>>(), ["abstain", "plan"]);
     let silent = Pipeline::new(vec![router("a", Decision::Abstain)]).unwrap();
     assert_eq!(silent.route_now(&view(&["x"]), &candidates()).decision, Routed::Static);
 }
@@ -287,7 +287,7 @@ fn a_policy_that_keeps_failing_is_left_alone_for_a_while() {
         assert!(matches!(pipeline.guard_now(&bad).end, GuardEnd::Blocked(_)));
     }
     assert_eq!(asked(), 5, "after five faults in a row the mode applies without a call");
-    assert_eq!(pipeline.guard_now(&bad).trace[0].verdict, "breaker-open");
+    assert_eq!(pipeline.guard_now(&bad).trace[0].verdict.as_str(), "breaker-open");
     assert_eq!(pipeline.open_breakers().collect::<Vec<_>>(), [("g", Hook::Guard)]);
 
     let reloaded =
@@ -333,7 +333,7 @@ fn a_guard_that_says_what_it_looks_for_is_asked_where_that_is() {
     let pipeline = Pipeline::new(vec![seeker().bind()]).unwrap();
     let outcome = pipeline.guard_now(&view(&["hello", "my name is zoe, 12"]));
     assert_eq!(outcome.end, GuardEnd::Pass);
-    assert_eq!((outcome.trace.len(), outcome.trace[0].verdict), (1, "nothing-found"));
+    assert_eq!((outcome.trace.len(), outcome.trace[0].verdict.as_str()), (1, "nothing-found"));
     for texts in [["x", "ada"], ["ada", "x"], ["x", "call 123"], ["\"ada\"", "x"]] {
         let outcome = pipeline.guard_now(&view(&texts));
         let GuardEnd::Blocked(refused) = &outcome.end else { panic!("{texts:?}: {:?}", outcome.end) };
@@ -467,7 +467,7 @@ fn the_observer_is_told_of_every_call() {
     impl Seat for Noted {
         fn asked(&self, call: &Call<'_>) {
             let fault = call.fault.map(|f| f.kind.as_str()).unwrap_or_default();
-            self.0.0.lock().unwrap().push(format!("{} {} {fault}", self.1, call.verdict));
+            self.0.0.lock().unwrap().push(format!("{} {} {fault}", self.1, call.verdict.as_str()));
         }
     }
     let notes = Arc::new(Notes::default());

@@ -252,7 +252,7 @@ fn the_trace_has_one_line_a_policy_and_the_breaker_learns() {
     assert!(streamed.stopped.is_none());
     pipeline.streamed(streamed, &mut trace);
     assert_eq!(trace.len(), 1);
-    assert_eq!((trace[0].verdict, trace[0].findings[0].rule.as_str()), ("edit", "word"));
+    assert_eq!((trace[0].verdict.as_str(), trace[0].findings[0].rule.as_str()), ("edit", "word"));
     assert_eq!(seen.notes(), [("seen".to_owned(), "yes".to_owned())]);
 
     let fails = || vec![Err(Fault::new(FaultKind::Trap, "it broke"))];

@@ -103,7 +103,7 @@ fn every_hook_of_a_request_hides_in_the_same_vault() {
     let view = of_cases(RequestView::new(head(), fake::chat(&["to ada, ada and eve"]), Vec::new()));
     let (left, trace) = redacted(&view, redactor("ada", Redaction::Vault(0)));
     assert_eq!(texts(&left), ["to [EMAIL-1-case00], [EMAIL-1-case00] and eve"]);
-    assert_eq!((trace[0].verdict, trace[0].findings.len()), ("edit", 2));
+    assert_eq!((trace[0].verdict.as_str(), trace[0].findings.len()), ("edit", 2));
     let at = texts(&left)[0].find("eve").unwrap() as u32;
     let edit = Edit { segment: 0, start: at, end: at + 3, replace: Replacement::Vault("name".into()) };
     let guard = Fake::new("g", "hooks: [guard]\nreads: content");
@@ -145,11 +145,11 @@ fn a_redactor_refuses_by_rule_or_only_reports() {
         (403, "sensitive_content", false)
     );
     assert!(refused.deny.message.contains("`word`") && !refused.deny.message.contains("ada"));
-    assert_eq!((trace[0].verdict, trace[0].reason.as_deref()), ("block", Some("sensitive_content")));
+    assert_eq!((trace[0].verdict.as_str(), trace[0].reason.as_deref()), ("block", Some("sensitive_content")));
     assert_eq!(trace[0].findings[0].rule, "word");
     let (left, trace) = redacted(&seen, redactor("ada", Redaction::Report));
     assert_eq!(
-        (texts(&left), trace[0].verdict, trace[0].findings.len()),
+        (texts(&left), trace[0].verdict.as_str(), trace[0].findings.len()),
         (vec!["dear ada".into()], "pass", 1)
     );
 }

@@ -155,7 +155,7 @@ fn line(line: &TraceLine) -> Value {
         "policy": *line.policy,
         "version": *line.version,
         "hook": line.hook.as_str(),
-        "verdict": line.verdict,
+        "verdict": line.verdict.as_str(),
         "us": u64::try_from(line.elapsed.as_micros()).unwrap_or(u64::MAX),
     });
     if let Some(reason) = &line.reason {

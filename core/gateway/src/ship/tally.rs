@@ -5,9 +5,9 @@ use super::report::percent_text;
 use crate::telemetry::policies::{Counted, Policies};
 use arc_swap::ArcSwap;
 use serde_json::{Value, json};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use weir_policy::pipeline::{Call, NOTHING_FOUND, Observer, Seat, Seated};
+use weir_policy::pipeline::{Call, Observer, Seat, Seated, Verdict};
 
 /// Gives each version that decides its seat: its calls go to the metrics and to the tallies that watch it, and whose breaker
 /// opens is said here.
@@ -30,6 +30,8 @@ struct Watching {
     metrics: Counted,
     of: Tripped,
     tallies: ArcSwap<Vec<Arc<Tally>>>,
+    /// Whether there are any; else a call does not look.
+    tallied: AtomicBool,
 }
 
 /// A version whose breaker opened.
@@ -100,8 +102,13 @@ impl Observer for Watcher {
         let metrics = self.metrics.seat(of);
         let (policy, digest) = (of.policy.to_owned(), of.digest.to_owned());
         let of = Tripped { policy, digest, hook: of.hook.as_str() };
-        let seat =
-            Arc::new(Watching { watcher: Arc::clone(&self), metrics, of, tallies: ArcSwap::default() });
+        let seat = Arc::new(Watching {
+            watcher: Arc::clone(&self),
+            metrics,
+            of,
+            tallies: ArcSwap::default(),
+            tallied: AtomicBool::new(false),
+        });
         let mut watched = self.watched();
         seat.watch(&watched.tallies);
         watched.seats.push(Arc::downgrade(&seat));
@@ -112,15 +119,19 @@ impl Observer for Watcher {
 impl Watching {
     /// Counts for those of them that are about this version.
     fn watch(&self, tallies: &[Arc<Tally>]) {
-        let mine = tallies.iter().filter(|tally| tally.is(&self.of)).cloned().collect();
+        let mine: Vec<_> = tallies.iter().filter(|tally| tally.is(&self.of)).cloned().collect();
+        let any = !mine.is_empty();
         self.tallies.store(Arc::new(mine));
+        self.tallied.store(any, Ordering::Release);
     }
 }
 
 impl Seat for Watching {
     fn asked(&self, call: &Call<'_>) {
         self.metrics.asked(call);
-        self.tallies.load().iter().for_each(|tally| tally.count(call));
+        if self.tallied.load(Ordering::Acquire) {
+            self.tallies.load().iter().for_each(|tally| tally.count(call));
+        }
         if call.breaker_opened {
             self.watcher.trip(self.of.clone());
         }
@@ -139,7 +150,7 @@ impl Tally {
 
     fn count(&self, call: &Call<'_>) {
         // Nobody was asked: it says nothing of a version.
-        if call.verdict == NOTHING_FOUND {
+        if call.verdict == Verdict::NothingFound {
             return;
         }
         let nanos = u64::try_from(call.elapsed.as_nanos()).unwrap_or(u64::MAX);
@@ -148,7 +159,7 @@ impl Tally {
         if call.fault.is_some() {
             self.faults.fetch_add(1, Ordering::Relaxed);
         }
-        if matches!(call.verdict, "block" | "deny" | "fail") {
+        if matches!(call.verdict, Verdict::Block | Verdict::Deny | Verdict::Fail) {
             self.refusals.fetch_add(1, Ordering::Relaxed);
         }
     }

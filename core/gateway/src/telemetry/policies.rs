@@ -5,12 +5,9 @@ use super::metrics::Metrics;
 use prometheus::{Histogram, IntCounter};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
-use weir_policy::pipeline::{Call, NOTHING_FOUND, Seat, Seated, VERDICTS};
+use weir_policy::pipeline::{Call, Seat, Seated, Verdict};
 use weir_policy::{FaultKind, Hook};
 
-/// What a verdict that is none of the contract's counts as.
-const OTHER: &str = "other";
-const NOT_ASKED: &str = "breaker-open";
 /// Series of older versions of a policy are forgotten, or every edit of a script would leave some behind for ever.
 const VERSIONS_KEPT: usize = 4;
 
@@ -98,14 +95,13 @@ struct PolicyMeter {
 impl PolicyMeter {
     fn new(metrics: &Metrics, name: Name) -> Self {
         let duration = metrics.policy.duration.with_label_values(&[&*name.policy, name.hook.as_str()]);
-        Self { name, verdicts: Slots::new(VERDICTS.len() + 1), duration }
+        Self { name, verdicts: Slots::new(Verdict::ALL.len()), duration }
     }
 
-    fn count(&self, metrics: &Metrics, verdict: &str, took: Duration, fault: Option<FaultKind>) {
-        let verdict = if fault.is_some() { "fault" } else { verdict };
-        let slot = VERDICTS.iter().position(|known| *known == verdict).unwrap_or(VERDICTS.len());
-        self.verdicts.get(slot, || self.calls(metrics, slot)).inc();
-        if verdict != NOT_ASKED && verdict != NOTHING_FOUND {
+    fn count(&self, metrics: &Metrics, verdict: Verdict, took: Duration, fault: Option<FaultKind>) {
+        let verdict = if fault.is_some() { Verdict::Fault } else { verdict };
+        self.verdicts.get(verdict as usize, || self.calls(metrics, verdict)).inc();
+        if !matches!(verdict, Verdict::BreakerOpen | Verdict::NothingFound) {
             self.duration.observe(took.as_secs_f64());
         }
         if let Some(kind) = fault {
@@ -117,19 +113,18 @@ impl PolicyMeter {
         }
     }
 
-    fn calls(&self, metrics: &Metrics, slot: usize) -> IntCounter {
-        let verdict = VERDICTS.get(slot).copied().unwrap_or(OTHER);
+    fn calls(&self, metrics: &Metrics, verdict: Verdict) -> IntCounter {
         metrics.policy.calls.with_label_values(&self.labels(verdict))
     }
 
     fn forget(&self, metrics: &Metrics) {
-        for verdict in VERDICTS.into_iter().chain([OTHER]) {
+        for verdict in Verdict::ALL {
             // A verdict that was never given has no series: nothing to remove.
             metrics.policy.calls.remove_label_values(&self.labels(verdict)).ok();
         }
     }
 
-    fn labels<'a>(&'a self, verdict: &'a str) -> [&'a str; 4] {
-        [&self.name.policy, &self.name.digest, self.name.hook.as_str(), verdict]
+    fn labels(&self, verdict: Verdict) -> [&str; 4] {
+        [&self.name.policy, &self.name.digest, self.name.hook.as_str(), verdict.as_str()]
     }
 }

@@ -138,7 +138,7 @@ impl PolicyCall {
             policy: Arc::clone(&line.policy),
             version: Arc::clone(&line.version),
             hook: line.hook.as_str(),
-            verdict: line.verdict,
+            verdict: line.verdict.as_str(),
             started: ended.map_or(first, |ended| ended.saturating_sub(line.elapsed)),
             elapsed: line.elapsed,
             fault: line.fault.as_ref().map(|fault| fault.kind.as_str()),

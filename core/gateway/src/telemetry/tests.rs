@@ -8,7 +8,7 @@ use weir_llm::neutral::Finish;
 use weir_llm::neutral::label::ModelName;
 use weir_llm::price::Nanos;
 use weir_llm::usage::Usage;
-use weir_policy::pipeline::{Call, Seat, Seated};
+use weir_policy::pipeline::{Call, Seat, Seated, Verdict};
 use weir_policy::{Api, ErrorClass, Fault, FaultKind, Hook, Target};
 
 /// Every metric with its label keys. A change here is a change of our interface: say so in the release notes.
@@ -88,7 +88,7 @@ fn metric_names_and_label_keys_are_the_golden_ones() {
     let fault = Fault::new(FaultKind::Trap, "it trapped");
     Policies::new(&metrics)
         .seat(seated("0123456789abcdef"))
-        .asked(&Call { fault: Some(&fault), ..call("plan") });
+        .asked(&Call { fault: Some(&fault), ..call(Verdict::Plan) });
     metrics.reload(true);
     metrics.shed("in_flight");
     metrics.recovered.with_label_values(&["wal"]).inc();
@@ -228,7 +228,7 @@ fn seated(digest: &str) -> Seated<'_> {
     Seated { policy: "route", version: "1.0.0", digest, hook: Hook::Route }
 }
 
-fn call(verdict: &'static str) -> Call<'static> {
+fn call(verdict: Verdict) -> Call<'static> {
     let elapsed = Duration::from_micros(2);
     Call { request_id: Some("req_1"), verdict, elapsed, fault: None, breaker_opened: false }
 }
@@ -238,20 +238,20 @@ fn old_versions_of_a_policy_leave_no_series_behind() {
     let metrics = Arc::new(Metrics::new().unwrap());
     let policies = Policies::new(&metrics);
     let (live, other) = (policies.seat(seated("live-one")), policies.seat(seated("live-two")));
-    live.asked(&call("plan"));
+    live.asked(&call(Verdict::Plan));
     for version in 0..20 {
         let version = format!("{version:08}-and-the-rest");
         let seat = policies.seat(seated(&version));
-        seat.asked(&call("plan"));
-        seat.asked(&call("a verdict nobody knows"));
+        seat.asked(&call(Verdict::Plan));
+        seat.asked(&call(Verdict::Abstain));
     }
     let text = metrics.render();
     let calls: Vec<_> = text.lines().filter(|line| line.starts_with("weir_policy_calls_total")).collect();
     assert_eq!(calls.len(), 7, "the live one, and three others with two verdicts: {calls:#?}");
-    assert!(calls.iter().any(|line| line.contains("00000019") && line.contains("other")), "{calls:#?}");
+    assert!(calls.iter().any(|line| line.contains("00000019") && line.contains("abstain")), "{calls:#?}");
     assert!(text.contains(r#"weir_policy_call_duration_seconds_count{hook="route",policy="route"} 41"#));
-    live.asked(&call("plan"));
-    other.asked(&call("plan"));
+    live.asked(&call(Verdict::Plan));
+    other.asked(&call(Verdict::Plan));
     let text = metrics.render();
     let counts = |version: &str, calls| {
         let line = format!(
@@ -269,9 +269,9 @@ fn pipelines_report_their_calls() {
     let fault = Fault::new(FaultKind::Deadline, "too slow");
     let seat =
         |hook| policies.seat(Seated { policy: "mask", version: "1.2.0", digest: "0123456789abcdef", hook });
-    seat(Hook::OnError).asked(&Call { fault: Some(&fault), breaker_opened: true, ..call("fault") });
-    seat(Hook::OnError).asked(&call("breaker-open"));
-    seat(Hook::Price).asked(&call("charge"));
+    seat(Hook::OnError).asked(&Call { fault: Some(&fault), breaker_opened: true, ..call(Verdict::Fault) });
+    seat(Hook::OnError).asked(&call(Verdict::BreakerOpen));
+    seat(Hook::Price).asked(&call(Verdict::Charge));
     let text = metrics.render();
     for line in [
         r#"weir_policy_calls_total{hook="on-error",policy="mask",verdict="fault",version="01234567"} 1"#,

@@ -72,7 +72,7 @@ impl fmt::Display for Told {
         }
         for line in &seen.trace {
             let reason = line.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-            let (policy, version, verdict) = (&line.policy, &line.version, line.verdict);
+            let (policy, version, verdict) = (&line.policy, &line.version, line.verdict.as_str());
             let micros = line.elapsed.as_micros();
             writeln!(
                 f,
@@ -143,7 +143,7 @@ const fn severity(severity: Severity) -> &'static str {
 fn line(line: &TraceLine) -> Value {
     json!({
         "policy": &*line.policy, "version": &*line.version, "hook": line.hook.as_str(),
-        "verdict": line.verdict, "reason": line.reason.as_deref(),
+        "verdict": line.verdict.as_str(), "reason": line.reason.as_deref(),
         "elapsed_us": u64::try_from(line.elapsed.as_micros()).unwrap_or(u64::MAX),
         "fault": line.fault.as_ref().map(ToString::to_string),
     })

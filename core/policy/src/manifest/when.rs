@@ -56,6 +56,11 @@ impl When {
         self.min_body_bytes = self.min_body_bytes.max(called.min().unwrap_or(u64::MAX));
     }
 
+    /// Whether [`When::holds`] may be false.
+    pub(crate) fn looks_at_heads(&self) -> bool {
+        Self { finds: Vec::new(), config: BTreeMap::new(), ..self.clone() } != Self::default()
+    }
+
     /// Whether the predicate leaves a surface out altogether.
     #[must_use]
     pub fn leaves_out(&self, surface: Surface) -> bool {

@@ -152,19 +152,18 @@ impl Signs {
     }
 
     /// Which patterns may match somewhere in a text.
-    pub(super) fn possible(&self, text: &str) -> Possible {
+    pub(super) fn possible(&self, text: &[u8]) -> Possible {
         let mut possible = Possible::NONE;
         for &pattern in &self.without {
             possible.add(pattern);
         }
-        let seen = (self.ranges > RANGES).then(|| seen(text.as_bytes()));
+        let seen = (self.ranges > RANGES).then(|| seen(text));
         for (set, patterns) in &self.bytes {
             if matches!(possible, Possible::Any) {
                 return possible;
             }
-            if seen.as_ref().map_or_else(|| set.is_in(text.as_bytes()), |seen| set.is_among(seen)) {
-                let able =
-                    patterns.iter().filter(|byte| byte.needs.iter().all(|need| need.is_met(text.as_bytes())));
+            if seen.as_ref().map_or_else(|| set.is_in(text), |seen| set.is_among(seen)) {
+                let able = patterns.iter().filter(|byte| byte.needs.iter().all(|need| need.is_met(text)));
                 able.for_each(|byte| _ = possible.add(byte.pattern));
             }
         }
@@ -175,7 +174,7 @@ impl Signs {
     }
 
     /// Cores are all of one length and may overlap: after a hit the search goes on one byte after its beginning.
-    fn literals_in(&self, cores: &AhoCorasick, text: &str, possible: &mut Possible) {
+    fn literals_in(&self, cores: &AhoCorasick, text: &[u8], possible: &mut Possible) {
         let (mut from, mut patience, mut chance) = (0, PATIENCE, PATIENCE + text.len() / BLOCK);
         while let Possible::Few(..) = possible {
             let Some(found) = cores.find(Input::new(text).span(from..text.len())) else { return };
@@ -201,8 +200,8 @@ impl Signs {
 
 impl Literal {
     /// Whether the whole of it stands where its core was found.
-    fn is_at(&self, core: usize, text: &str) -> bool {
-        let rest = core.checked_sub(self.core).and_then(|start| text.as_bytes().get(start..));
+    fn is_at(&self, core: usize, text: &[u8]) -> bool {
+        let rest = core.checked_sub(self.core).and_then(|start| text.get(start..));
         rest.is_some_and(|rest| rest.starts_with(&self.text))
     }
 }
@@ -432,7 +431,7 @@ mod tests {
     });
 
     fn possible(signs: &Signs, pattern: usize, text: &str) -> bool {
-        match signs.possible(text) {
+        match signs.possible(text.as_bytes()) {
             Possible::Few(list, len) => list[..len].contains(&pattern),
             Possible::Any => true,
         }
@@ -510,33 +509,34 @@ mod tests {
         let patterns: Vec<String> = (b'!'..=b'/').map(|byte| format!("[a-z]\\x{byte:02x}[a-z]")).collect();
         let signs = Signs::of(patterns.iter().map(String::as_str), false, 64);
         assert!(
-            signs.ranges < RANGES && matches!(signs.possible("a text"), Possible::Few(_, 0)),
+            signs.ranges < RANGES && matches!(signs.possible(b"a text"), Possible::Few(_, 0)),
             "{signs:?}"
         );
         let more = patterns.iter().map(String::as_str).chain(["a[@{}~|]", "b[<>^`_]"]);
         let signs = Signs::of(more, false, 64);
         assert!(
-            signs.ranges > RANGES && matches!(signs.possible("a text"), Possible::Few(_, 0)),
+            signs.ranges > RANGES && matches!(signs.possible(b"a text"), Possible::Few(_, 0)),
             "{signs:?}"
         );
-        let Possible::Few([0, 15, ..], 2) = signs.possible("one! b}") else {
-            panic!("{:?}", signs.possible("one! b}"))
+        let Possible::Few([0, 15, ..], 2) = signs.possible(b"one! b}") else {
+            panic!("{:?}", signs.possible(b"one! b}"))
         };
     }
 
     #[test]
     fn literals_that_overlap_are_all_seen() {
         let signs = Signs::of(["task-s", "k-sk", "-sk-"].into_iter(), false, 64);
-        let Possible::Few(_, 3) = signs.possible("a task-sk-") else { panic!("one hides another") };
-        let Possible::Few(_, 0) = signs.possible("a task") else { panic!("there is none") };
-        let Possible::Few(_, 0) = signs.possible("sk-s and ask-x") else { panic!("a core is no literal") };
-        let Possible::Any = signs.possible(&"k-sk ".repeat(PATIENCE + 1)) else {
+        let Possible::Few(_, 3) = signs.possible(b"a task-sk-") else { panic!("one hides another") };
+        let Possible::Few(_, 0) = signs.possible(b"a task") else { panic!("there is none") };
+        let Possible::Few(_, 0) = signs.possible(b"sk-s and ask-x") else { panic!("a core is no literal") };
+        let Possible::Any = signs.possible("k-sk ".repeat(PATIENCE + 1).as_bytes()) else {
             panic!("it has no patience")
         };
-        let Possible::Any = signs.possible(&"sk-x".repeat(PATIENCE * 4)) else {
+        let Possible::Any = signs.possible("sk-x".repeat(PATIENCE * 4).as_bytes()) else {
             panic!("it takes its chance too often")
         };
-        let Possible::Few(_, 0) = signs.possible(&format!("sk-x{}", " ".repeat(30)).repeat(PATIENCE * 4))
+        let Possible::Few(_, 0) =
+            signs.possible(format!("sk-x{}", " ".repeat(30)).repeat(PATIENCE * 4).as_bytes())
         else {
             panic!("a core now and then says nothing")
         };

@@ -1,6 +1,7 @@
 //! A raw answer becomes a checked one, with the view that its edits leave and what the trace may say of it.
 
-use super::outcome::{TraceLine, Verdict};
+use super::Verdict;
+use super::outcome::{Noted, TraceLine};
 use super::stage::Version;
 use crate::answer::{self, Rules, label};
 use crate::manifest::{Declares, Reads};
@@ -87,11 +88,11 @@ pub(super) fn admitting(context: &Checked<'_>, answer: Answer) -> Result<Admitti
     Ok(Admitting { code: code_label(refusal, rules.declares, rules.tainted), admission })
 }
 
-impl Verdict for Admitting {
+impl Noted for Admitting {
     fn note(&self, line: &mut TraceLine) {
         line.verdict = match &self.admission {
-            Admission::Allow(_) => "allow",
-            Admission::Deny(_) => "deny",
+            Admission::Allow(_) => Verdict::Allow,
+            Admission::Deny(_) => Verdict::Deny,
         };
         line.reason.clone_from(&self.code);
     }
@@ -112,12 +113,12 @@ pub(super) fn redacting(context: &Checked<'_>, answer: Answer) -> Result<Redacti
     Ok(Redacting { after, refused: swaps.refused, findings: swaps.findings })
 }
 
-impl Verdict for Redacting {
+impl Noted for Redacting {
     fn note(&self, line: &mut TraceLine) {
         line.verdict = match (&self.refused, &self.after) {
-            (Some(_), _) => "block",
-            (None, Some(_)) => "edit",
-            (None, None) => "pass",
+            (Some(_), _) => Verdict::Block,
+            (None, Some(_)) => Verdict::Edit,
+            (None, None) => Verdict::Pass,
         };
         line.reason = self.refused.as_ref().map(|deny| deny.code.as_str().into());
         line.findings.clone_from(&self.findings);
@@ -147,13 +148,13 @@ pub(super) fn guarding(context: &Checked<'_>, answer: Answer) -> Result<Guarding
     Ok(Guarding { code: code_label(refusal, rules.declares, rules.tainted), after, verdict })
 }
 
-impl Verdict for Guarding {
+impl Noted for Guarding {
     fn note(&self, line: &mut TraceLine) {
         line.verdict = match &self.verdict.outcome {
-            Guarded::Pass => "pass",
-            Guarded::Edit(_) => "edit",
-            Guarded::Block(_) => "block",
-            Guarded::Answer(_) => "answer",
+            Guarded::Pass => Verdict::Pass,
+            Guarded::Edit(_) => Verdict::Edit,
+            Guarded::Block(_) => Verdict::Block,
+            Guarded::Answer(_) => Verdict::Answer,
         };
         line.findings.clone_from(&self.verdict.findings);
         line.reason.clone_from(&self.code);
@@ -177,12 +178,12 @@ pub(super) fn routing(context: &Checked<'_>, answer: Answer, among: &Candidates)
     Ok(Routing { code: code_label(refusal, rules.declares, rules.tainted), decision })
 }
 
-impl Verdict for Routing {
+impl Noted for Routing {
     fn note(&self, line: &mut TraceLine) {
         (line.verdict, line.reason) = match &self.decision {
-            Decision::Plan(plan) => ("plan", Some(Arc::clone(&plan.reason))),
-            Decision::Deny(_) => ("deny", self.code.clone()),
-            Decision::Abstain => ("abstain", None),
+            Decision::Plan(plan) => (Verdict::Plan, Some(Arc::clone(&plan.reason))),
+            Decision::Deny(_) => (Verdict::Deny, self.code.clone()),
+            Decision::Abstain => (Verdict::Abstain, None),
         };
     }
 }
@@ -204,12 +205,12 @@ pub(super) fn preparing(context: &Checked<'_>, answer: Answer) -> Result<Prepari
     Ok(Preparing { preparation, after })
 }
 
-impl Verdict for Preparing {
+impl Noted for Preparing {
     fn note(&self, line: &mut TraceLine) {
         (line.verdict, line.reason) = match &self.preparation {
-            Preparation::Pass => ("pass", None),
-            Preparation::Edit(_) => ("edit", None),
-            Preparation::Skip(reason) => ("skip", Some(reason.as_str().into())),
+            Preparation::Pass => (Verdict::Pass, None),
+            Preparation::Edit(_) => (Verdict::Edit, None),
+            Preparation::Skip(reason) => (Verdict::Skip, Some(reason.as_str().into())),
         };
     }
 }
@@ -235,13 +236,13 @@ pub(super) fn recovering(
     Ok(Recovering { code: code_label(refusal, rules.declares, rules.tainted), recovery })
 }
 
-impl Verdict for Recovering {
+impl Noted for Recovering {
     fn note(&self, line: &mut TraceLine) {
         line.verdict = match &self.recovery {
-            Recovery::FollowPlan => "follow-plan",
-            Recovery::RetryAfter(_) => "retry-after",
-            Recovery::Switch(_) => "switch",
-            Recovery::Fail(_) => "fail",
+            Recovery::FollowPlan => Verdict::FollowPlan,
+            Recovery::RetryAfter(_) => Verdict::RetryAfter,
+            Recovery::Switch(_) => Verdict::Switch,
+            Recovery::Fail(_) => Verdict::Fail,
         };
         line.reason.clone_from(&self.code);
     }
@@ -255,9 +256,9 @@ pub(super) fn quoting(_: &Checked<'_>, answer: Answer) -> Result<Quoting, Fault>
     answer::quote(quote).map(Quoting)
 }
 
-impl Verdict for Quoting {
+impl Noted for Quoting {
     fn note(&self, line: &mut TraceLine) {
-        line.verdict = "quote";
+        line.verdict = Verdict::Quote;
     }
 }
 
@@ -269,9 +270,9 @@ pub(super) fn charging(context: &Checked<'_>, answer: Answer) -> Result<Charging
     answer::charge(charge, context.rules()).map(Charging)
 }
 
-impl Verdict for Charging {
+impl Noted for Charging {
     fn note(&self, line: &mut TraceLine) {
-        line.verdict = "charge";
+        line.verdict = Verdict::Charge;
     }
 }
 
@@ -285,8 +286,8 @@ pub(super) fn counted(_: &Checked<'_>, answer: Answer) -> Result<Counted, Fault>
     }
 }
 
-impl Verdict for Counted {
+impl Noted for Counted {
     fn note(&self, line: &mut TraceLine) {
-        line.verdict = "done";
+        line.verdict = Verdict::Done;
     }
 }

@@ -4,7 +4,7 @@
 use super::link::Link;
 use super::outcome::TraceLine;
 use super::stage::Shadow;
-use super::{Refused, policy_failed};
+use super::{Refused, Verdict, policy_failed};
 use crate::manifest::Hook;
 use crate::policy::{Fault, Policy};
 use crate::question::{Answer, Question};
@@ -155,7 +155,7 @@ impl Recorder {
             return;
         }
         self.heard.usage = *usage;
-        self.passed.edited = line.verdict == "edit";
+        self.passed.edited = line.verdict == Verdict::Edit;
         let live = match &line.fault {
             Some(fault) => Err((**fault).clone()),
             None => Ok(Answer::Stream(self.passed)),
@@ -177,7 +177,7 @@ pub fn replayed(policy: &Arc<dyn Policy>, view: &Arc<RequestView>, heard: &Heard
         policy: Arc::clone(&name),
         version,
         hook: heard.hook,
-        verdict: "pass",
+        verdict: Verdict::Pass,
         reason: None,
         findings: Vec::new(),
         elapsed: Duration::ZERO,
@@ -201,6 +201,6 @@ pub fn replayed(policy: &Arc<dyn Policy>, view: &Arc<RequestView>, heard: &Heard
         }
     }
     let (line, _) = link.finish(&heard.usage, view);
-    passed.edited = line.verdict == "edit";
+    passed.edited = line.verdict == Verdict::Edit;
     line.fault.map_or(Ok(passed), |fault| Err(*fault))
 }

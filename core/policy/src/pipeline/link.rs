@@ -2,7 +2,7 @@
 
 use super::checked::code_label;
 use super::heard::{Piece, Recorder};
-use super::{Refused, TraceLine};
+use super::{Refused, TraceLine, Verdict};
 use crate::answer;
 use crate::manifest::{FailureMode, Hook, Manifest, Windows};
 use crate::policy::{Fault, Policy, StreamGuard, StreamRedactor};
@@ -190,8 +190,8 @@ impl Link {
             }
         }
         let failed = self.line.fault.is_some();
-        if failed && self.line.verdict != "stop" {
-            self.line.verdict = "fault";
+        if failed && self.line.verdict != Verdict::Stop {
+            self.line.verdict = Verdict::Fault;
         }
         if let Some(recorder) = self.recorder {
             recorder.tell(usage, &self.line);
@@ -237,7 +237,7 @@ impl Link {
         waiting.fresh = 0;
         match edited {
             Some(edited) => {
-                self.line.verdict = "edit";
+                self.line.verdict = Verdict::Edit;
                 out(&edited);
             }
             None => out(&waiting.text[..keep]),
@@ -269,7 +269,7 @@ impl Link {
         let deny = answer::deny(deny);
         let declares = &self.policy.manifest().declares;
         self.line.reason = code_label(Some(&deny), declares, true);
-        self.line.verdict = "stop";
+        self.line.verdict = Verdict::Stop;
         self.watching = false;
         Refused { deny, failed: false, ..self.refusal.clone() }
     }

@@ -31,38 +31,95 @@ pub trait Seat: Send + Sync {
     fn asked(&self, call: &Call<'_>);
 }
 
-/// What a call may come to, the usual first. `fault` stands for one that gave no answer, `breaker-open` and
-/// [`super::NOTHING_FOUND`] for one that was not made.
-pub const VERDICTS: [&str; 20] = [
-    "pass",
-    super::NOTHING_FOUND,
-    "plan",
-    "charge",
-    "quote",
-    "allow",
-    "edit",
-    "block",
-    "deny",
-    "answer",
-    "abstain",
-    "skip",
-    "stop",
-    "follow-plan",
-    "retry-after",
-    "switch",
-    "fail",
-    "done",
-    "fault",
-    "breaker-open",
-];
+/// What a call may come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "the words of the contract")]
+pub enum Verdict {
+    Pass,
+    /// It was spared: see [`crate::Question::spared`].
+    NothingFound,
+    Plan,
+    Charge,
+    Quote,
+    Allow,
+    Edit,
+    Block,
+    Deny,
+    Answer,
+    Abstain,
+    Skip,
+    Stop,
+    FollowPlan,
+    RetryAfter,
+    Switch,
+    Fail,
+    Done,
+    /// It gave no answer.
+    Fault,
+    /// It was not asked, since it has failed too often.
+    BreakerOpen,
+}
+
+impl Verdict {
+    /// Every verdict, in the order of their numbers.
+    pub const ALL: [Self; 20] = [
+        Self::Pass,
+        Self::NothingFound,
+        Self::Plan,
+        Self::Charge,
+        Self::Quote,
+        Self::Allow,
+        Self::Edit,
+        Self::Block,
+        Self::Deny,
+        Self::Answer,
+        Self::Abstain,
+        Self::Skip,
+        Self::Stop,
+        Self::FollowPlan,
+        Self::RetryAfter,
+        Self::Switch,
+        Self::Fail,
+        Self::Done,
+        Self::Fault,
+        Self::BreakerOpen,
+    ];
+
+    /// The name in traces and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::NothingFound => "nothing-found",
+            Self::Plan => "plan",
+            Self::Charge => "charge",
+            Self::Quote => "quote",
+            Self::Allow => "allow",
+            Self::Edit => "edit",
+            Self::Block => "block",
+            Self::Deny => "deny",
+            Self::Answer => "answer",
+            Self::Abstain => "abstain",
+            Self::Skip => "skip",
+            Self::Stop => "stop",
+            Self::FollowPlan => "follow-plan",
+            Self::RetryAfter => "retry-after",
+            Self::Switch => "switch",
+            Self::Fail => "fail",
+            Self::Done => "done",
+            Self::Fault => "fault",
+            Self::BreakerOpen => "breaker-open",
+        }
+    }
+}
 
 /// One call, without content.
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {
     /// Weir's id of the exchange; `None` where a call is not about one.
     pub request_id: Option<&'a str>,
-    /// One of [`VERDICTS`].
-    pub verdict: &'static str,
+    /// What it came to.
+    pub verdict: Verdict,
     /// How long it took.
     pub elapsed: Duration,
     /// Why it failed, if it did.

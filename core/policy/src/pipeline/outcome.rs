@@ -146,7 +146,7 @@ pub struct TraceLine {
     /// Which hook.
     pub hook: Hook,
     /// As [`super::Call::verdict`].
-    pub verdict: &'static str,
+    pub verdict: super::Verdict,
     /// The plan's reason or the refusal's code; after a read of content only if declared, else `undeclared`.
     pub reason: Option<Arc<str>>,
     /// What a guard found; rules as `reason`.
@@ -160,6 +160,6 @@ pub struct TraceLine {
 }
 
 /// A checked answer that can be noted in the trace.
-pub(super) trait Verdict {
+pub(super) trait Noted {
     fn note(&self, line: &mut TraceLine);
 }

@@ -2,10 +2,10 @@
 
 use super::breaker::{Breaker, BreakerSettings};
 use super::observer::{Observer, Seat, Seated};
-use super::{PolicyId, Refused, TraceLine, policy_failed};
+use super::{PolicyId, Refused, TraceLine, Verdict, policy_failed};
 use crate::coverage;
 use crate::head::Head;
-use crate::manifest::{FailureMode, Hook, Surface, covers};
+use crate::manifest::{FailureMode, Hook, Surface, When, covers};
 use crate::policy::{Fault, LoadError, Policy};
 use crate::question::{Answer, Question};
 use crate::request::RequestView;
@@ -82,6 +82,8 @@ pub(super) struct Version {
     pub(super) seat: Option<Arc<dyn Seat>>,
     has: bool,
     shared: bool,
+    /// What heads decide of the manifest's `when`.
+    when: Option<Box<When>>,
     /// A bit for each surface that the manifest names.
     surfaces: u16,
 }
@@ -93,7 +95,7 @@ pub(super) struct Stage {
     pub(super) shadow: Option<Arc<dyn Shadow>>,
     models: Option<Vec<String>>,
     live: Version,
-    canary: Option<(u16, Version)>,
+    canary: Option<Box<(u16, Version)>>,
 }
 
 impl Version {
@@ -107,6 +109,7 @@ impl Version {
             seat: None,
             has: manifest.has(hook),
             shared: manifest.shared,
+            when: manifest.when.as_ref().filter(|when| when.looks_at_heads()).cloned().map(Box::new),
             surfaces: manifest.surfaces.iter().map(|surface| bit(*surface)).fold(0, |all, one| all | one),
         }
     }
@@ -119,7 +122,7 @@ impl Version {
     fn concerns(&self, head: &Head) -> bool {
         self.has
             && self.surfaces & bit(Surface::of(head.api, head.stream)) != 0
-            && self.policy.manifest().when.as_ref().is_none_or(|when| when.holds(head))
+            && self.when.as_ref().is_none_or(|when| when.holds(head))
     }
 }
 
@@ -138,8 +141,9 @@ impl Stage {
     ) -> Option<Self> {
         let live = Version::new(&bound.policy, hook, breaker, now);
         let canary = bound.canary.as_ref();
-        let canary = canary.map(|canary| (canary.share, Version::new(&canary.policy, hook, breaker, now)));
-        if !live.has && canary.as_ref().is_none_or(|(_, canary)| !canary.has) {
+        let canary =
+            canary.map(|canary| Box::new((canary.share, Version::new(&canary.policy, hook, breaker, now))));
+        if !live.has && canary.as_ref().is_none_or(|canary| !canary.1.has) {
             return None;
         }
         let name = bound.policy.manifest().name.as_str().into();
@@ -164,14 +168,14 @@ impl Stage {
 
     /// The version that a key's requests meet: the same at every hook of an exchange and from one to the next.
     pub(super) fn version(&self, head: &Head) -> &Version {
-        match &self.canary {
+        match self.canary.as_deref() {
             Some((share, canary)) if head.bucket(&self.name) < u32::from(*share) => canary,
             _ => &self.live,
         }
     }
 
     pub(super) fn versions(&self) -> impl Iterator<Item = &Version> {
-        std::iter::once(&self.live).chain(self.canary.as_ref().map(|(_, canary)| canary))
+        std::iter::once(&self.live).chain(self.canary.as_ref().map(|canary| &canary.1))
     }
 
     /// Takes a seat for each version.
@@ -185,7 +189,7 @@ impl Stage {
     }
 
     pub(super) fn versions_mut(&mut self) -> impl Iterator<Item = &mut Version> {
-        std::iter::once(&mut self.live).chain(self.canary.as_mut().map(|(_, canary)| canary))
+        std::iter::once(&mut self.live).chain(self.canary.as_mut().map(|canary| &mut canary.1))
     }
 
     /// Whether a version that decides, or the one that is only told, may read headers.
@@ -229,7 +233,7 @@ impl Stage {
         Refused { policy: Arc::clone(&self.name), deny: policy_failed(&self.name), failed: true }
     }
 
-    pub(super) fn line(&self, version: &Version, verdict: &'static str, elapsed: Duration) -> TraceLine {
+    pub(super) fn line(&self, version: &Version, verdict: Verdict, elapsed: Duration) -> TraceLine {
         TraceLine {
             policy: Arc::clone(&self.name),
             version: Arc::clone(&version.version),

@@ -14,10 +14,16 @@ use weir_policy::{Breaker, Candidates, Head, Live, Target};
 pub(crate) type Positions = SmallVec<[u16; 16]>;
 
 /// Some of the candidates, in some order.
-#[derive(Clone)]
 pub(crate) struct Targets {
     pub(super) facts: Arc<Facts>,
     pub(crate) positions: Positions,
+}
+
+impl Clone for Targets {
+    /// Positions are copied as one run of memory, not one by one.
+    fn clone(&self) -> Self {
+        self.with(Positions::from_slice(&self.positions))
+    }
 }
 
 impl Targets {

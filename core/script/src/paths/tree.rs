@@ -7,6 +7,7 @@ use crate::api::target::TargetHandle;
 use crate::api::targets::{Positions, Targets};
 use crate::paths::value::{Unboxed, Value};
 use rhai::{Array, Dynamic, EvalAltResult, ImmutableString, NativeCallContext};
+use smallvec::SmallVec;
 use std::any::TypeId;
 use std::sync::Arc;
 use weir_llm::price::Rate;
@@ -62,18 +63,21 @@ pub(super) enum Operand {
     Value(usize),
     Constant(Dynamic),
     /// An array of these.
-    Array(Vec<Operand>),
+    Array(Box<[Operand]>),
     /// A candidate by its position; a branch above says that it is there.
     Candidate(u16),
     /// Candidates by their positions.
-    Candidates(Positions),
+    Candidates(Box<Positions>),
 }
+
+/// As many as nearly every function has, beside it: a walk is a run through memory.
+pub(super) type Operands = SmallVec<[Operand; 2]>;
 
 /// A function and what it was given.
 #[derive(Clone)]
 pub(super) struct Step {
     pub(super) function: Arc<Function>,
-    pub(super) operands: Vec<Operand>,
+    pub(super) operands: Operands,
     /// The first operand is looked at, not changed.
     pub(super) looks: bool,
 }
@@ -118,7 +122,8 @@ struct Node {
     step: Step,
     /// A bit for each operand that no path needs after this step.
     last: u32,
-    branches: Vec<(Gave, Next)>,
+    /// Most nodes have one.
+    branches: SmallVec<[(Gave, Next); 1]>,
 }
 
 #[derive(Clone, Copy)]
@@ -168,7 +173,7 @@ impl Tree {
         for (depth, ((step, gave), last_use)) in path.steps.into_iter().zip(last_uses).enumerate() {
             let fresh = self.nodes.len() + usize::from(at == self.nodes.len());
             if at == self.nodes.len() {
-                self.nodes.push(Node { step, last: last_use, branches: Vec::new() });
+                self.nodes.push(Node { step, last: last_use, branches: SmallVec::new() });
             } else if !self.nodes[at].step.same(&step) {
                 return Added::Contradicts;
             }
@@ -257,7 +262,7 @@ impl Typed {
                 function(values.get(*place)?, values.get(*other)?)
             }
             (Self::Two(function), [Operand::Candidates(positions)]) => {
-                let other = all(values)?.with(positions.clone());
+                let other = all(values)?.with(Positions::from_slice(positions));
                 function(values.get(*place)?, &Value::List(other))
             }
             (Self::With(function), [other]) => function(values.get(*place)?, other.other(values)?),
@@ -344,7 +349,7 @@ impl Operand {
                 items.iter().map(|item| item.value(values)).collect::<Option<Array>>()?.into()
             }
             Self::Candidate(position) => Dynamic::from(all(values)?.handle(*position)),
-            Self::Candidates(positions) => Dynamic::from(all(values)?.with(positions.clone())),
+            Self::Candidates(positions) => Dynamic::from(all(values)?.with(Positions::from_slice(positions))),
         })
     }
 

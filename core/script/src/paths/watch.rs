@@ -5,10 +5,11 @@
 //! ([`Kind::Builds`]) gives it a new one. A list or a candidate without a tag comes from a loop or a closure over a list
 //! whose positions the path has written down.
 
-use super::tree::{self, Function, Gave, Native, Operand, Path, Seen, Step, Typed};
+use super::tree::{self, Function, Gave, Native, Operand, Operands, Path, Seen, Step, Typed};
 use super::value::{Unboxed, Value};
 use crate::api::targets::Targets;
 use rhai::{Array, Dynamic, EvalAltResult, INT, NativeCallContext};
+use smallvec::smallvec;
 use std::cell::{Cell, RefCell};
 use std::sync::{Arc, LazyLock};
 
@@ -63,8 +64,11 @@ pub(crate) fn watch<E>(
 fn given(root: &mut Dynamic, place: usize) {
     match tree::seen(root) {
         Seen::Plain => {
-            let step =
-                Step { function: Arc::clone(&GIVEN), operands: vec![Operand::Value(place)], looks: true };
+            let step = Step {
+                function: Arc::clone(&GIVEN),
+                operands: smallvec![Operand::Value(place)],
+                looks: true,
+            };
             note(step, root);
         }
         Seen::Native | Seen::Candidate(_) | Seen::Candidates(_) => tag(root, place),
@@ -115,7 +119,7 @@ fn observed(
         }
         return (function.call)(context, arguments);
     }
-    let operands: Option<Vec<Operand>> = match kind {
+    let operands: Option<Operands> = match kind {
         Kind::Looks | Kind::Builds => arguments.iter().map(|argument| operand(argument)).collect(),
         Kind::Constant | Kind::Other => None,
     };
@@ -171,7 +175,7 @@ fn operand(value: &Dynamic) -> Option<Operand> {
         Seen::Native => place(value).map(Operand::Value),
         Seen::Candidate(position) => Some(place(value).map_or(Operand::Candidate(position), Operand::Value)),
         Seen::Candidates(positions) => {
-            Some(place(value).map_or(Operand::Candidates(positions), Operand::Value))
+            Some(place(value).map_or_else(|| Operand::Candidates(Box::new(positions)), Operand::Value))
         }
     }
 }
@@ -183,8 +187,11 @@ pub(crate) fn looked_at(list: &Dynamic) {
     }
     match (tree::seen(list), place(list)) {
         (Seen::Candidates(positions), Some(place)) => {
-            let step =
-                Step { function: Arc::clone(&POSITIONS), operands: vec![Operand::Value(place)], looks: true };
+            let step = Step {
+                function: Arc::clone(&POSITIONS),
+                operands: smallvec![Operand::Value(place)],
+                looks: true,
+            };
             note(step, &mut plain(&positions));
         }
         // Known already.
