@@ -44,13 +44,14 @@ lint: ## format, clippy, docs, licences and sources of dependencies
 	@.ci/setup lint
 	@.ci/lint
 
-bench: ## Weir beside nginx and a bare pingora-proxy: a table and target/bench.json (ARGS=--quick for a look)
+bench: ## Weir beside nginx and a bare pingora-proxy: a table, target/bench.json (ARGS=--quick: a look; WEIR=FILE: another build)
 	@.ci/setup bench
 	cargo build --release --locked --workspace --bin weir --bin weir-bench
 	cargo build --release --locked -p weir-plugin-redact-pii --example redact_quality
-	@$(MAKE) --no-print-directory --silent plugins $(BENCH_GUESTS:%=target/bench/%.wasm)
+	@$(MAKE) --no-print-directory --silent plugins $(BENCH_GUESTS:%=target/bench/%.wasm) \
+	    WEIR=$(CARGO_TARGET_DIR)/release/weir
 	@PATH="$$PATH:/usr/sbin:$(CACHE)/nginx/usr/sbin" $(CARGO_TARGET_DIR)/release/weir-bench run \
-	    --weir $(CARGO_TARGET_DIR)/release/weir --policies policies --guard plugins/mask-pii.wasm \
+	    --weir $(WEIR) --policies policies --guard plugins/mask-pii.wasm \
 	    --guests target/bench --quality $(CARGO_TARGET_DIR)/release/examples/redact_quality \
 	    --judge plugins/redact-pii/judge/run --out target/bench.json $(ARGS)
 

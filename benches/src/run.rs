@@ -156,8 +156,9 @@ fn cpu(bench: &Bench, systems: &[System], report: &mut Report) -> Result<()> {
         "wasm_guard: one prompt in 100 has what the guard looks for, and only those enter Wasm; wasm_guard_each: every one has",
     );
     report.note(
-        "five: as many policies of the catalogue, each asked; five_policies: over weir_bare, which has none; \
-         five_on_default: over weir, which has the two scripts that it begins with",
+        "five: as many policies of the catalogue, a bound and a mask among them, which enter Wasm only where the host finds \
+         something to bound or to mask; five_each: the bounding plugin is asked about every request; ratios over weir_bare, \
+         which has no policy, and five_on_default over weir, which has the two scripts that it begins with",
     );
     report.note(
         "translated: callers of Messages and Responses, the upstream speaks Chat Completions; ratios over weir; \
@@ -188,7 +189,7 @@ impl Ratio {
     }
 }
 
-const RATIOS: [Ratio; 10] = [
+const RATIOS: [Ratio; 11] = [
     Ratio::plain("cpu_ratio_pipeline", "weir", "pingora", 1.3),
     Ratio::plain("cpu_ratio_pipeline_budget", "weir_budget", "pingora", 1.5),
     Ratio::plain("cpu_ratio_wasm_guard", "weir_guard", "pingora", 1.6),
@@ -197,6 +198,7 @@ const RATIOS: [Ratio; 10] = [
     Ratio::plain("cpu_ratio_translated_messages", "weir_messages", "weir", 1.5),
     Ratio::plain("cpu_ratio_translated_responses", "weir_responses", "weir", 1.5),
     Ratio::plain("cpu_ratio_five_policies", "weir_five", "weir_bare", 1.3),
+    Ratio::plain("cpu_ratio_five_each", "weir_five_each", "weir_bare", 1.3),
     Ratio::plain("cpu_ratio_five_on_default", "weir_five", "weir", 1.3),
     Ratio::stream("cpu_ratio_translated_stream", "weir_messages", "weir", 1.5),
 ];

@@ -26,8 +26,10 @@ pub enum Variant {
     Responses,
     /// No policy at all.
     Bare,
-    /// Five policies of the catalogue in place of the shipped ones, each asked for every request.
+    /// Five policies of the catalogue in place of the shipped ones: what the host can decide by itself, it does.
     Five,
+    /// The same, and the bounds are such that their plugin is asked about every request.
+    FiveEach,
     /// The response cache, switched on.
     Cached,
     /// A second model, `hostile`, with a guard that does its worst.
@@ -90,7 +92,7 @@ const BUDGET_USD: &str = "1000000";
 
 impl Variant {
     /// All of them, in the order of the table.
-    pub const ALL: [Variant; 8] = [
+    pub const ALL: [Variant; 9] = [
         Variant::Default,
         Variant::Budget,
         Variant::Guard,
@@ -99,6 +101,7 @@ impl Variant {
         Variant::Responses,
         Variant::Bare,
         Variant::Five,
+        Variant::FiveEach,
     ];
 
     /// Its name in figures and in the table.
@@ -112,6 +115,7 @@ impl Variant {
             Variant::Responses => "weir_responses",
             Variant::Bare => "weir_bare",
             Variant::Five => "weir_five",
+            Variant::FiveEach => "weir_five_each",
             Variant::Cached => "weir_cached",
             Variant::Hostile => "weir_hostile",
             Variant::Redacted => "weir_redacted",
@@ -221,9 +225,10 @@ impl Site {
         let plugin = |file: &Path, rest: &str| Ok::<_, Failure>(line(&absolute(file)?, rest));
         let first = match self.variant {
             Variant::Bare => return Ok(" []\n".to_owned()),
-            Variant::Five => {
+            Variant::Five | Variant::FiveEach => {
+                let bounds = if self.variant == Variant::Five { LIMITS } else { LIMITS_EACH };
                 let limits = shipped.guard.with_file_name("request-limits.wasm");
-                let plugins = [plugin(&limits, LIMITS)?, plugin(&shipped.guard, "")?].concat();
+                let plugins = [plugin(&limits, bounds)?, plugin(&shipped.guard, "")?].concat();
                 return Ok(
                     FIVE.iter().fold(plugins, |all, (file, rest)| all + line(file, rest).as_str()) + "\n"
                 );
@@ -263,8 +268,11 @@ const REDACTS: &str = ", config: { reply: { email: mask, phone: mask, card: mask
 /// For every request of one model.
 const MISDEED: &str = ", models: [hostile], grants: [targets, env, telemetry, annotate, tokens, kv], config: { hook: nothing, how: loop }";
 
-/// A bound that each request is held against, and keeps.
+/// A bound that each request is held against, and keeps: by its `when` the host sees to that.
 const LIMITS: &str = ", grants: [tokens], config: { max_body_bytes: 1048576 }";
+
+/// One that only the plugin can judge.
+const LIMITS_EACH: &str = ", grants: [tokens], config: { max_body_bytes: 1048576, max_tools: 64 }";
 
 /// The scripts of the five; two plugins stand before them: bodies bounded, addresses masked, the cheapest target
 /// that keeps its service levels, chains for what fails, the customer's price.

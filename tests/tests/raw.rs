@@ -213,6 +213,16 @@ const HIDES: &str = r#"//! name: hide
 fn guard(request, config) { edit(edits(request.scan("email"), vault("email"))) }
 "#;
 
+/// Refuses what it is asked about.
+const BOUNDS: &str = r#"//! name: bounds
+//! version: 1.0.0
+//! hooks: [guard]
+//! config_schema: { type: object, properties: { most: { type: integer, default: 200 } } }
+//! when: { config: { most: larger-body } }
+
+fn guard(request, config) { block(deny(413, "too_large", `${request.head.body_bytes} bytes`)) }
+"#;
+
 /// What a provider may call its JSON.
 const KINDS: [&[(&str, &str)]; 5] = [
     &[("Content-Type", "application/json")],
@@ -244,6 +254,22 @@ async fn a_transcript_is_guarded_whatever_its_provider_calls_it() {
             "{kind:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn an_upload_counts_as_it_came_and_what_keeps_a_bound_is_not_asked_about() {
+    let one = Upstream::start(|_| Act::reply(200, KINDS[0], json!({ "text": "a mill" }).to_string())).await;
+    let (gateway, key) = house(&one, &one, BOUNDS).await;
+    let path = "/v1/audio/transcriptions";
+    let refused = ask(&gateway, &key, "alone", path, &json!({ "response_format": "json" })).await;
+    assert_eq!(refused.refused(413), "too_large", "the form has more than 200 bytes, its fields have not");
+    let embedded = json!({ "input": "a river" });
+    let kept = ask(&gateway, &key, "alone", "/v1/embeddings", &embedded).await;
+    assert_ne!(kept.status(), 413, "{kept:?}");
+    let large = json!({ "input": "a river ".repeat(40) });
+    let refused = ask(&gateway, &key, "alone", "/v1/embeddings", &large).await;
+    assert_eq!(refused.refused(413), "too_large");
+    assert!(refused.text().contains(" bytes"), "{refused:?}");
 }
 
 #[tokio::test]

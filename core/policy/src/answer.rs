@@ -164,6 +164,14 @@ pub(crate) fn label<'a>(said: &'a str, declared: &[String], tainted: bool) -> &'
     &said[..said.floor_char_boundary(MAX_LABEL_BYTES)]
 }
 
+/// The same of a string that is at hand: most may stay as they are.
+fn labelled(said: String, declared: &[String], tainted: bool) -> String {
+    match label(&said, declared, tainted) {
+        same if *same == *said => said,
+        other => other.to_owned(),
+    }
+}
+
 fn strategy(strategy: Strategy, steps: &[Step]) -> Strategy {
     match strategy {
         Strategy::Weighted if steps.iter().any(|step| step.weight > 0) => Strategy::Weighted,
@@ -270,7 +278,7 @@ pub(crate) fn preparation(
             Preparation::Edit(Changes { edits: edits(changes.edits, view, rules.limits)?, ..changes })
         }
         Preparation::Skip(reason) => {
-            Preparation::Skip(label(&reason, &rules.declares.reasons, rules.tainted).to_owned())
+            Preparation::Skip(labelled(reason, &rules.declares.reasons, rules.tainted))
         }
     })
 }
@@ -293,11 +301,8 @@ pub(crate) fn charge(charge: Charge, rules: Rules<'_>) -> Result<Charge, Fault> 
     if charge.total.0 < 0 {
         return Err(bad("the charge is negative"));
     }
-    let mut items = charge.items;
-    items.truncate(MAX_TAGS);
-    for (name, _) in &mut items {
-        *name = label(name, &[], false).to_owned();
-    }
+    let items = charge.items.into_iter().take(MAX_TAGS);
+    let items = items.map(|(name, nanos)| (labelled(name, &[], false), nanos)).collect();
     Ok(Charge { total: charge.total, items, tags: tags(charge.tags, rules) })
 }
 
@@ -314,7 +319,7 @@ pub(crate) fn closing(closing: Closing, rules: Rules<'_>) -> Closing {
 fn findings(mut findings: Vec<Finding>, rules: Rules<'_>) -> Vec<Finding> {
     findings.truncate(MAX_FINDINGS);
     for finding in &mut findings {
-        finding.rule = label(&finding.rule, &rules.declares.rules, rules.tainted).to_owned();
+        finding.rule = labelled(std::mem::take(&mut finding.rule), &rules.declares.rules, rules.tainted);
         finding.score = if finding.score.is_nan() { 0.0 } else { finding.score.clamp(0.0, 1.0) };
     }
     findings
@@ -325,12 +330,12 @@ fn tags(mut tags: Vec<(String, String)>, rules: Rules<'_>) -> Vec<(String, Strin
     tags.truncate(MAX_TAGS);
     let checked = tags.into_iter().map(|(name, value)| match rules.declares.tags.get(&name) {
         Some(values) => {
-            let value = label(&value, values, rules.tainted).to_owned();
+            let value = labelled(value, values, rules.tainted);
             (name, value)
         }
         None => {
-            let plain = |said: &str| label(said, &[], rules.tainted).to_owned();
-            (plain(&name), plain(&value))
+            let plain = |said: String| labelled(said, &[], rules.tainted);
+            (plain(name), plain(value))
         }
     });
     checked.collect()

@@ -118,7 +118,7 @@ impl Manifest {
     pub fn with_config(mut self, file: &str, config: &serde_json::Value) -> Result<Self, LoadError> {
         self.check_config(file, config)?;
         if let Some(when) = &mut self.when {
-            when.settle(config);
+            when.settle(config, self.config_schema.as_ref());
         }
         Ok(self)
     }
@@ -195,6 +195,12 @@ impl Hook {
     #[must_use]
     pub const fn can_be_spared(self) -> bool {
         matches!(self, Self::Guard | Self::GuardResponse)
+    }
+
+    /// Whether it is shown what models say.
+    #[must_use]
+    pub const fn sees_replies(self) -> bool {
+        matches!(self, Self::Redact | Self::GuardResponse | Self::Stream)
     }
 
     /// Whether it is handed targets and their live facts.

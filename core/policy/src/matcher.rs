@@ -189,7 +189,7 @@ impl Patterns {
         Ok(Some(Self { signs, any, each, quick, slow, first }))
     }
 
-    /// What is no text cannot be searched, and may hold anything.
+    /// Bytes that have no sign need not be a text to be without a match; all that Weir reads is UTF-8.
     fn hit(&self, text: &[u8]) -> bool {
         let possible = self.signs.possible(text);
         if matches!(possible, Possible::Few(_, 0)) {

@@ -286,7 +286,10 @@ impl Pipeline {
         make: impl Fn(&Version, Arc<RequestView>) -> Question,
     ) -> GuardOutcome {
         let mut outcome = GuardOutcome::pass(Arc::clone(view));
-        for stage in self.applicable(hook, view.head()) {
+        for stage in self.of(hook) {
+            if !stage.applies_to(&outcome.view) {
+                continue;
+            }
             let current = Arc::clone(&outcome.view);
             let make = |shown| make(stage.version(view.head()), shown);
             let guarding = match self.ask(stage, &current, trace, make, checked::guarding).await {

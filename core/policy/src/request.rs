@@ -243,6 +243,16 @@ impl RequestView {
         }
     }
 
+    /// How long the body is that guards judge: as it came, or as the edits so far have left it, if that is more. Of a reply the
+    /// request's.
+    #[must_use]
+    pub fn body_bytes(&self) -> u64 {
+        match &self.content {
+            Content::Request(request) => self.head.body_bytes.max(request.body().len() as u64),
+            Content::Reply(..) => self.head.body_bytes,
+        }
+    }
+
     fn json_root(&self) -> Value<'_> {
         match &self.content {
             Content::Request(request) => request.json().root(),

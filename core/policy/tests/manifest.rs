@@ -97,6 +97,10 @@ fn what_is_wrong_is_said_with_its_place() {
             "p.yaml:5:7: `when.config` compares the body with `names`, which is no whole number (give it `type: integer` in `config_schema`, or say `any`)",
         ),
         (
+            "hooks: [guard, stream]\nconfig_schema: { properties: { a: { type: integer } } }\nwhen: { config: { a: larger-body } }",
+            "p.yaml:5:7: `larger-body` is about the request's body, and the hook `stream` sees replies (put that hook into a policy of its own, or say `any`)",
+        ),
+        (
             "hooks: [guard]\nconfig_schema: { properties: { a: {} } }\nwhen: { config: { a: all } }",
             "p.yaml:5:22: unknown value `all` (known: larger-body, any)",
         ),
@@ -158,7 +162,7 @@ fn a_config_says_from_which_body_on_a_policy_is_asked() {
 hooks: [guard]
 when: { min_body_bytes: 10, config: { max_body: larger-body, max_text: larger-body, names: any } }
 config_schema:
-  properties: { max_body: { type: integer }, max_text: { type: integer }, names: {}, other: {} }
+  properties: { max_body: { type: integer }, max_text: { type: integer }, names: {}, other: { default: 1 } }
 ";
     let from = |config| {
         let manifest = parse(yaml).unwrap().with_config("f", &config).unwrap();
@@ -173,4 +177,7 @@ config_schema:
     for nothing in [json!({"other": 1}), json!({}), json!(null)] {
         assert_eq!(from(nothing), u64::MAX, "it has nothing to do");
     }
+    let yaml = yaml.replace("max_text: { type: integer }", "max_text: { type: integer, default: 40 }");
+    let manifest = parse(&yaml).unwrap().with_config("f", &json!({"max_body": 100})).unwrap();
+    assert_eq!(manifest.when.unwrap().min_body_bytes, 41, "what has a default is set");
 }

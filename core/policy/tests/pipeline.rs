@@ -345,6 +345,24 @@ fn a_guard_that_says_what_it_looks_for_is_asked_where_that_is() {
     assert_eq!(pipeline.guard_now(&view(&["ada"])).end, GuardEnd::Pass);
 }
 
+/// A mask may be longer than what it stands for: a guard that bounds bodies sees what the guards before it left.
+#[test]
+fn a_guard_is_asked_about_a_body_that_edits_have_made_large_enough() {
+    let bounds = || {
+        Fake::new("b", "hooks: [guard]\nreads: content\nwhen: { min_body_bytes: 200 }")
+            .guard(|_| Ok(guarded(Guarded::Block(deny(413, "large")))))
+    };
+    let pads = Fake::new("e", "hooks: [guard]\nreads: content")
+        .guard(|_| Ok(guarded(Guarded::Edit(vec![replace(0, 0, 1, &"*".repeat(200))]))));
+    let small = view(&["x"]);
+    assert!(small.body_bytes() < 200);
+    let pipeline = Pipeline::new(vec![bounds().bind()]).unwrap();
+    assert_eq!(pipeline.guard_now(&small).end, GuardEnd::Pass);
+    let pipeline = Pipeline::new(vec![pads.bind(), bounds().bind()]).unwrap();
+    let GuardEnd::Blocked(refused) = pipeline.guard_now(&small).end else { panic!("it was not asked") };
+    assert_eq!(refused.deny.code, "large");
+}
+
 /// Nobody was tried: the breaker of a guard that fails neither bars such a request nor closes for it, and a shadow hears
 /// of it, since another version may look for more.
 #[test]

@@ -25,10 +25,7 @@ pub(crate) fn policy(
     config: &Value,
     grants: &Grants,
 ) -> Result<Loaded, LoadError> {
-    let mut manifest = manifest(file, bytes)?;
-    if !empty(config) || manifest.config_schema.is_some() {
-        manifest = manifest.with_config(file, config)?;
-    }
+    let manifest = manifest(file, bytes)?.with_config(file, config)?;
     alone(file, &manifest)?;
     let Borders { imports, exports, .. } = inspect::borders(file, bytes)?;
     imports::spoken(file, &exports)?;

@@ -51,7 +51,7 @@ impl Exchange<'_> {
             est_input_tokens: u32::try_from(estimate::input_guess(request)).unwrap_or(u32::MAX),
             max_output_tokens: request.max_output_tokens().map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
             segment_count: segments(asked, request),
-            body_bytes: request.body().len() as u64,
+            body_bytes: self.record.bytes_in,
             needs: request.needs(),
             attempt: 0,
             budget: self.budget(caller, asked),

@@ -8,7 +8,7 @@ use super::frozen;
 use std::sync::Arc;
 use weir_llm::price::cost;
 use weir_llm::usage::{Class, Usage};
-use weir_policy::manifest::{Declares, Surface};
+use weir_policy::manifest::{Declares, Hook, Surface};
 use weir_policy::{
     Admission, Answer, Candidates, Decision, Deny, Fault, FaultKind, Guarded, Manifest, Plan, Preparation,
     Question, Recovery,
@@ -74,18 +74,24 @@ pub fn said(question: &Question, answer: &Result<Answer, Fault>, declares: &Decl
     }
 }
 
-/// A version whose hooks, surfaces or `when` leave the question out.
-pub fn not_asked() -> Said {
-    Said { text: "not asked".to_owned(), refuses: false, failed: false }
+/// What a version says whose hooks, surfaces or `when` leave the question out. A guard that is not asked lets pass.
+pub fn not_asked(question: &Question) -> Said {
+    let text = match question.hook() {
+        Hook::Guard | Hook::GuardResponse => "pass",
+        _ => "not asked",
+    };
+    Said { text: text.to_owned(), refuses: false, failed: false }
 }
 
 /// Whether a version with this manifest would be asked at all.
 pub fn concerns(manifest: &Manifest, question: &Question) -> bool {
-    let head = frozen::view(question).map(|view| view.head());
+    let guards = question.hook() == Hook::Guard;
     manifest.has(question.hook())
-        && head.is_none_or(|head| {
+        && frozen::view(question).is_none_or(|view| {
+            let head = view.head();
+            let bytes = if guards { view.body_bytes() } else { head.body_bytes };
             manifest.surfaces.contains(&Surface::of(head.api, head.stream))
-                && manifest.when.as_ref().is_none_or(|when| when.holds(head))
+                && manifest.when.as_ref().is_none_or(|when| when.holds(head, bytes))
         })
 }
 

@@ -200,7 +200,7 @@ impl Worker {
         let manifest = policy.manifest();
         if !diff::concerns(manifest, question) {
             let answer = Err(Fault::new(FaultKind::Missing, "not asked"));
-            return Told { answer, said: diff::not_asked() };
+            return Told { answer, said: diff::not_asked(question) };
         }
         let shown = if manifest.shared { frozen::anonymous(question) } else { frozen::frozen(question) };
         let answer = match (&shown, shown.spared(&**policy)) {

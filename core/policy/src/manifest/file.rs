@@ -310,7 +310,7 @@ fn when(
     schema: Option<&serde_json::Value>,
 ) -> Result<Option<When>, LoadError> {
     let Some(Spanned { value: when, referenced, .. }) = written else { return Ok(None) };
-    let checked = called_for(&when, schema).and_then(|()| sought(&when, shown, matchers));
+    let checked = called_for(&when, shown.1, schema).and_then(|()| sought(&when, shown, matchers));
     checked.map_err(|(message, hint)| yaml::at(LoadError::new(file, message).hint(hint), referenced))?;
     Ok(Some(when))
 }
@@ -319,7 +319,7 @@ fn when(
 type Mistake = (String, String);
 
 /// A setting that calls for the policy must be one that an operator can set, and one that bounds a body, a whole number.
-fn called_for(when: &When, schema: Option<&serde_json::Value>) -> Result<(), Mistake> {
+fn called_for(when: &When, hooks: &[Hook], schema: Option<&serde_json::Value>) -> Result<(), Mistake> {
     let settings = || schema.and_then(|schema| schema.get("properties")?.as_object());
     for (key, calls) in &when.config {
         let Some(setting) = settings().and_then(|settings| settings.get(key)) else {
@@ -330,9 +330,19 @@ fn called_for(when: &When, schema: Option<&serde_json::Value>) -> Result<(), Mis
             };
             return Err((format!("`when.config` names the setting `{key}`, which is not declared"), hint));
         };
-        if *calls == CallsFor::LargerBody && setting.get("type").is_none_or(|kind| kind != "integer") {
+        if *calls != CallsFor::LargerBody {
+            continue;
+        }
+        if setting.get("type").is_none_or(|kind| kind != "integer") {
             let message = format!("`when.config` compares the body with `{key}`, which is no whole number");
             return Err((message, "give it `type: integer` in `config_schema`, or say `any`".into()));
+        }
+        if let Some(hook) = hooks.iter().find(|hook| hook.sees_replies()) {
+            let message = format!(
+                "`larger-body` is about the request's body, and the hook `{}` sees replies",
+                hook.as_str()
+            );
+            return Err((message, "put that hook into a policy of its own, or say `any`".into()));
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 use super::Surface;
 use crate::head::{Api, DataClass, Head};
 use serde::Deserialize;
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Which requests a policy is asked about: all conditions that are there must hold.
@@ -32,9 +33,12 @@ pub struct When {
 }
 
 impl When {
-    /// Whether a policy with this predicate is asked about a request, as far as its head says.
+    /// Whether a policy with this predicate is asked about a request, as far as its head says. `bytes`: how long the body
+    /// is, see [`RequestView::body_bytes`].
+    ///
+    /// [`RequestView::body_bytes`]: crate::RequestView::body_bytes
     #[must_use]
-    pub fn holds(&self, head: &Head) -> bool {
+    pub fn holds(&self, head: &Head, bytes: u64) -> bool {
         let model = |names: &Vec<String>| names.iter().any(|name| covers(name, &head.requested_model));
         let tagged =
             |(name, value): (&String, &String)| head.tags.iter().any(|t| t.0 == *name && t.1 == *value);
@@ -44,15 +48,18 @@ impl When {
             && self.tenants.as_ref().is_none_or(|t| t.iter().any(|t| **t == *head.tenant))
             && self.classes.as_ref().is_none_or(|classes| classes.contains(&head.class))
             && self.tags.iter().all(tagged)
-            && head.body_bytes >= self.min_body_bytes
+            && bytes >= self.min_body_bytes
     }
 
-    /// What an operator's config makes of [`When::config`]: how large a body must be at least.
-    pub(super) fn settle(&mut self, config: &serde_json::Value) {
+    /// What an operator's config makes of [`When::config`]: how large a body must be at least. A setting that has a `default`
+    /// in the schema is always set.
+    pub(super) fn settle(&mut self, config: &Value, schema: Option<&Value>) {
         if self.config.is_empty() {
             return;
         }
-        let called = self.config.iter().filter_map(|(key, calls)| Some(calls.from(config.get(key)?)));
+        let default = |key: &String| schema?.get("properties")?.get(key)?.get("default");
+        let set = |key: &String| config.get(key).or_else(|| default(key));
+        let called = self.config.iter().filter_map(|(key, calls)| Some(calls.from(set(key)?)));
         self.min_body_bytes = self.min_body_bytes.max(called.min().unwrap_or(u64::MAX));
     }
 
@@ -99,7 +106,7 @@ impl CallsFor {
     }
 
     /// From how many bytes of a body on.
-    fn from(self, setting: &serde_json::Value) -> u64 {
+    fn from(self, setting: &Value) -> u64 {
         match (self, setting.as_u64()) {
             (Self::LargerBody, Some(most)) => most.saturating_add(1),
             // Below zero every body is larger.

@@ -61,8 +61,8 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// Every verdict, in the order of their numbers.
-    pub const ALL: [Self; 20] = [
+    /// Every verdict, in the order of their numbers; one that is added comes before the last.
+    pub const ALL: [Self; Self::BreakerOpen as usize + 1] = [
         Self::Pass,
         Self::NothingFound,
         Self::Plan,
@@ -126,4 +126,16 @@ pub struct Call<'a> {
     pub fault: Option<&'a Fault>,
     /// Whether this fault opened the breaker.
     pub breaker_opened: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdicts_are_numbered_as_they_are_listed() {
+        for (number, verdict) in Verdict::ALL.into_iter().enumerate() {
+            assert_eq!(verdict as usize, number, "{}", verdict.as_str());
+        }
+    }
 }

@@ -119,10 +119,10 @@ impl Version {
         if self.shared { Arc::new(view.anonymous()) } else { Arc::clone(view) }
     }
 
-    fn concerns(&self, head: &Head) -> bool {
+    fn concerns(&self, head: &Head, bytes: u64) -> bool {
         self.has
             && self.surfaces & bit(Surface::of(head.api, head.stream)) != 0
-            && self.when.as_ref().is_none_or(|when| when.holds(head))
+            && self.when.as_ref().is_none_or(|when| when.holds(head, bytes))
     }
 }
 
@@ -163,7 +163,16 @@ impl Stage {
     }
 
     pub(super) fn applies(&self, head: &Head) -> bool {
-        self.bound_to(&head.requested_model) && self.version(head).concerns(head)
+        self.concerns(head, head.body_bytes)
+    }
+
+    /// The same of a guard, which judges what edits have left.
+    pub(super) fn applies_to(&self, view: &RequestView) -> bool {
+        self.concerns(view.head(), view.body_bytes())
+    }
+
+    fn concerns(&self, head: &Head, bytes: u64) -> bool {
+        self.bound_to(&head.requested_model) && self.version(head).concerns(head, bytes)
     }
 
     /// The version that a key's requests meet: the same at every hook of an exchange and from one to the next.

@@ -1,6 +1,7 @@
 //! The plugins that we ship, built from source as `weir plugin build` does, under their golden cases.
 
 use crate::world::{engine, granted, request};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use weir_policy::{Capability, FaultKind, GuardVerdict, Guarded, Manifest, Policy, cases};
 use weir_wasm::build;
@@ -115,6 +116,19 @@ fn json_schema_output_passes_its_cases() {
 #[test]
 fn request_limits_passes_its_cases() {
     passes("request-limits", Capability::Tokens);
+}
+
+#[test]
+fn request_limits_is_asked_where_a_bound_may_be_hurt() {
+    let (component, _) = built("request-limits");
+    let from = |config: serde_json::Value| {
+        let compiled =
+            engine().compile("request-limits", &component, &config, &granted(&[Capability::Tokens]));
+        compiled.expect("it loads").manifest().when.as_ref().map(|when| when.min_body_bytes)
+    };
+    assert_eq!(from(json!({ "max_body_bytes": 1000, "max_input_tokens": 200 })), Some(201));
+    assert_eq!(from(json!({ "max_body_bytes": 1000, "system_prompts": ["developer"] })), Some(0));
+    assert_eq!(from(json!({})), Some(u64::MAX));
 }
 
 /// It has no capability, and no sink to import.
