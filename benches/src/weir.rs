@@ -26,10 +26,11 @@ pub enum Variant {
     Responses,
     /// No policy at all.
     Bare,
-    /// Five policies of the catalogue in place of the shipped ones: what the host can decide by itself, it does.
+    /// Five policies of the catalogue in place of the shipped ones: bodies bounded, addresses masked, the cheapest target that
+    /// keeps its service levels, chains for what fails, the customer's price.
     Five,
-    /// The same, and the bounds are such that their plugin is asked about every request.
-    FiveEach,
+    /// The same with the router in Wasm: a plugin is asked about every request.
+    FiveWasm,
     /// The response cache, switched on.
     Cached,
     /// A second model, `hostile`, with a guard that does its worst.
@@ -101,7 +102,7 @@ impl Variant {
         Variant::Responses,
         Variant::Bare,
         Variant::Five,
-        Variant::FiveEach,
+        Variant::FiveWasm,
     ];
 
     /// Its name in figures and in the table.
@@ -115,7 +116,7 @@ impl Variant {
             Variant::Responses => "weir_responses",
             Variant::Bare => "weir_bare",
             Variant::Five => "weir_five",
-            Variant::FiveEach => "weir_five_each",
+            Variant::FiveWasm => "weir_five_wasm",
             Variant::Cached => "weir_cached",
             Variant::Hostile => "weir_hostile",
             Variant::Redacted => "weir_redacted",
@@ -146,7 +147,7 @@ impl Site {
     pub fn lay_out(variant: Variant, shipped: &Shipped, upstream: &str, work: &Path) -> Result<Site> {
         let home = work.join(format!("site-{}", variant.name()));
         fs::create_dir_all(&home)?;
-        for name in ["route.rhai", "fallback.rhai"].iter().chain(FIVE.iter().map(|(name, _)| name)) {
+        for name in SCRIPTS {
             let from = shipped.policies.join(name);
             fs::copy(&from, home.join(name)).context(from.display())?;
         }
@@ -225,12 +226,16 @@ impl Site {
         let plugin = |file: &Path, rest: &str| Ok::<_, Failure>(line(&absolute(file)?, rest));
         let first = match self.variant {
             Variant::Bare => return Ok(" []\n".to_owned()),
-            Variant::Five | Variant::FiveEach => {
-                let bounds = if self.variant == Variant::Five { LIMITS } else { LIMITS_EACH };
-                let limits = shipped.guard.with_file_name("request-limits.wasm");
-                let plugins = [plugin(&limits, bounds)?, plugin(&shipped.guard, "")?].concat();
+            Variant::Five | Variant::FiveWasm => {
+                let beside = |name| shipped.guard.with_file_name(name);
+                let router = match self.variant {
+                    Variant::Five => line("cheapest-slo.rhai", SEES_TARGETS),
+                    _ => plugin(&beside("route-slo.wasm"), SEES_TARGETS)?,
+                };
+                let limits = plugin(&beside("request-limits.wasm"), LIMITS)?;
+                let rest = [line("fallback-chains.rhai", SEES_TARGETS), line("pricing.rhai", "")];
                 return Ok(
-                    FIVE.iter().fold(plugins, |all, (file, rest)| all + line(file, rest).as_str()) + "\n"
+                    [limits, plugin(&shipped.guard, "")?, router, rest.concat(), "\n".to_owned()].concat()
                 );
             }
             Variant::Guard | Variant::Masked => plugin(&shipped.guard, "")?,
@@ -239,8 +244,8 @@ impl Site {
             Variant::Hostile => plugin(&shipped.guests.join("every-hook.wasm"), MISDEED)?,
             _ => String::new(),
         };
-        let route = line("route.rhai", ", grants: [targets]");
-        Ok([first, route, line("fallback.rhai", ", grants: [targets]"), "\n".to_owned()].concat())
+        let scripts = [line("route.rhai", SEES_TARGETS), line("fallback.rhai", SEES_TARGETS)];
+        Ok([first, scripts.concat(), "\n".to_owned()].concat())
     }
 
     /// Lets the hostile policy do its worst in another way; none: it is harmless.
@@ -271,16 +276,12 @@ const MISDEED: &str = ", models: [hostile], grants: [targets, env, telemetry, an
 /// A bound that each request is held against, and keeps: by its `when` the host sees to that.
 const LIMITS: &str = ", grants: [tokens], config: { max_body_bytes: 1048576 }";
 
-/// One that only the plugin can judge.
-const LIMITS_EACH: &str = ", grants: [tokens], config: { max_body_bytes: 1048576, max_tools: 64 }";
+/// The scripts of all variants.
+const SCRIPTS: [&str; 5] =
+    ["route.rhai", "fallback.rhai", "cheapest-slo.rhai", "fallback-chains.rhai", "pricing.rhai"];
 
-/// The scripts of the five; two plugins stand before them: bodies bounded, addresses masked, the cheapest target
-/// that keeps its service levels, chains for what fails, the customer's price.
-const FIVE: [(&str, &str); 3] = [
-    ("cheapest-slo.rhai", ", grants: [targets]"),
-    ("fallback-chains.rhai", ", grants: [targets]"),
-    ("pricing.rhai", ""),
-];
+/// What a policy that routes may see.
+const SEES_TARGETS: &str = ", grants: [targets]";
 
 fn absolute(file: &Path) -> Result<String> {
     Ok(file.canonicalize().context(file.display())?.display().to_string())
