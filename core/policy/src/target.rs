@@ -96,6 +96,14 @@ pub struct Live {
     pub prompt_cache_warm: f32,
 }
 
+impl Live {
+    /// Whether it may be asked now.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.healthy && self.breaker != Breaker::Open
+    }
+}
+
 /// Where live facts come from; the gateway implements it over atomics.
 pub trait LiveFacts: Send + Sync {
     /// The facts of one target now.
@@ -104,6 +112,11 @@ pub trait LiveFacts: Send + Sync {
     /// The facts of several, at one time.
     fn all(&self, targets: &[u16]) -> Vec<Live> {
         targets.iter().map(|&target| self.live(target)).collect()
+    }
+
+    /// Which of several are up, at one time: what most policies ask for, and a tenth of what all the facts cost.
+    fn up(&self, targets: &[u16]) -> Vec<bool> {
+        targets.iter().map(|&target| self.live(target).is_up()).collect()
     }
 }
 
@@ -134,5 +147,11 @@ impl Candidates {
     #[must_use]
     pub fn all_live(&self) -> Vec<Live> {
         self.facts.all(&self.allowed)
+    }
+
+    /// Which of the allowed targets are up, in the operator's order, at one time.
+    #[must_use]
+    pub fn all_up(&self) -> Vec<bool> {
+        self.facts.up(&self.allowed)
     }
 }

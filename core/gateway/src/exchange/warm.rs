@@ -56,6 +56,10 @@ impl LiveFacts for Warm {
         all.iter_mut().zip(targets).for_each(|(live, &target)| live.prompt_cache_warm = self.of(target));
         all
     }
+
+    fn up(&self, targets: &[u16]) -> Vec<bool> {
+        self.facts.up(targets)
+    }
 }
 
 impl Sent {

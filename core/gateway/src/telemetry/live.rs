@@ -140,6 +140,15 @@ impl LiveFacts for Live {
         let now = self.clock.ms();
         targets.iter().map(|&target| self.at(now, target)).collect()
     }
+
+    /// Who is healthy has a closed breaker.
+    fn up(&self, targets: &[u16]) -> Vec<bool> {
+        let now = self.clock.ms();
+        let up = |&target: &u16| {
+            self.stats(target).is_some_and(|stats| stats.is_healthy(now, stats.breaker.state(now)))
+        };
+        targets.iter().map(up).collect()
+    }
 }
 
 impl Live {
@@ -148,12 +157,9 @@ impl Live {
             return weir_policy::Live { target, ..Default::default() };
         };
         let breaker = stats.breaker.state(now);
-        let run = stats.breaker.failures_in_a_row();
         weir_policy::Live {
             target,
-            healthy: breaker == weir_policy::Breaker::Closed
-                && run < UNHEALTHY
-                && stats.away_until.load(Relaxed) <= now,
+            healthy: stats.is_healthy(now, breaker),
             in_flight: stats.in_flight.load(Relaxed),
             ttft_p50_ms: stats.ttft.p50(now),
             ttft_p95_ms: stats.ttft.p95(now),
@@ -256,6 +262,12 @@ struct Stats {
 }
 
 impl Stats {
+    fn is_healthy(&self, now: u64, breaker: weir_policy::Breaker) -> bool {
+        breaker == weir_policy::Breaker::Closed
+            && self.breaker.failures_in_a_row() < UNHEALTHY
+            && self.away_until.load(Relaxed) <= now
+    }
+
     fn set_headroom(&self, now: u64, share: f32) {
         let until = (now + HEADROOM_MS) >> 8;
         self.headroom.store(until << 32 | u64::from(share.clamp(0.0, 1.0).to_bits()), Relaxed);

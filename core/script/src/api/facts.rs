@@ -14,6 +14,7 @@ const LONG_OUTPUT: u32 = 2048;
 pub(super) struct Facts {
     candidates: Arc<Candidates>,
     live: OnceLock<Vec<Live>>,
+    up: OnceLock<Vec<bool>>,
     input_tokens: u32,
     output_tokens: u32,
 }
@@ -23,6 +24,7 @@ impl Facts {
         Self {
             candidates: candidates.clone(),
             live: OnceLock::new(),
+            up: OnceLock::new(),
             input_tokens: head.est_input_tokens,
             output_tokens: head.max_output_tokens.map_or(USUAL_OUTPUT, |most| most.min(LONG_OUTPUT)),
         }
@@ -45,6 +47,15 @@ impl Facts {
     pub(super) fn live(&self, position: u16) -> Live {
         let live = self.live.get_or_init(|| self.candidates.all_live());
         live.get(usize::from(position)).copied().unwrap_or_default()
+    }
+
+    /// Whether a target is up. Read by itself where nobody has asked for more, and then once, too.
+    pub(super) fn is_up(&self, position: u16) -> bool {
+        let read = || match self.live.get() {
+            Some(live) => live.iter().map(Live::is_up).collect(),
+            None => self.candidates.all_up(),
+        };
+        self.up.get_or_init(read).get(usize::from(position)).copied().unwrap_or_default()
     }
 
     /// Pico-dollars per token of a class; `None` if the price is not known.

@@ -8,7 +8,7 @@ use crate::fault::misuse;
 use rhai::{Dynamic, EvalAltResult, FLOAT, FnPtr, INT, ImmutableString, NativeCallContext};
 use smallvec::SmallVec;
 use std::sync::Arc;
-use weir_policy::{Breaker, Candidates, Head, Live, Target};
+use weir_policy::{Candidates, Head, Live, Target};
 
 /// Candidates by their positions. As many as an alias usually has stand in the list itself, which scripts copy a lot.
 pub(crate) type Positions = SmallVec<[u16; 16]>;
@@ -130,7 +130,7 @@ fn fixed_filters(api: &mut Api<'_>) {
 
 /// Bounds are compared as the facts are kept, so that what is written 0.7 is 0.7.
 fn live_filters(api: &mut Api<'_>) {
-    api.of_list("healthy", |list| list.keep_live(|live| live.healthy && live.breaker != Breaker::Open));
+    api.of_list("healthy", |list| list.keep(|_, facts, p| facts.is_up(p)));
     // A target that was never measured gets its chance.
     api.of_list_with("within_slo", |list, ttft_ms: INT| {
         Ok(list.keep_live(|live| INT::from(live.ttft_p95_ms) <= ttft_ms))

@@ -232,19 +232,31 @@ fn what_both_are_spared_is_not_counted() {
         };
         Arc::new(Fake { guard: Some(Box::new(block)), ..fake(&format!("{yaml}{word}] }}]")) })
     };
-    let question = Question::Guard { view: view() };
-    let tell = |live: &Arc<dyn Policy>, candidate: &Arc<dyn Policy>| {
-        let shadow = shadow(live, candidate);
-        let pass = question.spared(&**live).map_or_else(|| question.ask(&**live), Ok);
-        shadow.asked(question.clone(), &pass, Duration::from_micros(5));
-        // The queue is in order: when this one is compared, so was the one before.
-        let (view, candidates) = self::question(&["sim/a"]);
-        shadow.asked(Question::Route { view, candidates }, &plan(0).map(Answer::Route), Duration::ZERO);
-        shadow
-    };
     let (blind, keen) = (seeker("nowhere-to-be-found"), seeker("a"));
-    assert_eq!(report(&tell(&blind, &blind), 1)["changed_percent"], "100%", "the route alone");
-    assert_eq!(report(&tell(&blind, &keen), 2)["new_refusals"], 1);
+    assert_eq!(report(&guarded(&blind, &blind), 1)["changed_percent"], "100%", "the route alone");
+    assert_eq!(report(&guarded(&blind, &keen), 2)["new_refusals"], 1);
+}
+
+#[test]
+fn a_guard_that_is_not_asked_lets_pass() {
+    let passes = |yaml: &str| -> Arc<dyn Policy> {
+        let pass = |_: &RequestView| Ok(GuardVerdict::pass());
+        Arc::new(Fake { guard: Some(Box::new(pass)), ..fake(yaml) })
+    };
+    let (all, large) =
+        (passes("hooks: [guard]"), passes("hooks: [guard]\nwhen: { min_body_bytes: 1000000 }"));
+    assert_eq!(report(&guarded(&all, &large), 2)["changed_percent"], "50%", "the route alone");
+}
+
+/// A guard is asked once.
+fn guarded(live: &Arc<dyn Policy>, candidate: &Arc<dyn Policy>) -> Arc<Shadowing> {
+    let (shadow, question) = (shadow(live, candidate), Question::Guard { view: view() });
+    let pass = question.spared(&**live).map_or_else(|| question.ask(&**live), Ok);
+    shadow.asked(question, &pass, Duration::from_micros(5));
+    // The queue is in order: when this one is compared, so was the one before.
+    let (view, candidates) = self::question(&["sim/a"]);
+    shadow.asked(Question::Route { view, candidates }, &plan(0).map(Answer::Route), Duration::ZERO);
+    shadow
 }
 
 #[test]

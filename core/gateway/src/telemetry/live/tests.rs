@@ -60,6 +60,7 @@ fn five_failures_in_a_row_open_and_one_probe_closes() {
     let world = world();
     world.fail(4);
     assert_eq!((world.breaker(), world.live.live(0).healthy), (Closed, false));
+    assert_eq!(world.live.up(&[0, 1, 9]), [false, true, false], "as the facts say");
     world.succeed();
     world.fail(4);
     assert_eq!(world.breaker(), Closed, "the success in between ended the run");
@@ -77,6 +78,7 @@ fn five_failures_in_a_row_open_and_one_probe_closes() {
     world.succeed();
     drop(probe);
     assert_eq!((world.breaker(), world.live.live(0).healthy), (Closed, true));
+    assert_eq!(world.live.up(&[0]), [true]);
     assert!(world.live.live(0).err_rate_1m < f32::EPSILON, "the bad minute does not count twice");
 }
 
