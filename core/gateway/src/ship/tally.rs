@@ -111,6 +111,10 @@ impl Observer for Watcher {
         });
         let mut watched = self.watched();
         seat.watch(&watched.tallies);
+        // The seats of pipelines that are gone go before the list grows: reloads leave nothing behind.
+        if watched.seats.len() == watched.seats.capacity() {
+            watched.seats.retain(|seat| seat.strong_count() > 0);
+        }
         watched.seats.push(Arc::downgrade(&seat));
         seat
     }
@@ -201,6 +205,23 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::metrics::Metrics;
+    use weir_policy::Hook;
+
+    #[test]
+    fn seats_of_pipelines_that_are_gone_are_forgotten() {
+        let metrics = Arc::new(Metrics::new().expect("metrics"));
+        let watcher = Arc::new(Watcher::new(Policies::new(&metrics)));
+        let of = Seated { policy: "p", version: "1", digest: "0123456789", hook: Hook::Guard };
+        let kept = Arc::clone(&watcher).seat(of);
+        for _ in 0..1_000 {
+            drop(Arc::clone(&watcher).seat(of));
+        }
+        let watched = watcher.watched();
+        assert!(watched.seats.len() < 10, "{} seats", watched.seats.len());
+        assert_eq!(watched.seats.iter().filter(|seat| seat.strong_count() > 0).count(), 1);
+        drop(kept);
+    }
 
     #[test]
     fn shares_of_faults_are_compared_not_counts() {
