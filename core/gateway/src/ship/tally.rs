@@ -69,7 +69,6 @@ impl Watcher {
     pub fn watch(&self, tallies: Vec<Arc<Tally>>) {
         let mut watched = self.watched();
         watched.tallies = tallies;
-        watched.seats.retain(|seat| seat.strong_count() > 0);
         watched.seats.iter().filter_map(Weak::upgrade).for_each(|seat| seat.watch(&watched.tallies));
     }
 
